@@ -1,0 +1,58 @@
+"""Canvases: moments of a robot's life as pictures. NumPy only; knows no other room."""
+
+from forearm.canvas.actions import action_codes, counterfactual, dominant_entries
+from forearm.canvas.draw import action_colours, draw, draw_separators, draw_strips
+from forearm.canvas.layout import (
+    CODE_NAMES,
+    CODES,
+    MOVE_MINUS,
+    MOVE_PLUS,
+    PRESETS,
+    STAY,
+    ActionEntry,
+    Camera,
+    Joint,
+    Layout,
+    Preset,
+    preset_layout,
+)
+from forearm.canvas.read import (
+    Moments,
+    as_float,
+    as_uint8,
+    decode,
+    decode_separator,
+    decode_strip,
+    fit_bounds,
+    strip_greys,
+)
+
+__all__ = [
+    "CODES",
+    "CODE_NAMES",
+    "MOVE_MINUS",
+    "MOVE_PLUS",
+    "PRESETS",
+    "STAY",
+    "ActionEntry",
+    "Camera",
+    "Joint",
+    "Layout",
+    "Moments",
+    "Preset",
+    "action_codes",
+    "action_colours",
+    "as_float",
+    "as_uint8",
+    "counterfactual",
+    "decode",
+    "decode_separator",
+    "decode_strip",
+    "dominant_entries",
+    "draw",
+    "draw_separators",
+    "draw_strips",
+    "fit_bounds",
+    "preset_layout",
+    "strip_greys",
+]

@@ -1,0 +1,272 @@
+"""Where everything stands on a canvas, as one small immutable value."""
+
+import dataclasses
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from forearm.errors import ForearmError
+
+STAY, MOVE_PLUS, MOVE_MINUS = 0, 1, 2
+CODES = (STAY, MOVE_PLUS, MOVE_MINUS)
+CODE_NAMES = ("STAY", "MOVE+", "MOVE−")
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Pixel sizes that belong together: square cameras, patches, and the separator between frames."""
+
+    camera: int
+    patch: int
+    separator: int
+
+
+PRESETS = {
+    "so101": Preset(camera=224, patch=16, separator=32),
+    "tiny": Preset(camera=64, patch=8, separator=8),
+}
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One picture of a frame: its name and its size in pixels."""
+
+    name: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One motor: its name, its unit, and the bounds between which the strip runs from black to white."""
+
+    name: str
+    unit: str = "deg"
+    low: float = -180.0
+    high: float = 180.0
+    max_velocity: float = 30.0
+
+
+@dataclass(frozen=True)
+class ActionEntry:
+    """One cell of the separator: amount 1 means ``scale`` of ``unit``; ``joint`` is the joint it drives."""
+
+    name: str
+    joint: str | None = None
+    unit: str = "deg"
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Geometry, joints, actions and bounds of a canvas.
+
+    Lengths in pixels. A frame is ``frame_height`` × ``frame_width`` of stacked cameras with a motor strip of
+    ``strip_height`` below; ``history`` frames stand side by side with a separator between neighbours.
+    Cells, and the patches that models cut a canvas into, are squares of ``patch`` pixels.
+
+    Raises:
+        ForearmError: sizes that the patch does not divide, bounds that are not an interval, and the like.
+    """
+
+    cameras: tuple[Camera, ...]
+    joints: tuple[Joint, ...]
+    actions: tuple[ActionEntry, ...]
+    patch: int
+    separator: int
+    discrete: bool = True
+    history: int = 2
+    stacking: Literal["vertical", "horizontal"] = "vertical"
+    palette: tuple[Colour, Colour, Colour] = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+
+    def __post_init__(self) -> None:
+        self._require(bool(self.cameras), "a layout needs at least one camera")
+        self._require(bool(self.joints), "a layout needs at least one joint")
+        self._require(bool(self.actions), "a layout needs at least one action entry")
+        self._require(self.history >= 2, f"history is {self.history}; a canvas needs at least 2 frames")
+        self._require(self.stacking in ("vertical", "horizontal"), f"unknown stacking {self.stacking!r}")
+        across = "width" if self.stacking == "vertical" else "height"
+        sizes = {getattr(camera, across) for camera in self.cameras}
+        self._require(len(sizes) == 1, f"cameras stacked {self.stacking}ly need one {across}, not {sorted(sizes)}")
+        for what, size in (
+            ("frame height", self.frame_height),
+            ("frame width", self.frame_width),
+            ("separator", self.separator),
+        ):
+            self._require(
+                size > 0 and size % self.patch == 0,
+                f"{what} {size} is not divisible by the patch {self.patch}; choose sizes that are multiples of it",
+            )
+        self._require(
+            len(self.actions) <= self.height,
+            f"{len(self.actions)} action entries do not fit in a separator {self.height} pixels tall",
+        )
+        for joint in self.joints:
+            good = joint.low < joint.high and joint.max_velocity > 0 and math.isfinite(joint.high - joint.low)
+            self._require(
+                good,
+                f"joint {joint.name} has no interval between {joint.low} and {joint.high}, or no velocity range",
+            )
+        for entry in self.actions:
+            self._require(entry.scale > 0, f"action {entry.name} has scale {entry.scale}; it must be positive")
+            known = entry.joint is None or entry.joint in self.joint_names
+            self._require(known, f"action {entry.name} drives joint {entry.joint}, which the layout does not have")
+
+    @staticmethod
+    def _require(good: bool, otherwise: str) -> None:
+        if not good:
+            raise ForearmError(otherwise)
+
+    # Sizes
+
+    @property
+    def frame_height(self) -> int:
+        heights = [camera.height for camera in self.cameras]
+        return sum(heights) if self.stacking == "vertical" else heights[0]
+
+    @property
+    def frame_width(self) -> int:
+        widths = [camera.width for camera in self.cameras]
+        return widths[0] if self.stacking == "vertical" else sum(widths)
+
+    @property
+    def strip_height(self) -> int:
+        cells_per_row = self.frame_width // self.patch
+        return math.ceil(2 * len(self.joints) / cells_per_row) * self.patch
+
+    @property
+    def height(self) -> int:
+        return self.frame_height + self.strip_height
+
+    @property
+    def width(self) -> int:
+        return self.history * self.frame_width + (self.history - 1) * self.separator
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches on the whole canvas."""
+        return self.height // self.patch, self.width // self.patch
+
+    # Places
+
+    def frame_columns(self, t: int) -> slice:
+        """Columns of frame ``t``; negative ``t`` counts from the last frame."""
+        start = (t % self.history) * (self.frame_width + self.separator)
+        return slice(start, start + self.frame_width)
+
+    def separator_columns(self, t: int) -> slice:
+        """Columns of the separator between frames ``t`` and ``t + 1``; negative ``t`` counts from the last."""
+        start = (t % (self.history - 1)) * (self.frame_width + self.separator) + self.frame_width
+        return slice(start, start + self.separator)
+
+    def camera_boxes(self) -> list[tuple[slice, slice]]:
+        """Rows and columns of each camera within a frame."""
+        boxes, y, x = [], 0, 0
+        for camera in self.cameras:
+            boxes.append((slice(y, y + camera.height), slice(x, x + camera.width)))
+            if self.stacking == "vertical":
+                y += camera.height
+            else:
+                x += camera.width
+        return boxes
+
+    def strip_cells(self) -> list[tuple[slice, slice]]:
+        """Rows and columns within a frame of the strip's cells: positions of all joints, then velocities."""
+        per_row, p = self.frame_width // self.patch, self.patch
+        places = (divmod(i, per_row) for i in range(2 * len(self.joints)))
+        return [
+            (slice(self.frame_height + r * p, self.frame_height + (r + 1) * p), slice(c * p, (c + 1) * p))
+            for r, c in places
+        ]
+
+    def action_rows(self) -> list[slice]:
+        """Rows of the separator's cells, one an action entry, from top to bottom."""
+        edges = np.linspace(0, self.height, len(self.actions) + 1).round().astype(int)
+        return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+
+    # Joints
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        return tuple(joint.name for joint in self.joints)
+
+    @property
+    def lows(self) -> np.ndarray:
+        """Lower bound of each joint, (J,) float64 in the joint's unit."""
+        return np.array([joint.low for joint in self.joints])
+
+    @property
+    def highs(self) -> np.ndarray:
+        """Upper bound of each joint, (J,) float64 in the joint's unit."""
+        return np.array([joint.high for joint in self.joints])
+
+    @property
+    def max_velocities(self) -> np.ndarray:
+        """Change per frame at which a velocity cell is white, (J,) float64 in the joint's unit."""
+        return np.array([joint.max_velocity for joint in self.joints])
+
+    def joint_of_entry(self) -> np.ndarray:
+        """For each action entry the index of the joint it drives, (A,) int64, −1 where there is none."""
+        names = self.joint_names
+        return np.array([names.index(e.joint) if e.joint in names else -1 for e in self.actions])
+
+    def with_bounds(self, lows: np.ndarray, highs: np.ndarray, max_velocities: np.ndarray) -> "Layout":
+        """The same layout with other bounds, each (J,) in the joints' units."""
+        joints = tuple(
+            dataclasses.replace(joint, low=float(a), high=float(b), max_velocity=float(v))
+            for joint, a, b, v in zip(self.joints, lows, highs, max_velocities, strict=True)
+        )
+        return dataclasses.replace(self, joints=joints)
+
+    # JSON
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary from which ``from_json`` makes an equal layout."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Layout":
+        """The layout that ``to_json`` wrote.
+
+        Raises:
+            ForearmError: keys are missing, unknown, or of the wrong kind.
+        """
+        try:
+            fields = dict(value)
+            fields["cameras"] = tuple(Camera(**camera) for camera in fields["cameras"])
+            fields["joints"] = tuple(Joint(**joint) for joint in fields["joints"])
+            fields["actions"] = tuple(ActionEntry(**entry) for entry in fields["actions"])
+            if "palette" in fields:
+                stay, plus, minus = (tuple(int(c) for c in colour) for colour in fields["palette"])
+                fields["palette"] = (stay, plus, minus)
+            return cls(**fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ForearmError(f"not a canvas layout: {error}; it should have been written by forearm") from error
+
+
+def preset_layout(
+    preset: str,
+    cameras: tuple[str, ...],
+    joints: tuple[Joint, ...],
+    actions: tuple[ActionEntry, ...],
+    **options: Any,
+) -> Layout:
+    """A layout with the pixel sizes of a named preset; ``options`` are further fields of ``Layout``.
+
+    Raises:
+        ForearmError: there is no preset of that name.
+    """
+    if preset not in PRESETS:
+        raise ForearmError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+    size = PRESETS[preset]
+    return Layout(
+        cameras=tuple(Camera(name, size.camera, size.camera) for name in cameras),
+        joints=joints,
+        actions=actions,
+        **{"patch": size.patch, "separator": size.separator, **options},
+    )
