@@ -1,0 +1,1 @@
+"""Families of world models behind one interface."""

@@ -1,0 +1,40 @@
+"""The one interface behind which every family of models stands."""
+
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from forearm.canvas import Layout
+from forearm.transitions.batch import Batch
+
+
+class Predictor(Protocol):
+    """Anything that paints the last frame: a trained model or a baseline."""
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Paint the last frame with its strip: (B, 3, H, w) float32 in [0, 1]."""
+        ...
+
+
+class WorldModel(nn.Module):
+    """A model that learns to paint the last frame of a canvas from everything before it.
+
+    A family subclasses this, takes ``(layout, config)``, and says how to train and how to predict.
+    """
+
+    def __init__(self, layout: Layout):
+        super().__init__()
+        self.layout = layout
+
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Scalars to watch while training; the entry ``loss`` is the one to minimise."""
+        raise NotImplementedError
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Paint the last frame with its strip: (B, 3, H, w) float32 in [0, 1]. Never reads the last frame given."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """The loss, so that wrappers for several processes see the pass they have to synchronise."""
+        return self.loss(batch)

@@ -1,0 +1,1 @@
+"""From recordings to (before, action, after): storage, splits, combining, batches."""
