@@ -1,0 +1,54 @@
+"""Video out: pictures to a small near-lossless mp4, and several such files to one without re-encoding."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+# H.264 against AV1 for pictures of 64 to 224 pixels: at equal error a quarter of the time and half the bytes
+# (docs/benchmarks). No B-frames: every packet is shown when it is decoded, so files join by shifting times.
+CODEC, PIXEL_FORMAT, KEYFRAME_EVERY = "libx264", "yuv420p", 8
+ENCODER_OPTIONS = {"crf": "10", "preset": "medium", "bf": "0", "g": str(KEYFRAME_EVERY)}
+
+
+def encode(path: Path, pictures: np.ndarray, fps: int) -> None:
+    """Encode ``pictures`` (n, H, W, 3) uint8, H and W even, to an H.264 mp4 at ``path``."""
+    with av.open(str(path), "w", format="mp4") as container:
+        stream: Any = container.add_stream(CODEC, rate=fps, options=ENCODER_OPTIONS)
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = PIXEL_FORMAT
+        stream.codec_context.thread_count = 1  # episodes are encoded in parallel, not frames
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def join(paths: Sequence[Path], target: Path) -> None:
+    """Write the packets of the mp4 files at ``paths``, all encoded by `encode` alike, into one mp4."""
+    with av.open(str(target), "w", format="mp4", options={"movflags": "faststart"}) as joined:
+        output: Any = None
+        start = 0
+        for path in paths:
+            with av.open(str(path)) as part:
+                video = part.streams.video[0]
+                if output is None:
+                    output = joined.add_stream_from_template(video)
+                    output.time_base = video.time_base
+                end = start
+                for packet in part.demux(video):
+                    if packet.pts is None or packet.dts is None:  # the demuxer's end mark
+                        continue
+                    packet.pts, packet.dts = packet.pts + start, packet.dts + start
+                    end = max(end, packet.pts + (packet.duration or 0))
+                    packet.stream = output
+                    joined.mux(packet)
+                start = end
+
+
+def decoder_setup(path: Path) -> bytes:
+    """What a decoder must know before the first packet; files can be joined where it is the same."""
+    with av.open(str(path)) as container:
+        return bytes(container.streams.video[0].codec_context.extradata or b"")

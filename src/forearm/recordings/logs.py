@@ -1,0 +1,95 @@
+"""Discrete-action logs: which single action was decided at which frame of an episode."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forearm.errors import ForearmError
+from forearm.files import writing
+
+STAY, MOVE_UP, MOVE_DOWN = 0, 1, 2
+LOG_FOLDER = Path("meta/discrete_action_logs")
+HEADER_ENTRIES = ("type", "joint_name", "action_duration", "position_delta")
+
+
+@dataclass(frozen=True)
+class DiscreteActionLog:
+    """The decisions of one episode: every ``action_duration`` seconds one joint stays or moves.
+
+    Attributes:
+        joint_name: the joint that acts, named as in the state, such as ``shoulder_pan.pos``.
+        action_duration: seconds from a decision to its outcome.
+        position_delta: how far MOVE+ and MOVE− go, in the units of the state.
+        decisions: (frame_index, code) in recording order; codes are 0 STAY, 1 MOVE+, 2 MOVE−.
+        extra: further entries of the header line, kept as they are.
+    """
+
+    joint_name: str
+    action_duration: float
+    position_delta: float
+    decisions: tuple[tuple[int, int], ...]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def log_path(root: Path, episode_index: int) -> Path:
+    """Where the log of an episode lies in the recording at ``root``."""
+    return root / LOG_FOLDER / f"episode_{episode_index:06d}.jsonl"
+
+
+def write_log(path: Path, log: DiscreteActionLog, fps: float) -> None:
+    """Write a log as JSON lines: the header, then one line per decision."""
+    header = {
+        "type": "header",
+        "joint_name": log.joint_name,
+        "action_duration": log.action_duration,
+        "position_delta": log.position_delta,
+        **log.extra,
+    }
+    actions = [
+        {"type": "action", "timestamp": frame / fps, "frame_index": frame, "discrete_action": code}
+        for frame, code in log.decisions
+    ]
+    with writing(path) as beside:
+        beside.write_text("".join(json.dumps(line) + "\n" for line in (header, *actions)), encoding="utf-8")
+
+
+def read_log(path: Path) -> DiscreteActionLog:
+    """Read a log; the ``type`` of a line may be missing.
+
+    Raises:
+        ForearmError: the file cannot be read, has no header, or a decision has no frame_index or a code
+            other than 0, 1 and 2.
+    """
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ForearmError(f"{path} cannot be read as JSON lines: {error}") from error
+    if not lines or not all(isinstance(line, dict) for line in lines) or "joint_name" not in lines[0]:
+        raise ForearmError(f"{path} does not begin with a header line that has joint_name")
+    header, actions = lines[0], [line for line in lines[1:] if "discrete_action" in line]
+    try:
+        return DiscreteActionLog(
+            joint_name=str(header["joint_name"]),
+            action_duration=float(header["action_duration"]),
+            position_delta=float(header["position_delta"]),
+            decisions=tuple((int(line["frame_index"]), _code(line["discrete_action"])) for line in actions),
+            extra={key: value for key, value in header.items() if key not in HEADER_ENTRIES},
+        )
+    except KeyError as error:
+        raise ForearmError(f"{path} lacks {error} in its header or in a decision") from None
+    except (TypeError, ValueError) as error:
+        raise ForearmError(f"{path} cannot be understood: {error}") from None
+
+
+def has_decisions(path: Path) -> bool:
+    """Whether a log file says more than its header; recorders leave header-only files behind."""
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        return any('"discrete_action"' in line for line in lines)
+
+
+def _code(value: Any) -> int:
+    code = int(value)
+    if code not in (STAY, MOVE_UP, MOVE_DOWN):
+        raise ValueError(f"discrete_action {value} is none of 0 STAY, 1 MOVE+, 2 MOVE−")
+    return code
