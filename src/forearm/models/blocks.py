@@ -1,0 +1,81 @@
+"""Pieces that the families share: patches, positions, and the transformer block."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def patchify(pictures: Tensor, patch: int) -> Tensor:
+    """Cut pictures (B, C, H, W) into patches (B, H/p · W/p, p · p · C), in raster order."""
+    b, c, h, w = pictures.shape
+    cut = pictures.reshape(b, c, h // patch, patch, w // patch, patch)
+    return cut.permute(0, 2, 4, 3, 5, 1).reshape(b, (h // patch) * (w // patch), patch * patch * c)
+
+
+def unpatchify(patches: Tensor, patch: int, height: int, width: int) -> Tensor:
+    """Put patches (B, H/p · W/p, p · p · C) together again to pictures (B, C, H, W)."""
+    b, _, length = patches.shape
+    c = length // (patch * patch)
+    cut = patches.reshape(b, height // patch, width // patch, patch, patch, c)
+    return cut.permute(0, 5, 1, 3, 2, 4).reshape(b, c, height, width)
+
+
+def grid_positions(rows: int, columns: int, width: int) -> Tensor:
+    """Sine-cosine codes of a grid's places in raster order, (rows · columns, width) float32.
+
+    Half of the width codes the row, half the column (Vaswani et al. 2017, 3.5; in two dimensions as in
+    He et al. 2022, Masked Autoencoders).
+    """
+    frequencies = 1 / 10000 ** (torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [place.reshape(-1, 1) * frequencies for place in (y, x)]
+    return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=1).float()
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention through ``scaled_dot_product_attention``."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L, width) to (B, L, width)."""
+        b, length, width = tokens.shape
+        q, k, v = self.qkv(tokens).reshape(b, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return self.out(mixed.transpose(1, 2).reshape(b, length, width))
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block (Dosovitskiy et al. 2021, An Image is Worth 16×16 Words)."""
+
+    def __init__(self, width: int, heads: int, expansion: int = 4):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, expansion * width), nn.GELU(approximate="tanh"), nn.Linear(expansion * width, width)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L, width) to (B, L, width)."""
+        tokens = tokens + self.attention(self.attention_norm(tokens))
+        return tokens + self.mlp(self.mlp_norm(tokens))
+
+
+def transformer(width: int, depth: int, heads: int) -> nn.Sequential:
+    """``depth`` blocks and a closing norm."""
+    return nn.Sequential(*(Block(width, heads) for _ in range(depth)), nn.LayerNorm(width))
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights of linear layers as in He et al. 2022: Xavier uniform, biases zero."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_uniform_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

@@ -1,0 +1,86 @@
+"""The masked autoencoder: all patches of the last frame in one pass (He et al. 2022, adapted to canvases)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from forearm.canvas import Layout
+from forearm.models.blocks import grid_positions, initialise, patchify, transformer, unpatchify
+from forearm.models.world_model import WorldModel
+from forearm.transitions.batch import Batch
+
+
+@dataclass(frozen=True)
+class MAEConfig:
+    """Size of the masked autoencoder.
+
+    ``copy`` lays the previous frame's patch under each masked one: the decoder sees it and paints the change.
+    Without it (the classical form) a masked place starts from nothing.
+    """
+
+    width: int = 384
+    depth: int = 8
+    heads: int = 6
+    decoder_width: int = 192
+    decoder_depth: int = 4
+    decoder_heads: int = 6
+    copy: bool = True
+
+
+class MaskedAutoencoder(WorldModel):
+    """Encoder over the visible patches (frames and separators), light decoder over all, loss on the last frame."""
+
+    visible: Tensor
+    masked: Tensor
+    previous: Tensor
+
+    def __init__(self, layout: Layout, config: MAEConfig):
+        super().__init__(layout)
+        self.config = config
+        p, (rows, columns) = layout.patch, layout.grid
+        pixels = 3 * p * p
+        place = torch.arange(rows * columns).reshape(rows, columns)
+        frame, gap = layout.frame_width // p, layout.separator // p
+        self.register_buffer("visible", place[:, : columns - frame].reshape(-1), persistent=False)
+        self.register_buffer("masked", place[:, columns - frame :].reshape(-1), persistent=False)
+        self.register_buffer(
+            "previous", place[:, columns - 2 * frame - gap : columns - frame - gap].reshape(-1), persistent=False
+        )
+
+        self.embed = nn.Linear(pixels, config.width)
+        self.encoder = transformer(config.width, config.depth, config.heads)
+        self.to_decoder = nn.Linear(config.width, config.decoder_width)
+        self.mask_token = nn.Parameter(torch.zeros(config.decoder_width))
+        self.embed_previous = nn.Linear(pixels, config.decoder_width) if config.copy else None
+        self.decoder = transformer(config.decoder_width, config.decoder_depth, config.decoder_heads)
+        self.head = nn.Linear(config.decoder_width, pixels)
+        self.places = nn.Parameter(grid_positions(rows, columns, config.width))
+        self.decoder_places = nn.Parameter(grid_positions(rows, columns, config.decoder_width))
+        initialise(self)
+        nn.init.normal_(self.mask_token, std=0.02)
+        if config.copy:
+            nn.init.zeros_(self.head.weight)  # begin as a copy of the previous frame
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        patches = patchify(batch.canvas, self.layout.patch)
+        error = (self.paint(patches) - patches[:, self.masked].float()) ** 2
+        strip = self.layout.strip_height // self.layout.patch * (self.layout.frame_width // self.layout.patch)
+        return {"loss": error.mean(), "visual": error[:, :-strip].mean(), "strip": error[:, -strip:].mean()}
+
+    def paint(self, patches: Tensor) -> Tensor:
+        """From all patches of a canvas (B, L, pixels), of which only the visible are read, those of the last frame."""
+        tokens = self.embed(patches[:, self.visible] - 0.5) + self.places[self.visible]
+        context = self.to_decoder(self.encoder(tokens)) + self.decoder_places[self.visible]
+        hidden = (self.mask_token + self.decoder_places[self.masked]).expand(len(patches), -1, -1)
+        previous = patches[:, self.previous]
+        if self.embed_previous is not None:
+            hidden = hidden + self.embed_previous(previous - 0.5)
+        decoded = self.decoder(torch.cat([hidden, context], dim=1))[:, : len(self.masked)]
+        painted = self.head(decoded).float()
+        return painted + (previous if self.config.copy else 0.5)
+
+    def predict(self, batch: Batch) -> Tensor:
+        painted = self.paint(patchify(batch.canvas, self.layout.patch))
+        region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
+        return region.clamp(0, 1)
