@@ -1,0 +1,327 @@
+"""The training loop, to be read from top to bottom."""
+
+import contextlib
+import dataclasses
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, set_seed
+from torch.utils.data import DataLoader
+
+from forearm.errors import ForearmError
+from forearm.files import require_absent, write_json
+from forearm.models import WorldModel, make_model
+from forearm.training.config import TrainConfig
+from forearm.training.pictures import save_samples
+from forearm.training.resume import load_state, save_state
+from forearm.training.run import Run, load_weights, save_tensors
+from forearm.training.schedule import MovingAverage, Progress, learning_rate
+from forearm.transitions.loader import TrainingSteps, batches
+from forearm.transitions.store import TransitionSet
+
+CALIBRATION = (5, 25)
+"""Steps between which the speed is measured when a training is given minutes instead of steps."""
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def start_run(
+    path: Path,
+    family: str,
+    settings: dict[str, Any],
+    config: TrainConfig,
+    data: TransitionSet,
+    fine_tune: Run | None = None,
+) -> Run:
+    """Make a run's folder with its settings; ``train`` fills it.
+
+    With ``fine_tune`` the model's settings, weights and layout (so the meaning of its strips) are that run's.
+
+    Raises:
+        ForearmError: the folder is taken, the data has nothing to train or validate on, or does not fit.
+    """
+    require_absent(path)
+    for split in ("train", "val"):
+        if not len(data.rows(split)):
+            raise ForearmError(f"{data.path} has no transitions to {split} on; build it with --val between 0 and 1")
+    layout = data.layout
+    if fine_tune is not None:
+        layout = fine_tune.layout()
+        data.require_fit(layout, f"run {fine_tune.name}")
+        family, settings = fine_tune.config()["family"], fine_tune.config()["model"]
+    make_model(family, layout, settings)  # refuses impossible settings before anything is written
+    run = Run(path)
+    write_json(run.layout_file, layout.to_json())
+    write_json(
+        run.config_file,
+        {
+            "family": family,
+            "model": settings,
+            "training": dataclasses.asdict(config),
+            "fine_tuned_from": str(fine_tune.path.resolve()) if fine_tune else None,
+            "data": {
+                "path": str(data.path.resolve()),
+                "train": len(data.rows("train")),
+                "val": len(data.rows("val")),
+                "actions_seen": data.actions_seen("train"),
+            },
+        },
+    )
+    return run
+
+
+def train(
+    run: Run,
+    data: TransitionSet,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    trackers: tuple[str, ...] = (),
+    report: Report = lambda entry: None,
+) -> Progress:
+    """Train the model of a started run; leave best and last weights, a log and sample pictures in its folder.
+
+    Interrupted (Ctrl-C, SIGTERM, a crash), it goes on from the last checkpoint with ``resume`` and ends, on a
+    CPU, with the very weights of an unbroken training. Under ``accelerate launch`` every process calls this.
+
+    Args:
+        report: is given every log entry as it is written.
+
+    Raises:
+        ForearmError: nothing to resume from, a loss that is no number, a batch that the processes cannot share.
+        KeyboardInterrupt: after an interruption, once the checkpoint is written.
+    """
+    settings, layout = run.config(), run.layout()
+    config = TrainConfig(**settings["training"])
+    accelerator = make_accelerator(config, device, trackers, run.path)
+    if config.batch_size % accelerator.num_processes:
+        raise ForearmError(f"batch_size {config.batch_size} is not divisible by {accelerator.num_processes} processes")
+    main = accelerator.is_main_process
+
+    set_seed(config.seed)
+    model = make_model(settings["family"], layout, settings["model"])
+    if settings["fine_tuned_from"]:
+        load_weights(model, Run(Path(settings["fine_tuned_from"])).weights_file("best"))
+    model = model.to(accelerator.device)
+    average = MovingAverage(model, config.ema)
+    optimizer = make_optimizer(model, config)
+    progress = Progress(steps=config.steps)
+    if resume:
+        progress = load_state(run.resume_file, model, average, optimizer)
+    wrapped = accelerator.prepare(model) if accelerator.num_processes > 1 else model
+
+    log = Log(run.log_file, progress.step, main, accelerator, report)
+    share = TrainingSteps(
+        data,
+        data.rows("train"),
+        config.batch_size,
+        config.seed,
+        layout,
+        accelerator.process_index,
+        accelerator.num_processes,
+    )
+    val_rows = data.rows("val")
+    shown = data.batch(val_rows[np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)], layout)
+    shown = shown.to(accelerator.device)
+
+    def evaluate_and_save() -> None:
+        """Validate the averaged weights, keep them if they are the best, and write a checkpoint."""
+        losses = validate(average.model, data, val_rows, config.batch_size, accelerator)
+        best = progress.evaluated(losses["loss"], config)
+        entry = {f"val_{name}": value for name, value in losses.items()}
+        log.write({"step": progress.step, **entry, "best": best, "seconds": round(progress.seconds, 2)})
+        if main:
+            if best:
+                save_tensors(run.weights_file("best"), average.model.state_dict())
+            save_tensors(run.weights_file("last"), average.model.state_dict())
+            save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown, layout)
+            save_state(run.resume_file, model, average, optimizer, progress)
+
+    if progress.step == 0:
+        evaluate_and_save()
+    evaluation_seconds, clock = log.seconds_since_last(), Stopwatch(progress)
+    loader = DataLoader(
+        share,
+        sampler=range(progress.step, 10**9),
+        batch_size=None,
+        num_workers=config.workers,
+        persistent_workers=False,
+    )
+    steps = iter(loader)
+    with interruptible() as interrupted:
+        while not progress.finished(config):
+            batch = next(steps).to(accelerator.device)
+            rate = learning_rate(config, progress)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            torch.manual_seed(config.seed * 1_000_003 + progress.step)  # whatever a model draws is repeatable too
+            wrapped.train()
+            with accelerator.autocast():
+                losses = wrapped(batch)
+            optimizer.zero_grad(set_to_none=True)
+            accelerator.backward(losses["loss"])
+            gradient_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+            if not torch.isfinite(gradient_norm):
+                raise ForearmError(
+                    f"the loss is no number any more at step {progress.step}; lower --learning-rate and start again"
+                )
+            optimizer.step()
+            progress.step += 1
+            average.update(model, progress.step)
+            clock.tick()
+
+            if config.minutes and progress.step == CALIBRATION[1]:
+                progress.steps = affordable_steps(config, clock, evaluation_seconds, accelerator)
+            if progress.step % LOG_EVERY == 0 or progress.step == 1:
+                means = {name: float(accelerator.reduce(v.detach(), "mean")) for name, v in losses.items()}
+                speed = config.batch_size / clock.seconds_per_step
+                log.write(
+                    {
+                        "step": progress.step,
+                        **means,
+                        "learning_rate": rate,
+                        "gradient_norm": float(gradient_norm),
+                        "samples_per_s": round(speed, 1),
+                        "steps": progress.steps,
+                    }
+                )
+            if progress.step % config.evaluate_every == 0 or progress.finished(config):
+                evaluate_and_save()
+                clock.skip()
+            if interrupted():
+                if main:
+                    save_state(run.resume_file, model, average, optimizer, progress)
+                accelerator.wait_for_everyone()
+                raise KeyboardInterrupt
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return progress
+
+
+LOG_EVERY = 10
+
+
+def make_accelerator(config: TrainConfig, device: str, trackers: tuple[str, ...], folder: Path) -> Accelerator:
+    """The processes, device and precision to train with."""
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ForearmError(f"--device {device}, but PyTorch sees no CUDA GPU here; use --device cpu or auto")
+    on_gpu = torch.cuda.is_available() and device != "cpu"
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="bf16" if bf16 else "no",
+        log_with=list(trackers) or None,
+        project_dir=str(folder) if trackers else None,
+    )
+    if trackers:
+        accelerator.init_trackers(
+            "forearm", config={k: v for k, v in dataclasses.asdict(config).items() if v is not None}
+        )
+    return accelerator
+
+
+def make_optimizer(model: WorldModel, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW; vectors (biases, norms, tokens) and position tables are not decayed."""
+    decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and "places" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim <= 1 or "places" in name]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, config.beta2), fused=True)
+
+
+@torch.no_grad()
+def validate(
+    model: WorldModel, data: TransitionSet, rows: np.ndarray, batch_size: int, accelerator: Accelerator
+) -> dict[str, float]:
+    """Mean losses over validation rows, each process taking its part."""
+    mine = rows[accelerator.process_index :: accelerator.num_processes]
+    sums: dict[str, float] = {}
+    for batch in batches(data, mine, batch_size, model.layout):
+        torch.manual_seed(0)
+        with accelerator.autocast():
+            losses = model.loss(batch.to(accelerator.device))
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
+    counted = torch.tensor([*sums.values(), len(mine)], dtype=torch.float64)
+    if accelerator.num_processes > 1:
+        counted = accelerator.reduce(counted.to(accelerator.device, torch.float32), "sum").cpu().double()
+    return {name: float(total / counted[-1]) for name, total in zip(sums, counted[:-1], strict=True)}
+
+
+def affordable_steps(
+    config: TrainConfig, clock: "Stopwatch", evaluation_seconds: float, accelerator: Accelerator
+) -> int:
+    """How many steps fit in the minutes asked for, evaluations included; all processes agree on it."""
+    assert config.minutes is not None
+    per_step = clock.seconds_per_step + evaluation_seconds / config.evaluate_every
+    steps = [max(CALIBRATION[1], int((60 * config.minutes - evaluation_seconds) / per_step))]
+    return broadcast_object_list(steps)[0] if accelerator.num_processes > 1 else steps[0]
+
+
+class Stopwatch:
+    """Adds up the seconds of training, and knows the typical seconds of a step."""
+
+    def __init__(self, progress: Progress):
+        self.progress = progress
+        self.recent: list[float] = []
+        self.skip()
+
+    def skip(self) -> None:
+        """Leave out the time since the last tick."""
+        self.last = time.perf_counter()
+
+    def tick(self) -> None:
+        """A step is done."""
+        now = time.perf_counter()
+        self.recent = [*self.recent, now - self.last][-(CALIBRATION[1] - CALIBRATION[0]) :]
+        self.progress.seconds += now - self.last
+        self.last = now
+
+    @property
+    def seconds_per_step(self) -> float:
+        return float(np.mean(self.recent))
+
+
+class Log:
+    """``log.jsonl``: one entry a line, those from ``step`` on forgotten when training resumes there."""
+
+    def __init__(self, path: Path, step: int, main: bool, accelerator: Accelerator, report: Report):
+        self.main, self.accelerator, self.report = main, accelerator, report
+        self.opened = time.perf_counter()
+        if main:
+            kept = [entry for entry in Run(path.parent).log() if step and entry["step"] <= step]
+            path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        self.path = path
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Add an entry to the file and to the trackers."""
+        if self.main:
+            with self.path.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+            self.accelerator.log({k: v for k, v in entry.items() if k != "step"}, step=entry["step"])
+            self.report(entry)
+
+    def seconds_since_last(self) -> float:
+        """Seconds since the log was opened."""
+        return time.perf_counter() - self.opened
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Hold back Ctrl-C and SIGTERM until the loop asks, so that a step is never cut in half."""
+    asked: list[int] = []
+    before = {}
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):  # not in the main thread: nothing to hold back
+            before[kind] = signal.signal(kind, lambda number, frame: asked.append(number))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

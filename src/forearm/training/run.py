@@ -1,0 +1,132 @@
+"""The folder that a training leaves, and weights in and out of it.
+
+Weights are safetensors and settings JSON, so opening somebody's run never executes their code.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from forearm.canvas import Layout
+from forearm.errors import ForearmError
+from forearm.files import read_json, writing
+from forearm.models import WorldModel, make_model
+
+Checkpoint = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder: ``config.json``, ``layout.json``, ``best.safetensors``, ``last.safetensors``, ``log.jsonl``."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """Open an existing run.
+
+        Raises:
+            ForearmError: the folder is not a run.
+        """
+        run = cls(Path(path))
+        if not run.config_file.is_file():
+            raise ForearmError(f"{path} is no run (no config.json); make one with: forearm train")
+        return run
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def layout_file(self) -> Path:
+        return self.path / "layout.json"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def resume_file(self) -> Path:
+        return self.path / "resume.safetensors"
+
+    def weights_file(self, checkpoint: Checkpoint) -> Path:
+        return self.path / f"{checkpoint}.safetensors"
+
+    def config(self) -> dict[str, Any]:
+        """Family, model settings, training settings and what is known of the data."""
+        return read_json(self.config_file)
+
+    def layout(self) -> Layout:
+        """The layout the model was trained with, bounds included."""
+        return Layout.from_json(read_json(self.layout_file))
+
+    def log(self) -> list[dict[str, Any]]:
+        """What was logged while training, a dictionary an entry; a half-written last line is left out."""
+        if not self.log_file.is_file():
+            return []
+        return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.endswith("}")]
+
+    def load(self, checkpoint: Checkpoint = "best", device: str | torch.device = "cpu") -> WorldModel:
+        """The trained model, ready to predict.
+
+        Raises:
+            ForearmError: the weights are missing, damaged, or of another model or layout.
+        """
+        config = self.config()
+        try:
+            model = make_model(config["family"], self.layout(), config["model"])
+        except KeyError as error:
+            raise ForearmError(
+                f"{self.config_file} lacks {error}; it should have been written by forearm train"
+            ) from error
+        load_weights(model, self.weights_file(checkpoint))
+        return model.to(device).eval()
+
+
+def load_weights(model: WorldModel, path: Path) -> None:
+    """Fill a model with the weights of a file.
+
+    Raises:
+        ForearmError: the file is missing, damaged, or holds the weights of another model or layout.
+    """
+    weights, _ = read_tensors(path)
+    mine = model.state_dict()
+    for name in mine.keys() | weights.keys():
+        if name not in mine or name not in weights or mine[name].shape != weights[name].shape:
+            raise ForearmError(f"{path} holds another model or layout: weights {name} do not fit; check config.json")
+    model.load_state_dict(weights)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors, whole or not at all."""
+    with writing(path) as beside:
+        try:
+            safetensors.torch.save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, beside, metadata)
+        except safetensors.SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors and metadata of a safetensors file.
+
+    Raises:
+        ForearmError: the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise ForearmError(f"{path} is missing; train the run first, or let its training go on with --resume")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ForearmError(f"{path} is damaged: {error}; train again or restore the file") from error

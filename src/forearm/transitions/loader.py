@@ -1,0 +1,55 @@
+"""Batches in order for evaluation, and in a repeatable shuffle for training."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from forearm.canvas import Layout
+from forearm.transitions.batch import Batch
+from forearm.transitions.store import TransitionSet
+
+
+def batches(data: TransitionSet, rows: np.ndarray, size: int, layout: Layout | None = None) -> Iterator[Batch]:
+    """Draw ``rows`` in order, ``size`` at a time."""
+    for start in range(0, len(rows), size):
+        yield data.batch(rows[start : start + size], layout)
+
+
+class TrainingSteps(Dataset):
+    """Item s is what training step s sees.
+
+    The training rows are shuffled anew every epoch and the epochs are strung together; step s takes the s-th
+    stretch of ``batch_size`` rows. Nothing depends on what was drawn before, so that a resumed training sees
+    what an unbroken one would have seen. Of ``shards`` processes each draws its equal part of every stretch.
+    """
+
+    def __init__(
+        self,
+        data: TransitionSet,
+        rows: np.ndarray,
+        batch_size: int,
+        seed: int,
+        layout: Layout | None = None,
+        shard: int = 0,
+        shards: int = 1,
+    ):
+        self.data, self.rows, self.layout = data, rows, layout
+        self.batch_size, self.seed = batch_size, seed
+        self.shard, self.shards = shard, shards
+        self._epoch = lru_cache(maxsize=2)(self._shuffled)
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+
+    def rows_of(self, step: int) -> np.ndarray:
+        """Rows that step ``step`` sees in all processes together, (batch_size,) int64."""
+        places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epochs, within = np.divmod(places, len(self.rows))
+        return np.concatenate([self._epoch(int(e))[within[epochs == e]] for e in np.unique(epochs)])
+
+    def __getitem__(self, step: int) -> Batch:
+        share = self.batch_size // self.shards
+        rows = self.rows_of(step)[self.shard * share : (self.shard + 1) * share]
+        return self.data.batch(rows, self.layout)

@@ -1,0 +1,228 @@
+"""A dataset of transitions on disk: every frame once, memory-mapped; canvases are drawn when asked for.
+
+A folder with ``dataset.json`` (where it comes from), ``layout.json``, ``frames.npy`` (F, h, w, 3) uint8,
+``states.npy`` (F, J) float32, ``transitions.parquet`` and ``episodes.parquet``. ``docs/formats.md`` says more.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forearm.canvas import CODES, Layout, action_codes, draw
+from forearm.errors import ForearmError
+from forearm.files import read_json, write_json
+from forearm.transitions.batch import Batch, make_batch
+
+FORMAT = 1
+Split = Literal["train", "val"]
+
+
+class ArrayWriter:
+    """A ``.npy`` file that grows row by row, so that it never has to fit in memory."""
+
+    def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: type):
+        self.rows = 0
+        self._row_shape, self._dtype = row_shape, np.dtype(dtype)
+        self._row_bytes = int(np.prod(row_shape)) * self._dtype.itemsize
+        self._file = open(path, "wb+")  # noqa: SIM115 (closed by close)
+        self._write_header()
+        self._start = self._file.tell()
+
+    def _write_header(self) -> None:
+        # NumPy pads the header so that the first axis can grow without moving the data.
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self.rows, *self._row_shape)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, row: np.ndarray) -> int:
+        """Add one row; return its number."""
+        self._file.write(np.ascontiguousarray(row, self._dtype).tobytes())
+        self.rows += 1
+        return self.rows - 1
+
+    def rewind(self, rows: int) -> None:
+        """Forget everything after the first ``rows`` rows."""
+        self.rows = rows
+        self._file.truncate(self._start + rows * self._row_bytes)
+        self._file.seek(0, 2)
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+
+@dataclass
+class Columns:
+    """The table of N transitions.
+
+    frames: (N, T) int64 rows of ``frames.npy``; actions: (N, T − 1, A) float32 in the entries' units; entries:
+    (N,) int64, the entry each last decision was about; episodes: (N,) int64; validation: (N,) bool.
+    """
+
+    frames: np.ndarray
+    actions: np.ndarray
+    entries: np.ndarray
+    episodes: np.ndarray
+    validation: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def write(self, path: Path) -> None:
+        """Write as parquet."""
+        n = len(self)
+        table = pa.table(
+            {
+                "frames": pa.array(list(self.frames), pa.list_(pa.int64(), self.frames.shape[1])),
+                "action": pa.array(
+                    list(self.actions.reshape(n, -1)), pa.list_(pa.float32(), int(np.prod(self.actions.shape[1:])))
+                ),
+                "entry": pa.array(self.entries, pa.int64()),
+                "episode": pa.array(self.episodes, pa.int64()),
+                "split": pa.array(np.where(self.validation, "val", "train")),
+            }
+        )
+        pq.write_table(table, path)
+
+    @classmethod
+    def read(cls, path: Path, entries: int) -> "Columns":
+        """Read what ``write`` wrote, with ``entries`` action entries."""
+        table = pq.read_table(path)
+        n = len(table)
+        return cls(
+            frames=table["frames"].combine_chunks().flatten().to_numpy().reshape(n, -1),
+            actions=table["action"].combine_chunks().flatten().to_numpy().reshape(n, -1, entries),
+            entries=table["entry"].to_numpy(),
+            episodes=table["episode"].to_numpy(),
+            validation=table["split"].to_numpy() == "val",
+        )
+
+
+class TransitionWriter:
+    """Writes a dataset folder frame by frame; ``finish`` adds the tables."""
+
+    def __init__(self, folder: Path, frame_shape: tuple[int, int, int], joints: int):
+        self.folder = folder
+        self.frames = ArrayWriter(folder / "frames.npy", frame_shape, np.uint8)
+        self.states = ArrayWriter(folder / "states.npy", (joints,), np.float32)
+
+    def append(self, frame: np.ndarray, state: np.ndarray) -> int:
+        """Store a frame (h, w, 3) uint8 and its joint positions (J,); return its row."""
+        self.states.append(state)
+        return self.frames.append(frame)
+
+    def rewind(self, rows: int) -> None:
+        """Forget everything after the first ``rows`` frames."""
+        self.frames.rewind(rows)
+        self.states.rewind(rows)
+
+    def finish(self, layout: Layout, columns: Columns, episodes: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+        """Write the tables: ``episodes`` are rows of recording, index and task; ``facts`` go to ``dataset.json``."""
+        self.frames.close()
+        self.states.close()
+        columns.write(self.folder / "transitions.parquet")
+        pq.write_table(pa.Table.from_pylist(episodes), self.folder / "episodes.parquet")
+        write_json(self.folder / "layout.json", layout.to_json())
+        write_json(self.folder / "dataset.json", {"format": FORMAT, **facts})
+
+    def __enter__(self) -> "TransitionWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:
+        if kind is not None:
+            self.frames._file.close()
+            self.states._file.close()
+
+
+class TransitionSet:
+    """An opened dataset. Frames stay on disk until a batch asks for them.
+
+    Raises:
+        ForearmError: the folder is not a dataset, or its files do not fit together.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        if not (self.path / "dataset.json").is_file():
+            raise ForearmError(f"{path} is no dataset of transitions (no dataset.json); make one with: forearm build")
+        self.facts = read_json(self.path / "dataset.json")
+        if self.facts.get("format") != FORMAT:
+            raise ForearmError(
+                f"{path} has format {self.facts.get('format')}, this forearm reads {FORMAT}; build it anew"
+            )
+        self.layout = Layout.from_json(read_json(self.path / "layout.json"))
+        try:
+            self.columns = Columns.read(self.path / "transitions.parquet", len(self.layout.actions))
+            self.frames = np.load(self.path / "frames.npy", mmap_mode="r")
+            self.states = np.load(self.path / "states.npy")
+            self.episodes = pq.read_table(self.path / "episodes.parquet").to_pylist()
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise ForearmError(f"{path} is damaged: {error}; build it anew") from error
+        shape = (self.layout.frame_height, self.layout.frame_width, 3)
+        if self.frames.shape[1:] != shape or len(self.states) != len(self.frames):
+            raise ForearmError(f"{path} is damaged: frames and layout do not fit together; build it anew")
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def rows(self, split: Split | None = None) -> np.ndarray:
+        """Rows of a split, or of all, (N,) int64."""
+        if split is None:
+            return np.arange(len(self))
+        return np.flatnonzero(self.columns.validation == (split == "val"))
+
+    def positions(self, rows: np.ndarray) -> np.ndarray:
+        """Joint positions of transitions, (n, T, J) float32 in the joints' units."""
+        return self.states[self.columns.frames[rows]]
+
+    def amounts(self, rows: np.ndarray, layout: Layout | None = None) -> np.ndarray:
+        """Actions of transitions as signed amounts in [−1, 1], (n, T − 1, A) float32."""
+        scales = np.array([entry.scale for entry in (layout or self.layout).actions], np.float32)
+        return np.clip(self.columns.actions[rows] / scales, -1, 1)
+
+    def batch(self, rows: np.ndarray, layout: Layout | None = None) -> Batch:
+        """Draw transitions, with another layout's bounds and colours if one is given."""
+        layout = layout or self.layout
+        frames, amounts, positions = (
+            self.frames[self.columns.frames[rows]],
+            self.amounts(rows, layout),
+            self.positions(rows),
+        )
+        return make_batch(
+            draw(layout, frames, positions, amounts), positions, amounts, self.columns.entries[rows], rows
+        )
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """Code of each transition's last action, (N,) int64."""
+        return action_codes(self.amounts(self.rows())[:, -1])
+
+    def actions_seen(self, split: Split | None = "train") -> dict[int, int]:
+        """How often each action code occurs in a split."""
+        codes = self.codes[self.rows(split)]
+        return {code: int((codes == code).sum()) for code in CODES}
+
+    def require_fit(self, layout: Layout, whose: str) -> None:
+        """Refuse to be drawn with a layout of other pictures, joints or actions.
+
+        Raises:
+            ForearmError: says what differs.
+        """
+        mine = self.layout
+        for what, here, there in (
+            ("cameras of", [(c.height, c.width) for c in mine.cameras], [(c.height, c.width) for c in layout.cameras]),
+            ("joints", mine.joint_names, layout.joint_names),
+            ("actions", [e.name for e in mine.actions], [e.name for e in layout.actions]),
+            ("discrete actions:", mine.discrete, layout.discrete),
+            ("history", mine.history, layout.history),
+            ("stacking", mine.stacking, layout.stacking),
+        ):
+            if here != there:
+                raise ForearmError(f"{self.path} has {what} {here}, but {whose} has {there}; build the data to match")
