@@ -1,0 +1,1 @@
+"""Numbers for predictions: metrics, baselines, counterfactuals. Arrays in, numbers out."""

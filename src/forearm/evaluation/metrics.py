@@ -1,0 +1,200 @@
+"""How far a predicted last frame is from the true one, in the picture and in the joints."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, Layout, as_float, decode_separator, decode_strip
+from forearm.canvas import dominant_entries as largest_entries
+from forearm.errors import ForearmError
+from forearm.evaluation.samples import Samples, Value
+from forearm.evaluation.ssim import ssim
+
+DYNAMIC = 0.02
+"""A pixel is dynamic where the true frames differ by more than this in the mean over channels."""
+MOVED = 1e-6
+"""A joint has moved where its decoded positions differ by more than this, in its unit."""
+PSNR_CAP = 100.0
+"""PSNR in dB of two equal pictures, and of any two that are more alike than this."""
+
+CHUNK = 64
+
+
+def score(truth: Any, predicted: Any, layout: Layout, actions: Any) -> dict[str, Value]:
+    """Score predictions of anything against the truth.
+
+    Args:
+        truth: (N, 3, H, W) canvases, uint8 or float in [0, 1]; NumPy or torch.
+        predicted: the predicted canvases, likewise, or only their last frames (N, 3, H, w).
+        layout: where everything stands on them.
+        actions: (N,) code of each last action.
+
+    Returns:
+        Every metric of ``docs/metrics.md`` that one pair of arrays can give. ``motor_position_mae_per_joint`` is a
+        list; what no sample defines (no move, no dynamic pixel, an action that does not occur) is None.
+
+    Raises:
+        ForearmError: shapes that do not fit, no samples, or predictions that are no numbers.
+    """
+    truth, predicted, codes = _array(truth), _array(predicted), _array(actions)
+    if not len(truth) or len(truth) != len(predicted) or codes.shape != (len(truth),):
+        raise ForearmError(
+            f"{len(truth)} true canvases, {len(predicted)} predicted ones and actions of shape {codes.shape} "
+            "do not make samples; give as many of each, and at least one"
+        )
+    parts = (slice(start, start + CHUNK) for start in range(0, len(truth), CHUNK))
+    return Samples.concatenate(per_sample(truth[p], predicted[p], layout, codes[p]) for p in parts).table()
+
+
+def per_sample(
+    truth: np.ndarray, predicted: np.ndarray, layout: Layout, codes: np.ndarray, entries: np.ndarray | None = None
+) -> Samples:
+    """The same as ``score`` sample by sample, for as many samples as fit in memory.
+
+    Args:
+        entries: (N,) the action entry that each last decision was about; by default the largest on the separator,
+            which says nothing where several joints could have moved and none was told to.
+    """
+    seen = Truth(layout, truth, codes, entries)
+    region = _last_frames(layout, predicted)
+    return _picture_metrics(seen, region) | _motor_metrics(seen, region)
+
+
+class Truth:
+    """What really happened: the last two frames, the joints in them, the action and the joint that it is about.
+
+    last, previous: (N, 3, H, w) float; positions, before, velocities: (N, J) in units; codes, acting: (N,);
+    driven: (N,) whether the action entry names the acting joint, so that MOVE+ has to raise it.
+    """
+
+    def __init__(self, layout: Layout, canvases: np.ndarray, codes: np.ndarray, entries: np.ndarray | None = None):
+        if canvases.shape[1:] != (3, layout.height, layout.width):
+            raise ForearmError(
+                f"canvases are {canvases.shape[1:]}, the layout says (3, {layout.height}, {layout.width})"
+            )
+        self.layout, self.codes = layout, codes
+        self.last = as_float(canvases[..., layout.frame_columns(-1)])
+        self.previous = as_float(canvases[..., layout.frame_columns(-2)])
+        self.positions, self.velocities = decode_strip(layout, self.last)
+        self.before, _ = decode_strip(layout, self.previous)
+        if entries is None:
+            entries = largest_entries(decode_separator(layout, canvases[..., layout.separator_columns(-1)]))
+        named = _joints_of_entries(layout)[entries]
+        most_changed = (np.abs(self.positions - self.before) / (layout.highs - layout.lows)).argmax(1)
+        self.driven = named >= 0
+        self.acting = np.where(self.driven, named, most_changed)
+
+    def of_acting(self, joints: np.ndarray) -> np.ndarray:
+        """The acting joint's column of (N, J): (N,)."""
+        return np.take_along_axis(joints, self.acting[:, None], axis=1)[:, 0]
+
+
+def counterfactuals(truth: Truth, under: dict[int, np.ndarray]) -> Samples:
+    """What the action changes: metrics of predictions of the same contexts under every action.
+
+    Args:
+        under: for each action code the predicted last frames (N, 3, H, w).
+    """
+    layout, h = truth.layout, truth.layout.frame_height
+    pairs = list(itertools.combinations(CODES, 2))
+    squares = [(under[a] - under[b]) ** 2 for a, b in pairs]
+    acting = {code: truth.of_acting(decode_strip(layout, region)[0]) for code, region in under.items()}
+    above = acting[MOVE_PLUS] > acting[MOVE_MINUS]
+    ordered = (acting[MOVE_PLUS] > acting[STAY]) & (acting[STAY] > acting[MOVE_MINUS])
+    errors = {
+        code: ((region - truth.last)[:, :, :h] ** 2).mean((1, 2, 3), dtype=np.float64) for code, region in under.items()
+    }
+    psnrs = np.stack([_psnr(errors[code]) for code in CODES], axis=1)
+    right = np.take_along_axis(psnrs, truth.codes[:, None], axis=1)[:, 0]
+    others = (psnrs.sum(1) - right) / (len(CODES) - 1)
+    return Samples.of(
+        {
+            "action_discrimination_score": np.mean(
+                [s[:, :, :h].mean((1, 2, 3), dtype=np.float64) for s in squares], axis=0
+            ),
+            "motor_discrimination_score": np.mean(
+                [s[:, :, h:].mean((1, 2, 3), dtype=np.float64) for s in squares], axis=0
+            ),
+            "counterfactual_order": (ordered, truth.driven),
+            "counterfactual_plus_above_minus": (above, truth.driven),
+            "controllability_psnr": right - others,
+        }
+    )
+
+
+def _picture_metrics(truth: Truth, region: np.ndarray) -> Samples:
+    h = truth.layout.frame_height
+    squares = (region - truth.last) ** 2
+    visual = squares[:, :, :h].mean((1, 2, 3), dtype=np.float64)
+    per_pixel = squares[:, :, :h].mean(1)
+    dynamic = np.abs(truth.last - truth.previous)[:, :, :h].mean(1) > DYNAMIC
+    return Samples.of(
+        {
+            "val_mse": visual,
+            "val_mse_visual": visual,
+            "ssim": ssim(region[:, :, :h], truth.last[:, :, :h]),
+            "psnr": _psnr(visual),
+            "val_mse_motor_strip": squares[:, :, h:].mean((1, 2, 3), dtype=np.float64),
+            **{f"val_mse_action_{code}": (visual, truth.codes == code) for code in CODES},
+            "val_mse_static": _masked_mean(per_pixel, ~dynamic),
+            "val_mse_dynamic": _masked_mean(per_pixel, dynamic),
+        }
+    )
+
+
+def _motor_metrics(truth: Truth, region: np.ndarray) -> Samples:
+    positions, velocities = decode_strip(truth.layout, region)
+    errors = np.abs(positions - truth.positions)
+    change, true_change = positions - truth.before, truth.positions - truth.before
+    moves = truth.codes != STAY
+    moved = (np.abs(true_change) > MOVED) & moves[:, None]
+    right = (np.sign(change) == np.sign(true_change)) & moved
+    moved_joints = moved.sum(1)
+    return Samples.of(
+        {
+            "motor_position_mae_mean": errors.mean(1),
+            "motor_velocity_mae_mean": np.abs(velocities - truth.velocities).mean(1),
+            "motor_direction_accuracy": (right.sum(1) / np.maximum(moved_joints, 1), moved_joints),
+            "motor_consistency_error": np.abs(velocities - change).mean(1),
+            "motor_position_mae_per_joint": errors,
+            **{f"motor_position_mae_action_{code}": (errors.mean(1), truth.codes == code) for code in CODES},
+            "acting_joint_direction_accuracy": (truth.of_acting(right), truth.of_acting(moved)),
+            "acting_joint_position_mae": truth.of_acting(errors),
+        }
+    )
+
+
+def _masked_mean(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each sample's values (N, h, w) under its mask, and whether the mask holds anything: both (N,)."""
+    pixels = mask.sum((1, 2))
+    return np.where(mask, values, 0).sum((1, 2), dtype=np.float64) / np.maximum(pixels, 1), pixels > 0
+
+
+def _psnr(errors: np.ndarray) -> np.ndarray:
+    return -10 * np.log10(np.maximum(errors, 10 ** (-PSNR_CAP / 10)))
+
+
+def _joints_of_entries(layout: Layout) -> np.ndarray:
+    """The joint that each action entry is about, (A,): the one it drives, else the one of its name, else −1."""
+    names = layout.joint_names
+    by_name = [names.index(entry.name) if entry.name in names else -1 for entry in layout.actions]
+    driven = layout.joint_of_entry()
+    return np.where(driven >= 0, driven, by_name)
+
+
+def _last_frames(layout: Layout, predicted: np.ndarray) -> np.ndarray:
+    if predicted.shape[1:] == (3, layout.height, layout.width):
+        predicted = predicted[..., layout.frame_columns(-1)]
+    if predicted.shape[1:] != (3, layout.height, layout.frame_width):
+        raise ForearmError(
+            f"predictions are {predicted.shape[1:]}, the layout says (3, {layout.height}, {layout.width}), "
+            f"or (3, {layout.height}, {layout.frame_width}) for the last frame alone"
+        )
+    if not np.isfinite(predicted).all():
+        raise ForearmError("the predictions hold values that are no numbers (NaN or infinite); did training diverge?")
+    return as_float(predicted)
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
