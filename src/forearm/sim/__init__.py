@@ -1,0 +1,16 @@
+"""A simulated SO-101 in MuJoCo, and the protocol that records its single actions."""
+
+from forearm.sim.protocol import SingleActionSettings, perform, record, record_episode, settle
+from forearm.sim.simulator import CAMERAS, JOINTS, Simulator, Snapshot
+
+__all__ = [
+    "CAMERAS",
+    "JOINTS",
+    "Simulator",
+    "SingleActionSettings",
+    "Snapshot",
+    "perform",
+    "record",
+    "record_episode",
+    "settle",
+]
