@@ -130,6 +130,11 @@ class Recording:
             return tuple(str(unit) for unit in declared)
         return guess_units(self.joints, *self._state_range(key))
 
+    @property
+    def has_logs(self) -> bool:
+        """Whether any episode has a discrete-action log with decisions in it."""
+        return bool(self._logs)
+
     def camera_size(self, camera: str) -> Size:
         """(height, width) of a camera's pictures, as the metadata has it or else as its first picture is.
 

@@ -7,7 +7,6 @@ A folder with ``dataset.json`` (where it comes from), ``layout.json``, ``frames.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -52,7 +51,9 @@ class ArrayWriter:
         self._file.seek(0, 2)
 
     def close(self) -> None:
-        """Complete the file."""
+        """Complete the file; closing it again does nothing."""
+        if self._file.closed:
+            return
         self._file.seek(0)
         self._write_header()
         self._file.close()
@@ -106,27 +107,37 @@ class Columns:
 
 
 class TransitionWriter:
-    """Writes a dataset folder frame by frame; ``finish`` adds the tables."""
+    """Writes a dataset folder frame by frame; ``finish`` adds the tables.
 
-    def __init__(self, folder: Path, frame_shape: tuple[int, int, int], joints: int):
+    Frames go to the disk at once; joint positions, a thousandth of their size, wait in memory.
+    """
+
+    def __init__(self, folder: Path, frame_shape: tuple[int, int, int]):
         self.folder = folder
-        self.frames = ArrayWriter(folder / "frames.npy", frame_shape, np.uint8)
-        self.states = ArrayWriter(folder / "states.npy", (joints,), np.float32)
+        self._frames = ArrayWriter(folder / "frames.npy", frame_shape, np.uint8)
+        self._states: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return self._frames.rows
 
     def append(self, frame: np.ndarray, state: np.ndarray) -> int:
         """Store a frame (h, w, 3) uint8 and its joint positions (J,); return its row."""
-        self.states.append(state)
-        return self.frames.append(frame)
+        self._states.append(np.asarray(state, np.float32))
+        return self._frames.append(frame)
 
     def rewind(self, rows: int) -> None:
         """Forget everything after the first ``rows`` frames."""
-        self.frames.rewind(rows)
-        self.states.rewind(rows)
+        self._frames.rewind(rows)
+        del self._states[rows:]
+
+    def states(self) -> np.ndarray:
+        """Joint positions of all frames so far, (F, J) float32."""
+        return np.stack(self._states)
 
     def finish(self, layout: Layout, columns: Columns, episodes: list[dict[str, Any]], facts: dict[str, Any]) -> None:
         """Write the tables: ``episodes`` are rows of recording, index and task; ``facts`` go to ``dataset.json``."""
-        self.frames.close()
-        self.states.close()
+        self._frames.close()
+        np.save(self.folder / "states.npy", self.states())
         columns.write(self.folder / "transitions.parquet")
         pq.write_table(pa.Table.from_pylist(episodes), self.folder / "episodes.parquet")
         write_json(self.folder / "layout.json", layout.to_json())
@@ -135,10 +146,8 @@ class TransitionWriter:
     def __enter__(self) -> "TransitionWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:
-        if kind is not None:
-            self.frames._file.close()
-            self.states._file.close()
+    def __exit__(self, *failure: object) -> None:
+        self._frames.close()
 
 
 class TransitionSet:

@@ -1,0 +1,310 @@
+"""From recordings to a dataset of transitions."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from forearm.canvas import PRESETS, ActionEntry, Camera, Joint, Layout, action_codes, dominant_entries
+from forearm.errors import ForearmError
+from forearm.files import writing_folder
+from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
+from forearm.transitions.plan import (
+    NO_PLAN,
+    Actions,
+    Plan,
+    changes,
+    columns,
+    discretised,
+    plan_every,
+    plan_from_log,
+    typical_steps,
+)
+from forearm.transitions.split import fit_bounds_to, split_episodes
+from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """How recordings become transitions."""
+
+    preset: str = "tiny"
+    """Pixel sizes: tiny (64×64 cameras, patch 8) or so101 (224×224, patch 16)."""
+    size: int | None = None
+    """Side of each camera's square picture, if not the preset's."""
+    cameras: tuple[str, ...] = ()
+    """Cameras to use, in this order; all by default."""
+    stacking: Literal["vertical", "horizontal"] = "vertical"
+    history: int = 2
+    """Frames per canvas."""
+    actions: Actions = "auto"
+    """log: the decisions of a discrete-action log. change: how the joints changed. column: the recorded action.
+    dominant: the joint that changed most, up or down. auto: log where there is one, else change."""
+    step: float = 0.5
+    """Seconds from frame to frame (a log brings its own)."""
+    stride: float = 0.1
+    """Seconds from the start of a transition to the start of the next (a log brings its own)."""
+    dead_band: float = 0.15
+    """For dominant: share of a typical step below which the action is STAY."""
+    val: float = 0.12
+    """Share of the episodes to validate on; 1 makes a pure test set."""
+    seed: int = 0
+    """Of the draw of validation episodes."""
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ForearmError(f"no preset {self.preset!r}; there are {', '.join(PRESETS)}")
+        for name in ("step", "stride"):
+            if not getattr(self, name) > 0:
+                raise ForearmError(f"{name} is {getattr(self, name)} seconds; it has to be positive")
+
+
+@dataclass
+class Progress:
+    """How far a build has come; ``skipped`` holds (recording, episode, reason)."""
+
+    recording: str = ""
+    episode: int = 0
+    episodes: int = 0
+    frames: int = 0
+    transitions: int = 0
+    skipped: list[tuple[str, int, str]] = field(default_factory=list)
+
+
+@dataclass
+class _Gathered:
+    """What the recordings have given so far."""
+
+    frames: list[np.ndarray] = field(default_factory=list)
+    actions: list[np.ndarray] = field(default_factory=list)
+    entries: list[np.ndarray] = field(default_factory=list)
+    numbers: list[np.ndarray] = field(default_factory=list)
+    episodes: list[dict[str, Any]] = field(default_factory=list)
+    deltas: dict[int, float] = field(default_factory=dict)
+
+
+def build(
+    sources: Sequence[str | Path],
+    out: Path,
+    config: BuildConfig,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> TransitionSet:
+    """Read recordings (folders or Hub ids) and write a dataset of transitions to ``out``.
+
+    Memory stays bounded however long the recordings are: a frame is written as soon as it is decoded.
+
+    Args:
+        report: is told the progress after every episode, read or skipped.
+
+    Raises:
+        ForearmError: nothing usable, recordings that do not fit together, or a target that cannot be written.
+    """
+    recordings = [open_recording(source) for source in sources]
+    first = recordings[0]
+    cameras = _cameras(first, config)
+    for recording in recordings[1:]:
+        _require_alike(recording, first, cameras)
+    mode = _mode(recordings, config)
+    geometry = _geometry(first, cameras, config)
+    progress = Progress(episodes=sum(len(recording.episodes) for recording in recordings))
+    gathered = _Gathered()
+
+    frame_shape = (geometry.frame_height, geometry.frame_width, 3)
+    with writing_folder(out) as folder, TransitionWriter(folder, frame_shape) as writer:
+        for recording in recordings:
+            progress.recording = recording.name
+
+            def skip(index: int, reason: str, name: str = recording.name) -> None:
+                progress.skipped.append((name, index, reason))
+                progress.episode += 1
+                report(progress)
+
+            for episode in recording.read(cameras, on_skip=skip):
+                plan = _plan(recording, episode, mode, config, gathered)
+                if len(plan.frames) and not _store(recording, episode, plan, writer, geometry, cameras, gathered):
+                    continue  # found unreadable on the way, and reported so
+                progress.episode += 1
+                progress.frames, progress.transitions = len(writer), sum(map(len, gathered.frames))
+                report(progress)
+        if not gathered.frames:
+            raise ForearmError(_nothing(recordings, mode, config))
+        layout, table = _tabulate(first, geometry, mode, config, gathered, writer.states())
+        writer.finish(layout, table, gathered.episodes, _facts(recordings, config, mode, progress))
+    return TransitionSet(out)
+
+
+def _cameras(recording: Recording, config: BuildConfig) -> tuple[str, ...]:
+    """Feature keys of the cameras asked for, by key or by its last part."""
+    if not config.cameras:
+        return recording.cameras
+    keys = {_short(key): key for key in recording.cameras} | {key: key for key in recording.cameras}
+    for name in config.cameras:
+        if name not in keys:
+            raise ForearmError(
+                f"{recording.name} has no camera {name!r}; it has {', '.join(map(_short, recording.cameras))}"
+            )
+    return tuple(keys[name] for name in config.cameras)
+
+
+def _short(camera: str) -> str:
+    return camera.removeprefix("observation.images.").removeprefix("observation.")
+
+
+def _require_alike(recording: Recording, first: Recording, cameras: tuple[str, ...]) -> None:
+    for what, here, there in (
+        ("joints", recording.joints, first.joints),
+        ("cameras", sorted(set(cameras) & set(recording.cameras)), sorted(cameras)),
+    ):
+        if here != there:
+            raise ForearmError(
+                f"{recording.name} has {what} {', '.join(here) or 'none of these'}, but {first.name} has "
+                f"{', '.join(there)}; build them apart"
+            )
+
+
+def _mode(recordings: Sequence[Recording], config: BuildConfig) -> Actions:
+    if config.actions != "auto":
+        return config.actions
+    logged = [recording.has_logs for recording in recordings]
+    if any(logged) and not all(logged):
+        without = recordings[logged.index(False)].name
+        raise ForearmError(
+            f"{without} has no discrete-action log but others have; build them apart, or with --actions change"
+        )
+    return "log" if all(logged) else "change"
+
+
+def _geometry(recording: Recording, cameras: tuple[str, ...], config: BuildConfig) -> Layout:
+    """The layout but for bounds and actions, which only the data can tell."""
+    preset = PRESETS[config.preset]
+    side = config.size or preset.camera
+    joints = tuple(
+        Joint(name.removesuffix(".pos"), unit) for name, unit in zip(recording.joints, recording.units, strict=True)
+    )
+    return Layout(
+        cameras=tuple(Camera(_short(key), side, side) for key in cameras),
+        joints=joints,
+        actions=(ActionEntry("unknown"),),
+        patch=preset.patch,
+        separator=preset.separator,
+        history=config.history,
+        stacking=config.stacking,
+    )
+
+
+def _plan(recording: Recording, episode: Episode, mode: Actions, config: BuildConfig, gathered: _Gathered) -> Plan:
+    joints = len(recording.joints)
+    if mode == "log":
+        if episode.log is None:
+            return NO_PLAN
+        joint = recording.joint_index(episode.log.joint_name)
+        known = gathered.deltas.setdefault(joint, episode.log.position_delta)
+        if known != episode.log.position_delta:
+            raise ForearmError(
+                f"{recording.name} episode {episode.index} moves {recording.joints[joint]} by "
+                f"{episode.log.position_delta}, others by {known}; build them apart"
+            )
+        return plan_from_log(episode, joint, joints, recording.fps, config.history)
+    step, stride = (max(1, round(seconds * recording.fps)) for seconds in (config.step, config.stride))
+    frames = plan_every(episode, step, stride, config.history)
+    taken = columns(episode, frames, recording) if mode == "column" else changes(episode, frames)
+    return Plan(frames, taken, np.full(len(frames), -1))
+
+
+def _store(
+    recording: Recording,
+    episode: Episode,
+    plan: Plan,
+    writer: TransitionWriter,
+    geometry: Layout,
+    cameras: tuple[str, ...],
+    gathered: _Gathered,
+) -> bool:
+    """Decode and store the frames of a plan; whether the episode could be read to its end."""
+    before = len(writer)
+    stored: dict[int, int] = {}
+    sizes = {key: (camera.height, camera.width) for key, camera in zip(cameras, geometry.cameras, strict=True)}
+    axis = 0 if geometry.stacking == "vertical" else 1
+    try:
+        for row, pictures in episode.pictures(np.unique(plan.frames).tolist(), sizes):
+            frame = np.concatenate([pictures[key] for key in cameras], axis=axis)
+            stored[row] = writer.append(frame, episode.states[row])
+    except EpisodeUnreadable:
+        writer.rewind(before)
+        return False
+    gathered.frames.append(np.vectorize(stored.__getitem__, otypes=[np.int64])(plan.frames))
+    gathered.actions.append(plan.actions)
+    gathered.entries.append(plan.entries)
+    gathered.numbers.append(np.full(len(plan.frames), len(gathered.episodes)))
+    session = episode.log.extra.get("session") if episode.log else None
+    gathered.episodes.append(
+        {"recording": recording.name, "index": episode.index, "task": episode.task, "session": session}
+    )
+    return True
+
+
+def _tabulate(
+    recording: Recording, geometry: Layout, mode: Actions, config: BuildConfig, gathered: _Gathered, states: np.ndarray
+) -> tuple[Layout, Columns]:
+    """Split the episodes, and from the training part learn what an amount of 1 means and the joints' bounds."""
+    frames, actions = np.concatenate(gathered.frames), np.concatenate(gathered.actions)
+    entries, episodes = np.concatenate(gathered.entries), np.concatenate(gathered.numbers)
+    names = geometry.joint_names if mode != "column" else recording.action_names
+    units = [joint.unit for joint in geometry.joints] if mode != "column" else list(names)
+    if mode == "log":
+        kept = sorted(gathered.deltas)
+        actions, entries = actions[..., kept], np.searchsorted(kept, entries)
+        scales = np.array([gathered.deltas[joint] for joint in kept])
+        names, units = tuple(names[joint] for joint in kept), [units[joint] for joint in kept]
+        validation = split_episodes(episodes, _kinds(actions / scales, entries), config.val, config.seed)
+    else:
+        guess = actions / typical_steps(actions, units)
+        entries = dominant_entries(guess[:, -1])
+        validation = split_episodes(episodes, _kinds(guess, entries), config.val, config.seed)
+        scales = typical_steps(actions[_training(validation)], units)
+        entries = dominant_entries(actions[:, -1] / scales)
+        if mode == "dominant":
+            actions = discretised(actions, scales, config.dead_band)
+    entry_layout = tuple(
+        ActionEntry(
+            name.removesuffix(".pos"),
+            name.removesuffix(".pos") if name.removesuffix(".pos") in geometry.joint_names else None,
+            unit if mode != "column" else "",
+            float(scale),
+        )
+        for name, unit, scale in zip(names, units, scales, strict=True)
+    )
+    layout = dataclasses.replace(geometry, actions=entry_layout, discrete=mode in ("log", "dominant"))
+    layout = fit_bounds_to(layout, states[frames[_training(validation)]])
+    return layout, Columns(frames, actions.astype(np.float32), entries.astype(np.int64), episodes, validation)
+
+
+def _training(validation: np.ndarray) -> np.ndarray:
+    """Rows that bounds may be learned from: the training part, or everything in a pure test set."""
+    return np.flatnonzero(~validation) if not validation.all() else np.arange(len(validation))
+
+
+def _kinds(amounts: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """A number for each (entry, code) that a last action can be, (N,) int64."""
+    return entries * 3 + action_codes(amounts[:, -1])
+
+
+def _nothing(recordings: Sequence[Recording], mode: Actions, config: BuildConfig) -> str:
+    names = ", ".join(recording.name for recording in recordings)
+    if mode == "log":
+        return f"no transition in {names}: no readable episode has a logged decision whose outcome was recorded"
+    return f"no transition in {names}: every readable episode is shorter than {config.step} seconds; lower --step"
+
+
+def _facts(recordings: Sequence[Recording], config: BuildConfig, mode: Actions, progress: Progress) -> dict[str, Any]:
+    return {
+        "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "recordings": [{"name": r.name, "version": r.version, "fps": r.fps} for r in recordings],
+        "actions": mode,
+        "settings": dataclasses.asdict(config),
+        "skipped": [{"recording": r, "episode": e, "reason": why} for r, e, why in progress.skipped],
+    }

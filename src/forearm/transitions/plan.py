@@ -1,0 +1,115 @@
+"""Which moments of an episode make transitions, and what the action of each was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY
+from forearm.errors import ForearmError
+from forearm.recordings import Episode, Recording
+
+Actions = Literal["auto", "log", "change", "column", "dominant"]
+
+SIGN_OF_CODE = np.array([{STAY: 0, MOVE_PLUS: 1, MOVE_MINUS: -1}[code] for code in CODES], np.float32)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The n transitions of an episode: frames (n, T) int64 rows of the episode, actions (n, T − 1, A) float32 in the
+    entries' units, entries (n,) int64, the entry that each last decision was about (−1: the largest)."""
+
+    frames: np.ndarray
+    actions: np.ndarray
+    entries: np.ndarray
+
+
+NO_PLAN = Plan(np.zeros((0, 2), np.int64), np.zeros((0, 1, 1), np.float32), np.zeros(0, np.int64))
+"""Of an episode that has nothing to give."""
+
+
+def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history: int) -> Plan:
+    """One transition a decision: from its frame to the frame ``action_duration`` later.
+
+    A longer history takes decisions that follow one another. A decision whose outcome lies beyond the end of the
+    episode is left out.
+    """
+    assert episode.log is not None
+    span = max(1, round(episode.log.action_duration * fps))
+    decisions = [(frame, code) for frame, code in episode.log.decisions if 0 <= frame < len(episode)]
+    starts = np.array([frame for frame, _ in decisions], np.int64)
+    signs = SIGN_OF_CODE[[code for _, code in decisions]] if decisions else np.zeros(0, np.float32)
+    ends = starts + span
+    ends[:-1] = np.minimum(ends[:-1], starts[1:])  # the next decision may come a frame early
+    steps = history - 1
+    frames, amounts = [], []
+    for i in range(len(decisions) - steps + 1):
+        follows = np.all(starts[i + 1 : i + steps] - ends[i : i + steps - 1] <= 2)
+        if follows and ends[i + steps - 1] < len(episode):
+            frames.append([*starts[i : i + steps], ends[i + steps - 1]])
+            amounts.append(signs[i : i + steps])
+    actions = np.zeros((len(frames), steps, joints), np.float32)
+    if frames:
+        actions[:, :, joint] = np.array(amounts) * episode.log.position_delta
+    return Plan(_frames(frames, history), actions, np.full(len(frames), joint, np.int64))
+
+
+def plan_every(episode: Episode, step: int, stride: int, history: int) -> np.ndarray:
+    """Frames ``step`` rows apart, a new transition every ``stride`` rows: (n, history) int64."""
+    starts = np.arange(0, len(episode) - step * (history - 1), stride)
+    return _frames([start + step * np.arange(history) for start in starts], history)
+
+
+def changes(episode: Episode, frames: np.ndarray) -> np.ndarray:
+    """The joints' change from frame to frame, (n, T − 1, J) float32."""
+    return np.diff(episode.states[frames], axis=1)
+
+
+def columns(episode: Episode, frames: np.ndarray, recording: Recording) -> np.ndarray:
+    """What the action column commanded from frame to frame, (n, T − 1, A) float32.
+
+    Where it holds target positions (it is named like the state) this is how far the last target lies from where the
+    joints were; else (velocities, a gripper's switch) the mean of the column over the rows between.
+
+    Raises:
+        ForearmError: the recording has no action column.
+    """
+    if episode.actions is None:
+        raise ForearmError(f"{recording.name} has no action column; build with --actions change")
+    if recording.action_names == recording.joints:
+        return episode.actions[frames[:, 1:] - 1] - episode.states[frames[:, :-1]]
+    sums = np.concatenate([np.zeros((1, episode.actions.shape[1])), episode.actions.cumsum(0, dtype=np.float64)])
+    spans = np.diff(frames, axis=1)[..., None]
+    return ((sums[frames[:, 1:]] - sums[frames[:, :-1]]) / spans).astype(np.float32)
+
+
+def discretised(changes: np.ndarray, scales: np.ndarray, dead_band: float) -> np.ndarray:
+    """Only the dominant joint's change, by one full step up or down, or nothing where it is below the dead band.
+
+    Args:
+        changes: (n, T − 1, J) in the joints' units.
+        scales: (J,) what counts as a full step of each joint.
+        dead_band: share of a full step below which nothing happened.
+    """
+    amounts = changes / scales
+    dominant = np.abs(amounts).argmax(-1)[..., None]
+    largest = np.take_along_axis(amounts, dominant, -1)
+    steps = np.where(np.abs(largest) > dead_band, np.sign(largest), 0)
+    result = np.zeros_like(amounts)
+    np.put_along_axis(result, dominant, steps, -1)
+    return (result * scales).astype(np.float32)
+
+
+def typical_steps(actions: np.ndarray, units: Sequence[str]) -> np.ndarray:
+    """What an amount of 1 shall mean: the 99th percentile of the largest entries, shared by entries of one unit.
+
+    Entries of one unit share it so that a joint that only jitters does not look as if it acted.
+    """
+    each = np.percentile(np.abs(actions.reshape(-1, actions.shape[-1])), 99, axis=0)
+    shared = np.array([max(e for e, other in zip(each, units, strict=True) if other == unit) for unit in units])
+    return np.where(shared > 0, shared, 1.0)
+
+
+def _frames(frames: Sequence[Sequence[int] | np.ndarray], history: int) -> np.ndarray:
+    return np.array(frames, np.int64).reshape(-1, history)
