@@ -53,6 +53,7 @@ class RecordingSpec:
         action_names: the names of the action's entries.
         cameras: feature key, such as ``observation.images.base``, to (height, width).
         robot_type: LeRobot's name of the robot.
+        units: the unit of each joint, for display; noted where LeRobot does not mind it.
     """
 
     fps: int
@@ -60,6 +61,7 @@ class RecordingSpec:
     action_names: tuple[str, ...]
     cameras: Mapping[str, tuple[int, int]]
     robot_type: str = "so101_follower"
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def stage_episode(
             beside / "episode.json",
             {
                 "length": len(states),
+                "fps": fps,
+                "sizes": {camera: frames.shape[1:3] for camera, frames in pictures.items()},
                 "task": task,
                 "log": None if log is None else vars(log),
                 "statistics": {key: _plain(values) for key, values in statistics.items()},
@@ -190,7 +194,7 @@ def _staged(staged: Path, spec: RecordingSpec, tasks: dict[str, int]) -> Iterato
             key: {name: np.array(value) for name, value in values.items()}
             for key, values in entry["statistics"].items()
         }
-        _require_fit(folder, statistics, spec)
+        _require_fit(folder, entry, spec)
         tasks.setdefault(entry["task"], len(tasks))
         log = entry["log"] and DiscreteActionLog(
             **{**entry["log"], "decisions": tuple((f, c) for f, c in entry["log"]["decisions"])}
@@ -199,12 +203,18 @@ def _staged(staged: Path, spec: RecordingSpec, tasks: dict[str, int]) -> Iterato
         start += entry["length"]
 
 
-def _require_fit(folder: Path, statistics: dict[str, Statistics], spec: RecordingSpec) -> None:
-    if set(statistics) != {STATE, ACTION, *spec.cameras}:
-        raise ForearmError(f"{folder} has {sorted(statistics)}, not the cameras {sorted(spec.cameras)}")
+def _require_fit(folder: Path, entry: Mapping[str, Any], spec: RecordingSpec) -> None:
+    sizes, statistics = entry["sizes"], entry["statistics"]
+    if set(sizes) != set(spec.cameras):
+        raise ForearmError(f"{folder} has the cameras {sorted(sizes)}, not the cameras {sorted(spec.cameras)}")
+    for camera, (height, width) in spec.cameras.items():
+        if tuple(sizes[camera]) != (height, width):
+            raise ForearmError(f"{folder}: {camera} is {sizes[camera]}, not {height}×{width}")
     for key, names in ((STATE, spec.joints), (ACTION, spec.action_names)):
         if len(statistics[key]["mean"]) != len(names):
             raise ForearmError(f"{folder}: {key} has {len(statistics[key]['mean'])} entries, not {len(names)}")
+    if entry["fps"] != spec.fps:
+        raise ForearmError(f"{folder} was staged at {entry['fps']} fps, not {spec.fps}")
 
 
 def _write_videos(
@@ -399,6 +409,8 @@ def _info(episodes: list[_Staged], spec: RecordingSpec, tasks: dict[str, int]) -
         STATE: {"dtype": "float32", "shape": [len(spec.joints)], "names": list(spec.joints)},
         ACTION: {"dtype": "float32", "shape": [len(spec.action_names)], "names": list(spec.action_names)},
     }
+    if spec.units:
+        features[STATE]["units"] = list(spec.units)
     for camera, (height, width) in spec.cameras.items():
         features[camera] = {
             "dtype": "video",
