@@ -1,1 +1,9 @@
 """From recordings to (before, action, after): storage, splits, combining, batches."""
+
+from forearm.transitions.batch import Batch
+from forearm.transitions.build import BuildConfig, build
+from forearm.transitions.combine import combine
+from forearm.transitions.loader import TrainingSteps, batches
+from forearm.transitions.store import TransitionSet
+
+__all__ = ["Batch", "BuildConfig", "TrainingSteps", "TransitionSet", "batches", "build", "combine"]

@@ -1,0 +1,89 @@
+"""Several datasets become one, their strips drawn anew with common bounds."""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from forearm.canvas import ActionEntry
+from forearm.errors import ForearmError
+from forearm.files import writing_folder
+from forearm.transitions.split import fit_bounds_to
+from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
+
+SAME = ("cameras", "joint_names", "discrete", "history", "stacking", "patch", "separator", "palette")
+"""What datasets must share; joints' bounds and the actions recorded may differ."""
+
+
+def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
+    """Write one dataset that holds all transitions of several.
+
+    Every episode stays on the side, training or validation, where it was. Action entries that only some sets have
+    (one recorded shoulder_pan, another elbow_flex) stand side by side; bounds are those of all training parts.
+
+    Raises:
+        ForearmError: fewer than two sets, or sets whose canvases differ in more than bounds and actions.
+    """
+    if len(sets) < 2:
+        raise ForearmError("combine takes at least two datasets")
+    first = sets[0].layout
+    for other in sets[1:]:
+        for name in SAME:
+            here, there = getattr(other.layout, name), getattr(first, name)
+            if here != there:
+                raise ForearmError(
+                    f"{other.path} and {sets[0].path} differ in {name} ({here} and {there}); build them alike"
+                )
+    entries = _common_entries(sets)
+    frame_shape = (first.frame_height, first.frame_width, 3)
+    parts: list[Columns] = []
+    episodes: list[dict] = []
+    with writing_folder(out) as folder, TransitionWriter(folder, frame_shape) as writer:
+        for data in sets:
+            parts.append(_moved(data, entries, len(writer), len(episodes)))
+            episodes += data.episodes
+            for frame, state in zip(data.frames, data.states, strict=True):
+                writer.append(frame, state)
+        columns = Columns(
+            *(np.concatenate([getattr(p, field.name) for p in parts]) for field in dataclasses.fields(Columns))
+        )
+        training = ~columns.validation if not columns.validation.all() else np.ones(len(columns), bool)
+        layout = dataclasses.replace(first, actions=entries)
+        layout = fit_bounds_to(layout, writer.states()[columns.frames[training]])
+        facts = {
+            "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "recordings": [recording for data in sets for recording in data.facts["recordings"]],
+            "actions": sets[0].facts["actions"],
+            "settings": {"combined": [str(data.path) for data in sets]},
+            "skipped": [skipped for data in sets for skipped in data.facts["skipped"]],
+        }
+        writer.finish(layout, columns, episodes, facts)
+    return TransitionSet(out)
+
+
+def _common_entries(sets: Sequence[TransitionSet]) -> tuple[ActionEntry, ...]:
+    """Every action entry of any set, in the order of the joints they drive (others behind, in order of appearance)."""
+    common: dict[str, ActionEntry] = {}
+    for data in sets:
+        for entry in data.layout.actions:
+            known = common.setdefault(entry.name, entry)
+            if data.layout.discrete and known.scale != entry.scale:
+                raise ForearmError(
+                    f"{data.path} moves {entry.name} by {entry.scale}, another set by {known.scale}; "
+                    "one colour cannot mean both"
+                )
+            if entry.scale > known.scale:
+                common[entry.name] = entry
+    names = sets[0].layout.joint_names
+    return tuple(sorted(common.values(), key=lambda e: names.index(e.joint) if e.joint in names else len(names)))
+
+
+def _moved(data: TransitionSet, entries: tuple[ActionEntry, ...], frames: int, episodes: int) -> Columns:
+    """A set's table with its frames and episodes counted on, and its actions under the common entries."""
+    places = np.array([[entry.name for entry in entries].index(entry.name) for entry in data.layout.actions])
+    mine = data.columns
+    actions = np.zeros((*mine.actions.shape[:2], len(entries)), np.float32)
+    actions[..., places] = mine.actions
+    return Columns(mine.frames + frames, actions, places[mine.entries], mine.episodes + episodes, mine.validation)
