@@ -27,7 +27,7 @@ class TableFile:
         sizes = [self._parquet.metadata.row_group(g).num_rows for g in range(self._parquet.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
         self._episode_of_row: np.ndarray | None = None
-        self._kept: tuple[tuple[int, int, tuple[str, ...]], pa.Table] | None = None
+        self._kept: dict[str, tuple[int, int, pa.Table]] = {}
 
     @property
     def columns(self) -> list[str]:
@@ -49,7 +49,7 @@ class TableFile:
         """
         if "episode_index" in self.columns:
             if self._episode_of_row is None:
-                column = self._read(0, len(self), ("episode_index",)).column("episode_index")
+                column = self._read(0, len(self), "episode_index")
                 self._episode_of_row = column.to_numpy()
             rows = np.flatnonzero(self._episode_of_row == episode_index)
             if len(rows) == length and length and rows[-1] - rows[0] + 1 == length:
@@ -66,9 +66,7 @@ class TableFile:
         """
         if column not in self.columns:
             raise EpisodeUnreadable(f"{self.path} has no column {column!r}, only {', '.join(self.columns)}")
-        array = self._read(start, stop, (column,)).column(column).combine_chunks()
-        while isinstance(array, pa.ChunkedArray):
-            array = array.chunk(0) if array.num_chunks else pa.array([], array.type.value_type)
+        array = self._read(start, stop, column).combine_chunks()
         while _is_list(array.type):
             if array.null_count or len(pc.unique(pc.list_value_length(array))) > 1:
                 raise EpisodeUnreadable(f"{self.path}: the lists of {column!r} differ in length")
@@ -79,17 +77,17 @@ class TableFile:
             raise EpisodeUnreadable(f"{self.path}: {column!r} holds no numbers") from error
         return flat.reshape(stop - start, -1) if stop > start else flat.reshape(0, 0)
 
-    def _read(self, start: int, stop: int, columns: tuple[str, ...]) -> pa.Table:
+    def _read(self, start: int, stop: int, column: str) -> pa.ChunkedArray:
+        """Rows of one column, out of the row groups around them."""
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         last = int(np.searchsorted(self._starts, stop, side="left"))
-        key = (first, last, columns)
-        if self._kept is None or self._kept[0] != key:
+        if self._kept.get(column, ())[:2] != (first, last):
             try:
-                table = self._parquet.read_row_groups(list(range(first, last)), columns=list(columns))
+                table = self._parquet.read_row_groups(list(range(first, last)), columns=[column])
             except (OSError, pa.ArrowException) as error:
                 raise EpisodeUnreadable(f"{self.path} cannot be read: {_one_line(error)}") from error
-            self._kept = (key, table)
-        return self._kept[1].slice(start - int(self._starts[first]), stop - start)
+            self._kept[column] = (first, last, table)
+        return self._kept[column][2].column(column).slice(start - int(self._starts[first]), stop - start)
 
 
 def order_of_frames(table: TableFile, start: int, stop: int) -> np.ndarray:
