@@ -266,7 +266,8 @@ def test_controllability_is_what_the_right_action_gains():
 def test_batches_of_samples_add_up_to_the_whole():
     truth, codes = draw_moments(7)
     predicted = guesses(truth)
-    parts = [per_sample(truth[p], predicted[p], LAYOUT, codes[p]) for p in (slice(0, 2), slice(2, 3), slice(3, 7))]
+    cuts = (slice(0, 2), slice(2, 3), slice(3, 7))
+    parts = [per_sample(Truth(LAYOUT, truth[p], codes[p]), predicted[p]) for p in cuts]
     assert_same(Samples.concatenate(parts).table(), score(truth, predicted, LAYOUT, codes))
 
 

@@ -44,21 +44,13 @@ def score(truth: Any, predicted: Any, layout: Layout, actions: Any) -> dict[str,
             "do not make samples; give as many of each, and at least one"
         )
     parts = (slice(start, start + CHUNK) for start in range(0, len(truth), CHUNK))
-    return Samples.concatenate(per_sample(truth[p], predicted[p], layout, codes[p]) for p in parts).table()
+    return Samples.concatenate(per_sample(Truth(layout, truth[p], codes[p]), predicted[p]) for p in parts).table()
 
 
-def per_sample(
-    truth: np.ndarray, predicted: np.ndarray, layout: Layout, codes: np.ndarray, entries: np.ndarray | None = None
-) -> Samples:
-    """The same as ``score`` sample by sample, for as many samples as fit in memory.
-
-    Args:
-        entries: (N,) the action entry that each last decision was about; by default the largest on the separator,
-            which says nothing where several joints could have moved and none was told to.
-    """
-    seen = Truth(layout, truth, codes, entries)
-    region = _last_frames(layout, predicted)
-    return _picture_metrics(seen, region) | _motor_metrics(seen, region)
+def per_sample(truth: "Truth", predicted: np.ndarray) -> Samples:
+    """The same as ``score``, sample by sample, for as many samples as fit in memory."""
+    region = _last_frames(truth.layout, predicted)
+    return _picture_metrics(truth, region) | _motor_metrics(truth, region)
 
 
 class Truth:
@@ -66,6 +58,12 @@ class Truth:
 
     last, previous: (N, 3, H, w) float; positions, before, velocities: (N, J) in units; codes, acting: (N,);
     driven: (N,) whether the action entry names the acting joint, so that MOVE+ has to raise it.
+
+    Args:
+        canvases: (N, 3, H, W) uint8 or float in [0, 1].
+        codes: (N,) code of each last action.
+        entries: (N,) the action entry that each last decision was about; by default the largest on the separator,
+            which says nothing where several joints could have moved and none was told to.
     """
 
     def __init__(self, layout: Layout, canvases: np.ndarray, codes: np.ndarray, entries: np.ndarray | None = None):
@@ -91,12 +89,13 @@ class Truth:
 
 
 def counterfactuals(truth: Truth, under: dict[int, np.ndarray]) -> Samples:
-    """What the action changes: metrics of predictions of the same contexts under every action.
+    """What the action changes: metrics of predictions from the same contexts under every action.
 
     Args:
         under: for each action code the predicted last frames (N, 3, H, w).
     """
     layout, h = truth.layout, truth.layout.frame_height
+    under = {code: _last_frames(layout, region) for code, region in under.items()}
     pairs = list(itertools.combinations(CODES, 2))
     squares = [(under[a] - under[b]) ** 2 for a, b in pairs]
     acting = {code: truth.of_acting(decode_strip(layout, region)[0]) for code, region in under.items()}

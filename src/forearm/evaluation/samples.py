@@ -49,6 +49,11 @@ class Samples:
         """The same samples with the metrics of both."""
         return Samples(self.sums | other.sums, self.weights | other.weights)
 
+    def only(self, names: Iterable[str]) -> "Samples":
+        """The same samples with some of the metrics."""
+        names = [name for name in names if name in self.sums]
+        return Samples({name: self.sums[name] for name in names}, {name: self.weights[name] for name in names})
+
     def table(self) -> dict[str, Value]:
         """Every metric's value; None where no sample defines it."""
         return {name: _value(_ratio(s.sum(0), self.weights[name].sum(0))) for name, s in self.sums.items()}

@@ -1,0 +1,103 @@
+"""What each metric means, which way it is better, and in what unit it is."""
+
+from dataclasses import dataclass
+
+from forearm.canvas import CODE_NAMES, CODES
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as tables show it.
+
+    better: "lower" or "higher". unit: "", "dB", "share", or "joint" for the joints' own.
+    """
+
+    name: str
+    group: str
+    better: str
+    unit: str
+    text: str
+
+
+_TEXTS = {
+    "picture": {
+        "val_mse": "Mean squared error of the predicted picture, pixels from 0 to 1.",
+        "val_mse_visual": "The same figure as val_mse, under its older name.",
+        "val_mse_dynamic": (
+            "val_mse where the picture really changed, by more than 0.02. Copying is wrong here by definition."
+        ),
+        "val_mse_static": (
+            "val_mse where the picture did not change. Copying is right here by definition, so it is hard to beat."
+        ),
+        "ssim": "Structural similarity to the true picture: 1 is identical, 0 unrelated. It notices blur.",
+        "psnr": "Peak signal-to-noise ratio per sample, then the mean; 3 dB more is half the error. Capped at 100.",
+        **{f"val_mse_action_{code}": f"val_mse over the samples of {CODE_NAMES[code]}." for code in CODES},
+    },
+    "joints": {
+        "val_mse_motor_strip": (
+            "Mean squared error of the motor strip, the grey cells below the picture that show the joints."
+        ),
+        "acting_joint_direction_accuracy": (
+            "Share of moves for which the joint that the action drives is predicted to go the way it went."
+        ),
+        "acting_joint_position_mae": (
+            "How far the predicted position of the joint that the action drives is from the true one."
+        ),
+        "motor_position_mae_mean": "How far predicted positions are from the true ones, mean over all joints.",
+        "motor_position_mae_per_joint": "How far predicted positions are from the true ones, joint by joint.",
+        **{
+            f"motor_position_mae_action_{code}": f"motor_position_mae_mean over the samples of {CODE_NAMES[code]}."
+            for code in CODES
+        },
+        "motor_velocity_mae_mean": (
+            "How far predicted velocities (changes since the previous frame) are from the true ones."
+        ),
+        "motor_direction_accuracy": (
+            "Share of joints, over moves, that are predicted to go the way they went. "
+            "Joints that only jitter count too."
+        ),
+        "motor_consistency_error": (
+            "How far predicted velocities are from the change of the predicted positions. "
+            "Copying is consistent by nature."
+        ),
+    },
+    "action": {
+        "action_discrimination_score": (
+            "How much the action changes the predicted picture: MSE between predictions under different actions. "
+            "At 0 the action is ignored; the goal is the true difference, not the largest."
+        ),
+        "motor_discrimination_score": "The same on the motor strip.",
+        "counterfactual_order": (
+            "Share of samples for which the acting joint ends higher under MOVE+ than under STAY, "
+            "and there higher than under MOVE−."
+        ),
+        "counterfactual_plus_above_minus": (
+            "Share of samples for which the acting joint ends higher under MOVE+ than under MOVE−."
+        ),
+        "controllability_psnr": (
+            "How much better the picture is under the true action than under the others, as a difference of PSNR. "
+            "At 0 knowing the action does not help."
+        ),
+    },
+}
+_UNITS = {
+    "psnr": "dB",
+    "controllability_psnr": "dB",
+    "motor_direction_accuracy": "share",
+    "acting_joint_direction_accuracy": "share",
+    "counterfactual_order": "share",
+    "counterfactual_plus_above_minus": "share",
+}
+
+
+def _metric(name: str, group: str, text: str) -> Metric:
+    is_error = "_mse" in name or "_mae" in name or name.endswith("_error")
+    unit = "joint" if is_error and "_mse" not in name else _UNITS.get(name, "")
+    return Metric(name, group, "lower" if is_error else "higher", unit, text)
+
+
+CATALOGUE = tuple(_metric(name, group, text) for group, texts in _TEXTS.items() for name, text in texts.items())
+"""All metrics, in the order of tables."""
+
+ERRORS = tuple(metric.name for metric in CATALOGUE if metric.better == "lower")
+"""Metrics that are 0 at best, for which skill = 1 − error / persistence's error makes sense."""

@@ -1,0 +1,349 @@
+"""From a predictor and validation batches to everything that a report says."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from forearm.canvas import CODE_NAMES, CODES, Layout, action_codes, as_uint8, decode_strip
+from forearm.errors import ForearmError
+from forearm.evaluation.baselines import PERSISTENCE, standard_baselines
+from forearm.evaluation.catalogue import ERRORS
+from forearm.evaluation.examples import Example, Gallery
+from forearm.evaluation.metrics import Truth, counterfactuals, per_sample
+from forearm.evaluation.samples import Interval, Samples, Value, differences, intervals, skill_intervals, skills
+from forearm.models.world_model import Predictor
+from forearm.transitions.batch import Batch
+
+FEW_EPISODES = 10
+
+
+@runtime_checkable
+class Diagnosable(Protocol):
+    """A predictor that knows how to look into itself."""
+
+    def diagnose(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Figures per sample, each (B,), (B, K) or (B, rows, columns); their means become ``Evaluation.extras``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """How a baseline does on the same samples, and how the model compares.
+
+    skill: 1 − the model's error / the baseline's, for metrics that are errors. differences: 95% intervals of
+    (the model's metric − the baseline's), paired.
+    """
+
+    metrics: dict[str, Value]
+    intervals: dict[str, Interval]
+    skill: dict[str, Value]
+    skill_intervals: dict[str, Interval]
+    differences: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that is known about a predictor.
+
+    actions_seen: how often each code occurs in training; validated: how often among the scored samples.
+    latency: milliseconds. extras: means of the family's own figures, and ``squared_error_per_patch`` (rows,
+    columns) of the last frame. samples: the metrics per sample, in the order of ``rows``.
+    """
+
+    layout: Layout
+    metrics: dict[str, Value]
+    intervals: dict[str, Interval]
+    baselines: dict[str, Baseline]
+    actions_seen: dict[int, int]
+    validated: dict[int, int]
+    episodes: int
+    latency: dict[str, float]
+    drawn: list[Example]
+    best: list[Example]
+    worst: list[Example]
+    extras: dict[str, np.ndarray]
+    samples: Samples
+    rows: np.ndarray
+
+    @property
+    def guesses(self) -> list[int]:
+        """Codes that training never saw: whatever is predicted under them is a guess."""
+        return [code for code in CODES if not self.actions_seen.get(code)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the figures less sure than they look, a sentence each."""
+        warnings = []
+        if self.episodes == 1:
+            warnings.append("All validation samples are from one episode, so nothing can be said about their spread.")
+        elif self.episodes < FEW_EPISODES:
+            warnings.append(
+                f"Only {self.episodes} validation episodes: the 95% intervals are rough, likely too narrow."
+            )
+        for code in self.guesses:
+            warnings.append(f"{CODE_NAMES[code]} was never seen in training: predictions under it are guesses.")
+        return warnings
+
+    def verdict(self, name: str, baseline: str = PERSISTENCE) -> str | None:
+        """Whether the model is "better" or "worse" than a baseline, or "level" as the interval includes both.
+
+        None where it cannot be said: the metric is undefined, or one episode gives no interval.
+        """
+        difference = self.baselines[baseline].differences.get(name) if baseline in self.baselines else None
+        if difference is None or isinstance(difference, list):
+            return None
+        low, high = difference
+        if low <= 0 <= high:
+            return "level"
+        lower_is_better = name in ERRORS
+        return "better" if (high < 0) == lower_is_better else "worse"
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds; ``docs/metrics.md`` describes it."""
+        persistence = self.baselines.get(PERSISTENCE)
+        return {
+            **self.metrics,
+            "samples": len(self.samples),
+            "episodes": self.episodes,
+            "intervals": self.intervals,
+            "skill": persistence.skill if persistence else {},
+            "skill_intervals": persistence.skill_intervals if persistence else {},
+            "baselines": {name: dataclasses.asdict(baseline) for name, baseline in self.baselines.items()},
+            "actions_seen": {str(code): self.actions_seen.get(code, 0) for code in CODES},
+            "guesses": self.guesses,
+            "per_action": {str(code): self._of_action(code) for code in CODES},
+            "latency": self.latency,
+            "extras": {name: values.tolist() for name, values in self.extras.items()},
+            "warnings": self.warnings,
+        }
+
+    def _of_action(self, code: int) -> dict[str, Any]:
+        return {
+            "name": CODE_NAMES[code],
+            "seen_in_training": self.actions_seen.get(code, 0),
+            "guess": code in self.guesses,
+            "samples": self.validated[code],
+            "val_mse": self.metrics[f"val_mse_action_{code}"],
+            "motor_position_mae": self.metrics[f"motor_position_mae_action_{code}"],
+        }
+
+
+def evaluate(
+    predictor: Predictor,
+    batches: Iterable[Batch],
+    layout: Layout,
+    episodes: np.ndarray | Callable[[np.ndarray], np.ndarray],
+    actions_seen: dict[int, int],
+    baselines: dict[str, Predictor] | None = None,
+    samples: int = 8,
+    device: torch.device | str = "cpu",
+) -> Evaluation:
+    """Score a predictor and the baselines on batches, in one pass and with one batch in memory.
+
+    Every prediction is made from a batch's context, in which the truth is blacked out.
+
+    Args:
+        episodes: the episode of each row of the dataset: an array that rows index, or a function of rows (n,).
+        actions_seen: how often training saw each action code.
+        baselines: by default ``standard_baselines``.
+        samples: how many samples to keep for pictures, besides the best and the worst.
+        device: where the predictor is.
+
+    Raises:
+        ForearmError: there are no batches, or predictions are no numbers or of the wrong shape.
+    """
+    baselines = standard_baselines(layout) if baselines is None else baselines
+    if isinstance(predictor, torch.nn.Module):
+        predictor.eval()
+    ours: list[Samples] = []
+    theirs: dict[str, list[Samples]] = {name: [] for name in baselines}
+    rows, codes = [], []
+    gallery, extras, clock = Gallery(samples), Means(), Clock(predictor, device)
+    for batch in batches:
+        truth = _truth(batch, layout)
+        under = _predict_under(clock.predict, batch, truth)
+        own = _own(under, truth)
+        ours.append(per_sample(truth, own) | counterfactuals(truth, under))
+        copies = {}
+        for name, baseline in baselines.items():
+            baseline_under = _predict_under(_on_cpu(baseline), batch, truth)
+            copies[name] = _own(baseline_under, truth)
+            theirs[name].append(per_sample(truth, copies[name]) | counterfactuals(truth, baseline_under))
+        extras.add({"squared_error_per_patch": _per_patch((own - truth.last) ** 2, layout.patch)})
+        extras.add(_diagnosis(predictor, batch, device))
+        for i, error in enumerate(ours[-1].sums["val_mse"]):
+            row, code = int(batch.rows[i]), int(truth.codes[i])
+            gallery.offer(row, code, error, partial(_example, i, batch, truth, under, copies, error))
+        rows.append(batch.rows.numpy())
+        codes.append(truth.codes)
+    if not ours:
+        raise ForearmError("there are no validation samples to evaluate on; build the dataset with a validation part")
+    all_rows, all_codes = np.concatenate(rows), np.concatenate(codes)
+    of_rows = episodes(all_rows) if callable(episodes) else np.asarray(episodes)[all_rows]
+    mine = Samples.concatenate(ours)
+    return Evaluation(
+        layout=layout,
+        metrics=mine.table(),
+        intervals=intervals(mine, of_rows),
+        baselines={name: _compare(mine, Samples.concatenate(parts), of_rows) for name, parts in theirs.items()},
+        actions_seen=actions_seen,
+        validated={code: int((all_codes == code).sum()) for code in CODES},
+        episodes=len(np.unique(of_rows)),
+        latency=clock.latency(),
+        drawn=gallery.drawn(),
+        best=gallery.best(),
+        worst=gallery.worst(),
+        extras=extras.means(),
+        samples=mine,
+        rows=all_rows,
+    )
+
+
+class Clock:
+    """Predicts, and remembers how long it took."""
+
+    def __init__(self, predictor: Predictor, device: torch.device | str):
+        self._predictor, self._device = predictor, device
+        self._per_sample: list[float] = []
+        self._single: list[float] = []
+        self._batch_size = 0
+
+    def predict(self, context: Batch) -> np.ndarray:
+        """Last frames (B, 3, H, w) float32 of contexts."""
+        if not self._single:
+            self._time_single(context)
+        start = time.perf_counter()
+        region = self._call(context)
+        self._per_sample.append((time.perf_counter() - start) / len(context))
+        self._batch_size = max(self._batch_size, len(context))
+        return region
+
+    def latency(self) -> dict[str, float]:
+        """Median milliseconds: for one sample alone, and per sample in a batch of ``batch_size``."""
+        return {
+            "single_ms": float(np.median(self._single) * 1000),
+            "per_sample_ms": float(np.median(self._per_sample) * 1000),
+            "batch_size": float(self._batch_size),
+        }
+
+    def _time_single(self, context: Batch, repeats: int = 10, budget_s: float = 2.0) -> None:
+        one = take(context, np.array([0]))
+        self._call(one)  # warms up
+        while len(self._single) < repeats and sum(self._single) < budget_s:
+            start = time.perf_counter()
+            self._call(one)
+            self._single.append(time.perf_counter() - start)
+
+    def _call(self, context: Batch) -> np.ndarray:
+        with torch.inference_mode():
+            return self._predictor.predict(context.to(self._device)).float().cpu().numpy()
+
+
+class Means:
+    """Running means over samples of figures of any shape."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, np.ndarray] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, figures: dict[str, np.ndarray]) -> None:
+        """Add samples: figures (B, …)."""
+        for name, values in figures.items():
+            self._sums[name] = self._sums.get(name, 0) + values.sum(0, dtype=np.float64)
+            self._counts[name] = self._counts.get(name, 0) + len(values)
+
+    def means(self) -> dict[str, np.ndarray]:
+        """The means so far, each of its figure's shape without B."""
+        return {name: np.asarray(total / self._counts[name]) for name, total in self._sums.items()}
+
+
+def take(batch: Batch, index: np.ndarray) -> Batch:
+    """Some transitions of a batch, by place or by mask."""
+    places = torch.from_numpy(index)
+    return Batch(**{field.name: getattr(batch, field.name)[places] for field in dataclasses.fields(batch)})
+
+
+def _truth(batch: Batch, layout: Layout) -> Truth:
+    codes = action_codes(batch.actions[:, -1].numpy())
+    return Truth(layout, batch.canvas.numpy(), codes, batch.entries.numpy())
+
+
+def _predict_under(predict: Callable[[Batch], np.ndarray], batch: Batch, truth: Truth) -> dict[int, np.ndarray]:
+    """Last frames (B, 3, H, w) under each code; under its own code a sample's action stays what it was."""
+    own = predict(batch.context(truth.layout))
+    under = {}
+    for code in CODES:
+        other = truth.codes != code
+        under[code] = own.copy()
+        if other.any():
+            under[code][other] = predict(take(batch, other).under(truth.layout, code))
+    return under
+
+
+def _own(under: dict[int, np.ndarray], truth: Truth) -> np.ndarray:
+    """The predictions under the action that was taken, (B, 3, H, w)."""
+    return np.stack([under[int(code)][i] for i, code in enumerate(truth.codes)])
+
+
+def _diagnosis(predictor: Predictor, batch: Batch, device: torch.device | str) -> dict[str, np.ndarray]:
+    if not isinstance(predictor, Diagnosable):
+        return {}
+    with torch.inference_mode():
+        figures = predictor.diagnose(batch.to(device))
+    return {name: values.float().cpu().numpy() for name, values in figures.items()}
+
+
+def _on_cpu(predictor: Predictor) -> Callable[[Batch], np.ndarray]:
+    return lambda context: predictor.predict(context).numpy()
+
+
+def _compare(mine: Samples, theirs: Samples, episodes: np.ndarray) -> Baseline:
+    metrics = theirs.table()
+    my_errors, their_errors = mine.only(ERRORS), theirs.only(ERRORS)
+    return Baseline(
+        metrics=metrics,
+        intervals=intervals(theirs, episodes),
+        skill=skills(my_errors.table(), their_errors.table()),
+        skill_intervals=skill_intervals(my_errors, their_errors, episodes),
+        differences=differences(mine, theirs, episodes),
+    )
+
+
+def _example(
+    i: int,
+    batch: Batch,
+    truth: Truth,
+    under: dict[int, np.ndarray],
+    baselines: dict[str, np.ndarray],
+    error: float,
+) -> Example:
+    layout, one = truth.layout, take(batch, np.array([i]))
+    canvases = {}
+    for code, regions in under.items():
+        canvas = (one if code == truth.codes[i] else one.under(layout, code)).canvas.numpy()[0].copy()
+        canvas[..., layout.frame_columns(-1)] = regions[i]
+        canvases[code] = as_uint8(canvas)
+    return Example(
+        row=int(batch.rows[i]),
+        code=int(truth.codes[i]),
+        error=float(error),
+        truth=as_uint8(one.canvas.numpy()[0]),
+        under=canvases,
+        baselines={name: as_uint8(regions[i]) for name, regions in baselines.items()},
+        acting=int(truth.acting[i]),
+        before=truth.before[i],
+        positions=truth.positions[i],
+        positions_under={code: decode_strip(layout, regions[i : i + 1])[0][0] for code, regions in under.items()},
+    )
+
+
+def _per_patch(squares: np.ndarray, patch: int) -> np.ndarray:
+    """Means over patches: (B, 3, H, w) to (B, rows, columns)."""
+    b, c, h, w = squares.shape
+    return squares.reshape(b, c, h // patch, patch, w // patch, patch).mean((1, 3, 5))

@@ -1,0 +1,75 @@
+"""The few samples that are shown as pictures, kept while the validation set streams by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from forearm.canvas import CODES
+
+
+@dataclass(frozen=True)
+class Example:
+    """One validation sample under every action.
+
+    truth: (3, H, W) uint8, what was recorded. under: for each code the same canvas with that action and what the
+    model predicts, (3, H, W) uint8; under the sample's own ``code`` this is the prediction that is scored.
+    baselines: last frames that the baselines predict, (3, H, w) uint8. before, positions: true joint positions,
+    (J,) float64 in units; positions_under: the predicted ones for each code. acting: index of the joint that the
+    action drives. error: the sample's ``val_mse``.
+    """
+
+    row: int
+    code: int
+    error: float
+    truth: np.ndarray
+    under: dict[int, np.ndarray]
+    baselines: dict[str, np.ndarray]
+    acting: int
+    before: np.ndarray
+    positions: np.ndarray
+    positions_under: dict[int, np.ndarray]
+
+
+EXTREMES = 2
+"""How many of the best and of the worst samples are kept."""
+
+
+class Gallery:
+    """Chooses examples in one pass: so many drawn by lot, equally over the actions, and the best and the worst.
+
+    The lot depends on the sample's row alone, so that every model evaluated on a dataset shows the same samples.
+    """
+
+    def __init__(self, size: int):
+        self.size = size
+        self._drawn: dict[int, list[tuple[float, Example]]] = {code: [] for code in CODES}
+        self._best: list[tuple[float, Example]] = []
+        self._worst: list[tuple[float, Example]] = []
+
+    def offer(self, row: int, code: int, error: float, make: Callable[[], Example]) -> None:
+        """Consider a sample; ``make`` is called if it is kept for now."""
+        lot = np.random.default_rng(row).random()
+        places = ((self._drawn[code], lot, self.size), (self._best, error, EXTREMES), (self._worst, -error, EXTREMES))
+        wanted = [
+            (shelf, key, size) for shelf, key, size in places if len(shelf) < size or (size and key < shelf[-1][0])
+        ]
+        example = make() if wanted else None
+        for shelf, key, size in wanted:
+            shelf.append((key, example))  # type: ignore[arg-type]
+            shelf.sort(key=lambda kept: kept[0])
+            del shelf[size:]
+
+    def drawn(self) -> list[Example]:
+        """The lot's choice, in turn over the actions."""
+        deepest = max(len(shelf) for shelf in self._drawn.values())
+        in_turn = [shelf[i][1] for i in range(deepest) for shelf in self._drawn.values() if i < len(shelf)]
+        return in_turn[: self.size]
+
+    def best(self) -> list[Example]:
+        """Samples of the lowest error, the best first."""
+        return [example for _, example in self._best]
+
+    def worst(self) -> list[Example]:
+        """Samples of the highest error, the worst first."""
+        return [example for _, example in self._worst]

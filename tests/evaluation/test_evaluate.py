@@ -1,0 +1,251 @@
+"""A predictor is scored on what it can know, beside the baselines, and every claim says how sure it is."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint, Layout, decode_separator, draw
+from forearm.errors import ForearmError
+from forearm.evaluation.baselines import Persistence
+from forearm.evaluation.catalogue import CATALOGUE
+from forearm.evaluation.evaluate import evaluate
+from forearm.evaluation.metrics import score
+from forearm.transitions.batch import make_batch
+
+LAYOUT = Layout(
+    cameras=(Camera("base", 16, 16),),
+    joints=(Joint("pan", "deg", -50, 50, 20), Joint("lift", "deg", 0, 90, 20)),
+    actions=(ActionEntry("pan", "pan", "deg", 10.0),),
+    patch=4,
+    separator=4,
+)
+
+
+def moments(n, layout=LAYOUT, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seed=0):
+    """A bright bar that shifts by two pixels with the pan joint; arrays for ``make_batch``."""
+    rng = np.random.default_rng(seed)
+    frames = np.zeros((n, 2, 16, 16, 3), np.float32)
+    positions = rng.uniform(20, 30, (n, 1, 2)).repeat(2, 1)
+    chosen = np.array([codes[i % len(codes)] for i in range(n)])
+    signs = np.array([0, 1, -1])[chosen]
+    starts = rng.integers(3, 10, n)
+    for i in range(n):
+        for t in range(2):
+            x = starts[i] + 2 * t * signs[i]
+            frames[i, t, :, x : x + 3] = 0.5 + 0.02 * i / n
+    positions[:, 1, 0] += 10 * signs
+    actions = signs[:, None, None].astype(np.float32)
+    return draw(layout, frames, positions, actions), positions, actions, np.zeros(n, int), np.arange(n)
+
+
+def batches(n=24, size=7, **options):
+    arrays = moments(n, **options)
+    for start in range(0, n, size):
+        yield make_batch(*(array[start : start + size] for array in arrays))
+
+
+class Arm:
+    """Knows the arm: shifts the picture and the joint with the action it reads on the separator."""
+
+    def __init__(self, layout=LAYOUT, gain=1.0):
+        self.layout, self.gain = layout, gain
+
+    def predict(self, batch):
+        canvases = batch.canvas.numpy()
+        amounts = decode_separator(self.layout, canvases[..., self.layout.separator_columns(-1)])[:, 0] * self.gain
+        region = Persistence(self.layout).predict(batch).numpy()
+        pan, _, velocity, _ = self.layout.strip_cells()
+        h = self.layout.frame_height
+        for picture, amount in zip(region, amounts, strict=True):
+            picture[:, :h] = np.roll(picture[:, :h], round(2 * amount), axis=2)
+            picture[:, pan[0], pan[1]] += 0.1 * amount
+            picture[:, velocity[0], velocity[1]] += 0.25 * amount
+        return torch.from_numpy(region)
+
+
+class Cheat:
+    """Copies the answer, if it is there."""
+
+    def predict(self, batch):
+        return batch.canvas[..., LAYOUT.frame_columns(-1)].clone()
+
+
+def run(predictor, source=None, seen=(8, 8, 8), **options):
+    source = batches() if source is None else source
+    return evaluate(predictor, source, LAYOUT, np.arange(24) // 2, dict(enumerate(seen)), **options)
+
+
+def flat(table):
+    """The table with an entry for each joint, which pytest.approx can compare."""
+    lists = {name: value for name, value in table.items() if isinstance(value, list)}
+    per_joint = {f"{name}_{i}": entry for name, value in lists.items() for i, entry in enumerate(value)}
+    return {name: value for name, value in table.items() if name not in lists} | per_joint
+
+
+def test_a_model_that_knows_the_arm_is_right_about_everything():
+    evaluation = run(Arm())
+    metrics = evaluation.metrics
+    assert metrics["val_mse"] == pytest.approx(0, abs=1e-12)
+    assert metrics["acting_joint_direction_accuracy"] == metrics["counterfactual_order"] == 1
+    assert metrics["counterfactual_plus_above_minus"] == 1
+    assert metrics["controllability_psnr"] > 10
+    assert metrics["action_discrimination_score"] > 0.01
+    assert evaluation.baselines["persistence"].skill["val_mse"] == pytest.approx(1)
+    assert {evaluation.verdict(name) for name in ("val_mse", "ssim", "acting_joint_position_mae")} == {"better"}
+
+
+def test_a_model_that_does_the_opposite_is_found_out():
+    evaluation = run(Arm(gain=-1.0))
+    metrics = evaluation.metrics
+    assert metrics["acting_joint_direction_accuracy"] == metrics["counterfactual_order"] == 0
+    assert metrics["counterfactual_plus_above_minus"] == 0
+    assert evaluation.baselines["persistence"].skill["acting_joint_position_mae"] == pytest.approx(-1, abs=1e-3)
+    assert {evaluation.verdict(name) for name in ("val_mse", "ssim", "acting_joint_position_mae")} == {"worse"}
+
+
+def test_persistence_is_the_score_of_the_previous_frame():
+    canvases, _, actions, *_ = moments(24)
+    previous = canvases[..., LAYOUT.frame_columns(-2)].copy()
+    for rows, columns in LAYOUT.strip_cells()[2:]:
+        previous[:, :, rows, columns] = 0.5  # what does not change has no velocity
+    codes = np.array([{0: STAY, 1: MOVE_PLUS, -1: MOVE_MINUS}[int(a)] for a in actions[:, 0, 0]])
+    expected = score(canvases, previous, LAYOUT, codes)
+    evaluation = run(Persistence(LAYOUT))
+    assert flat({name: evaluation.metrics[name] for name in expected}) == pytest.approx(flat(expected))
+    assert evaluation.metrics == evaluation.baselines["persistence"].metrics
+    assert evaluation.metrics["motor_consistency_error"] == pytest.approx(0, abs=1e-5)
+    assert evaluation.metrics["action_discrimination_score"] == evaluation.metrics["counterfactual_order"] == 0
+    assert evaluation.verdict("val_mse") == "level"
+
+
+def test_persistence_with_history_copies_the_frame_before_the_last():
+    layout = dataclasses.replace(LAYOUT, history=3)
+    rng = np.random.default_rng(0)
+    frames = rng.random((1, 3, 16, 16, 3), np.float32)
+    canvas = draw(layout, frames, np.array([[[0, 10], [10, 20], [20, 30]]], float), np.ones((1, 2, 1)))
+    batch = make_batch(canvas, np.zeros((1, 3, 2)), np.ones((1, 2, 1)), np.zeros(1), np.zeros(1))
+    region = Persistence(layout).predict(batch.context(layout)).numpy()
+    assert np.array_equal(region[0, :, :16], frames[0, 1].transpose(2, 0, 1))
+
+
+def test_no_predictor_sees_the_answer():
+    evaluation = run(Cheat())
+    assert evaluation.metrics["val_mse"] > evaluation.baselines["persistence"].metrics["val_mse"]
+    truth, *_ = moments(24)
+    black = truth.copy()
+    black[..., LAYOUT.frame_columns(-1)] = 0
+    codes = np.array([(STAY, MOVE_PLUS, MOVE_MINUS)[i % 3] for i in range(24)])
+    assert evaluation.metrics["val_mse"] == pytest.approx(score(truth, black, LAYOUT, codes)["val_mse"])
+
+
+def test_figures_do_not_depend_on_the_batch_size():
+    in_one, in_many = run(Arm(gain=0.5), batches(size=24)), run(Arm(gain=0.5), batches(size=5))
+    assert flat(in_one.metrics) == pytest.approx(flat(in_many.metrics))
+    assert in_one.intervals["val_mse"] == pytest.approx(in_many.intervals["val_mse"])
+    assert [e.row for e in in_one.drawn] == [e.row for e in in_many.drawn]
+    for name, values in in_one.extras.items():
+        assert values == pytest.approx(in_many.extras[name])
+
+
+def test_every_metric_is_catalogued_and_every_catalogued_metric_measured():
+    evaluation = run(Arm())
+    assert {metric.name for metric in CATALOGUE} == set(evaluation.metrics) == set(evaluation.intervals)
+
+
+def test_an_action_that_training_never_saw_is_a_guess():
+    evaluation = run(Arm(), batches(codes=(MOVE_PLUS, MOVE_MINUS)), seen=(0, 10, 12))
+    assert evaluation.guesses == [STAY]
+    written = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
+    assert written["guesses"] == [STAY]
+    assert written["actions_seen"] == {"0": 0, "1": 10, "2": 12}
+    assert written["per_action"]["0"] == {
+        **{"name": "STAY", "seen_in_training": 0, "guess": True, "samples": 0},
+        **{"val_mse": None, "motor_position_mae": None},
+    }
+    assert written["per_action"]["1"]["guess"] is False
+    assert written["val_mse_action_0"] is None
+    assert any("STAY was never seen in training" in warning for warning in written["warnings"])
+
+
+def test_metrics_json_has_the_names_of_the_design_at_its_top():
+    written = json.loads(json.dumps(run(Arm(gain=0.5)).to_json(), allow_nan=False))
+    assert {metric.name for metric in CATALOGUE} <= set(written)
+    low, high = written["intervals"]["val_mse"]
+    assert low <= written["val_mse"] <= high
+    assert len(written["motor_position_mae_per_joint"]) == 2
+    assert written["samples"] == 24
+    assert written["episodes"] == 12
+    persistence = written["baselines"]["persistence"]
+    assert persistence["skill"]["val_mse"] == pytest.approx(1 - written["val_mse"] / persistence["metrics"]["val_mse"])
+    assert written["latency"]["single_ms"] > 0
+
+
+def test_examples_are_spread_over_the_actions_and_the_same_for_every_model():
+    ours, theirs = run(Arm(), samples=6), run(Arm(gain=-1.0), samples=6)
+    assert [example.code for example in ours.drawn] == [0, 1, 2] * 2
+    assert [example.row for example in ours.drawn] == [example.row for example in theirs.drawn]
+    assert [e.error for e in theirs.worst] == sorted(theirs.samples.sums["val_mse"], reverse=True)[:2]
+    assert [e.error for e in theirs.best] == sorted(theirs.samples.sums["val_mse"])[:2]
+
+
+def test_an_example_shows_the_sample_under_every_action():
+    truth, positions, *_ = moments(24)
+    for example in run(Arm()).drawn:
+        assert np.abs(example.truth / 255 - truth[example.row]).max() < 1 / 255
+        assert np.array_equal(example.under[example.code], example.truth)  # this model is always right
+        assert example.positions == pytest.approx(positions[example.row, 1], abs=1e-4)
+        pan = [example.positions_under[code][0] - example.before[0] for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
+        assert pan == pytest.approx([0, 10, -10], abs=1e-4)
+        colours = [example.under[code][:, 0, LAYOUT.separator_columns(-1).start].tolist() for code in range(3)]
+        assert colours == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+
+
+def test_a_family_can_look_into_itself():
+    class Curious(Arm):
+        def diagnose(self, batch):
+            assert batch.canvas[..., LAYOUT.frame_columns(-1)].any()  # the truth is there to look at
+            return {"rows": batch.rows.double(), "halves": torch.ones(len(batch), 2) / 2}
+
+    evaluation = run(Curious(), batches(size=5))
+    assert evaluation.extras["rows"] == pytest.approx(11.5)
+    assert evaluation.extras["halves"].tolist() == [0.5, 0.5]
+    patches = run(Persistence(LAYOUT)).extras["squared_error_per_patch"]
+    assert patches.shape == (5, 4)
+    metrics = run(Persistence(LAYOUT)).metrics
+    assert patches[:4].mean() == pytest.approx(metrics["val_mse"], rel=1e-4)
+    assert patches[4:].mean() == pytest.approx(metrics["val_mse_motor_strip"], rel=1e-4)
+
+
+def test_one_episode_gives_figures_without_intervals():
+    evaluation = evaluate(Arm(gain=0.5), batches(), LAYOUT, lambda rows: rows * 0, {0: 1, 1: 1, 2: 1})
+    assert evaluation.intervals["val_mse"] is None
+    assert evaluation.verdict("val_mse") is None
+    assert any("one episode" in warning for warning in evaluation.warnings)
+    json.dumps(evaluation.to_json(), allow_nan=False)
+
+
+def test_continuous_actions():
+    layout = dataclasses.replace(LAYOUT, discrete=False)
+    evaluation = evaluate(Arm(layout), batches(layout=layout), layout, np.arange(24), {0: 1, 1: 1, 2: 1})
+    assert evaluation.metrics["val_mse"] == pytest.approx(0, abs=1e-12)
+    assert evaluation.metrics["counterfactual_order"] == 1
+
+
+def test_nonsense_is_refused():
+    class Diverged(Arm):
+        def predict(self, batch):
+            return super().predict(batch) * torch.nan
+
+    class Narrow(Arm):
+        def predict(self, batch):
+            return super().predict(batch)[..., 1:]
+
+    with pytest.raises(ForearmError, match="no validation samples"):
+        run(Arm(), iter(()))
+    with pytest.raises(ForearmError, match="no numbers"):
+        run(Diverged())
+    with pytest.raises(ForearmError, match="the layout says"):
+        run(Narrow())
