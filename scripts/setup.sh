@@ -1,0 +1,61 @@
+#!/bin/sh
+# Sets forearm up in a virtual environment: python, packages, and what MuJoCo needs to draw without a display.
+# Usage: sh scripts/setup.sh .venv     PYTHON=python3.12 chooses another Python.
+set -eu
+
+venv=$1
+python=${PYTHON:-python3}
+torch=2.13.0
+gl_packages="libegl1 libopengl0 libgl1-mesa-dri"
+
+say() { printf '%s\n' "$*" >&2; }
+give_up() { say "setup: $*"; exit 2; }
+
+# install PACKAGE...: with apt, where this user may
+install() {
+    command -v apt-get >/dev/null || return 1
+    if [ "$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo="sudo -n"; else return 1; fi
+    say "installing $*"
+    { $sudo apt-get -qq update && DEBIAN_FRONTEND=noninteractive $sudo apt-get -qq install -y --no-install-recommends "$@"; } >/dev/null 2>&1
+}
+
+command -v "$python" >/dev/null || give_up "no $python here; install Python 3.11 or later"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    give_up "$($python --version) is too old; install Python 3.11 or later and run: make PYTHON=python3.11 setup"
+
+if [ ! -x "$venv/bin/pip" ]; then
+    rm -rf "$venv"
+    "$python" -c 'import ensurepip' 2>/dev/null || install python3-venv ||
+        give_up "this Python cannot make virtual environments; run: apt-get install python3-venv"
+    "$python" -m venv "$venv"
+fi
+pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
+
+# A machine without an NVIDIA GPU gets PyTorch's CPU build, not several GB of CUDA libraries.
+if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    if [ "$(uname -s)" = Linux ] && ! nvidia-smi >/dev/null 2>&1; then
+        say "installing PyTorch $torch for the CPU"
+        pip install "torch==$torch+cpu" 2>/dev/null ||
+            pip install "torch==$torch+cpu" --extra-index-url "${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}" ||
+            give_up "PyTorch's CPU build cannot be had; install torch $torch into $venv yourself and run make again"
+    else
+        say "installing PyTorch $torch"
+        pip install "torch==$torch"
+    fi
+fi
+
+say "installing forearm and what it needs"
+pip install --constraint constraints.txt --editable '.[sim,dev]'
+
+# MuJoCo draws in software where there is no display; what that takes is tried out, not guessed.
+can_draw() {
+    "$venv/bin/python" -c 'from forearm.sim.engine import make_renderer, mujoco
+make_renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8).close()' 2>/dev/null
+}
+if ! can_draw; then
+    # shellcheck disable=SC2086
+    if ! install $gl_packages || ! can_draw; then
+        give_up "MuJoCo cannot draw here; run: apt-get install $gl_packages"
+    fi
+fi
+say "forearm is ready in $venv"

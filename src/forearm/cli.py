@@ -1,0 +1,307 @@
+"""The command line: one function a command, each only calling the rooms that do the work.
+
+A command imports its rooms when it runs, so that help is there at once and no command needs what another needs.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from tyro.conf import OmitArgPrefixes, Positional
+
+from forearm.errors import ForearmError
+
+console = Console(stderr=True, highlight=False)
+
+Device = Annotated[str, tyro.conf.arg(help="auto, cpu, cuda, cuda:1, mps")]
+Words = Literal["best", "last"]
+
+
+def demo(args: list[str]) -> None:
+    """simulate, train, evaluate, and show a report: minutes on a laptop"""
+    from forearm.demo import Demo, run_demo
+
+    settings = tyro.cli(OmitArgPrefixes[Demo], args=args, prog="forearm demo", description=run_demo.__doc__)
+    report = run_demo(settings, console)
+    print(report)
+
+
+def record(args: list[str]) -> None:
+    """record single actions of a simulated SO-101 as a LeRobot v3.0 dataset"""
+    from forearm.sim import SingleActionSettings
+    from forearm.sim import record as record_into
+
+    def run(settings: OmitArgPrefixes[SingleActionSettings], *, out: Path, processes: int | None = None) -> None:
+        """Record single actions of a simulated SO-101 as a LeRobot v3.0 dataset.
+
+        Interrupted, the same command goes on where it stopped.
+
+        Args:
+            settings: What to record.
+            out: The folder to write; it must not exist.
+            processes: How many work at it; one per core by default.
+        """
+        record_into(out, settings, processes)
+        print(out)
+
+    tyro.cli(run, args=args, prog="forearm record")
+
+
+def build(args: list[str]) -> None:
+    """recordings (folders or Hub ids) to a dataset of transitions"""
+    from forearm.inspection import facts_of, show
+    from forearm.progress import building
+    from forearm.transitions.build import BuildConfig
+    from forearm.transitions.build import build as build_into
+
+    def run(recordings: Positional[tuple[str, ...]], /, config: OmitArgPrefixes[BuildConfig], *, out: Path) -> None:
+        """Read LeRobot recordings and write a dataset of transitions.
+
+        Args:
+            recordings: Folders or Hub ids of LeRobot v2.0, v2.1 or v3.0 recordings.
+            config: How recordings become transitions.
+            out: The folder to write; it must not exist.
+        """
+        if not recordings:
+            raise ForearmError("build needs at least one recording: a folder or a Hub id")
+        with building(console) as report:
+            build_into(recordings, out, config, report)
+        show(facts_of(out), console)
+        print(out)
+
+    tyro.cli(run, args=args, prog="forearm build")
+
+
+def combine(args: list[str]) -> None:
+    """several datasets of transitions to one, strips drawn anew with common bounds"""
+    from forearm.inspection import facts_of, show
+    from forearm.transitions.combine import combine as combine_into
+    from forearm.transitions.store import TransitionSet
+
+    def run(datasets: Positional[tuple[Path, ...]], /, *, out: Path) -> None:
+        """Put datasets of transitions together; every episode stays on its side of the split.
+
+        Args:
+            datasets: Two or more datasets that forearm build wrote.
+            out: The folder to write; it must not exist.
+        """
+        combine_into([TransitionSet(path) for path in datasets], out)
+        show(facts_of(out), console)
+        print(out)
+
+    tyro.cli(run, args=args, prog="forearm combine")
+
+
+def inspect(args: list[str]) -> None:
+    """facts and pictures of a recording, a dataset or a run"""
+    from forearm.inspection import facts_of, save_pictures, show
+
+    def run(path: Positional[str], /, *, pictures: Path | None = None) -> None:
+        """Say what a recording, a dataset of transitions or a run is and holds.
+
+        Args:
+            path: A folder, or the Hub id of a recording.
+            pictures: A PNG file to write some of its canvases or pictures to.
+        """
+        show(facts_of(path), console)
+        if pictures is not None:
+            save_pictures(path, pictures)
+            print(pictures)
+
+    tyro.cli(run, args=args, prog="forearm inspect")
+
+
+def train(args: list[str]) -> None:
+    """train a model of a family on a dataset"""
+    from accelerate import PartialState
+
+    from forearm.models import FAMILIES, family_settings
+    from forearm.progress import training
+    from forearm.training.config import TrainConfig
+    from forearm.training.loop import start_run
+    from forearm.training.loop import train as train_run
+    from forearm.training.run import Run
+    from forearm.transitions.store import TransitionSet
+
+    def run(
+        family: Positional[Annotated[str, tyro.conf.arg(metavar="{" + ",".join(FAMILIES) + "}")]],
+        /,
+        config: OmitArgPrefixes[TrainConfig],
+        *,
+        data: Path | None = None,
+        out: Path,
+        size: str | None = None,
+        model: tuple[str, ...] = (),
+        fine_tune: Path | None = None,
+        resume: bool = False,
+        device: Device = "auto",
+        track: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = (),
+    ) -> None:
+        """Train a model; best and last weights, log and sample pictures go to the run's folder.
+
+        On several GPUs or processes: accelerate launch -m forearm train …
+
+        Args:
+            family: The family of models.
+            config: How the training goes.
+            data: The dataset to train on; with --resume that of the run by default.
+            out: The run's folder to write; it must not exist, but with --resume it must.
+            size: The family's size by name; by default the one made for the dataset's patches.
+            model: Single settings of the family as name=value, such as depth=6.
+            fine_tune: A run whose weights, sizes and bounds to start from.
+            resume: Go on with an interrupted training, with the settings it was started with.
+            device: Where to train.
+            track: Trackers to log to besides log.jsonl.
+        """
+        processes = PartialState(cpu=device == "cpu")
+        if data is None and not resume:
+            raise ForearmError("train needs --data, a dataset that forearm build wrote")
+        transitions = TransitionSet(data or Path(Run.open(out).config()["data"]["path"]))
+        if not resume and processes.is_main_process:
+            named = size or ("so101" if transitions.layout.patch >= 16 else "tiny")
+            settings = family_settings(family, named, dict(_setting(text) for text in model))
+            parent = Run.open(fine_tune) if fine_tune else None
+            start_run(out, family, settings, config, transitions, parent)
+        processes.wait_for_everyone()
+        started = Run.open(out)
+        transitions.require_fit(started.layout(), f"run {started.name}")
+        console.quiet = not processes.is_main_process
+        with training(console, started.name) as report:
+            train_run(started, transitions, device=device, resume=resume, trackers=track, report=report)
+        if processes.is_main_process:
+            print(out)
+
+    tyro.cli(run, args=args, prog="forearm train")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """``depth=6`` as ("depth", 6)."""
+    import json
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ForearmError(f"--model takes settings as name=value, not {text!r}")
+    try:
+        return name, json.loads(value.lower())
+    except json.JSONDecodeError:
+        return name, value
+
+
+def evaluate(args: list[str]) -> None:
+    """score a run on data and write its report"""
+    from forearm.assessment import assess
+    from forearm.progress import evaluating
+
+    def run(
+        run: Positional[Path],
+        /,
+        *,
+        data: Path | None = None,
+        split: Literal["auto", "val", "all"] = "auto",
+        checkpoint: Words = "best",
+        notes: Path | None = None,
+        against: Path | None = None,
+        samples: int = 8,
+        batch_size: int = 16,
+        device: Device = "auto",
+    ) -> None:
+        """Score a run and write metrics.json, report.html and grids into its folder.
+
+        Args:
+            run: The run to score.
+            data: The dataset to score on; that of its training by default.
+            split: val: its validation episodes; all: all of it; auto: val for the training's own dataset, else all.
+            checkpoint: Which weights.
+            notes: A text file with the experimenter's notes, shown in the report.
+            against: Another run, evaluated before, to show beside this one.
+            samples: How many counterfactual grids.
+            batch_size: How many canvases at a time.
+            device: Where to predict.
+        """
+        with evaluating(console) as watch:
+            report = assess(
+                run,
+                data=data,
+                split=split,
+                checkpoint=checkpoint,
+                notes=notes,
+                against=against,
+                samples=samples,
+                batch_size=batch_size,
+                device=device,
+                watch=watch,
+            )
+        print(report)
+
+    tyro.cli(run, args=args, prog="forearm evaluate")
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    command.__name__: command for command in (demo, record, build, combine, inspect, train, evaluate)
+}
+
+
+def usage() -> str:
+    """What ``forearm --help`` prints."""
+    lines = [f"  forearm {name:<9} {command.__doc__}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Forearm gives a low-cost robot arm foresight.",
+            "",
+            *lines,
+            "",
+            "forearm COMMAND --help says more. Results go to standard output, everything else to standard error.",
+        ]
+    )
+
+
+def main() -> None:
+    """Run the command that the arguments name.
+
+    Exit codes: 0 done; 2 something the user can mend, told in one line; 130 interrupted.
+    """
+    name, *args = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(usage())
+        return
+    if name == "--version":
+        from forearm import __version__
+
+        print(__version__)
+        return
+    signal.signal(signal.SIGTERM, _interrupt)  # so that a polite kill cleans up as Ctrl-C does
+    try:
+        if name not in COMMANDS:
+            raise ForearmError(f"no command {name!r}; there are {', '.join(COMMANDS)}")
+        COMMANDS[name](args)
+    except KeyboardInterrupt:
+        _leave("stopped", 130)
+    except ForearmError as error:
+        _leave(str(error), 2)
+    except ModuleNotFoundError as error:
+        extra = {"mujoco": "sim", "tensorboard": "tracking", "trackio": "tracking"}.get(error.name or "")
+        if extra is None:
+            raise
+        _leave(f"this needs {error.name}; install it with: pip install 'forearm[{extra}]'", 2)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        _leave(f"{error.filename or 'a file'}: {error.strerror}; nothing more was written", 2)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _leave(message: str, code: int) -> None:
+    print("forearm: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

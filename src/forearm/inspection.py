@@ -1,0 +1,175 @@
+"""Facts and pictures of whatever forearm reads or writes: a recording, a dataset of transitions, a run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from forearm.canvas import CODE_NAMES, Layout, as_uint8
+from forearm.errors import ForearmError
+from forearm.files import read_json, writing
+
+Facts = dict[str, Any]
+PICTURES = 12
+
+
+def facts_of(path: Path | str) -> Facts:
+    """What a folder (or the recording of a Hub id) is and holds, in words and numbers.
+
+    Raises:
+        ForearmError: it is none of the three.
+    """
+    if (Path(path) / "dataset.json").is_file():
+        return _facts_of_dataset(Path(path))
+    if (Path(path) / "config.json").is_file():
+        return _facts_of_run(Path(path))
+    return _facts_of_recording(path)
+
+
+def _facts_of_recording(path: Path | str) -> Facts:
+    from forearm.recordings import open_recording
+
+    recording = open_recording(path)
+    lengths = np.array([episode.length for episode in recording.episodes])
+    tasks = sorted({episode.task for episode in recording.episodes if episode.task})
+    return {
+        "recording": str(path),
+        "format": f"LeRobot {recording.version}",
+        "episodes": len(recording.episodes),
+        "frames": f"{lengths.sum()} at {recording.fps:g} fps, {lengths.min()} to {lengths.max()} an episode",
+        "cameras": ", ".join("{} {}×{}".format(key, *recording.camera_size(key)) for key in recording.cameras),
+        "joints": ", ".join(
+            f"{joint} ({unit or 'no unit'})" for joint, unit in zip(recording.joints, recording.units, strict=True)
+        ),
+        "action": ", ".join(recording.action_names) or "none recorded",
+        "discrete-action logs": "yes" if recording.has_logs else "no",
+        "tasks": "; ".join(tasks[:5]) + (" …" if len(tasks) > 5 else ""),
+    }
+
+
+def _facts_of_dataset(path: Path) -> Facts:
+    from forearm.transitions.store import TransitionSet
+
+    data = TransitionSet(path)
+    facts: Facts = {
+        "dataset": str(path),
+        "from": ", ".join(r["name"] for r in data.facts["recordings"]),
+        "transitions": f"{len(data)} of {len(data.episodes)} episodes, {len(data.frames)} frames stored once",
+        "canvas": _canvas(data.layout),
+        "actions": f"{data.facts['actions']}: " + ", ".join(e.name for e in data.layout.actions),
+    }
+    for split, what in (("train", "training"), ("val", "validation")):
+        seen = data.actions_seen(split)  # type: ignore[arg-type]
+        facts[what] = f"{len(data.rows(split))} transitions: " + _counts(seen)  # type: ignore[arg-type]
+    facts["joints"] = _joints(data.layout)
+    if data.facts["skipped"]:
+        facts["skipped"] = "\n".join(f"{s['recording']} {s['episode']}: {s['reason']}" for s in data.facts["skipped"])
+    return facts
+
+
+def _facts_of_run(path: Path) -> Facts:
+    from forearm.training.run import Run
+
+    run = Run.open(path)
+    config, log = run.config(), run.log()
+    evaluations = [entry for entry in log if "val_loss" in entry]
+    facts: Facts = {
+        "run": str(path),
+        "family": config["family"],
+        "model": ", ".join(f"{name} {value}" for name, value in config["model"].items()),
+        "canvas": _canvas(run.layout()),
+        "trained on": f"{config['data']['path']}: {config['data']['train']} transitions",
+        "actions seen": _counts({int(code): n for code, n in config["data"]["actions_seen"].items()}),
+    }
+    if evaluations:
+        best = min(evaluations, key=lambda entry: entry["val_loss"])
+        last = evaluations[-1]
+        facts["training"] = f"{last['step']} steps, {last['seconds'] / 60:.1f} minutes"
+        facts["best"] = f"validation loss {best['val_loss']:.6f} at step {best['step']}"
+    metrics_file = path / "evaluation" / "metrics.json"
+    if metrics_file.is_file():
+        metrics = read_json(metrics_file)
+        names = ("val_mse", "ssim", "psnr", "val_mse_dynamic", "acting_joint_direction_accuracy")
+        facts["evaluation"] = ", ".join(f"{n} {metrics[n]:.4g}" for n in names if metrics.get(n) is not None)
+    return facts
+
+
+def _canvas(layout: Layout) -> str:
+    cameras = " + ".join(f"{c.name} {c.height}×{c.width}" for c in layout.cameras)
+    return f"{layout.height}×{layout.width}, patch {layout.patch}, {layout.history} frames of {cameras}"
+
+
+def _joints(layout: Layout) -> str:
+    return "\n".join(
+        f"{j.name}: {j.low:.4g} to {j.high:.4g} {j.unit}, ±{j.max_velocity:.3g} a step" for j in layout.joints
+    )
+
+
+def _counts(seen: dict[int, int]) -> str:
+    return ", ".join(f"{CODE_NAMES[code]} {n}" if n else f"{CODE_NAMES[code]} never" for code, n in seen.items())
+
+
+def show(facts: Facts, console: Console) -> None:
+    """Print facts as a table."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, escape(str(value)))
+    console.print(table)
+
+
+def save_pictures(path: Path | str, target: Path) -> None:
+    """Write a contact sheet as PNG: canvases of a dataset or of a run's validation, or a recording's cameras.
+
+    Raises:
+        ForearmError: there is nothing to show, or the target cannot be written.
+    """
+    if (Path(path) / "dataset.json").is_file():
+        pictures = _canvases(Path(path))
+    elif (Path(path) / "config.json").is_file():
+        samples = sorted((Path(path) / "samples").glob("*.png"))
+        if not samples:
+            raise ForearmError(f"{path} has no sample pictures yet; train it first")
+        pictures = [np.asarray(Image.open(samples[-1]))]
+    else:
+        pictures = _camera_pictures(path)
+    with writing(target) as beside:
+        Image.fromarray(_sheet(pictures)).save(beside, format="PNG")
+
+
+def _canvases(path: Path) -> list[np.ndarray]:
+    from forearm.transitions.store import TransitionSet
+
+    data = TransitionSet(path)
+    rows = np.unique(np.linspace(0, len(data) - 1, PICTURES).astype(int))
+    return list(as_uint8(data.batch(rows).canvas.numpy()).transpose(0, 2, 3, 1))
+
+
+def _camera_pictures(path: Path | str) -> list[np.ndarray]:
+    from forearm.recordings import open_recording
+
+    recording = open_recording(path)
+    pictures: list[np.ndarray] = []
+    every = max(1, len(recording.episodes) // PICTURES)
+    for number, episode in enumerate(recording.read(on_skip=lambda index, reason: None)):
+        if number % every == 0 and len(pictures) < PICTURES:
+            for _, seen in episode.pictures((len(episode) // 2,), (224, 224)):
+                pictures.append(np.concatenate(list(seen.values()), axis=0))
+    return pictures
+
+
+def _sheet(pictures: list[np.ndarray], columns: int = 6, gap: int = 8) -> np.ndarray:
+    """Equal pictures (h, w, 3) side by side and below each other on white."""
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    h, w, _ = pictures[0].shape
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, 3), 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        sheet[y : y + h, x : x + w] = picture
+    return sheet

@@ -1,0 +1,58 @@
+"""Progress bars of the command line."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from forearm.transitions.build import Progress as BuildProgress
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[now]}", style="dim"), console=console)
+
+
+@contextmanager
+def building(console: Console) -> Iterator[Callable[[BuildProgress], None]]:
+    """Show a build's episodes as they come, and name the skipped ones."""
+    with _bar(console) as bar:
+        task = bar.add_task("building", total=None, now="")
+        told = 0
+
+        def report(progress: BuildProgress) -> None:
+            nonlocal told
+            for recording, episode, reason in progress.skipped[told:]:
+                bar.console.print(f"skipped episode {episode} of {recording}: {reason}", style="yellow", soft_wrap=True)
+            told = len(progress.skipped)
+            now = f"{progress.transitions} transitions, {progress.frames} frames"
+            bar.update(task, total=progress.episodes, completed=progress.episode, now=now)
+
+        yield report
+
+
+@contextmanager
+def training(console: Console, name: str) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show a training's steps, its loss and its validation loss."""
+    with _bar(console) as bar:
+        task = bar.add_task(f"training {name}", total=None, now="")
+        latest: dict[str, Any] = {}
+
+        def report(entry: dict[str, Any]) -> None:
+            latest.update(entry)
+            now = f"loss {latest['loss']:.5f}  " if "loss" in latest else ""
+            now += f"validation {latest['val_loss']:.5f}  " if "val_loss" in latest else ""
+            now += f"{latest['samples_per_s']:.0f} samples/s" if "samples_per_s" in latest else ""
+            bar.update(task, total=latest.get("steps"), completed=entry["step"], now=now)
+
+        yield report
+
+
+@contextmanager
+def evaluating(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Show how many samples have been scored."""
+    with _bar(console) as bar:
+        task = bar.add_task("evaluating", total=None, now="")
+        yield lambda done, total: bar.update(task, completed=done, total=total)
