@@ -32,7 +32,8 @@ def writing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        beside.unlink(missing_ok=True) if not beside.is_dir() else None
+        with contextlib.suppress(OSError):  # never made, or renamed
+            beside.unlink()
 
 
 @contextlib.contextmanager
@@ -72,6 +73,19 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all."""
     with writing(path) as beside:
         beside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a text file.
+
+    Raises:
+        ForearmError: the file cannot be written (read-only, full disk).
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def read_json(path: Path) -> Any:

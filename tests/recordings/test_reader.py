@@ -255,7 +255,7 @@ def with_ragged_states(root):
     replace_column(table(root, 1), "observation.state", pa.array(states))
 
 
-def with_front_moov_truncated(root):
+def with_front_moov_truncated(root, share=0.6):
     pictures = [np.random.default_rng(i).integers(0, 256, (48, 64, 3), dtype=np.uint8) for i in range(9)]
     whole = video(root, 1)
     write_video(whole, pictures)
@@ -266,13 +266,14 @@ def with_front_moov_truncated(root):
                 packet.stream = stream
                 moved.mux(packet)
     Path(f"{whole}.mp4").replace(whole)
-    truncate(whole, 0.6)
+    truncate(whole, share)
 
 
 DAMAGE = {
     "missing video": (lambda root: video(root, 1).unlink(), "is missing"),
     "truncated mp4": (lambda root: truncate(video(root, 1), 0.5), "cannot be opened"),
     "mp4 truncated behind its index": (with_front_moov_truncated, "truncated|decoded|ends after"),
+    "last frame cut": (lambda root: with_front_moov_truncated(root, 0.99), "is truncated after 8 frames"),
     "no video at all": (lambda root: video(root, 1).write_bytes(b"no video"), "cannot be opened"),
     "short video": (lambda root: write_video(video(root, 1), [picture_of(1, 0)] * 5), "holds 5 frames"),
     "missing parquet": (lambda root: table(root, 1).unlink(), "is missing"),
@@ -324,6 +325,8 @@ def test_an_episode_that_breaks_in_the_middle_is_reported_and_raised(tmp_path):
             next(pictures)
             with pytest.raises(EpisodeUnreadable, match="episode 1"):
                 list(pictures)
+            with pytest.raises(EpisodeUnreadable, match="episode 1"):
+                list(episode.pictures())
         else:
             list(pictures)
     assert [index for index, _ in reported] == [1]
@@ -340,6 +343,19 @@ def test_damage_in_a_shared_video_costs_only_its_episodes(tmp_path):
     root = make_recording(tmp_path / "set", version="v3.0", lengths=(6,) * 4, episodes_per_file=2)
     truncate(root / VIDEO_PATH[1].format(video_key=CAMERA, chunk_index=0, file_index=0), 0.5)
     assert set(assert_whole(root, (2, 3), (6,) * 4)) == {0, 1}
+
+
+def test_an_episode_behind_a_spoilt_frame_of_the_same_video_is_read(tmp_path):
+    root = make_recording(tmp_path / "set", version="v3.0", lengths=(20, 20), episodes_per_file=2)
+    path = root / VIDEO_PATH[1].format(video_key=CAMERA, chunk_index=0, file_index=0)
+    write_video(path, [picture_of(e, f) for e in range(2) for f in range(20)], g="5", bf="0")
+    with av.open(str(path)) as container:
+        place = [packet.pos for packet in container.demux(video=0)][7]
+    content = bytearray(path.read_bytes())
+    content[place : place + 4] = b"\xff" * 4  # the length of a part of the frame
+    path.write_bytes(content)
+    skipped = assert_whole(root, (1,), (20, 20))
+    assert "cannot be decoded" in skipped[0]
 
 
 # Refusals: one clear line.

@@ -11,6 +11,7 @@ import pytest
 from helpers import number_of, picture_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from forearm.errors import ForearmError
 from forearm.recordings import (
@@ -168,6 +169,15 @@ def test_small_sharp_pictures_survive_coding(tmp_path):
     assert ((decoded - grey / 255) ** 2).mean() < 1e-4
     assert abs(decoded.mean() - grey.mean() / 255) < 1 / 255
     assert ((decoded - decoded[0]) ** 2).mean() < 1e-5
+
+
+def test_colour_stays_in_place(tmp_path):
+    """Colour has half the resolution; a decoder must also know where it was taken."""
+    noise = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(noise).resize((64, 64), Image.Resampling.BICUBIC))
+    encode(tmp_path / "colour.mp4", np.stack([smooth] * 4), 30)
+    decoded = np.stack(list(VideoFile(tmp_path / "colour.mp4").pictures(range(4), None)))
+    assert ((decoded / 255 - smooth / 255) ** 2).mean() < 1e-4
 
 
 def test_staging_goes_on_where_it_stopped_in_several_processes(tmp_path):

@@ -55,6 +55,7 @@ class VideoFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reformatter = VideoReformatter()
+        self._broken = False
         self._open()
 
     def require(self, count: int) -> None:
@@ -95,9 +96,10 @@ class VideoFile:
 
     def _frame(self, number: int) -> av.VideoFrame:
         """Go forward to a frame."""
-        if number < self._next:
+        broken, self._broken = self._broken, False  # a later episode may be sound behind the damage
+        if broken or number < self._next:
             self._reopen()
-        if number - self._next > JUMP_BEYOND:
+        if broken or number - self._next > JUMP_BEYOND:
             early = self._jump(number)
             if early is not None:
                 return early
@@ -133,10 +135,12 @@ class VideoFile:
     def _decode(self) -> Iterator[av.VideoFrame]:
         try:
             for packet in self._container.demux(self._stream):
-                if packet.is_corrupt:
+                if packet.is_corrupt:  # decoders would make up what is missing
+                    self._broken = True
                     raise EpisodeUnreadable(f"{self.path} is truncated after {self._next} frames")
                 yield from packet.decode()
         except (av.FFmpegError, OSError) as error:
+            self._broken = True
             raise EpisodeUnreadable(
                 f"{self.path} cannot be decoded after {self._next} frames: {_reason(error)}"
             ) from error

@@ -304,7 +304,6 @@ class Recording:
                 for row in rows:
                     yield row, {camera: next(s) for camera, s in zip(cameras, streams, strict=True)}
             except EpisodeUnreadable as error:
-                files.close()  # a decoder that stumbled is of no use to the next episode
                 skip(index, str(error))
                 raise EpisodeUnreadable(f"{self.name}: episode {index}: {error}") from error
 

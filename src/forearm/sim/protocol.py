@@ -5,12 +5,15 @@ second and half a second, frames 0 to 15. ``observation.state`` holds the measur
 the servos are sent from that frame to the next.
 """
 
+import contextlib
 import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -207,11 +210,12 @@ def record_episode(simulator: Simulator, settings: SingleActionSettings, index: 
     joint, code = decision(settings, index)
     change = DIRECTIONS[code] * settings.position_delta
     rng = np.random.default_rng([settings.seed, 2, index])
-    film = {"duration": settings.action_duration, "fps": settings.fps, "size": settings.size}
     for _ in range(20):
         pose = sample_pose(simulator, joint, settings.position_delta, settings.varied, rng)
         settle(simulator, pose)
-        clip = perform(simulator, joint, change, **film)
+        clip = perform(
+            simulator, joint, change, duration=settings.action_duration, fps=settings.fps, size=settings.size
+        )
         if _is_carried_out(clip, joint, change):
             break
     else:
@@ -258,6 +262,8 @@ def record(out: Path, settings: SingleActionSettings, processes: int | None = No
         KeyboardInterrupt: passed on, after a line that says how to go on.
     """
     settings.require_sound()
+    if processes is not None and processes < 1:
+        raise ForearmError(f"processes is {processes}; choose at least 1")
     out = Path(out)
     require_absent(out)
     partial = out.with_name(out.name + ".partial")
@@ -266,7 +272,7 @@ def record(out: Path, settings: SingleActionSettings, processes: int | None = No
     missing.sort(key=lambda index: session_of(settings, index))  # so that a process changes session rarely
     console = Console(stderr=True)
     try:
-        _stage_all(partial, settings, missing, processes or _cores(), console)
+        _stage_all(partial, settings, missing, min(processes or _cores(), len(missing)), console)
         assemble(partial, out, spec=_spec(settings))
     except KeyboardInterrupt:
         done = len(staged_episodes(partial))
@@ -312,25 +318,39 @@ def _stage_all(
     with Progress(*columns, console=console) as progress:
         done = settings.episodes - len(indices)
         task = progress.add_task("recording", total=settings.episodes, completed=done)
-        if processes == 1:
+        if processes <= 1:
             for index in indices:
                 _stage(partial, settings, index)
                 progress.advance(task)
             return
         spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's OpenGL
-        with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_ignore_interrupts) as pool:
-            try:
+        pool = ProcessPoolExecutor(processes, mp_context=spawn)
+        try:
+            with _ignored_interrupts():
                 begun = [pool.submit(_stage, partial, settings, index) for index in indices]
-                for staged in as_completed(begun):
-                    staged.result()
-                    progress.advance(task)
-            finally:  # after an interrupt or an error, what is under way is finished and nothing more begun
-                pool.shutdown(wait=False, cancel_futures=True)
+            for staged in as_completed(begun):
+                staged.result()
+                progress.advance(task)
+        except BrokenProcessPool as error:
+            raise ForearmError(
+                "a process of the recording was ended from outside, perhaps for lack of memory; "
+                "run the same command again to go on, with fewer processes if it happens again"
+            ) from error
+        finally:  # after an interrupt or an error, what is under way is finished and nothing more begun
+            pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent, which stops the workers in order."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextlib.contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment; processes started meanwhile ignore it for good and leave it to their parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers, and only it receives interrupts
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 _present: tuple[int, Simulator] | None = None  # this process's simulator and its session's seed

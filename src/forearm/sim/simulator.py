@@ -81,6 +81,8 @@ class Simulator:
         if size not in self._renderers:
             self._renderers[size] = make_renderer(self.model, *size)
         renderer = self._renderers[size]
+        mujoco.mj_kinematics(self.model, self.data)  # a step leaves bodies where they were before it
+        mujoco.mj_camlight(self.model, self.data)
         renderer.update_scene(self.data, camera)
         return renderer.render()
 

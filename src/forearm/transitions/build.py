@@ -11,7 +11,7 @@ import numpy as np
 
 from forearm.canvas import PRESETS, ActionEntry, Camera, Joint, Layout, action_codes, dominant_entries
 from forearm.errors import ForearmError
-from forearm.files import writing_folder
+from forearm.files import require_absent, writing_folder
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
 from forearm.transitions.plan import (
     NO_PLAN,
@@ -61,6 +61,9 @@ class BuildConfig:
         for name in ("step", "stride"):
             if not getattr(self, name) > 0:
                 raise ForearmError(f"{name} is {getattr(self, name)} seconds; it has to be positive")
+        for name in ("val", "dead_band"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ForearmError(f"{name} is {getattr(self, name)}; it has to lie between 0 and 1")
 
 
 @dataclass
@@ -103,12 +106,14 @@ def build(
     Raises:
         ForearmError: nothing usable, recordings that do not fit together, or a target that cannot be written.
     """
+    require_absent(out)  # before anything is downloaded or decoded
     recordings = [open_recording(source) for source in sources]
     first = recordings[0]
-    cameras = _cameras(first, config)
-    for recording in recordings[1:]:
-        _require_alike(recording, first, cameras)
-    mode = _mode(recordings, config)
+    cameras, mode = _cameras(first, config), _mode(recordings, config)
+    for number, recording in enumerate(recordings[1:], 1):
+        _require_alike(recording, first, cameras, mode)
+        if any(recording.root.samefile(other.root) for other in recordings[:number]):
+            raise ForearmError(f"{recording.name} is given twice; its frames would train and validate")
     geometry = _geometry(first, cameras, config)
     progress = Progress(episodes=sum(len(recording.episodes) for recording in recordings))
     gathered = _Gathered()
@@ -154,12 +159,13 @@ def _short(camera: str) -> str:
     return camera.removeprefix("observation.images.").removeprefix("observation.")
 
 
-def _require_alike(recording: Recording, first: Recording, cameras: tuple[str, ...]) -> None:
+def _require_alike(recording: Recording, first: Recording, cameras: tuple[str, ...], mode: Actions) -> None:
     for what, here, there in (
         ("joints", recording.joints, first.joints),
         ("cameras", sorted(set(cameras) & set(recording.cameras)), sorted(cameras)),
+        ("actions", recording.action_names, first.action_names),
     ):
-        if here != there:
+        if here != there and (what != "actions" or mode == "column"):
             raise ForearmError(
                 f"{recording.name} has {what} {', '.join(here) or 'none of these'}, but {first.name} has "
                 f"{', '.join(there)}; build them apart"
@@ -181,7 +187,7 @@ def _mode(recordings: Sequence[Recording], config: BuildConfig) -> Actions:
 def _geometry(recording: Recording, cameras: tuple[str, ...], config: BuildConfig) -> Layout:
     """The layout but for bounds and actions, which only the data can tell."""
     preset = PRESETS[config.preset]
-    side = config.size or preset.camera
+    side = preset.camera if config.size is None else config.size
     joints = tuple(
         Joint(name.removesuffix(".pos"), unit) for name, unit in zip(recording.joints, recording.units, strict=True)
     )
@@ -226,17 +232,16 @@ def _store(
 ) -> bool:
     """Decode and store the frames of a plan; whether the episode could be read to its end."""
     before = len(writer)
-    stored: dict[int, int] = {}
+    rows, places = np.unique(plan.frames, return_inverse=True)
     sizes = {key: (camera.height, camera.width) for key, camera in zip(cameras, geometry.cameras, strict=True)}
     axis = 0 if geometry.stacking == "vertical" else 1
     try:
-        for row, pictures in episode.pictures(np.unique(plan.frames).tolist(), sizes):
-            frame = np.concatenate([pictures[key] for key in cameras], axis=axis)
-            stored[row] = writer.append(frame, episode.states[row])
+        for row, pictures in episode.pictures(rows.tolist(), sizes):
+            writer.append(np.concatenate([pictures[key] for key in cameras], axis=axis), episode.states[row])
     except EpisodeUnreadable:
         writer.rewind(before)
         return False
-    gathered.frames.append(np.vectorize(stored.__getitem__, otypes=[np.int64])(plan.frames))
+    gathered.frames.append(before + places.reshape(plan.frames.shape))
     gathered.actions.append(plan.actions)
     gathered.entries.append(plan.entries)
     gathered.numbers.append(np.full(len(plan.frames), len(gathered.episodes)))
@@ -256,7 +261,7 @@ def _tabulate(
     names = geometry.joint_names if mode != "column" else recording.action_names
     units = [joint.unit for joint in geometry.joints] if mode != "column" else list(names)
     if mode == "log":
-        kept = sorted(gathered.deltas)
+        kept = np.unique(entries)
         actions, entries = actions[..., kept], np.searchsorted(kept, entries)
         scales = np.array([gathered.deltas[joint] for joint in kept])
         names, units = tuple(names[joint] for joint in kept), [units[joint] for joint in kept]

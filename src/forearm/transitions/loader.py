@@ -38,18 +38,20 @@ class TrainingSteps(Dataset):
         self.data, self.rows, self.layout = data, rows, layout
         self.batch_size, self.seed = batch_size, seed
         self.shard, self.shards = shard, shards
-        self._epoch = lru_cache(maxsize=2)(self._shuffled)
-
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng((self.seed, epoch)).permutation(self.rows)
 
     def rows_of(self, step: int) -> np.ndarray:
         """Rows that step ``step`` sees in all processes together, (batch_size,) int64."""
         places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs, within = np.divmod(places, len(self.rows))
-        return np.concatenate([self._epoch(int(e))[within[epochs == e]] for e in np.unique(epochs)])
+        orders = [_order(len(self.rows), self.seed, int(e))[within[epochs == e]] for e in np.unique(epochs)]
+        return self.rows[np.concatenate(orders)]
 
     def __getitem__(self, step: int) -> Batch:
         share = self.batch_size // self.shards
         rows = self.rows_of(step)[self.shard * share : (self.shard + 1) * share]
         return self.data.batch(rows, self.layout)
+
+
+@lru_cache(maxsize=2)
+def _order(rows: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(rows)

@@ -1,7 +1,5 @@
 """Which episodes train and which validate, and the bounds that the training part gives."""
 
-from collections import defaultdict
-
 import numpy as np
 
 from forearm.canvas import Layout
@@ -33,23 +31,24 @@ def split_episodes(episodes: np.ndarray, kinds: np.ndarray, share: float, seed: 
         raise ForearmError(f"the validation share is {share}; it has to lie between 0 and 1")
     if share in (0, 1):
         return np.full(len(episodes), share == 1)
-    numbers = np.unique(episodes)
+    numbers, places = np.unique(episodes, return_inverse=True)
     if len(numbers) < 2:
         raise ForearmError(
             f"{len(episodes)} transition(s) in {len(numbers)} episode(s) cannot be split into training and validation; "
             "record at least 2 episodes (or build with --val 0 or --val 1)"
         )
-    groups: dict[int, list[int]] = defaultdict(list)
-    for number in numbers:
-        groups[int(np.bincount(kinds[episodes == number]).argmax())].append(int(number))
+    counts = np.zeros((len(numbers), kinds.max() + 1), np.int64)
+    np.add.at(counts, (places, kinds), 1)
+    main_kinds = counts.argmax(axis=1)
     random = np.random.default_rng(seed)
     chosen: list[int] = []
     owed = 0.0  # carried from group to group, so that many small groups still add up to the share
-    for kind in sorted(groups):
-        owed += share * len(groups[kind])
-        count = min(int(owed + 0.5), len(groups[kind]))
+    for kind in np.unique(main_kinds):
+        group = numbers[main_kinds == kind]
+        owed += share * len(group)
+        count = min(int(owed + 0.5), len(group))
         owed -= count
-        chosen += random.permutation(groups[kind])[:count].tolist()
+        chosen += random.permutation(group)[:count].tolist()
     chosen = chosen or [int(random.choice(numbers))]
     if len(chosen) == len(numbers):
         chosen.pop()

@@ -150,6 +150,19 @@ class TransitionWriter:
         self._frames.close()
 
 
+def read_layout(path: Path) -> Layout:
+    """Read a layout that a dataset or a run was saved with.
+
+    Raises:
+        ForearmError: the file is missing or holds no layout.
+    """
+    value = read_json(path)
+    try:
+        return Layout.from_json(value)
+    except (ForearmError, ArithmeticError) as error:
+        raise ForearmError(f"{path}: {error}") from error
+
+
 class TransitionSet:
     """An opened dataset. Frames stay on disk until a batch asks for them.
 
@@ -162,21 +175,30 @@ class TransitionSet:
         if not (self.path / "dataset.json").is_file():
             raise ForearmError(f"{path} is no dataset of transitions (no dataset.json); make one with: forearm build")
         self.facts = read_json(self.path / "dataset.json")
-        if self.facts.get("format") != FORMAT:
-            raise ForearmError(
-                f"{path} has format {self.facts.get('format')}, this forearm reads {FORMAT}; build it anew"
-            )
-        self.layout = Layout.from_json(read_json(self.path / "layout.json"))
+        version = self.facts.get("format") if isinstance(self.facts, dict) else None
+        if version != FORMAT:
+            raise ForearmError(f"{path} has format {version}, this forearm reads {FORMAT}; build it anew")
+        self.layout = read_layout(self.path / "layout.json")
         try:
             self.columns = Columns.read(self.path / "transitions.parquet", len(self.layout.actions))
             self.frames = np.load(self.path / "frames.npy", mmap_mode="r")
             self.states = np.load(self.path / "states.npy")
             self.episodes = pq.read_table(self.path / "episodes.parquet").to_pylist()
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        except (OSError, EOFError, ValueError, KeyError, pa.ArrowException) as error:
             raise ForearmError(f"{path} is damaged: {error}; build it anew") from error
-        shape = (self.layout.frame_height, self.layout.frame_width, 3)
-        if self.frames.shape[1:] != shape or len(self.states) != len(self.frames):
-            raise ForearmError(f"{path} is damaged: frames and layout do not fit together; build it anew")
+        layout, count = self.layout, len(self.frames)
+        for what, shape, expected in (
+            ("frames.npy", self.frames.shape, (count, layout.frame_height, layout.frame_width, 3)),
+            ("states.npy", self.states.shape, (count, len(layout.joints))),
+            ("history", self.columns.frames.shape[1:], (layout.history,)),
+        ):
+            if shape != expected:
+                raise ForearmError(f"{path} is damaged: {what} is {shape}, not {expected}; build it anew")
+        if len(self) and not 0 <= self.columns.frames.min() <= self.columns.frames.max() < count:
+            raise ForearmError(f"{path} is damaged: transitions.parquet asks for frames it has not; build it anew")
+
+    def __reduce__(self) -> tuple[type["TransitionSet"], tuple[Path]]:
+        return TransitionSet, (self.path,)  # another process opens it anew instead of being sent its frames
 
     def __len__(self) -> int:
         return len(self.columns)
