@@ -37,18 +37,11 @@ def test_episodes_at_offsets_get_their_own_pictures():
     for episode in recording.read():
         for row, pictures in episode.pictures((0, 57, len(episode) - 1)):
             grey = pictures[camera][::8, ::8] @ np.array([0.299, 0.587, 0.114])
-            here = np.array(
-                [np.abs(grey - naive[start + row + d]).mean() for d in (-9, 0, 9) if valid(start + row + d, naive)]
-            )
-            at = np.abs(grey - naive[start + row]).mean()
-            assert at < 12
-            assert at == here.min()
+            around = range(max(start + row - 9, 0), min(start + row + 10, len(naive)), 3)
+            apart = {number: np.abs(grey - naive[number]).mean() for number in {*around, start + row}}
+            assert apart[start + row] == min(apart.values()) < 12
         start += len(episode)
     assert start == len(naive) == 2647
-
-
-def valid(number, frames):
-    return 0 <= number < len(frames)
 
 
 def test_missing_videos_are_reported_and_the_rest_is_read():

@@ -137,12 +137,12 @@ class VideoFile:
             for packet in self._container.demux(self._stream):
                 if packet.is_corrupt:  # decoders would make up what is missing
                     self._broken = True
-                    raise EpisodeUnreadable(f"{self.path} is truncated after {self._next} frames")
+                    raise EpisodeUnreadable(f"{self.path} is truncated")
                 yield from packet.decode()
         except (av.FFmpegError, OSError) as error:
             self._broken = True
             raise EpisodeUnreadable(
-                f"{self.path} cannot be decoded after {self._next} frames: {_reason(error)}"
+                f"{self.path} cannot be decoded near frame {self._next}: {_reason(error)}"
             ) from error
 
 
