@@ -1,0 +1,74 @@
+"""Pixels and curves as they stand in a page: data URIs of small pictures, and SVG that follows the page's colours."""
+
+import base64
+import io
+import re
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib import colormaps, rc_context
+from matplotlib.figure import Figure
+from PIL import Image
+
+PHOTO_PIXELS = 200 * 200
+"""Pictures larger than this are embedded as WebP, a tenth of the size; smaller ones exactly, as PNG."""
+HEAT = colormaps["turbo"]
+
+_INK = "#010203"  # stands for the page's text colour until the page knows whether it is dark
+_SERIES = ("#010204", "#010205", "#010206")
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """A picture (H, W, 3) uint8 as a URI that needs no file."""
+    kind, options = ("WEBP", {"quality": 88}) if pixels.shape[0] * pixels.shape[1] > PHOTO_PIXELS else ("PNG", {})
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def heat_map(values: np.ndarray, top: float) -> np.ndarray:
+    """Values (h, w) from 0 to ``top`` as colours from blue to red, (h, w, 3) uint8."""
+    return (HEAT(np.clip(values / top if top else values, 0, 1))[..., :3] * 255).round().astype(np.uint8)
+
+
+def heat_gradient() -> str:
+    """The colours of ``heat_map`` as a CSS gradient from left to right."""
+    stops = (HEAT(x)[:3] for x in np.linspace(0, 1, 9))
+    return "linear-gradient(to right, " + ", ".join(f"rgb({r:.0%} {g:.0%} {b:.0%})" for r, g, b in stops) + ")"
+
+
+def line_chart(
+    series: dict[str, tuple[np.ndarray, np.ndarray]], x_label: str, y_label: str, log: bool = False
+) -> Markup:
+    """Curves as inline SVG without a size of its own; at most three series, each of x (K,) and y (K,)."""
+    salt = f"{x_label}{y_label}{sorted(series)}"  # keeps the names inside one chart apart from another's
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9}):
+        figure = Figure(figsize=(5, 2.6), layout="constrained")
+        axes = figure.add_subplot()
+        for colour, (name, (x, y)) in zip(_SERIES, series.items(), strict=False):
+            sparse = len(x) <= 30
+            axes.plot(x, y, color=colour, label=name, linewidth=1.6, marker="o" if sparse else "", markersize=3)
+        if log:
+            axes.set_yscale("log")
+        axes.set_xlabel(x_label, color=_INK)
+        axes.set_ylabel(y_label, color=_INK)
+        axes.tick_params(which="both", colors=_INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(_INK)
+        axes.grid(color=_INK, alpha=0.12, linewidth=0.6)
+        if len(series) > 1:
+            axes.legend(frameon=False, labelcolor=_INK)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return _in_page_colours(buffer.getvalue())
+
+
+def _in_page_colours(svg: str) -> Markup:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = re.sub(r"font: [^;\"]*?(\d+)px[^;\"]*", r"font-size: \1px", svg)
+    svg = svg.replace(_INK, "currentColor")
+    for i, colour in enumerate(_SERIES):
+        svg = svg.replace(colour, f"var(--series-{i + 1})")
+    return Markup(svg)

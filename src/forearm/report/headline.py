@@ -1,0 +1,61 @@
+"""How good a model is, in a sentence."""
+
+from forearm.canvas import CODE_NAMES
+from forearm.evaluation import PERSISTENCE, Evaluation
+
+KEY_FIGURES = {
+    "val_mse": "picture error",
+    "val_mse_dynamic": "error where the picture changes",
+    "ssim": "structural similarity",
+    "acting_joint_position_mae": "acting-joint position",
+}
+
+
+def headline(evaluation: Evaluation) -> str:
+    """How the model does against copying the last frame, on the key figures that are defined."""
+    verdicts = {name: evaluation.verdict(name) for name in KEY_FIGURES}
+    known = {KEY_FIGURES[name]: verdict for name, verdict in verdicts.items() if verdict}
+    if not known:
+        return "There is too little to compare with to say whether this model beats copying the last frame."
+    better, worse, level = ([t for t, v in known.items() if v == kind] for kind in ("better", "worse", "level"))
+    if len(better) == len(known):
+        return f"Beats copying the last frame on all {len(known)} key figures."
+    if len(worse) == len(known):
+        return f"Worse than copying the last frame on all {len(known)} key figures."
+    first = f"Beats copying the last frame on {len(better)} of {len(known)} key figures"
+    if not better:
+        first = f"Does not beat copying the last frame on any of {len(known)} key figures"
+    others = [
+        f"{word} {_listed(group)}" for word, group in (("worse on", worse), ("no clear difference on", level)) if group
+    ]
+    return f"{first}: {'; '.join(others)}."
+
+
+def details(evaluation: Evaluation) -> str:
+    """What the action does to the prediction, and what is only guessed."""
+    sentences = []
+    accuracy = evaluation.metrics["acting_joint_direction_accuracy"]
+    if isinstance(accuracy, float):
+        sentences.append(f"The acting joint is predicted to go the right way in {_of_moves(accuracy)}.")
+    gain = evaluation.metrics["controllability_psnr"]
+    interval = evaluation.intervals["controllability_psnr"]
+    if isinstance(gain, float) and isinstance(interval, tuple):
+        if interval[0] > 0:
+            sentences.append(
+                f"The picture is {gain:.1f} dB nearer to the truth under the true action than under others."
+            )
+        else:
+            sentences.append("Knowing the action makes no certain difference to the picture.")
+    for code in evaluation.guesses:
+        sentences.append(f"{CODE_NAMES[code]} was never seen in training, so what is shown under it is a guess.")
+    if PERSISTENCE in evaluation.baselines and 1 < evaluation.episodes < 10:
+        sentences.append(f"Only {evaluation.episodes} validation episodes, so this is a rough judgement.")
+    return " ".join(sentences)
+
+
+def _listed(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _of_moves(share: float) -> str:
+    return "every move" if share == 1 else f"{share:.1%} of moves"

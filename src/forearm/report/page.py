@@ -1,0 +1,310 @@
+"""From an evaluation to the words, rows and pictures of its page."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from forearm.canvas import CODE_NAMES, CODES, Layout
+from forearm.evaluation import CATALOGUE, PERSISTENCE, Evaluation, Example, Metric
+from forearm.report.figures import data_uri, heat_gradient, heat_map, line_chart
+from forearm.report.grids import error_maps, heat_top, picture
+from forearm.report.headline import KEY_FIGURES, details, headline
+from forearm.report.recommendations import recommend
+
+NOTHING = "–"
+SHOWN_WIDTH, SHOWN_HEAT = 290, 200
+"""Small canvases and heat maps are shown at whole multiples of their pixels, up to about so many."""
+OPEN_EXAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a report says about a run besides its figures.
+
+    notes: the experimenter's own text. settings: the run's configuration, nested dictionaries. log: the entries of
+    ``log.jsonl``. against: another run's ``metrics.json``, shown beside ours under ``against_name``.
+    """
+
+    run_name: str
+    model_type: str
+    checkpoint: str
+    dataset: str
+    date: str
+    notes: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    log: list[dict[str, Any]] = field(default_factory=list)
+    against: dict[str, Any] | None = None
+    against_name: str = "other run"
+
+
+def render(evaluation: Evaluation, facts: Facts) -> str:
+    """The report as one HTML page that needs nothing else."""
+    top = heat_top(evaluation)
+    environment = Environment(
+        loader=PackageLoader("forearm.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(
+        facts=facts,
+        evaluation=evaluation,
+        headline=headline(evaluation),
+        details=details(evaluation),
+        tiles=[_tile(evaluation, name, title) for name, title in KEY_FIGURES.items()],
+        groups=_groups(evaluation, facts),
+        baselines=list(evaluation.baselines),
+        metrics=CATALOGUE,
+        actions=[_action(evaluation, code) for code in CODES],
+        recommendations=recommend(evaluation, facts.log),
+        cards=[_card(evaluation, example, f"Sample {i}", top) for i, example in enumerate(evaluation.drawn)],
+        open_cards=OPEN_EXAMPLES,
+        extremes=[
+            _extreme(evaluation, example, title, top)
+            for title, examples in (("Worst", evaluation.worst), ("Best", evaluation.best))
+            for example in examples
+        ],
+        gradient=heat_gradient(),
+        extras=[_extra(evaluation.layout, name, values) for name, values in evaluation.extras.items()],
+        curves=_curves(facts.log),
+        settings=list(_flattened(facts.settings)),
+        nothing=NOTHING,
+    )
+
+
+# Figures in tables
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the metrics table, ready to print; ``joint`` where the metric is one joint's."""
+
+    metric: Metric
+    joint: str
+    value: str
+    interval: str
+    baselines: list[str]
+    skill: str
+    verdict: str
+    against: str
+
+
+def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[Row]]:
+    titles = {"picture": "Picture", "joints": "Joints", "action": "What the action does"}
+    groups: dict[str, list[Row]] = {title: [] for title in titles.values()}
+    for metric in CATALOGUE:
+        if isinstance(evaluation.metrics[metric.name], list):
+            rows = [_row(evaluation, facts, metric, j) for j in range(len(evaluation.layout.joints))]
+        else:
+            rows = [_row(evaluation, facts, metric)]
+        groups[titles[metric.group]] += rows
+    return groups
+
+
+def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None = None) -> Row:
+    def cell(table: dict[str, Any]) -> Any:
+        value = table.get(metric.name)
+        if joint is None:
+            return value
+        return value[joint] if isinstance(value, list) and joint < len(value) else None
+
+    joints = evaluation.layout.joints
+    unit = joints[joint].unit if joint is not None else _common_unit(evaluation.layout)
+    persistence = evaluation.baselines.get(PERSISTENCE)
+    skill = cell(persistence.skill) if persistence else None
+    return Row(
+        metric=metric,
+        joint=joints[joint].name if joint is not None else "",
+        value=number(cell(evaluation.metrics), metric, unit),
+        interval=span(cell(evaluation.intervals), metric),
+        baselines=[number(cell(baseline.metrics), metric) for baseline in evaluation.baselines.values()],
+        skill=_skill(skill),
+        verdict=(evaluation.verdict(metric.name) if joint is None else None) or "",
+        against=number(cell(facts.against), metric) if facts.against else "",
+    )
+
+
+def _skill(skill: float | None) -> str:
+    if skill is None:
+        return NOTHING
+    return f"{skill:+.2f}".replace("-", "−") if skill > -10 else "< −10"
+
+
+def number(value: Any, metric: Metric, unit: str = "") -> str:
+    """A figure as tables show it, with a unit if one is given; a dash where it is undefined."""
+    if not isinstance(value, int | float):
+        return NOTHING
+    value = round(value, 8) + 0.0  # no minus sign before a zero
+    if metric.unit == "share":
+        return f"{100 * value:.1f} %"
+    if metric.unit == "joint":
+        return f"{value:.3f} {unit}".strip()
+    if metric.unit == "dB":
+        return f"{value:.2f} dB".replace("-", "−")
+    return f"{value:.6f}"
+
+
+def span(interval: Any, metric: Metric) -> str:
+    """An interval as tables show it, or a dash."""
+    if interval is None:
+        return NOTHING
+    bare = [number(value, metric).removesuffix(" dB").removesuffix(" %") for value in interval]
+    return " to ".join(bare)
+
+
+def _common_unit(layout: Layout) -> str:
+    units = {joint.unit for joint in layout.joints}
+    return units.pop() if len(units) == 1 else ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A key figure at a glance, the model's and persistence's."""
+
+    name: str
+    title: str
+    value: str
+    persistence: str
+    verdict: str
+    arrow: str
+
+
+def _tile(evaluation: Evaluation, name: str, title: str) -> Tile:
+    metric = next(metric for metric in CATALOGUE if metric.name == name)
+    baseline = evaluation.baselines.get(PERSISTENCE)
+    return Tile(
+        name=name,
+        title=title,
+        value=_short(evaluation.metrics[name], metric, _common_unit(evaluation.layout)),
+        persistence=_short(baseline.metrics[name], metric) if baseline else NOTHING,
+        verdict=evaluation.verdict(name) or "",
+        arrow="↓" if metric.better == "lower" else "↑",
+    )
+
+
+def _short(value: Any, metric: Metric, unit: str = "") -> str:
+    if not isinstance(value, float):
+        return NOTHING
+    if not metric.unit:
+        return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}" if 0 < value < 1 else f"{value:.2f}"
+    return f"{value:.2f} {unit}".strip()
+
+
+def _action(evaluation: Evaluation, code: int) -> dict[str, Any]:
+    metrics = {metric.name: metric for metric in CATALOGUE}
+    kinds = ("val_mse_action", "motor_position_mae_action")
+    return {
+        "code": code,
+        "name": CODE_NAMES[code],
+        "colour": "#" + "".join(f"{channel:02x}" for channel in evaluation.layout.palette[code]),
+        "seen": evaluation.actions_seen.get(code, 0),
+        "samples": evaluation.validated[code],
+        "guess": code in evaluation.guesses,
+        "figures": [number(evaluation.metrics[f"{kind}_{code}"], metrics[f"{kind}_{code}"]) for kind in kinds],
+    }
+
+
+# Pictures
+
+
+def _card(evaluation: Evaluation, example: Example, title: str, top: float) -> dict[str, Any]:
+    layout = evaluation.layout
+    joints = [
+        {
+            "name": joint.name,
+            "unit": joint.unit,
+            "acting": j == example.acting,
+            "before": _degrees(example.before[j]),
+            "truth": _degrees(example.positions[j]),
+            "under": [_degrees(example.positions_under[code][j]) for code in CODES],
+        }
+        for j, joint in enumerate(layout.joints)
+    ]
+    return {
+        "title": title,
+        "row": example.row,
+        "code": example.code,
+        "acting": layout.joints[example.acting].name,
+        "error": f"{example.error:.6f}",
+        "truth": _image(picture(example.truth), SHOWN_WIDTH),
+        "under": [_image(picture(example.under[code]), SHOWN_WIDTH) for code in CODES],
+        "heat": _heat(layout, example, top),
+        "joints": joints,
+    }
+
+
+def _extreme(evaluation: Evaluation, example: Example, title: str, top: float) -> dict[str, Any]:
+    return {
+        "title": title,
+        "row": example.row,
+        "code": example.code,
+        "error": f"{example.error:.6f}",
+        "truth": _image(picture(example.truth), SHOWN_WIDTH),
+        "predicted": _image(picture(example.under[example.code]), SHOWN_WIDTH),
+        "heat": _heat(evaluation.layout, example, top),
+    }
+
+
+def _heat(layout: Layout, example: Example, top: float) -> dict[str, Any]:
+    maps = error_maps(layout, example)
+    titles = {"model": "this model", PERSISTENCE: "copying the last frame"}
+    images = [(titles[name], _image(heat_map(values, top), SHOWN_HEAT)) for name, values in maps.items()]
+    return {"top": f"{top:.2f}", "images": images}
+
+
+def _image(pixels: np.ndarray, about: int) -> dict[str, Any]:
+    scale = max(1, round(about / pixels.shape[1]))
+    return {"src": data_uri(pixels), "width": pixels.shape[1] * scale, "height": pixels.shape[0] * scale}
+
+
+def _degrees(value: float) -> str:
+    return f"{value:.4f}".replace("-", "−")
+
+
+# Diagnosis, curves, settings
+
+
+def _extra(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
+    """A figure of the family's own: a number, a curve (K,), or a map (rows, columns)."""
+    extra: dict[str, Any] = {"name": name, "kind": ("number", "curve", "map")[min(values.ndim, 2)]}
+    if values.ndim == 0:
+        extra["value"] = f"{float(values):.6g}"
+    elif values.ndim == 1:
+        extra["svg"] = line_chart({name: (np.arange(len(values)), values)}, "index", name)
+    else:
+        plane = values.reshape(values.shape[0], -1)
+        cells = heat_map(plane, float(plane.max())).repeat(layout.patch, axis=0).repeat(layout.patch, axis=1)
+        extra |= {"image": _image(cells, SHOWN_HEAT), "top": f"{plane.max():.2g}"}
+    return extra
+
+
+def _curves(log: list[dict[str, Any]]) -> list[tuple[str, Markup]]:
+    charts = {
+        "Loss": ({"loss": "training", "val_loss": "validation"}, True),
+        "Learning rate": ({"learning_rate": "learning rate"}, False),
+        "Gradient norm": ({"gradient_norm": "gradient norm"}, True),
+    }
+    curves = []
+    for title, (names, log_scale) in charts.items():
+        series = {label: _series(log, name) for name, label in names.items() if any(name in entry for entry in log)}
+        if series:
+            curves.append((title, line_chart(series, "step", title.lower(), log_scale)))
+    return curves
+
+
+def _series(log: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    entries = [entry for entry in log if name in entry]
+    return np.array([entry["step"] for entry in entries]), np.array([entry[name] for entry in entries], float)
+
+
+def _flattened(settings: dict[str, Any], prefix: str = "") -> Any:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", NOTHING if value is None else str(value)

@@ -1,0 +1,200 @@
+"""Advice that follows from the figures, each piece by a rule that it states."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from forearm.canvas import CODE_NAMES, MOVE_MINUS, MOVE_PLUS
+from forearm.evaluation import PERSISTENCE, Evaluation
+
+IGNORED = 0.25
+ORDERED = 0.8
+INCONSISTENT = 0.05
+WIDE = 0.25
+IMPROVED = 0.02
+OVERFITTED = 0.1
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to do, the figure that says so, and the rule by which it does."""
+
+    text: str
+    figure: str
+    rule: str
+
+
+Log = list[dict[str, Any]]
+
+
+def recommend(evaluation: Evaluation, log: Log) -> list[Recommendation]:
+    """All recommendations that the figures of an evaluation and a training log give rise to.
+
+    Args:
+        log: entries of ``log.jsonl``; those with ``val_loss`` are validations, those with ``loss`` training steps.
+    """
+    figures = _Figures(evaluation)
+    return [advice for rule in RULES for advice in rule(figures, log)]
+
+
+class _Figures:
+    """Single figures of an evaluation; NaN where they are undefined, so that no comparison with them holds."""
+
+    def __init__(self, evaluation: Evaluation):
+        self.evaluation = evaluation
+
+    def __getitem__(self, name: str) -> float:
+        return _number(self.evaluation.metrics[name])
+
+    def persistence(self, name: str) -> float:
+        return _number(self.evaluation.baselines[PERSISTENCE].metrics[name]) if self._compared else np.nan
+
+    def skill(self, name: str) -> float:
+        return _number(self.evaluation.baselines[PERSISTENCE].skill[name]) if self._compared else np.nan
+
+    def interval(self, name: str) -> tuple[float, float]:
+        interval = self.evaluation.intervals[name]
+        return interval if isinstance(interval, tuple) else (np.nan, np.nan)
+
+    @property
+    def _compared(self) -> bool:
+        return PERSISTENCE in self.evaluation.baselines
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, float) else np.nan
+
+
+def below_persistence(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    remedies = {
+        "val_mse": "The pictures are worse than a copy of the last frame: do not plan with them. Train longer, on more "
+        "recordings, or with a model that sees the previous frame's patch in place.",
+        "val_mse_dynamic": "Where something moves, a copy of the last frame is nearer to the truth than the "
+        "prediction: the model has not learned the motion. Train longer, or record more moves.",
+        "acting_joint_position_mae": "The acting joint is predicted worse than if it stood still. Give the motor strip "
+        "more weight in the loss.",
+    }
+    for name, text in remedies.items():
+        if figures[name] > figures.persistence(name):
+            yield Recommendation(
+                text,
+                f"{name} {figures[name]:.4g}, copying {figures.persistence(name):.4g}",
+                "error above persistence's",
+            )
+
+
+def guesses(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    for code in figures.evaluation.guesses:
+        name = CODE_NAMES[code]
+        yield Recommendation(
+            f"Whatever is shown under {name} is a guess: record transitions with {name} before using it.",
+            f"{name} seen 0 times in training",
+            "an action that training never saw",
+        )
+
+
+def action_ignored(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    moves = [figures.persistence(f"val_mse_action_{code}") for code in (MOVE_PLUS, MOVE_MINUS)]
+    defined = [error for error in moves if np.isfinite(error)]
+    true_difference = np.mean(defined) if defined else np.nan
+    score = figures["action_discrimination_score"]
+    if score < IGNORED * true_difference:
+        yield Recommendation(
+            "The predicted picture hardly depends on the action. Show the action more strongly (a wider separator), "
+            "train longer, or record larger moves.",
+            f"action_discrimination_score {score:.4g}, true difference {true_difference:.4g}",
+            f"below {IGNORED:.0%} of what a move really changes (persistence's error over moves)",
+        )
+    low, high = figures.interval("controllability_psnr")
+    if low <= 0:
+        yield Recommendation(
+            "Knowing the action does not make the picture any better for certain; plans made with it are no better "
+            "than chance.",
+            f"controllability_psnr {figures['controllability_psnr']:.2f} dB (95% {low:.2f} to {high:.2f})",
+            "its interval reaches 0",
+        )
+
+
+def wrong_way(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    for name, text in {
+        "acting_joint_direction_accuracy": "The acting joint is often predicted to go the wrong way. Look at the grids "
+        "below before trusting a plan; more moves of that joint in training help most.",
+        "counterfactual_order": "The acting joint does not follow the action from MOVE− over STAY to MOVE+. Record all "
+        "three actions from the same poses.",
+    }.items():
+        if figures[name] < ORDERED:
+            yield Recommendation(text, f"{name} {figures[name]:.1%}", f"below {ORDERED:.0%}")
+
+
+def inconsistent(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    error, position_error = figures["motor_consistency_error"], figures["motor_position_mae_mean"]
+    motion = figures.persistence("acting_joint_position_mae")
+    if error > position_error and error > INCONSISTENT * motion:
+        yield Recommendation(
+            "Motor position and velocity predictions are inconsistent. Consider adding a consistency loss or "
+            "simplifying the velocity encoding.",
+            f"motor_consistency_error {error:.4g}, motor_position_mae_mean {position_error:.4g}",
+            f"above motor_position_mae_mean and above {INCONSISTENT:.0%} of the acting joint's mean motion",
+        )
+
+
+def strip_against_picture(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    strip, visual = figures.skill("val_mse_motor_strip"), figures.skill("val_mse")
+    figure = f"skill {strip:.2f} on the strip, {visual:.2f} on the picture"
+    if strip < 0 < visual:
+        yield Recommendation(
+            "The picture is learned but the joints are not. Give the motor strip more weight in the loss.",
+            *(figure, "skill below 0 on the strip and above 0 on the picture"),
+        )
+    if visual < 0 < strip:
+        yield Recommendation(
+            "The joints are learned but the picture is not. Train longer or larger; the joints alone need no pictures.",
+            *(figure, "skill below 0 on the picture and above 0 on the strip"),
+        )
+
+
+def too_few_samples(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    low, high = figures.interval("val_mse")
+    half_width = (high - low) / 2 / figures["val_mse"]
+    if half_width > WIDE:
+        yield Recommendation(
+            "The validation set is too small or too uneven to tell good models apart. Hold out more episodes.",
+            f"val_mse {figures['val_mse']:.4g} ± {half_width:.0%}, {figures.evaluation.episodes} episodes",
+            f"half of the 95% interval is more than {WIDE:.0%} of val_mse",
+        )
+
+
+def training_course(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    validations = [(entry["step"], entry["val_loss"]) for entry in log if "val_loss" in entry]
+    if len(validations) < 5:
+        return
+    steps, losses = np.array(validations).T
+    early = losses[steps <= 0.8 * steps[-1]].min()
+    best_step, best, last = steps[losses.argmin()], losses.min(), losses[-1]
+    if best < (1 - IMPROVED) * early:
+        yield Recommendation(
+            "The model was still improving when training ended. Train longer.",
+            f"val_loss {early:.4g} → {best:.4g} in the last fifth of training",
+            f"more than {IMPROVED:.0%} better in the last fifth",
+        )
+    if last > (1 + OVERFITTED) * best and best_step <= 0.8 * steps[-1]:
+        yield Recommendation(
+            "The model began to learn its training set by heart. Use more recordings, stronger weight decay, or fewer "
+            "steps.",
+            f"val_loss {last:.4g} at the end, {best:.4g} at step {best_step:.0f}",
+            f"more than {OVERFITTED:.0%} above its minimum, which lies before the last fifth",
+        )
+
+
+RULES: tuple[Callable[[_Figures, Log], Iterator[Recommendation]], ...] = (
+    below_persistence,
+    guesses,
+    action_ignored,
+    wrong_way,
+    inconsistent,
+    strip_against_picture,
+    too_few_samples,
+    training_course,
+)
