@@ -123,6 +123,8 @@ def test_metadata_is_as_lerobot_writes_it(tmp_path):
     for feature, values in statistics.items():
         assert set(values) == set(names)
         assert all(f"stats/{feature}/{name}" in episodes.names for name in names)
+    assert episodes.field("stats/index/max").type == pa.list_(pa.int64())
+    assert episodes.field("stats/index/q50").type == pa.list_(pa.float64())
     assert np.shape(statistics["observation.images.base"]["mean"]) == (3, 1, 1)
     assert statistics["index"]["max"] == [51]
     rows = pq.read_table(out / "data/chunk-000/file-000.parquet")

@@ -13,7 +13,7 @@ def rows_statistics(rows: np.ndarray) -> Statistics:
     """Statistics of ``rows`` (n, d), each of shape (d,); min and max keep the rows' kind of number."""
     rows = np.asarray(rows)
     exact = rows.astype(np.int64 if np.issubdtype(rows.dtype, np.integer) else np.float64)
-    quantiles = np.quantile(exact, list(QUANTILES.values()), axis=0, method="inverted_cdf")
+    quantiles = np.quantile(exact.astype(np.float64), list(QUANTILES.values()), axis=0, method="inverted_cdf")
     return {
         "min": exact.min(axis=0),
         "max": exact.max(axis=0),
