@@ -1,0 +1,29 @@
+"""Tiny layouts and datasets that the tests of several rooms share."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # helpers.py and tiny.py
+
+from tiny import make_layout, write_data
+
+
+@pytest.fixture(autouse=True, scope="session")
+def single_thread():
+    """One thread, so that sums come out the same on every machine and cores are left to others."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tiny_layout():
+    """Two cameras of 8×8, patch 4, two joints, one discrete action."""
+    return make_layout()
+
+
+@pytest.fixture
+def tiny_data(tmp_path):
+    """A dataset of 8 episodes with 6 transitions each, in which a bar moves with the joint that acts."""
+    return write_data(tmp_path / "data")

@@ -1,0 +1,73 @@
+"""Datasets of a few kilobytes in which there is something to learn."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forearm.canvas import ActionEntry, Camera, Joint, Layout
+from forearm.transitions import TransitionSet
+from forearm.transitions.split import fit_bounds_to
+from forearm.transitions.store import Columns, TransitionWriter
+
+DELTA = 10.0
+
+
+def make_layout(**changes: Any) -> Layout:
+    """Two cameras of 8×8 above each other, patch 4, joints pan and lift, one discrete action that moves pan."""
+    fields: dict[str, Any] = {
+        "cameras": (Camera("base", 8, 8), Camera("wrist", 8, 8)),
+        "joints": (Joint("pan", "deg", -45, 45, 15), Joint("lift", "deg", -45, 45, 15)),
+        "actions": (ActionEntry("pan", "pan", "deg", DELTA),),
+        "patch": 4,
+        "separator": 4,
+    }
+    return Layout(**fields | changes)
+
+
+def picture(layout: Layout, pan: float, background: np.ndarray) -> np.ndarray:
+    """A frame (h, w, 3) uint8 whose bright bar stands where pan, between −45 and 45, says."""
+    frame = background.copy()
+    centre = (pan + 45) / 90 * layout.frame_width
+    bar = np.abs(np.arange(layout.frame_width) + 0.5 - centre) < 1.5
+    frame[:, bar] = 240
+    return frame
+
+
+def write_data(
+    path: Path, layout: Layout | None = None, episodes: int = 8, length: int = 6, val: int = 2, seed: int = 0
+) -> TransitionSet:
+    """Write a dataset of chained transitions, the last ``val`` episodes of which validate."""
+    layout = layout or make_layout()
+    random = np.random.default_rng(seed)
+    steps, entries = layout.history - 1, len(layout.actions)
+    frames, actions, numbers = [], [], []
+    path.mkdir(parents=True)
+    with TransitionWriter(path, (layout.frame_height, layout.frame_width, 3)) as writer:
+        for episode in range(episodes):
+            background = random.integers(0, 120, (layout.frame_height, layout.frame_width, 3)).astype(np.uint8)
+            start, moves = len(writer), DELTA * random.integers(-1, 2, length + steps - 1)
+            pans = np.clip(np.cumsum([random.uniform(-20, 20), *moves]), -40, 40)
+            lift = random.uniform(-20, 20)
+            for pan in pans:
+                state = np.full(len(layout.joints), lift, np.float32)
+                state[0] = pan
+                writer.append(picture(layout, pan, background), state)
+            for i in range(length):
+                frames.append(start + i + np.arange(layout.history))
+                taken = np.zeros((steps, entries), np.float32)
+                taken[:, 0] = moves[i : i + steps]
+                actions.append(taken)
+                numbers.append(episode)
+        table = Columns(
+            np.array(frames),
+            np.array(actions),
+            np.zeros(len(frames), np.int64),
+            np.array(numbers),
+            np.array(numbers) >= episodes - val,
+        )
+        layout = fit_bounds_to(layout, writer.states()[table.frames[~table.validation]])
+        told = [{"recording": path.name, "index": i, "task": "", "session": None} for i in range(episodes)]
+        facts = {"recordings": [{"name": path.name}], "actions": "log", "skipped": []}
+        writer.finish(layout, table, told, facts)
+    return TransitionSet(path)

@@ -1,0 +1,121 @@
+"""What a model is given: contexts without answers, other actions, and the order of training."""
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import make_layout, write_data
+
+from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode
+from forearm.transitions import TrainingSteps, batches
+
+
+def test_context_hides_the_answer_and_nothing_else(tiny_data):
+    layout, whole = tiny_data.layout, tiny_data.batch(np.arange(5))
+    before = whole.canvas.clone()
+    context = whole.context(layout)
+    last = layout.frame_columns(-1)
+    assert (context.canvas[..., last] == 0).all()
+    assert torch.equal(context.canvas[..., : last.start], whole.canvas[..., : last.start])
+    assert context.positions[:, -1].isnan().all()
+    assert torch.equal(context.positions[:, :-1], whole.positions[:, :-1])
+    assert torch.equal(context.actions, whole.actions)
+    assert torch.equal(whole.canvas, before), "the batch itself is left as it was"
+    assert not whole.positions.isnan().any()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_under_redraws_the_last_separator_and_nothing_else(tmp_path, code):
+    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
+    data = write_data(tmp_path / "data", make_layout(actions=entries, history=3))
+    layout, whole = data.layout, data.batch(data.rows())
+    assert set(data.codes) == set(CODES)
+    before = whole.actions.clone()
+    other = whole.under(layout, code)
+    context = whole.context(layout)
+    separator = layout.separator_columns(-1)
+    elsewhere = np.ones(layout.width, bool)
+    elsewhere[separator] = False
+    assert torch.equal(other.canvas[..., elsewhere], context.canvas[..., elsewhere])
+    assert torch.equal(other.actions[:, :-1], whole.actions[:, :-1])
+    assert (action_codes(other.actions[:, -1].numpy()) == code).all()
+    taken = data.codes == code
+    assert torch.equal(other.actions[taken], whole.actions[taken]), "its own action stays what it was"
+    np.testing.assert_allclose(decode(layout, other.canvas.numpy()).actions, other.actions.numpy(), atol=1e-6)
+    assert torch.equal(whole.actions, before)
+
+
+def test_under_moves_the_entry_the_decision_was_about(tmp_path):
+    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
+    data = write_data(tmp_path / "data", make_layout(actions=entries))
+    stays = np.flatnonzero(data.codes == STAY)[:2]
+    batch = dataclasses.replace(data.batch(stays), entries=torch.tensor([0, 1]))
+    assert batch.under(data.layout, MOVE_PLUS).actions[:, -1].tolist() == [[1, 0], [0, 1]]
+    assert batch.under(data.layout, MOVE_MINUS).actions[:, -1].tolist() == [[-1, 0], [0, -1]]
+
+
+def test_a_batch_moves_as_a_whole(tiny_data):
+    moved = tiny_data.batch(np.arange(3)).to("meta")
+    assert len(moved) == 3
+    assert {getattr(moved, name).device.type for name in ("canvas", "positions", "actions", "entries", "rows")} == {
+        "meta"
+    }
+
+
+def test_batches_come_in_order(tiny_data):
+    rows = tiny_data.rows("val")[::-1]
+    drawn = list(batches(tiny_data, rows, 5))
+    assert [len(batch) for batch in drawn] == [5, 5, 2]
+    assert torch.cat([batch.rows for batch in drawn]).tolist() == rows.tolist()
+
+
+class Rows:
+    """A dataset that only passes on which rows it was asked for."""
+
+    def batch(self, rows, layout=None):
+        return rows
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 40), st.integers(1, 16), st.integers(0, 5))
+def test_every_epoch_is_a_permutation(count, batch_size, seed):
+    rows = 100 + 3 * np.arange(count)
+    steps = TrainingSteps(Rows(), rows, batch_size, seed)
+    strung = np.concatenate([steps[s] for s in range(3 * count // batch_size + 1)])
+    for epoch in range(len(strung) // count):
+        assert sorted(strung[epoch * count : (epoch + 1) * count]) == rows.tolist()
+    assert all(len(steps[s]) == batch_size for s in range(5))
+
+
+def test_epochs_and_seeds_differ():
+    rows = np.arange(50)
+    first, again, other = (TrainingSteps(Rows(), rows, 50, seed) for seed in (0, 0, 1))
+    assert first[0].tolist() == again[0].tolist()
+    assert first[0].tolist() != first[1].tolist()
+    assert first[0].tolist() != other[0].tolist()
+
+
+def test_a_resumed_order_is_the_unbroken_one():
+    unbroken = TrainingSteps(Rows(), np.arange(23), 7, seed=4)
+    seen = [unbroken[s].tolist() for s in range(12)]
+    resumed = TrainingSteps(Rows(), np.arange(23), 7, seed=4)
+    assert [resumed[s].tolist() for s in range(8, 12)] == seen[8:]
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_shards_share_out_each_step(shards):
+    whole = TrainingSteps(Rows(), np.arange(30), 8, seed=0)
+    parts = [TrainingSteps(Rows(), np.arange(30), 8, 0, None, shard, shards) for shard in range(shards)]
+    for step in range(6):
+        assert np.concatenate([part[step] for part in parts]).tolist() == whole[step].tolist()
+        assert {len(part[step]) for part in parts} == {8 // shards}
+
+
+def test_steps_can_be_sent_to_another_process(tiny_data):
+    steps = TrainingSteps(tiny_data, tiny_data.rows("train"), 4, seed=0)
+    sent = pickle.loads(pickle.dumps(steps))
+    assert torch.equal(sent[3].canvas, steps[3].canvas)

@@ -1,0 +1,193 @@
+"""Datasets on disk: every frame once, mapped into memory, and refused in one line when damaged."""
+
+import json
+import pickle
+import shutil
+import tracemalloc
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import make_layout, write_data
+
+from forearm.canvas import ActionEntry, Camera, Joint, decode
+from forearm.errors import ForearmError
+from forearm.transitions import TransitionSet
+from forearm.transitions.store import ArrayWriter, TransitionWriter
+
+
+@given(st.lists(st.integers(0, 8), max_size=8), st.sampled_from([(), (3,), (2, 3, 3)]))
+def test_array_writer_is_what_numpy_loads(tmp_path_factory, keeps, shape):
+    """Write a few rows, forget back to some of them, and so on."""
+    path = tmp_path_factory.mktemp("arrays") / "a.npy"
+    writer, expected = ArrayWriter(path, shape, np.float32), []
+    random = np.random.default_rng(len(keeps))
+    for keep in keeps:
+        for _ in range(3):
+            row = random.normal(size=shape).astype(np.float32)
+            assert writer.append(row) == len(expected)
+            expected.append(row)
+        if keep < len(expected):
+            writer.rewind(keep)
+            del expected[keep:]
+    writer.close()
+    writer.close()
+    loaded = np.load(path)
+    assert loaded.dtype == np.float32
+    np.testing.assert_array_equal(loaded, np.array(expected, np.float32).reshape(-1, *shape))
+    assert path.stat().st_size % 64 == (4 * loaded.size) % 64, "the header keeps NumPy's alignment"
+
+
+def test_frames_leave_memory_as_they_are_written(tmp_path):
+    frame, episode_bytes = np.zeros((64, 64, 3), np.uint8), 4000 * 64 * 64 * 3
+    tracemalloc.start()
+    with TransitionWriter(tmp_path, frame.shape) as writer:
+        for _ in range(4000):
+            writer.append(frame.copy(), np.zeros(6))
+        peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "frames.npy").stat().st_size > episode_bytes
+    assert peak < episode_bytes / 20
+
+
+def test_an_opened_set_is_mapped_and_draws_what_was_written(tiny_data):
+    assert isinstance(tiny_data.frames, np.memmap)
+    assert len(tiny_data) == 48
+    assert sorted([*tiny_data.rows("train"), *tiny_data.rows("val")]) == tiny_data.rows().tolist()
+    rows = np.array([40, 3])
+    batch = tiny_data.batch(rows)
+    shown = decode(tiny_data.layout, batch.canvas.numpy())
+    np.testing.assert_allclose(shown.frames * 255, tiny_data.frames[tiny_data.columns.frames[rows]], atol=1e-3)
+    np.testing.assert_allclose(
+        shown.positions[1], tiny_data.states[tiny_data.columns.frames[rows[1]]], atol=1e-3
+    )  # a training row, so within bounds
+    np.testing.assert_allclose(shown.actions, tiny_data.columns.actions[rows] / 10, atol=1e-6)
+    assert batch.rows.tolist() == rows.tolist()
+    assert batch.positions.numpy().tolist() == tiny_data.positions(rows).tolist()
+
+
+def test_no_frame_of_a_validation_episode_is_trained_on(tiny_data):
+    used = [set(tiny_data.columns.frames[tiny_data.rows(split)].ravel()) for split in ("train", "val")]
+    assert used[0]
+    assert used[1]
+    assert not used[0] & used[1]
+
+
+def test_actions_seen_are_counted_by_side(tiny_data):
+    signs = np.sign(tiny_data.columns.actions[:, -1, 0])
+    for split in ("train", "val", None):
+        mine = signs[tiny_data.rows(split)]
+        assert tiny_data.actions_seen(split) == {0: (mine == 0).sum(), 1: (mine > 0).sum(), 2: (mine < 0).sum()}
+
+
+def test_a_set_far_larger_than_memory_opens_and_draws(tmp_path):
+    """Its frames file is mostly a hole: 64 GB that take no room."""
+    count, camera = 70_000, Camera("base", 480, 640)
+    small = write_data(tmp_path / "data", make_layout(cameras=(camera,)), episodes=3, length=1, val=1)
+    with (small.path / "frames.npy").open("rb+") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (count, *small.frames.shape[1:])}
+        )
+        file.truncate(file.tell() + count * camera.height * camera.width * 3)
+    np.save(small.path / "states.npy", np.zeros((count, 2), np.float32))
+    tracemalloc.start()
+    opened = TransitionSet(small.path)
+    batch = opened.batch(np.arange(2))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert opened.frames.nbytes > 60e9
+    assert peak < 150e6
+    assert batch.canvas.shape == (2, 3, opened.layout.height, opened.layout.width)
+    assert batch.canvas.max() > 0.9, "the bar"
+
+
+def test_another_process_is_sent_the_path_and_not_the_frames(tiny_data):
+    sent = pickle.dumps(tiny_data)
+    assert len(sent) < 1000
+    assert isinstance(pickle.loads(sent).frames, np.memmap)
+
+
+def cut(path, keep=0.5):
+    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
+
+
+def point_beyond_the_frames(path):
+    table = pq.read_table(path / "transitions.parquet")
+    beyond = pa.array([[10**6, 10**6 + 1]] * len(table), pa.list_(pa.int64(), 2))
+    pq.write_table(table.set_column(0, "frames", beyond), path / "transitions.parquet")
+
+
+def rewrite_json(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+DAMAGE = {
+    "no folder": lambda path: shutil.rmtree(path),
+    "no dataset.json": lambda path: (path / "dataset.json").unlink(),
+    "a list for facts": lambda path: (path / "dataset.json").write_text("[]"),
+    "cut facts": lambda path: cut(path / "dataset.json"),
+    "later format": lambda path: rewrite_json(path / "dataset.json", format=99),
+    "no layout": lambda path: (path / "layout.json").unlink(),
+    "layout without joints": lambda path: rewrite_json(path / "layout.json", joints=[]),
+    "layout of no patch": lambda path: rewrite_json(path / "layout.json", patch=0),
+    "layout of other cameras": lambda path: rewrite_json(
+        path / "layout.json", cameras=[{"name": "base", "height": 16, "width": 16}]
+    ),
+    "layout of more history": lambda path: rewrite_json(path / "layout.json", history=3),
+    "cut frames": lambda path: cut(path / "frames.npy"),
+    "empty frames": lambda path: cut(path / "frames.npy", 0),
+    "no frames": lambda path: (path / "frames.npy").unlink(),
+    "fewer states": lambda path: np.save(path / "states.npy", np.load(path / "states.npy")[:-1]),
+    "states of other joints": lambda path: np.save(path / "states.npy", np.load(path / "states.npy")[:, :1]),
+    "cut states": lambda path: cut(path / "states.npy"),
+    "cut table": lambda path: cut(path / "transitions.parquet"),
+    "empty table": lambda path: cut(path / "transitions.parquet", 0),
+    "another table": lambda path: shutil.copy(path / "episodes.parquet", path / "transitions.parquet"),
+    "frames beyond the end": point_beyond_the_frames,
+    "no episodes": lambda path: (path / "episodes.parquet").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_one_line_that_names_the_folder(tiny_data, damage):
+    DAMAGE[damage](tiny_data.path)
+    with pytest.raises(ForearmError) as failure:
+        TransitionSet(tiny_data.path)
+    assert str(tiny_data.path) in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+def test_only_a_layout_that_fits_may_draw(tiny_data):
+    layout = tiny_data.layout
+    tiny_data.require_fit(layout, "run a")
+    other_bounds = layout.with_bounds(layout.lows - 9, layout.highs + 9, layout.max_velocities)
+    tiny_data.require_fit(other_bounds, "run a")
+    for says, changes in {
+        "cameras": {"cameras": (Camera("base", 8, 8), Camera("wrist", 4, 8))},
+        "joints": {"joints": (Joint("pan"), Joint("roll"))},
+        "actions": {"actions": (ActionEntry("lift", "lift"),)},
+        "discrete": {"discrete": False},
+        "history": {"history": 3},
+        "stacking": {"stacking": "horizontal"},
+    }.items():
+        with pytest.raises(ForearmError, match=rf"{says}.*run a") as failure:
+            tiny_data.require_fit(make_layout(**changes), "run a")
+        assert "\n" not in str(failure.value)
+
+
+def test_another_layout_draws_the_strip_anew(tiny_data):
+    layout = tiny_data.layout.with_bounds(np.array([-200, -200]), np.array([200, 200]), np.array([50, 50]))
+    rows = tiny_data.rows()
+    anew = tiny_data.batch(rows, layout)
+    assert not np.array_equal(anew.canvas, tiny_data.batch(rows).canvas)
+    np.testing.assert_allclose(decode(layout, anew.canvas.numpy()).positions, tiny_data.positions(rows), atol=1e-3)
+
+
+def test_continuous_actions_on_several_entries(tmp_path):
+    entries = (ActionEntry("pan", "pan", "deg", 20.0), ActionEntry("lift", "lift", "deg", 5.0))
+    data = write_data(tmp_path / "data", make_layout(actions=entries, discrete=False, history=3))
+    assert data.amounts(data.rows()).shape == (48, 2, 2)
+    assert set(np.unique(data.amounts(data.rows()))) == {-0.5, 0, 0.5}
