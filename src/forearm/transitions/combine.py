@@ -14,7 +14,7 @@ from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
 
 SAME = ("cameras", "joint_names", "discrete", "history", "stacking", "patch", "separator", "palette")
-"""What datasets must share; joints' bounds and the actions recorded may differ."""
+"""What layouts must share; joints' bounds and the actions recorded may differ."""
 
 
 def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
@@ -24,18 +24,22 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
     (one recorded shoulder_pan, another elbow_flex) stand side by side; bounds are those of all training parts.
 
     Raises:
-        ForearmError: fewer than two sets, or sets whose canvases differ in more than bounds and actions.
+        ForearmError: fewer than two sets, sets whose canvases differ in more than bounds and actions, or an episode
+            that trains in one and validates in another.
     """
     if len(sets) < 2:
         raise ForearmError("combine takes at least two datasets")
     first = sets[0].layout
     for other in sets[1:]:
-        for name in SAME:
-            here, there = getattr(other.layout, name), getattr(first, name)
+        traits = [(name, getattr(other.layout, name), getattr(first, name)) for name in SAME]
+        traits.append(("units", [j.unit for j in other.layout.joints], [j.unit for j in first.joints]))
+        traits.append(("kind of actions", other.facts["actions"], sets[0].facts["actions"]))
+        for name, here, there in traits:
             if here != there:
                 raise ForearmError(
                     f"{other.path} and {sets[0].path} differ in {name} ({here} and {there}); build them alike"
                 )
+    _require_one_side(sets)
     entries = _common_entries(sets)
     frame_shape = (first.frame_height, first.frame_width, 3)
     parts: list[Columns] = []
@@ -61,6 +65,20 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
         }
         writer.finish(layout, columns, episodes, facts)
     return TransitionSet(out)
+
+
+def _require_one_side(sets: Sequence[TransitionSet]) -> None:
+    sides: dict[tuple, bool] = {}
+    for data in sets:
+        for number, row in zip(*np.unique(data.columns.episodes, return_index=True), strict=True):
+            episode = data.episodes[number]
+            start = data.positions(row)[0].tobytes()  # folders of other recordings may share the name
+            side = bool(data.columns.validation[row])
+            if sides.setdefault((episode["recording"], episode["index"], start), side) != side:
+                raise ForearmError(
+                    f"episode {episode['index']} of {episode['recording']} trains in one set and validates in another; "
+                    "build its recording into one set only"
+                )
 
 
 def _common_entries(sets: Sequence[TransitionSet]) -> tuple[ActionEntry, ...]:

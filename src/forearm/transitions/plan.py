@@ -12,6 +12,9 @@ from forearm.recordings import Episode, Recording
 
 Actions = Literal["auto", "log", "change", "column", "dominant"]
 
+SLACK = 2
+"""Frames by which a recorder's clock may make a decision early or late."""
+
 SIGN_OF_CODE = np.array([{STAY: 0, MOVE_PLUS: 1, MOVE_MINUS: -1}[code] for code in CODES], np.float32)
 
 
@@ -33,20 +36,21 @@ def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history
     """One transition a decision: from its frame to the frame ``action_duration`` later.
 
     A longer history takes decisions that follow one another. A decision whose outcome lies beyond the end of the
-    episode is left out.
+    episode, or that the next decision cut short, is left out.
     """
     assert episode.log is not None
     span = max(1, round(episode.log.action_duration * fps))
-    decisions = [(frame, code) for frame, code in episode.log.decisions if 0 <= frame < len(episode)]
+    decisions = [(frame, code) for frame, code in sorted(episode.log.decisions) if 0 <= frame < len(episode)]
     starts = np.array([frame for frame, _ in decisions], np.int64)
     signs = SIGN_OF_CODE[[code for _, code in decisions]] if decisions else np.zeros(0, np.float32)
     ends = starts + span
-    ends[:-1] = np.minimum(ends[:-1], starts[1:])  # the next decision may come a frame early
+    ends[:-1] = np.minimum(ends[:-1], starts[1:])  # the next decision may come a little early
+    whole = (ends < len(episode)) & (ends - starts >= max(1, span - SLACK))
     steps = history - 1
     frames, amounts = [], []
     for i in range(len(decisions) - steps + 1):
-        follows = np.all(starts[i + 1 : i + steps] - ends[i : i + steps - 1] <= 2)
-        if follows and ends[i + steps - 1] < len(episode):
+        follows = np.all(starts[i + 1 : i + steps] - ends[i : i + steps - 1] <= SLACK)
+        if follows and whole[i : i + steps].all():
             frames.append([*starts[i : i + steps], ends[i + steps - 1]])
             amounts.append(signs[i : i + steps])
     actions = np.zeros((len(frames), steps, joints), np.float32)

@@ -1,0 +1,158 @@
+"""Which frames make a transition, and what its action was."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, action_codes
+from forearm.canvas.actions import DEAD_BAND
+from forearm.errors import ForearmError
+from forearm.recordings import DiscreteActionLog, Episode
+from forearm.transitions.plan import changes, columns, discretised, plan_every, plan_from_log, typical_steps
+
+FPS = 10.0
+
+
+def an_episode(length=40, decisions=(), states=None, actions=None, duration=0.5):
+    states = np.arange(2 * length, dtype=np.float32).reshape(length, 2) if states is None else states
+    log = DiscreteActionLog("lift.pos", duration, 10.0, tuple(decisions)) if decisions else None
+    return Episode(0, "", states, actions, log, lambda rows, sizes: iter(()), ())
+
+
+def logged(decisions, history=2, length=40):
+    return plan_from_log(an_episode(length, decisions), joint=1, joints=2, fps=FPS, history=history)
+
+
+def test_a_decision_is_a_transition_of_its_duration():
+    plan = logged([(0, MOVE_PLUS), (10, STAY), (20, MOVE_MINUS)])
+    assert plan.frames.tolist() == [[0, 5], [10, 15], [20, 25]]
+    assert plan.actions.tolist() == [[[0, 10]], [[0, 0]], [[0, -10]]]
+    assert plan.entries.tolist() == [1, 1, 1]
+    assert (plan.frames.dtype, plan.actions.dtype) == (np.int64, np.float32)
+
+
+def test_an_outcome_beyond_the_end_is_left_out():
+    assert logged([(4, MOVE_PLUS)], length=10).frames.tolist() == [[4, 9]]
+    assert logged([(5, MOVE_PLUS)], length=10).frames.tolist() == []
+    assert logged([(-1, STAY), (99, STAY)], length=10).frames.tolist() == []
+    assert logged([(5, MOVE_PLUS)], length=10).frames.shape == (0, 2)
+
+
+def test_a_hasty_decision_ends_the_one_before_and_a_much_too_early_one_voids_it():
+    assert logged([(0, STAY), (4, STAY)]).frames.tolist() == [[0, 4], [4, 9]]
+    assert logged([(0, STAY), (2, STAY)]).frames.tolist() == [[2, 7]]
+    assert logged([(7, STAY), (7, MOVE_PLUS)]).actions.tolist() == [[[0, 10]]], "written twice"
+
+
+def test_decisions_are_taken_in_the_order_of_time():
+    assert logged([(10, MOVE_PLUS), (0, MOVE_MINUS)]).frames.tolist() == [[0, 5], [10, 15]]
+    assert logged([(10, MOVE_PLUS), (0, MOVE_MINUS)]).actions[:, 0, 1].tolist() == [-10, 10]
+
+
+def test_history_chains_only_decisions_that_follow_one_another():
+    plan = logged([(0, MOVE_PLUS), (5, MOVE_MINUS), (11, STAY), (30, MOVE_PLUS)], history=3)
+    assert plan.frames.tolist() == [[0, 5, 10], [5, 11, 16]]
+    assert plan.actions[..., 1].tolist() == [[10, -10], [-10, 0]]
+    assert logged([(0, STAY), (8, STAY)], history=3).frames.shape == (0, 3), "three frames late is no chain"
+    assert logged([(0, STAY)], history=3).frames.shape == (0, 3)
+
+
+@given(
+    length=st.integers(1, 60),
+    frames=st.lists(st.integers(-5, 70), max_size=12),
+    history=st.integers(2, 4),
+    duration=st.floats(0.05, 1.5),
+)
+def test_log_plans_stay_inside_the_episode_and_go_forward(length, frames, history, duration):
+    episode = an_episode(length, [(frame, MOVE_PLUS) for frame in frames] or [(0, STAY)], duration=duration)
+    plan = plan_from_log(episode, 1, 2, FPS, history)
+    span = max(1, round(duration * FPS))
+    assert plan.frames.shape == (len(plan.entries), history)
+    assert plan.actions.shape == (len(plan.entries), history - 1, 2)
+    assert ((plan.frames >= 0) & (plan.frames < length)).all()
+    steps = np.diff(plan.frames, axis=1)
+    assert (steps >= max(1, span - 2)).all()
+    assert (steps <= span + 2).all()
+    assert set(plan.frames[:, 0]) <= set(frames) | {0}
+
+
+@given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 9), st.integers(2, 4))
+def test_every_k_frames(length, step, stride, history):
+    frames = plan_every(an_episode(length), step, stride, history)
+    assert frames.shape[1] == history
+    assert (np.diff(frames, axis=1) == step).all()
+    assert (np.diff(frames[:, 0]) == stride).all()
+    span = step * (history - 1)
+    assert frames[:, 0].tolist() == [s for s in range(0, length, stride) if s + span < length]
+
+
+def test_change_is_what_the_joints_did():
+    episode = an_episode(10)
+    frames = plan_every(episode, 3, 2, 3)
+    assert changes(episode, frames).tolist() == [[[6, 6], [6, 6]], [[6, 6], [6, 6]]]
+
+
+def test_targets_named_like_the_state_count_from_where_the_joints_were():
+    joints = ("pan.pos", "lift.pos")
+    states = np.zeros((10, 2), np.float32)
+    actions = np.arange(20, dtype=np.float32).reshape(10, 2)
+    states[4] = (1, 2)
+    recording = SimpleNamespace(name="set", joints=joints, action_names=joints)
+    taken = columns(an_episode(states=states, actions=actions), np.array([[0, 4, 7]]), recording)
+    assert taken.tolist() == [[[6, 7], [12 - 1, 13 - 2]]], "the last target before each frame"
+
+
+def test_other_columns_are_averaged_over_the_rows_between():
+    random = np.random.default_rng(0)
+    actions = random.normal(size=(30, 3)).astype(np.float32)
+    episode = an_episode(30, actions=actions)
+    frames = np.array([[0, 5, 9], [10, 15, 29]])
+    recording = SimpleNamespace(name="set", joints=("a", "b"), action_names=("va", "vb", "grip"))
+    expected = [
+        [actions[a:b].mean(0) for a, b in ((0, 5), (5, 9))],
+        [actions[a:b].mean(0) for a, b in ((10, 15), (15, 29))],
+    ]
+    np.testing.assert_allclose(columns(episode, frames, recording), expected, atol=1e-6)
+
+
+def test_a_column_that_is_not_there_is_refused():
+    recording = SimpleNamespace(name="set", joints=("a",), action_names=())
+    with pytest.raises(ForearmError, match="set has no action column"):
+        columns(an_episode(10), np.array([[0, 5]]), recording)
+
+
+def test_dominant_joint_with_dead_band():
+    moved = np.array([[[3.0, -8.0]], [[0.1, 1.4]], [[-20.0, 9.0]], [[0, 0]]])
+    assert discretised(moved, np.array([10.0, 10.0]), 0.15).tolist() == [
+        [[0, -10]],
+        [[0, 0]],
+        [[-10, 0]],
+        [[0, 0]],
+    ]
+    # What dominates is a share of each joint's own step.
+    assert discretised(moved[:1], np.array([1.0, 10.0]), 0.15).tolist() == [[[1, 0]]]
+
+
+@given(arrays(np.float32, (5, 2, 3), elements=st.floats(-40, 40, width=32)), st.floats(0.05, 0.9))
+def test_discretised_actions_are_one_full_step_or_none(moved, dead_band):
+    scales = np.array([5.0, 10.0, 20.0])
+    amounts = discretised(moved, scales, dead_band) / scales
+    assert set(np.unique(amounts)) <= {-1, 0, 1}
+    assert (np.abs(amounts).sum(-1) <= 1).all()
+    still = (np.abs(moved / scales) <= dead_band).all(-1)
+    assert (still == (amounts == 0).all(-1)).all()
+    assert dead_band > DEAD_BAND
+    codes = action_codes(amounts[:, -1])
+    assert ((codes == STAY) == still[:, -1]).all()
+
+
+def test_typical_steps_are_shared_by_unit():
+    actions = np.zeros((100, 1, 4))
+    actions[:, 0, 0], actions[:, 0, 1], actions[:, 0, 2] = 10, 0.1, -3
+    assert typical_steps(actions, ["deg", "deg", "%", "on"]).tolist() == [10, 10, 3, 1]
+    actions[0, 0, 0] = 1000
+    assert typical_steps(actions, ["deg", "deg", "%", "on"])[0] < 30, "one outlier is no typical step"
