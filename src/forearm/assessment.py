@@ -10,7 +10,7 @@ import torch
 from forearm.errors import ForearmError
 from forearm.evaluation.evaluate import evaluate
 from forearm.files import read_json
-from forearm.report import RunFacts, write_report
+from forearm.report import Facts, write_report
 from forearm.training.run import Checkpoint, Run
 from forearm.transitions.batch import Batch
 from forearm.transitions.loader import batches
@@ -48,8 +48,8 @@ def assess(
     rows = transitions.rows("val" if split == "val" or (split == "auto" and is_own) else None)
     if not len(rows):
         raise ForearmError(f"{transitions.path} has no validation transitions; evaluate it with --split all")
-    facts = RunFacts(
-        run=run.name,
+    facts = Facts(
+        run_name=run.name,
         model_type=config["family"],
         checkpoint=str(run.weights_file(checkpoint)),
         dataset=str(transitions.path),
@@ -57,7 +57,7 @@ def assess(
         notes=_read_notes(notes),
         settings={"model": config["model"], "training": config["training"]},
         log=run.log(),
-        against_name=Run.open(against).name if against else None,
+        against_name=Run.open(against).name if against else "",
         against=_metrics_of(against) if against else None,
     )
     place = torch.device(
