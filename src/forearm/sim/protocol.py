@@ -44,7 +44,7 @@ class SingleActionSettings:
     Attributes:
         episodes: how many; one action each.
         joints: which joints act, in turn and equally often.
-        actions: how often each action occurs, in whole numbers: {"MOVE+": 1, "MOVE-": 1} leaves STAY out.
+        actions: how often each action occurs among the others, in whole numbers; 0 leaves it out.
         sessions: how many arrangements of the objects.
         seed: decides everything; episode i is the same however many episodes or processes there are.
         fps: frames a second; a divisor of 300.
