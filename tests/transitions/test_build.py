@@ -1,0 +1,371 @@
+"""From recordings to datasets: right pairs, each frame once, whole episodes or none, and no half-written target."""
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers import CAMERA, JOINTS, VIDEO_PATH, make_recording, number_of, picture_of, states_of, write_log_lines
+from helpers import write_video as write_pictures
+
+from forearm.canvas import decode
+from forearm.errors import ForearmError
+from forearm.transitions import BuildConfig, TransitionSet, build
+from forearm.transitions.store import ArrayWriter
+
+WRIST = "observation.images.wrist"
+LENGTHS = (12, 9, 15)
+
+
+def settings(**changes) -> BuildConfig:
+    """Cameras of 32×32, frames 0.3 s (3 rows) apart, a transition every 0.2 s."""
+    return BuildConfig(**{"size": 32, "step": 0.3, "stride": 0.2, "val": 0.34} | changes)
+
+
+def video(root: Path, episode: int, camera: str = CAMERA) -> Path:
+    return root / VIDEO_PATH[0].format(episode_chunk=0, episode_index=episode, video_key=camera)
+
+
+def assert_paired(data: TransitionSet, moments: list[tuple[int, list[int]]]) -> None:
+    """Every transition shows the frames of these (episode, rows), with the states that belong to them."""
+    assert len(data) == len(moments)
+    for row, (episode, rows) in enumerate(moments):
+        told = data.episodes[data.columns.episodes[row]]
+        assert told["index"] == episode
+        pictures = data.frames[data.columns.frames[row]][:, :32, :32]
+        assert [number_of(picture) for picture in pictures] == [(episode, r) for r in rows]
+        np.testing.assert_array_equal(data.positions(np.array([row]))[0], states_of(episode, max(rows) + 1)[rows])
+    unique = {(episode, row) for episode, rows in moments for row in rows}
+    assert len(data.frames) == len(data.states) == len(unique), "every frame is stored once"
+
+
+def every(lengths, step, stride, history=2, skip=()):
+    span = step * (history - 1)
+    return [
+        (episode, [start + step * t for t in range(history)])
+        for episode, length in enumerate(lengths)
+        if episode not in skip
+        for start in range(0, length - span, stride)
+    ]
+
+
+@pytest.mark.parametrize("version", ["v2.1", "v3.0"])
+def test_pictures_and_states_are_paired_by_row(tmp_path, version):
+    root = make_recording(tmp_path / "set", version=version)
+    data = build([root], tmp_path / "data", settings())
+    assert_paired(data, every(LENGTHS, 3, 2))
+    np.testing.assert_allclose(data.columns.actions, 1.5, atol=1e-5)  # half a degree a row
+    assert data.layout.joint_names == ("shoulder_pan", "elbow_flex", "gripper")
+    assert [entry.joint for entry in data.layout.actions] == ["shoulder_pan", "elbow_flex", "gripper"]
+    assert not data.layout.discrete
+    assert data.facts["actions"] == "change"
+    assert data.facts["recordings"] == [{"name": "set", "version": version, "fps": 10}]
+    for split in ("train", "val"):
+        assert len(data.rows(split))
+    used = [set(data.columns.episodes[data.rows(split)]) for split in ("train", "val")]
+    assert not used[0] & used[1]
+    training = data.positions(data.rows("train"))
+    assert (data.layout.lows < training.min((0, 1))).all()
+    assert data.layout.lows.min() > training.min() - 10, "bounds lie close"
+
+
+def test_bounds_come_from_training_alone(tmp_path):
+    root = make_recording(tmp_path / "set", lengths=(12, 12))  # the second is 100 degrees away from the first
+    data = build([root], tmp_path / "data", settings(val=0.5))
+    training, validation = (data.positions(data.rows(split)) for split in ("train", "val"))
+    np.testing.assert_allclose(data.layout.lows, training.min((0, 1)), atol=1)
+    np.testing.assert_allclose(data.layout.highs, training.max((0, 1)), atol=1)
+    assert ((validation < data.layout.lows) | (validation > data.layout.highs)).all()
+
+
+def test_two_cameras_in_the_order_asked_for(tmp_path):
+    root = make_recording(tmp_path / "set", cameras=(CAMERA, WRIST))
+    for episode, length in enumerate(LENGTHS):
+        write_pictures(video(root, episode, WRIST), [picture_of(100 + episode, f) for f in range(length)])
+    shapes = {}
+    for stacking in ("vertical", "horizontal"):
+        config = settings(cameras=("wrist", "base"), stacking=stacking, history=3)
+        data = build([root], tmp_path / stacking, config)
+        assert [camera.name for camera in data.layout.cameras] == ["wrist", "base"]
+        moments = every(LENGTHS, 3, 2, history=3)
+        assert len(data) == len(moments)
+        boxes = data.layout.camera_boxes()
+        for row, (episode, rows) in enumerate(moments):
+            for frame, number in zip(data.frames[data.columns.frames[row]], rows, strict=True):
+                numbers = [number_of(frame[box]) for box in boxes]
+                assert numbers == [(100 + episode, number), (episode, number)]
+        shapes[stacking] = data.frames.shape[1:]
+    assert shapes == {"vertical": (64, 32, 3), "horizontal": (32, 64, 3)}
+    with pytest.raises(ForearmError, match="no camera 'top'; it has base, wrist"):
+        build([root], tmp_path / "data", settings(cameras=("top",)))
+
+
+def test_decisions_of_logs(tmp_path):
+    root = make_recording(tmp_path / "set")
+    deltas = {"elbow_flex.pos": 5.0, "shoulder_pan.pos": 10.0}
+    for episode, joint in enumerate(("elbow_flex.pos", "shoulder_pan.pos", "elbow_flex.pos")):
+        header = {"joint_name": joint, "action_duration": 0.4, "position_delta": deltas[joint], "session": 7}
+        lines = [{"frame_index": f, "discrete_action": code} for f, code in ((0, 1), (4, 0), (8, 2))]
+        write_log_lines(root, episode, lines, header)
+    data = build([root], tmp_path / "data", settings())
+    assert_paired(data, [(0, [0, 4]), (0, [4, 8]), (1, [0, 4]), (1, [4, 8]), (2, [0, 4]), (2, [4, 8]), (2, [8, 12])])
+    assert data.facts["actions"] == "log"
+    assert data.layout.discrete
+    assert [(e.name, e.joint, e.scale) for e in data.layout.actions] == [
+        ("shoulder_pan", "shoulder_pan", 10),
+        ("elbow_flex", "elbow_flex", 5),
+    ]
+    assert data.columns.entries.tolist() == [1, 1, 0, 0, 1, 1, 1]
+    assert data.columns.actions[:, 0].tolist() == [[0, 5], [0, 0], [10, 0], [0, 0], [0, 5], [0, 0], [0, -5]]
+    assert data.codes.tolist() == [1, 0, 1, 0, 1, 0, 2]
+    assert {episode["session"] for episode in data.episodes} == {7}
+    longer = build([root], tmp_path / "longer", settings(history=3))
+    assert_paired(longer, [(0, [0, 4, 8]), (1, [0, 4, 8]), (2, [0, 4, 8]), (2, [4, 8, 12])])
+
+
+def test_a_joint_that_moves_by_two_amounts_is_refused(tmp_path):
+    root = make_recording(tmp_path / "set")
+    for episode, delta in enumerate((5.0, 5.0, 6.0)):
+        header = {"joint_name": JOINTS[0], "action_duration": 0.4, "position_delta": delta}
+        write_log_lines(root, episode, [{"frame_index": 0, "discrete_action": 1}], header)
+    with pytest.raises(ForearmError, match="episode 2 moves shoulder_pan.pos by 6.0, others by 5.0"):  # noqa: RUF043
+        build([root], tmp_path / "data", settings())
+
+
+def test_columns_and_dominant_joints(tmp_path):
+    root = make_recording(tmp_path / "set")
+    recorded = build([root], tmp_path / "column", settings(actions="column"))
+    assert [entry.name for entry in recorded.layout.actions] == [f"action_{i}" for i in range(4)]
+    middles = recorded.positions(recorded.rows())[:, 0] + 0.5  # the column repeats the state; rows 0, 1, 2 of 3
+    np.testing.assert_allclose(recorded.columns.actions[:, 0, :3], middles, atol=1e-4)
+    np.testing.assert_array_equal(recorded.columns.actions[:, 0, 3], 0)
+    dominant = build([root], tmp_path / "dominant", settings(actions="dominant"))
+    assert dominant.layout.discrete
+    amounts = dominant.amounts(dominant.rows())[:, 0]
+    np.testing.assert_array_equal(np.abs(amounts).sum(1), 1)
+
+
+def test_columns_named_like_the_state_are_targets(tmp_path):
+    names = [*JOINTS, "extra"]
+    root = make_recording(tmp_path / "set")
+    info = json.loads((root / "meta/info.json").read_text())
+    info["features"]["action"] |= {"names": list(JOINTS), "shape": [3]}
+    (root / "meta/info.json").write_text(json.dumps(info))
+    for path in (root / "data").rglob("*.parquet"):
+        table = pq.read_table(path)
+        targets = np.array(table["observation.state"].to_pylist()) + 2
+        column = pa.array(targets.tolist(), pa.list_(pa.float32()))
+        pq.write_table(table.set_column(table.column_names.index("action"), "action", column), path)
+    data = build([root], tmp_path / "data", settings(actions="column"))
+    assert [entry.joint for entry in data.layout.actions] == [name.removesuffix(".pos") for name in names[:3]]
+    np.testing.assert_allclose(data.columns.actions, 3.0, atol=1e-4)  # two rows of half a degree, and 2
+
+
+def break_in_the_middle(path: Path) -> None:
+    """A video that opens, counts its frames, and turns out to be cut when decoded."""
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=10, options={"bf": "0", "g": "1"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for i in range(9):
+            noise = np.random.default_rng(i).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.8)])
+
+
+def with_nan(root: Path) -> None:
+    path = root / "data/chunk-000/episode_000001.parquet"
+    table, states = pq.read_table(path), states_of(1, 9).tolist()
+    states[4][1] = float("nan")
+    pq.write_table(table.set_column(0, "observation.state", pa.array(states)), path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda root: break_in_the_middle(video(root, 1)), lambda root: video(root, 1).unlink(), with_nan],
+    ids=["breaks in the middle", "missing video", "NaN"],
+)
+def test_a_damaged_episode_is_dropped_whole_and_told_once(tmp_path, damage):
+    root = make_recording(tmp_path / "set")
+    damage(root)
+    told = []
+    data = build(
+        [root],
+        tmp_path / "data",
+        settings(),
+        lambda p: told.append((p.episode, p.frames, p.transitions, len(p.skipped))),
+    )
+    assert_paired(data, every(LENGTHS, 3, 2, skip=(1,)))
+    assert [(skip["recording"], skip["episode"]) for skip in data.facts["skipped"]] == [("set", 1)]
+    assert data.facts["skipped"][0]["reason"]
+    frames = [len({r for e, rows in every(LENGTHS, 3, 2) if e == episode for r in rows}) for episode in range(3)]
+    assert told == [(1, frames[0], 5, 0), (2, frames[0], 5, 1), (3, frames[0] + frames[2], 11, 1)]
+
+
+def test_a_break_in_the_middle_is_met_only_while_decoding(tmp_path, monkeypatch):
+    """Or the test above would prove nothing about forgetting frames already written."""
+    forgotten = []
+    monkeypatch.setattr(
+        ArrayWriter,
+        "rewind",
+        lambda self, rows, rewind=ArrayWriter.rewind: (forgotten.append(self.rows - rows), rewind(self, rows)),
+    )
+    root = make_recording(tmp_path / "set")
+    break_in_the_middle(video(root, 1))
+    build([root], tmp_path / "data", settings())
+    assert len(forgotten) == 1
+    assert forgotten[0] > 0
+
+
+def test_several_recordings_become_one(tmp_path):
+    roots = [make_recording(tmp_path / name, version=v) for name, v in (("one", "v2.1"), ("two", "v3.0"))]
+    counted = []
+    data = build(roots, tmp_path / "data", settings(), lambda p: counted.append((p.recording, p.episode, p.episodes)))
+    assert len(data) == 2 * len(every(LENGTHS, 3, 2))
+    assert [e["recording"] for e in data.episodes] == ["one"] * 3 + ["two"] * 3
+    assert counted == [("one" if i <= 3 else "two", i, 6) for i in range(1, 7)]
+
+
+def other_joints(root):
+    return make_recording(root, names=("a", "b", "c"))
+
+
+def other_cameras(root):
+    return make_recording(root, cameras=(WRIST,))
+
+
+def logged(root):
+    return make_recording(root, log_numbers=(0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("other", "options", "says"),
+    [
+        (other_joints, {}, "has joints a, b, c, but one has shoulder_pan.pos"),
+        (other_cameras, {}, "has cameras none of these"),
+        (logged, {}, "one has no discrete-action log but others have"),
+        (lambda root: make_recording(root, action_key=None), {"actions": "column"}, "has actions none of these"),
+        (lambda root: root.with_name("one"), {}, "one is given twice"),
+    ],
+)
+def test_unlike_recordings_are_refused(tmp_path, other, options, says):
+    one = make_recording(tmp_path / "one")
+    with pytest.raises(ForearmError, match=says) as failure:
+        build([one, other(tmp_path / "other")], tmp_path / "data", settings(**options))
+    assert "\n" not in str(failure.value)
+    assert not list(tmp_path.glob("*data*"))
+    assert not list(tmp_path.glob(".*"))
+
+
+REFUSALS = {
+    "not a dataset": (lambda root: root.mkdir(), {}, "set"),
+    "one episode": (lambda root: make_recording(root, lengths=(12,)), {}, "1 episode"),
+    "one transition": (lambda root: make_recording(root, lengths=(4,)), {}, r"1 transition\(s\) in 1 episode"),
+    "too short": (lambda root: make_recording(root, lengths=(3, 2)), {}, "lower --step"),
+    "no log": (make_recording, {"actions": "log"}, "no readable episode has a logged decision"),
+    "no action": (lambda root: make_recording(root, action_key=None), {"actions": "column"}, "no action column"),
+    "patch": (make_recording, {"size": 30}, "not divisible by the patch 8"),
+    "no size": (make_recording, {"size": 0}, "0 is not divisible by the patch"),
+    "history": (make_recording, {"history": 1}, "at least 2 frames"),
+    "nothing readable": (
+        lambda root: [video(make_recording(root, lengths=(5,)), 0).unlink()],
+        {},
+        "no episode can be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_refusals_are_one_line_and_leave_nothing(tmp_path, refusal):
+    make, options, says = REFUSALS[refusal]
+    make(tmp_path / "set")
+    with pytest.raises(ForearmError, match=says) as failure:
+        build([tmp_path / "set"], tmp_path / "data", settings(**options))
+    assert "\n" not in str(failure.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"preset": "huge"}, "so101, tiny"), ({"step": 0.0}, "step"), ({"stride": -1.0}, "stride"), ({"val": 1.5}, "val")],
+)
+def test_impossible_settings_are_refused_at_once(options, says):
+    with pytest.raises(ForearmError, match=says):
+        settings(**options)
+
+
+def test_a_single_episode_can_be_a_pure_test_set(tmp_path):
+    root = make_recording(tmp_path / "set", lengths=(12,))
+    data = build([root], tmp_path / "data", settings(val=1.0))
+    assert data.columns.validation.all()
+    shown = decode(data.layout, data.batch(data.rows()).canvas.numpy())
+    np.testing.assert_allclose(shown.positions, data.positions(data.rows()), atol=1e-3)
+
+
+def test_a_taken_target_is_left_untouched_before_anything_is_read(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine").write_text("precious")
+    with pytest.raises(ForearmError, match="already exists"):
+        build(["no/such-recording-anywhere"], tmp_path / "data", settings())
+    assert [p.name for p in tmp_path.rglob("*")] == ["data", "mine"]
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, RuntimeError])
+def test_nothing_is_left_after_an_interruption(tmp_path, failure):
+    root = make_recording(tmp_path / "set")
+
+    def interrupt(progress):
+        assert list(tmp_path.glob(".data.*.partial/frames.npy")), "it was on its way"
+        raise failure
+
+    with pytest.raises(failure):
+        build([root], tmp_path / "data", settings(), interrupt)
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    root = make_recording(tmp_path / "set")
+
+    def append(self, row):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ArrayWriter, "append", append)
+    with pytest.raises(ForearmError, match=r"data cannot be written: No space left") as failure:
+        build([root], tmp_path / "data", settings())
+    assert "\n" not in str(failure.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_target_below_a_file_is_refused(tmp_path):
+    root = make_recording(tmp_path / "set")
+    (tmp_path / "file").touch()
+    with pytest.raises(ForearmError, match="cannot be written"):
+        build([root], tmp_path / "file" / "data", settings())
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory as Linux tells it")
+def test_memory_does_not_grow_with_the_recording(tmp_path):
+    """400 frames of two cameras at 224×224 are 120 MB on disk; the process that builds stays far from holding them."""
+    pictures = [picture_of(0, 0), picture_of(0, 1)] * 100
+    root = make_recording(tmp_path / "set", lengths=(200, 200), cameras=(CAMERA, WRIST))
+    for episode in range(2):
+        for camera in (CAMERA, WRIST):
+            write_pictures(video(root, episode, camera), pictures)
+    code = (
+        "import sys; from pathlib import Path; from forearm.transitions import BuildConfig, build\n"
+        "peak = lambda: int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]) / 1024\n"
+        "before = peak()\n"
+        "build([sys.argv[1]], Path(sys.argv[2]), BuildConfig(preset='so101', step=0.1, val=0.5))\n"
+        "print(peak() - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root), str(tmp_path / "data")], capture_output=True, text=True, check=True
+    )
+    assert (tmp_path / "data" / "frames.npy").stat().st_size > 119e6
+    assert float(done.stdout) < 80
