@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -249,3 +251,9 @@ def test_nonsense_is_refused():
         run(Diverged())
     with pytest.raises(ForearmError, match="the layout says"):
         run(Narrow())
+
+
+def test_the_documentation_names_every_metric_and_key():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for name in run(Arm()).to_json():
+        assert f"`{re.sub('_action_[0-9]$', '_action_<code>', name)}`" in text, name

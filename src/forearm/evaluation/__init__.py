@@ -1,7 +1,7 @@
 """Numbers for predictions: metrics, baselines, counterfactuals. Arrays in, numbers out."""
 
 from forearm.evaluation.baselines import PERSISTENCE, Persistence, standard_baselines
-from forearm.evaluation.catalogue import CATALOGUE, ERRORS, Metric
+from forearm.evaluation.catalogue import CATALOGUE, METRICS, Metric
 from forearm.evaluation.evaluate import Baseline, Diagnosable, Evaluation, evaluate
 from forearm.evaluation.examples import Example
 from forearm.evaluation.metrics import score
@@ -9,7 +9,7 @@ from forearm.evaluation.samples import Interval, Value
 
 __all__ = [
     "CATALOGUE",
-    "ERRORS",
+    "METRICS",
     "PERSISTENCE",
     "Baseline",
     "Diagnosable",

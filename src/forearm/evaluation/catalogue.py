@@ -18,6 +18,12 @@ class Metric:
     unit: str
     text: str
 
+    @property
+    def fair(self) -> bool:
+        """Whether persistence is a rival here. It is not where the rule decides: what never moves has no direction,
+        depends on no action, and contradicts itself never."""
+        return self.group != "action" and not self.name.endswith(("direction_accuracy", "consistency_error"))
+
 
 _TEXTS = {
     "picture": {
@@ -98,6 +104,8 @@ def _metric(name: str, group: str, text: str) -> Metric:
 
 CATALOGUE = tuple(_metric(name, group, text) for group, texts in _TEXTS.items() for name, text in texts.items())
 """All metrics, in the order of tables."""
+
+METRICS = {metric.name: metric for metric in CATALOGUE}
 
 ERRORS = tuple(metric.name for metric in CATALOGUE if metric.better == "lower")
 """Metrics that are 0 at best, for which skill = 1 − error / persistence's error makes sense."""

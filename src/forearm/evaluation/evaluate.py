@@ -13,7 +13,7 @@ import torch
 from forearm.canvas import CODE_NAMES, CODES, Layout, action_codes, as_uint8, decode_strip
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import PERSISTENCE, standard_baselines
-from forearm.evaluation.catalogue import ERRORS
+from forearm.evaluation.catalogue import ERRORS, METRICS
 from forearm.evaluation.examples import Example, Gallery
 from forearm.evaluation.metrics import Truth, counterfactuals, per_sample
 from forearm.evaluation.samples import Interval, Samples, Value, differences, intervals, skill_intervals, skills
@@ -93,16 +93,18 @@ class Evaluation:
     def verdict(self, name: str, baseline: str = PERSISTENCE) -> str | None:
         """Whether the model is "better" or "worse" than a baseline, or "level" as the interval includes both.
 
-        None where it cannot be said: the metric is undefined, or one episode gives no interval.
+        None where it cannot be said: the metric is undefined, one episode gives no interval, or the baseline is
+        no rival in this metric (``Metric.fair``).
         """
+        if not METRICS[name].fair:
+            return None
         difference = self.baselines[baseline].differences.get(name) if baseline in self.baselines else None
         if difference is None or isinstance(difference, list):
             return None
         low, high = difference
         if low <= 0 <= high:
             return "level"
-        lower_is_better = name in ERRORS
-        return "better" if (high < 0) == lower_is_better else "worse"
+        return "better" if (high < 0) == (METRICS[name].better == "lower") else "worse"
 
     def to_json(self) -> dict[str, Any]:
         """What ``metrics.json`` holds; ``docs/metrics.md`` describes it."""

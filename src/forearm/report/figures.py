@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
 
 PHOTO_PIXELS = 200 * 200
@@ -47,9 +48,13 @@ def line_chart(
         axes = figure.add_subplot()
         for colour, (name, (x, y)) in zip(_SERIES, series.items(), strict=False):
             sparse = len(x) <= 30
-            axes.plot(x, y, color=colour, label=name, linewidth=1.6, marker="o" if sparse else "", markersize=3)
+            marker, width = ("o", 1.6) if sparse else ("", 1.0)
+            axes.plot(x, y, color=colour, label=name, linewidth=width, marker=marker, markersize=3)
         if log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(x_label, color=_INK)
         axes.set_ylabel(y_label, color=_INK)
         axes.tick_params(which="both", colors=_INK)

@@ -31,9 +31,9 @@ def error_maps(layout: Layout, example: Example) -> dict[str, np.ndarray]:
 
 
 def heat_top(evaluation: Evaluation) -> float:
-    """The error at which the colours of all heat maps end: all but the largest half percent lie below."""
+    """The error at which the colours of all heat maps end: all but half a percent of the picture lies below."""
     maps = [
-        values
+        values[: evaluation.layout.frame_height]
         for example in (*evaluation.drawn, *evaluation.best, *evaluation.worst)
         for values in error_maps(evaluation.layout, example).values()
     ]

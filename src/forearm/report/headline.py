@@ -18,25 +18,25 @@ def headline(evaluation: Evaluation) -> str:
     if not known:
         return "There is too little to compare with to say whether this model beats copying the last frame."
     better, worse, level = ([t for t, v in known.items() if v == kind] for kind in ("better", "worse", "level"))
-    if len(better) == len(known):
-        return f"Beats copying the last frame on all {len(known)} key figures."
-    if len(worse) == len(known):
-        return f"Worse than copying the last frame on all {len(known)} key figures."
-    first = f"Beats copying the last frame on {len(better)} of {len(known)} key figures"
-    if not better:
-        first = f"Does not beat copying the last frame on any of {len(known)} key figures"
-    others = [
-        f"{word} {_listed(group)}" for word, group in (("worse on", worse), ("no clear difference on", level)) if group
-    ]
-    return f"{first}: {'; '.join(others)}."
+    claim, group = ("Worse than", worse) if len(worse) > len(better) else ("Beats", better)
+    if len(group) == len(known):
+        return f"{claim} copying the last frame on all {len(known)} key figures."
+    if not group:
+        return "No clear difference from copying the last frame on any key figure."
+    remarks = {"better on": better, "worse on": worse, "no clear difference on": level}
+    others = [f"{remark} {_listed(titles)}" for remark, titles in remarks.items() if titles and titles is not group]
+    return f"{claim} copying the last frame on {len(group)} of {len(known)} key figures; {'; '.join(others)}."
 
 
 def details(evaluation: Evaluation) -> str:
     """What the action does to the prediction, and what is only guessed."""
     sentences = []
     accuracy = evaluation.metrics["acting_joint_direction_accuracy"]
+    interval = evaluation.intervals["acting_joint_direction_accuracy"]
     if isinstance(accuracy, float):
-        sentences.append(f"The acting joint is predicted to go the right way in {_of_moves(accuracy)}.")
+        coin = isinstance(interval, tuple) and interval[0] <= 0.5
+        remark = ", which a coin might do too" if coin else ""
+        sentences.append(f"The acting joint is predicted to go the right way in {_of_moves(accuracy)}{remark}.")
     gain = evaluation.metrics["controllability_psnr"]
     interval = evaluation.intervals["controllability_psnr"]
     if isinstance(gain, float) and isinstance(interval, tuple):

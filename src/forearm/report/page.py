@@ -9,16 +9,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
-from forearm.evaluation import CATALOGUE, PERSISTENCE, Evaluation, Example, Metric
+from forearm.evaluation import CATALOGUE, METRICS, PERSISTENCE, Evaluation, Example, Metric
 from forearm.report.figures import data_uri, heat_gradient, heat_map, line_chart
 from forearm.report.grids import error_maps, heat_top, picture
 from forearm.report.headline import KEY_FIGURES, details, headline
 from forearm.report.recommendations import recommend
 
 NOTHING = "–"
-SHOWN_WIDTH, SHOWN_HEAT = 290, 200
+SHOWN_WIDTH, SHOWN_HEAT, SMALL_HEAT = 290, 200, 130
 """Small canvases and heat maps are shown at whole multiples of their pixels, up to about so many."""
 OPEN_EXAMPLES = 4
+EXTRA_TEXTS = {"squared_error_per_patch": "every patch of the last frame, the motor strip at the bottom"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
         return value[joint] if isinstance(value, list) and joint < len(value) else None
 
     joints = evaluation.layout.joints
-    unit = joints[joint].unit if joint is not None else _common_unit(evaluation.layout)
+    unit = joints[joint].unit if joint is not None else _unit(evaluation.layout, metric)
     persistence = evaluation.baselines.get(PERSISTENCE)
     skill = cell(persistence.skill) if persistence else None
     return Row(
@@ -141,7 +142,7 @@ def number(value: Any, metric: Metric, unit: str = "") -> str:
         return NOTHING
     value = round(value, 8) + 0.0  # no minus sign before a zero
     if metric.unit == "share":
-        return f"{100 * value:.1f} %"
+        return f"{value:.1%}"
     if metric.unit == "joint":
         return f"{value:.3f} {unit}".strip()
     if metric.unit == "dB":
@@ -153,12 +154,15 @@ def span(interval: Any, metric: Metric) -> str:
     """An interval as tables show it, or a dash."""
     if interval is None:
         return NOTHING
-    bare = [number(value, metric).removesuffix(" dB").removesuffix(" %") for value in interval]
+    bare = [number(value, metric).removesuffix(" dB").removesuffix("%") for value in interval]
     return " to ".join(bare)
 
 
-def _common_unit(layout: Layout) -> str:
-    units = {joint.unit for joint in layout.joints}
+def _unit(layout: Layout, metric: Metric) -> str:
+    """The unit that the joints of a metric share, or nothing."""
+    driven = [layout.joints[j] for j in layout.joint_of_entry() if j >= 0]
+    joints = driven if metric.name.startswith("acting_joint") else layout.joints
+    units = {joint.unit for joint in joints}
     return units.pop() if len(units) == 1 else ""
 
 
@@ -175,12 +179,12 @@ class Tile:
 
 
 def _tile(evaluation: Evaluation, name: str, title: str) -> Tile:
-    metric = next(metric for metric in CATALOGUE if metric.name == name)
+    metric = METRICS[name]
     baseline = evaluation.baselines.get(PERSISTENCE)
     return Tile(
         name=name,
         title=title,
-        value=_short(evaluation.metrics[name], metric, _common_unit(evaluation.layout)),
+        value=_short(evaluation.metrics[name], metric, _unit(evaluation.layout, metric)),
         persistence=_short(baseline.metrics[name], metric) if baseline else NOTHING,
         verdict=evaluation.verdict(name) or "",
         arrow="↓" if metric.better == "lower" else "↑",
@@ -196,8 +200,7 @@ def _short(value: Any, metric: Metric, unit: str = "") -> str:
 
 
 def _action(evaluation: Evaluation, code: int) -> dict[str, Any]:
-    metrics = {metric.name: metric for metric in CATALOGUE}
-    kinds = ("val_mse_action", "motor_position_mae_action")
+    names = (f"val_mse_action_{code}", f"motor_position_mae_action_{code}")
     return {
         "code": code,
         "name": CODE_NAMES[code],
@@ -205,7 +208,7 @@ def _action(evaluation: Evaluation, code: int) -> dict[str, Any]:
         "seen": evaluation.actions_seen.get(code, 0),
         "samples": evaluation.validated[code],
         "guess": code in evaluation.guesses,
-        "figures": [number(evaluation.metrics[f"{kind}_{code}"], metrics[f"{kind}_{code}"]) for kind in kinds],
+        "figures": [number(evaluation.metrics[name], METRICS[name]) for name in names],
     }
 
 
@@ -233,7 +236,7 @@ def _card(evaluation: Evaluation, example: Example, title: str, top: float) -> d
         "error": f"{example.error:.6f}",
         "truth": _image(picture(example.truth), SHOWN_WIDTH),
         "under": [_image(picture(example.under[code]), SHOWN_WIDTH) for code in CODES],
-        "heat": _heat(layout, example, top),
+        "heat": _heat(layout, example, top, SHOWN_HEAT),
         "joints": joints,
     }
 
@@ -246,14 +249,14 @@ def _extreme(evaluation: Evaluation, example: Example, title: str, top: float) -
         "error": f"{example.error:.6f}",
         "truth": _image(picture(example.truth), SHOWN_WIDTH),
         "predicted": _image(picture(example.under[example.code]), SHOWN_WIDTH),
-        "heat": _heat(evaluation.layout, example, top),
+        "heat": _heat(evaluation.layout, example, top, SMALL_HEAT),
     }
 
 
-def _heat(layout: Layout, example: Example, top: float) -> dict[str, Any]:
+def _heat(layout: Layout, example: Example, top: float, about: int) -> dict[str, Any]:
     maps = error_maps(layout, example)
     titles = {"model": "this model", PERSISTENCE: "copying the last frame"}
-    images = [(titles[name], _image(heat_map(values, top), SHOWN_HEAT)) for name, values in maps.items()]
+    images = [(titles[name], _image(heat_map(values, top), about)) for name, values in maps.items()]
     return {"top": f"{top:.2f}", "images": images}
 
 
@@ -271,7 +274,8 @@ def _degrees(value: float) -> str:
 
 def _extra(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
     """A figure of the family's own: a number, a curve (K,), or a map (rows, columns)."""
-    extra: dict[str, Any] = {"name": name, "kind": ("number", "curve", "map")[min(values.ndim, 2)]}
+    kind = ("number", "curve", "map")[min(values.ndim, 2)]
+    extra: dict[str, Any] = {"name": name, "kind": kind, "text": EXTRA_TEXTS.get(name, "")}
     if values.ndim == 0:
         extra["value"] = f"{float(values):.6g}"
     elif values.ndim == 1:

@@ -157,11 +157,11 @@ def strip_against_picture(figures: _Figures, log: Log) -> Iterator[Recommendatio
 
 def too_few_samples(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     low, high = figures.interval("val_mse")
-    half_width = (high - low) / 2 / figures["val_mse"]
-    if half_width > WIDE:
+    half_width = (high - low) / 2
+    if half_width > WIDE * figures["val_mse"]:
         yield Recommendation(
             "The validation set is too small or too uneven to tell good models apart. Hold out more episodes.",
-            f"val_mse {figures['val_mse']:.4g} ± {half_width:.0%}, {figures.evaluation.episodes} episodes",
+            f"val_mse {figures['val_mse']:.4g} ± {half_width:.2g}, {figures.evaluation.episodes} episodes",
             f"half of the 95% interval is more than {WIDE:.0%} of val_mse",
         )
 

@@ -1,0 +1,298 @@
+"""The report says what the figures say, holds what it must hold, and needs nothing but itself."""
+
+import dataclasses
+import html.parser
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint, Layout, decode_separator, draw
+from forearm.errors import ForearmError
+from forearm.evaluation import CATALOGUE, Persistence, evaluate
+from forearm.report import Facts, recommend, write_report
+from forearm.report.figures import heat_map, line_chart
+from forearm.transitions.batch import make_batch
+
+LAYOUT = Layout(
+    cameras=(Camera("base", 16, 16),),
+    joints=(Joint("pan", "deg", -50, 50, 20), Joint("jaw", "%", 0, 100, 20)),
+    actions=(ActionEntry("pan", "pan", "deg", 10.0),),
+    patch=4,
+    separator=4,
+)
+FACTS = Facts(
+    run_name="iteration_3",
+    model_type="mae",
+    checkpoint="runs/iteration_3/best.safetensors",
+    dataset="data/pan",
+    date="2026-03-17 23:19:15",
+    notes="What changed: <everything> & more\nFigure to beat: 0.0102",
+    settings={"model": {"width": 192, "copy": True}, "training": {"minutes": None}},
+    log=[{"step": s, "loss": 1 / s, "learning_rate": 1e-3, "gradient_norm": 1.0} for s in range(1, 50)]
+    + [{"step": s, "val_loss": 1.0 + 1e-4 * s} for s in range(0, 50, 10)],
+)
+N = 24
+
+
+class Arm:
+    """Shifts the picture and the joint by ``gain`` times what the separator says."""
+
+    def __init__(self, gain=1.0):
+        self.gain = gain
+
+    def predict(self, batch):
+        canvases = batch.canvas.numpy()
+        amounts = decode_separator(LAYOUT, canvases[..., LAYOUT.separator_columns(-1)])[:, 0] * self.gain
+        region = Persistence(LAYOUT).predict(batch).numpy()
+        (pan, _, velocity, _), h = LAYOUT.strip_cells(), LAYOUT.frame_height
+        for picture, amount in zip(region, amounts, strict=True):
+            picture[:, :h] = np.roll(picture[:, :h], round(2 * amount), axis=2)
+            picture[:, pan[0], pan[1]] += 0.1 * amount
+            picture[:, velocity[0], velocity[1]] += 0.25 * amount
+        return torch.from_numpy(region)
+
+
+class Blind:
+    """Grey, whatever is asked."""
+
+    def predict(self, batch):
+        return torch.full((len(batch), 3, LAYOUT.height, LAYOUT.frame_width), 0.3)
+
+
+def evaluation_of(predictor, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seen=(8, 8, 8), samples=4):
+    rng = np.random.default_rng(0)
+    signs = np.array([0, 1, -1])[[codes[i % len(codes)] for i in range(N)]]
+    frames = np.zeros((N, 2, 16, 16, 3), np.float32)
+    positions = rng.uniform(20, 30, (N, 1, 2)).repeat(2, 1)
+    positions[:, 1, 0] += 10 * signs
+    for i, start in enumerate(rng.integers(3, 10, N)):
+        for t in range(2):
+            frames[i, t, :, start + 2 * t * signs[i] : start + 2 * t * signs[i] + 3] = 0.5 + 0.01 * i / N
+    actions = signs[:, None, None].astype(np.float32)
+    arrays = draw(LAYOUT, frames, positions, actions), positions, actions, np.zeros(N), np.arange(N)
+    batches = (make_batch(*(a[i : i + 10] for a in arrays)) for i in range(0, N, 10))
+    return evaluate(predictor, batches, LAYOUT, np.arange(N), dict(enumerate(seen)), samples=samples)
+
+
+@pytest.fixture(scope="module")
+def good():
+    return evaluation_of(Arm(gain=0.9))
+
+
+@pytest.fixture(scope="module")
+def bad():
+    return evaluation_of(Blind())
+
+
+@pytest.fixture(scope="module")
+def without_stay():
+    return evaluation_of(Arm(), codes=(MOVE_PLUS, MOVE_MINUS), seen=(0, 12, 12))
+
+
+class Page(html.parser.HTMLParser):
+    """Text of a page, the addresses it needs, and whether its tags are closed in order."""
+
+    VOID = frozenset(("meta", "img", "br", "wbr", "link", "input", "hr"))
+
+    def __init__(self, path):
+        super().__init__()
+        self.text, self.addresses, self._open = "", [], []
+        self.feed(Path(path).read_text(encoding="utf-8"))
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [v for k, v in attrs if k in ("src", "href", "srcset", "action") or k.endswith(":href")]
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.addresses += [v for k, v in attrs if k in ("src", "href") or k.endswith(":href")]
+
+    def handle_endtag(self, tag):
+        assert self._open, tag
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self._open:
+            self.text += data
+
+
+def page_of(evaluation, folder, **facts):
+    page = Page(write_report(evaluation, dataclasses.replace(FACTS, **facts), folder))
+    page.text = re.sub(r"\s+", " ", page.text)
+    return page
+
+
+def test_the_page_holds_everything_in_order_and_needs_nothing_else(good, tmp_path):
+    page = page_of(good, tmp_path)
+    headings = ["Run Name", "Analysis Notes", "Metrics", "Recommendations", "Counterfactual Action Grids"]
+    headings += ["Where the model errs", "Training", "Settings"]
+    places = [page.text.index(heading) for heading in headings]
+    assert places == sorted(places)
+    for expected in (FACTS.run_name, FACTS.checkpoint, FACTS.dataset, FACTS.date, "24 from 24 episodes"):
+        assert expected in page.text
+    assert "What changed: <everything> & more" in page.text
+    assert {m.name for m in CATALOGUE if m.name not in page.text} == set()
+    assert "model.width192" in page.text.replace(" ", "")
+    assert all(address.startswith(("data:image/", "#")) for address in page.addresses)
+    assert "<script" not in (tmp_path / "report.html").read_text()
+    css_addresses = re.findall(r"url\(([^)]*)\)|@import", (tmp_path / "report.html").read_text())
+    assert all(address.startswith("#") for address in css_addresses)
+
+
+def test_the_figures_on_the_page_are_those_of_metrics_json(good, tmp_path):
+    page = page_of(good, tmp_path)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    for name in ("val_mse", "val_mse_dynamic", "ssim", "val_mse_motor_strip", "action_discrimination_score"):
+        assert f"{written[name]:.6f}" in page.text
+    assert f"{written['baselines']['persistence']['metrics']['val_mse']:.6f}" in page.text
+    for position in written["motor_position_mae_per_joint"]:
+        assert f"{position:.3f}" in page.text
+    assert "pan" in page.text
+    assert "jaw" in page.text
+
+
+def test_the_headline_is_glad_or_honest(good, bad, tmp_path):
+    assert "Beats copying the last frame on all 4 key figures." in page_of(good, tmp_path).text
+    text = page_of(bad, tmp_path).text
+    assert "Worse than copying the last frame on" in text
+    assert "do not plan with them" in text
+    assert "Knowing the action makes no certain difference" in text
+
+
+def test_copying_is_no_better_than_copying(tmp_path):
+    page = page_of(evaluation_of(Persistence(LAYOUT)), tmp_path)
+    assert "No clear difference from copying the last frame on any key figure." in page.text
+
+
+def test_one_episode_is_too_little_to_judge(good, tmp_path):
+    baseline = good.baselines["persistence"]
+    unknown = dict.fromkeys(baseline.differences)
+    lone = dataclasses.replace(
+        good, episodes=1, baselines={"persistence": dataclasses.replace(baseline, differences=unknown)}
+    )
+    text = page_of(lone, tmp_path).text
+    assert "too little" in text
+    assert "24 from 1 episode " in text
+
+
+def test_an_unseen_action_is_marked_as_a_guess_wherever_it_appears(without_stay, good, tmp_path):
+    text = page_of(without_stay, tmp_path).text
+    assert text.count("guess: never seen in training") == 1 + 4  # the table of actions, and every grid
+    assert "Whatever is shown under STAY is a guess" in text
+    assert "STAY was never seen in training" in text
+    assert json.loads((tmp_path / "metrics.json").read_text())["guesses"] == [STAY]
+    assert "counterfactual_000_STAY-is-a-guess.png" in {path.name for path in (tmp_path / "grids").iterdir()}
+    assert "guess" not in page_of(good, tmp_path).text
+    assert "counterfactual_000.png" in {path.name for path in (tmp_path / "grids").iterdir()}
+
+
+def test_grids_are_four_canvases_at_their_own_pixels(good, tmp_path):
+    write_report(good, FACTS, tmp_path)
+    names = sorted(path.name for path in (tmp_path / "grids").iterdir())
+    assert names == [f"{kind}_{i:03d}.png" for kind in ("counterfactual", "error") for i in range(4)]
+    pixels = np.asarray(Image.open(tmp_path / "grids" / "counterfactual_001.png"))
+    assert pixels.shape == (4 * LAYOUT.height, LAYOUT.width, 3)
+    middle = LAYOUT.separator_columns(-1).start
+    colours = pixels[:: LAYOUT.height, middle].tolist()
+    assert colours[1:] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+    assert colours[0] == [0, 255, 0]  # sample 1 was a MOVE+
+    assert np.array_equal(pixels[: LAYOUT.height], good.drawn[1].truth.transpose(1, 2, 0))
+    error = np.asarray(Image.open(tmp_path / "grids" / "error_001.png"))
+    assert error.shape == (LAYOUT.height, 2 * LAYOUT.frame_width + LAYOUT.patch, 3)
+
+
+def test_another_run_stands_beside(good, bad, tmp_path):
+    write_report(bad, FACTS, tmp_path / "old")
+    against = json.loads((tmp_path / "old" / "metrics.json").read_text())
+    text = page_of(good, tmp_path / "new", against=against, against_name="iteration_2").text
+    assert "iteration_2" in text
+    assert f"{against['val_mse']:.6f}" in text
+    foreign = {"val_mse": 0.0102, "motor_position_mae_per_joint": [0.5]}  # other joints, fewer metrics
+    assert "0.010200" in page_of(good, tmp_path / "newer", against=foreign).text
+
+
+def test_a_new_report_replaces_the_old_one_and_only_it(good, without_stay, tmp_path):
+    write_report(without_stay, FACTS, tmp_path)
+    (tmp_path / "mine.txt").write_text("keep")
+    write_report(good, FACTS, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["grids", "metrics.json", "mine.txt", "report.html"]
+    assert not [path for path in (tmp_path / "grids").iterdir() if "guess" in path.name]
+
+
+def test_a_failure_leaves_the_old_report(good, tmp_path, monkeypatch):
+    write_report(good, FACTS, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(ForearmError, match="No space left"):
+        write_report(good, FACTS, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_report_needs_no_notes_log_or_settings(good, tmp_path):
+    page = page_of(good, tmp_path, notes="", log=[], settings={})
+    assert "Analysis Notes" not in page.text
+    assert "Settings" not in page.text
+
+
+def texts(evaluation, log=()):
+    return " ".join(advice.text for advice in recommend(evaluation, list(log)))
+
+
+def with_metrics(evaluation, **metrics):
+    return dataclasses.replace(evaluation, metrics=evaluation.metrics | metrics)
+
+
+def test_recommendations_follow_from_the_figures(good, bad):
+    assert recommend(good, []) == []
+    assert "hardly depends on the action" in texts(bad)
+    assert "stood still" not in texts(good)
+    opposite = texts(evaluation_of(Arm(gain=-1.0)))
+    assert "wrong way" in opposite
+    assert "stood still" in opposite
+    reference = "Motor position and velocity predictions are inconsistent. Consider adding a consistency loss"
+    assert reference in texts(with_metrics(good, motor_consistency_error=1.95, motor_position_mae_mean=1.70))
+    assert reference not in texts(with_metrics(good, motor_consistency_error=1.60, motor_position_mae_mean=1.70))
+    assert reference not in texts(with_metrics(good, motor_consistency_error=0.1, motor_position_mae_mean=0.05))
+    wide = dataclasses.replace(good, intervals=good.intervals | {"val_mse": (0.0, 0.01)})
+    assert "Hold out more episodes" in texts(wide)
+    for advice in recommend(bad, []):
+        assert re.search(r"\d", advice.figure)
+        assert advice.rule
+
+
+def validations(*losses):
+    return [{"step": 100 * i, "val_loss": loss} for i, loss in enumerate(losses)]
+
+
+def test_recommendations_follow_from_the_training_curve(good):
+    assert "still improving" in texts(good, validations(10, 8, 6, 5, 4, 3.5))
+    assert "by heart" in texts(good, validations(10, 4, 3, 3.2, 3.5, 4))
+    assert texts(good, validations(10, 4, 3, 3.0, 3.0, 3.0)) == ""
+    assert texts(good, validations(10, 5)) == ""  # too few to tell
+
+
+def test_heat_runs_from_blue_to_red():
+    none, half, all_of_it = heat_map(np.array([[0.0, 0.5, 9.0]]), top=1.0)[0].astype(int)
+    assert none[2] > none[0]
+    assert half[1] > max(half[0], half[2])
+    assert all_of_it[0] > all_of_it[2]
+
+
+def test_charts_take_the_page_s_colours():
+    x = np.arange(1, 5)
+    svg = line_chart({"training": (x, 1 / x), "validation": (x, 2 / x)}, "step", "loss", log=True)
+    assert svg.startswith("<svg")
+    assert "currentColor" in svg
+    assert "var(--series-2)" in svg
+    assert "#0102" not in svg
+    assert "metadata" not in svg
