@@ -96,25 +96,19 @@ def counterfactuals(truth: Truth, under: dict[int, np.ndarray]) -> Samples:
     """
     layout, h = truth.layout, truth.layout.frame_height
     under = {code: _last_frames(layout, region) for code, region in under.items()}
-    pairs = list(itertools.combinations(CODES, 2))
-    squares = [(under[a] - under[b]) ** 2 for a, b in pairs]
+    pairs = itertools.combinations(CODES, 2)
+    visual, strip = np.mean([_squared_errors(under[a], under[b], h) for a, b in pairs], axis=0)
     acting = {code: truth.of_acting(decode_strip(layout, region)[0]) for code, region in under.items()}
     above = acting[MOVE_PLUS] > acting[MOVE_MINUS]
     ordered = (acting[MOVE_PLUS] > acting[STAY]) & (acting[STAY] > acting[MOVE_MINUS])
-    errors = {
-        code: ((region - truth.last)[:, :, :h] ** 2).mean((1, 2, 3), dtype=np.float64) for code, region in under.items()
-    }
+    errors = {code: _squared_errors(region, truth.last, h)[0] for code, region in under.items()}
     psnrs = np.stack([_psnr(errors[code]) for code in CODES], axis=1)
     right = np.take_along_axis(psnrs, truth.codes[:, None], axis=1)[:, 0]
     others = (psnrs.sum(1) - right) / (len(CODES) - 1)
     return Samples.of(
         {
-            "action_discrimination_score": np.mean(
-                [s[:, :, :h].mean((1, 2, 3), dtype=np.float64) for s in squares], axis=0
-            ),
-            "motor_discrimination_score": np.mean(
-                [s[:, :, h:].mean((1, 2, 3), dtype=np.float64) for s in squares], axis=0
-            ),
+            "action_discrimination_score": visual,
+            "motor_discrimination_score": strip,
             "counterfactual_order": (ordered, truth.driven),
             "counterfactual_plus_above_minus": (above, truth.driven),
             "controllability_psnr": right - others,
@@ -162,6 +156,13 @@ def _motor_metrics(truth: Truth, region: np.ndarray) -> Samples:
             "acting_joint_position_mae": truth.of_acting(errors),
         }
     )
+
+
+def _squared_errors(regions: np.ndarray, others: np.ndarray, frame_height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squared error of pictures and of strips, both (N,)."""
+    squares = (regions - others) ** 2
+    pictures, strips = squares[:, :, :frame_height], squares[:, :, frame_height:]
+    return pictures.mean((1, 2, 3), dtype=np.float64), strips.mean((1, 2, 3), dtype=np.float64)
 
 
 def _masked_mean(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

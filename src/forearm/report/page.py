@@ -17,7 +17,7 @@ from forearm.report.recommendations import recommend
 
 NOTHING = "–"
 SHOWN_WIDTH, SHOWN_HEAT, SMALL_HEAT = 290, 200, 130
-"""Small canvases and heat maps are shown at whole multiples of their pixels, up to about so many."""
+"""About how many pixels wide canvases and heat maps are shown; the small ones at whole multiples of their own."""
 OPEN_EXAMPLES = 4
 EXTRA_TEXTS = {"squared_error_per_patch": "every patch of the last frame, the motor strip at the bottom"}
 
@@ -261,8 +261,15 @@ def _heat(layout: Layout, example: Example, top: float, about: int) -> dict[str,
 
 
 def _image(pixels: np.ndarray, about: int) -> dict[str, Any]:
-    scale = max(1, round(about / pixels.shape[1]))
-    return {"src": data_uri(pixels), "width": pixels.shape[1] * scale, "height": pixels.shape[0] * scale}
+    height, width = pixels.shape[:2]
+    shrunk = width > 1.25 * about
+    scale = 1.25 * about / width if shrunk else max(1, round(about / width))
+    return {
+        "src": data_uri(pixels),
+        "width": round(width * scale),
+        "height": round(height * scale),
+        "kind": "photo" if shrunk else "pixels",
+    }
 
 
 def _degrees(value: float) -> str:
