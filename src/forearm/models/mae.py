@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from forearm.canvas import Layout
+from forearm.errors import ForearmError
 from forearm.models.blocks import grid_positions, initialise, patchify, transformer, unpatchify
 from forearm.models.world_model import WorldModel
 from forearm.transitions.batch import Batch
@@ -26,6 +27,12 @@ class MAEConfig:
     decoder_depth: int = 4
     decoder_heads: int = 6
     copy: bool = True
+
+    def __post_init__(self) -> None:
+        for part in ("", "decoder_"):
+            width, heads = getattr(self, part + "width"), getattr(self, part + "heads")
+            if heads < 1 or width < 1 or width % heads or width % 4:
+                raise ForearmError(f"{part}width is {width}; it has to be a multiple of 4 and of {part}heads, {heads}")
 
 
 class MaskedAutoencoder(WorldModel):
