@@ -66,7 +66,8 @@ def write_data(
             np.array(numbers),
             np.array(numbers) >= episodes - val,
         )
-        layout = fit_bounds_to(layout, writer.states()[table.frames[~table.validation]])
+        training = ~table.validation if val < episodes else table.validation
+        layout = fit_bounds_to(layout, writer.states()[table.frames[training]])
         told = [{"recording": path.name, "index": i, "task": "", "session": None} for i in range(episodes)]
         facts = {"recordings": [{"name": path.name}], "actions": "log", "skipped": []}
         writer.finish(layout, table, told, facts)

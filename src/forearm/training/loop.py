@@ -5,6 +5,7 @@ import dataclasses
 import json
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list, gather_object, set_seed
 from torch.utils.data import DataLoader
 
 from forearm.errors import ForearmError
-from forearm.files import require_absent, write_json
+from forearm.files import append_line, write_json, writing, writing_folder
 from forearm.models import WorldModel, make_model
 from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples
@@ -25,6 +27,9 @@ from forearm.training.run import Run, load_weights, save_tensors
 from forearm.training.schedule import MovingAverage, Progress, learning_rate
 from forearm.transitions.loader import TrainingSteps, batches
 from forearm.transitions.store import TransitionSet
+
+LOG_EVERY = 10
+"""Steps between log entries."""
 
 CALIBRATION = (5, 25)
 """Steps between which the speed is measured when a training is given minutes instead of steps."""
@@ -47,7 +52,6 @@ def start_run(
     Raises:
         ForearmError: the folder is taken, the data has nothing to train or validate on, or does not fit.
     """
-    require_absent(path)
     for split in ("train", "val"):
         if not len(data.rows(split)):
             raise ForearmError(f"{data.path} has no transitions to {split} on; build it with --val between 0 and 1")
@@ -57,24 +61,22 @@ def start_run(
         data.require_fit(layout, f"run {fine_tune.name}")
         family, settings = fine_tune.config()["family"], fine_tune.config()["model"]
     make_model(family, layout, settings)  # refuses impossible settings before anything is written
-    run = Run(path)
-    write_json(run.layout_file, layout.to_json())
-    write_json(
-        run.config_file,
-        {
-            "family": family,
-            "model": settings,
-            "training": dataclasses.asdict(config),
-            "fine_tuned_from": str(fine_tune.path.resolve()) if fine_tune else None,
-            "data": {
-                "path": str(data.path.resolve()),
-                "train": len(data.rows("train")),
-                "val": len(data.rows("val")),
-                "actions_seen": data.actions_seen("train"),
-            },
+    facts = {
+        "family": family,
+        "model": settings,
+        "training": dataclasses.asdict(config),
+        "fine_tuned_from": str(fine_tune.path.resolve()) if fine_tune else None,
+        "data": {
+            "path": str(data.path.resolve()),
+            "train": len(data.rows("train")),
+            "val": len(data.rows("val")),
+            "actions_seen": data.actions_seen("train"),
         },
-    )
-    return run
+    }
+    with writing_folder(path) as folder:
+        write_json(Run(folder).layout_file, layout.to_json())
+        write_json(Run(folder).config_file, facts)
+    return Run(path)
 
 
 def train(
@@ -95,11 +97,13 @@ def train(
         report: is given every log entry as it is written.
 
     Raises:
-        ForearmError: nothing to resume from, a loss that is no number, a batch that the processes cannot share.
+        ForearmError: nothing to resume from, data that does not fit, a loss that is no number, a batch that the
+            processes cannot share.
         KeyboardInterrupt: after an interruption, once the checkpoint is written.
     """
     settings, layout = run.config(), run.layout()
-    config = TrainConfig(**settings["training"])
+    config = read_config(run)
+    data.require_fit(layout, f"run {run.name}")
     accelerator = make_accelerator(config, device, trackers, run.path)
     if config.batch_size % accelerator.num_processes:
         raise ForearmError(f"batch_size {config.batch_size} is not divisible by {accelerator.num_processes} processes")
@@ -107,7 +111,7 @@ def train(
 
     set_seed(config.seed)
     model = make_model(settings["family"], layout, settings["model"])
-    if settings["fine_tuned_from"]:
+    if settings["fine_tuned_from"] and not resume:
         load_weights(model, Run(Path(settings["fine_tuned_from"])).weights_file("best"))
     model = model.to(accelerator.device)
     average = MovingAverage(model, config.ema)
@@ -117,7 +121,7 @@ def train(
         progress = load_state(run.resume_file, model, average, optimizer)
     wrapped = accelerator.prepare(model) if accelerator.num_processes > 1 else model
 
-    log = Log(run.log_file, progress.step, main, accelerator, report)
+    log = Log(run, progress.step if resume else -1, accelerator, report)
     share = TrainingSteps(
         data,
         data.rows("train"),
@@ -144,19 +148,21 @@ def train(
             save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown, layout)
             save_state(run.resume_file, model, average, optimizer, progress)
 
-    if progress.step == 0:
+    began = time.perf_counter()
+    if not resume:
         evaluate_and_save()
-    evaluation_seconds, clock = log.seconds_since_last(), Stopwatch(progress)
+    evaluation_seconds, clock = time.perf_counter() - began, Stopwatch(progress)
     loader = DataLoader(
         share,
         sampler=range(progress.step, 10**9),
         batch_size=None,
         num_workers=config.workers,
-        persistent_workers=False,
+        worker_init_fn=leave_interrupts_alone,
     )
-    steps = iter(loader)
+    stopped = False
     with interruptible() as interrupted:
-        while not progress.finished(config):
+        steps = iter(loader)
+        while not stopped and not progress.finished(config):
             batch = next(steps).to(accelerator.device)
             rate = learning_rate(config, progress)
             for group in optimizer.param_groups:
@@ -196,16 +202,27 @@ def train(
                 evaluate_and_save()
                 clock.skip()
             if interrupted():
-                if main:
-                    save_state(run.resume_file, model, average, optimizer, progress)
-                accelerator.wait_for_everyone()
-                raise KeyboardInterrupt
+                accelerator.set_trigger()
+            stopped = accelerator.check_trigger()  # a signal may reach the processes at different steps
+            if stopped and main:
+                save_state(run.resume_file, model, average, optimizer, progress)
     accelerator.wait_for_everyone()
     accelerator.end_training()
+    if stopped:
+        raise KeyboardInterrupt
     return progress
 
 
-LOG_EVERY = 10
+def read_config(run: Run) -> TrainConfig:
+    """The training settings of a run.
+
+    Raises:
+        ForearmError: they are missing, or not settings of this version.
+    """
+    try:
+        return TrainConfig(**run.config()["training"])
+    except (KeyError, TypeError) as error:
+        raise ForearmError(f"{run.config_file} has no training settings as forearm writes them: {error}") from error
 
 
 def make_accelerator(config: TrainConfig, device: str, trackers: tuple[str, ...], folder: Path) -> Accelerator:
@@ -214,6 +231,7 @@ def make_accelerator(config: TrainConfig, device: str, trackers: tuple[str, ...]
         raise ForearmError(f"--device {device}, but PyTorch sees no CUDA GPU here; use --device cpu or auto")
     on_gpu = torch.cuda.is_available() and device != "cpu"
     bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
+    AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
     accelerator = Accelerator(
         cpu=device == "cpu",
         mixed_precision="bf16" if bf16 else "no",
@@ -248,10 +266,8 @@ def validate(
             losses = model.loss(batch.to(accelerator.device))
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
-    counted = torch.tensor([*sums.values(), len(mine)], dtype=torch.float64)
-    if accelerator.num_processes > 1:
-        counted = accelerator.reduce(counted.to(accelerator.device, torch.float32), "sum").cpu().double()
-    return {name: float(total / counted[-1]) for name, total in zip(sums, counted[:-1], strict=True)}
+    parts = gather_object([sums])  # a process without rows has no losses to name
+    return {name: sum(part.get(name, 0.0) for part in parts) / len(rows) for name in parts[0]}
 
 
 def affordable_steps(
@@ -269,7 +285,7 @@ class Stopwatch:
 
     def __init__(self, progress: Progress):
         self.progress = progress
-        self.recent: list[float] = []
+        self.recent: deque[float] = deque(maxlen=CALIBRATION[1] - CALIBRATION[0])
         self.skip()
 
     def skip(self) -> None:
@@ -279,7 +295,7 @@ class Stopwatch:
     def tick(self) -> None:
         """A step is done."""
         now = time.perf_counter()
-        self.recent = [*self.recent, now - self.last][-(CALIBRATION[1] - CALIBRATION[0]) :]
+        self.recent.append(now - self.last)
         self.progress.seconds += now - self.last
         self.last = now
 
@@ -289,27 +305,27 @@ class Stopwatch:
 
 
 class Log:
-    """``log.jsonl``: one entry a line, those from ``step`` on forgotten when training resumes there."""
+    """``log.jsonl``: one entry a line, those after ``step`` are forgotten."""
 
-    def __init__(self, path: Path, step: int, main: bool, accelerator: Accelerator, report: Report):
-        self.main, self.accelerator, self.report = main, accelerator, report
-        self.opened = time.perf_counter()
-        if main:
-            kept = [entry for entry in Run(path.parent).log() if step and entry["step"] <= step]
-            path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
-        self.path = path
+    def __init__(self, run: Run, step: int, accelerator: Accelerator, report: Report):
+        self.path, self.accelerator, self.report = run.log_file, accelerator, report
+        if accelerator.is_main_process:
+            kept = [entry for entry in run.log() if entry["step"] <= step]
+            with writing(self.path) as beside:
+                beside.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
 
     def write(self, entry: dict[str, Any]) -> None:
         """Add an entry to the file and to the trackers."""
-        if self.main:
-            with self.path.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
+        if self.accelerator.is_main_process:
+            append_line(self.path, json.dumps(entry))
             self.accelerator.log({k: v for k, v in entry.items() if k != "step"}, step=entry["step"])
             self.report(entry)
 
-    def seconds_since_last(self) -> float:
-        """Seconds since the log was opened."""
-        return time.perf_counter() - self.opened
+
+def leave_interrupts_alone(worker: int) -> None:
+    """Let a drawing process live through the Ctrl-C that reaches all processes; the training process ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from forearm.errors import ForearmError
 from forearm.models import WorldModel
-from forearm.training.run import read_tensors, save_tensors
+from forearm.training.run import fill, read_tensors, save_tensors
 from forearm.training.schedule import MovingAverage, Progress
 
 
@@ -32,17 +32,21 @@ def load_state(path: Path, model: WorldModel, average: MovingAverage, optimizer:
     Raises:
         ForearmError: the file is missing, damaged, or of another model.
     """
+    if not path.is_file():
+        raise ForearmError(f"{path} is missing, so there is nothing to resume from; train anew into another folder")
     tensors, metadata = read_tensors(path)
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
     try:
         progress = Progress(**json.loads(metadata["progress"]))
-        for part, target in (("model", model), ("average", average.model)):
-            target.load_state_dict({n: tensors[f"{part}.{n}"] for n in target.state_dict()})
-        for name, parameter in model.named_parameters():
-            optimizer.state[parameter] = {
-                key.split(".", 2)[1]: value.to(parameter.device if not key.startswith("optimizer.step") else "cpu")
-                for key, value in tensors.items()
-                if key.startswith("optimizer.") and key.split(".", 2)[2] == name
-            }
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ForearmError(f"{path} is of another training: {error}; train anew into another folder") from error
+        for name, value in tensors.items():
+            part, rest = name.split(".", 1)
+            parts[part][rest] = value
+    except (KeyError, TypeError, ValueError) as error:
+        raise ForearmError(f"{path} is no checkpoint of a training: {error!r}; train anew elsewhere") from error
+    fill(model, parts["model"], path)
+    fill(average.model, parts["average"], path)
+    parameters = dict(model.named_parameters())
+    for key, value in parts["optimizer"].items():
+        moment, name = key.split(".", 1)
+        optimizer.state[parameters[name]][moment] = value.to(parameters[name].device)
     return progress

@@ -18,6 +18,7 @@ from forearm.canvas import Layout
 from forearm.errors import ForearmError
 from forearm.files import read_json, writing
 from forearm.models import WorldModel, make_model
+from forearm.transitions.store import read_layout
 
 Checkpoint = Literal["best", "last"]
 
@@ -69,7 +70,7 @@ class Run:
 
     def layout(self) -> Layout:
         """The layout the model was trained with, bounds included."""
-        return Layout.from_json(read_json(self.layout_file))
+        return read_layout(self.layout_file)
 
     def log(self) -> list[dict[str, Any]]:
         """What was logged while training, a dictionary an entry; a half-written last line is left out."""
@@ -100,9 +101,17 @@ def load_weights(model: WorldModel, path: Path) -> None:
     Raises:
         ForearmError: the file is missing, damaged, or holds the weights of another model or layout.
     """
-    weights, _ = read_tensors(path)
+    fill(model, read_tensors(path)[0], path)
+
+
+def fill(model: WorldModel, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Fill a model with weights that were read from ``path``.
+
+    Raises:
+        ForearmError: they are the weights of another model or layout.
+    """
     mine = model.state_dict()
-    for name in mine.keys() | weights.keys():
+    for name in sorted(mine.keys() | weights.keys()):
         if name not in mine or name not in weights or mine[name].shape != weights[name].shape:
             raise ForearmError(f"{path} holds another model or layout: weights {name} do not fit; check config.json")
     model.load_state_dict(weights)

@@ -1,0 +1,511 @@
+"""Training learns, leaves a whole run, goes on exactly where it was stopped, and shares itself out."""
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from tiny import make_layout, write_data
+
+from forearm.canvas import ActionEntry, as_uint8
+from forearm.errors import ForearmError
+from forearm.models import make_model
+from forearm.training import Run, TrainConfig, start_run, train
+from forearm.training.loop import make_optimizer, validate
+from forearm.training.schedule import Progress, learning_rate
+from forearm.transitions import TrainingSteps, TransitionSet, batches
+
+SMALL = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+CONFIG = TrainConfig(steps=24, batch_size=8, learning_rate=5e-3, warmup=4, ema=0.8, evaluate_every=8, seed=3)
+TIMINGS = ("samples_per_s", "seconds")
+
+
+def start(path: Path, data: TransitionSet, fine_tune: Run | None = None, **changes) -> Run:
+    return start_run(path, "mae", SMALL, dataclasses.replace(CONFIG, **changes), data, fine_tune)
+
+
+def trained(path: Path, data: TransitionSet, **changes) -> Run:
+    run = start(path, data, **changes)
+    train(run, data, device="cpu")
+    return run
+
+
+def weights(run: Run, checkpoint="last") -> bytes:
+    return run.weights_file(checkpoint).read_bytes()
+
+
+def log_without_timings(run: Run) -> list[dict]:
+    return [{name: value for name, value in entry.items() if name not in TIMINGS} for entry in run.log()]
+
+
+def assert_same(run: Run, other: Run) -> None:
+    """The very same weights, best and last, and the same log but for the timings."""
+    for checkpoint in ("best", "last"):
+        assert weights(run, checkpoint) == weights(other, checkpoint)
+    assert log_without_timings(run) == log_without_timings(other)
+    assert sorted(p.name for p in (run.path / "samples").iterdir()) == sorted(
+        p.name for p in (other.path / "samples").iterdir()
+    )
+
+
+def mean_loss(run: Run, checkpoint, data: TransitionSet) -> float:
+    model, rows = run.load(checkpoint), data.rows("val")
+    with torch.no_grad():
+        return float(model.loss(data.batch(rows, run.layout()))["loss"])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data") / "data")
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, data):
+    return trained(tmp_path_factory.mktemp("runs") / "unbroken", data)
+
+
+# What a run leaves
+
+
+def test_the_loss_falls(tmp_path, data):
+    run = trained(tmp_path / "run", data, steps=300, evaluate_every=150, ema=0.98)
+    losses = [entry["val_loss"] for entry in run.log() if "val_loss" in entry]
+    assert losses[-1] < 0.6 * losses[0], "better than the copy it began as"
+
+
+def test_the_folder_is_whole(unbroken, data):
+    assert sorted(p.name for p in unbroken.path.iterdir()) == [
+        "best.safetensors",
+        "config.json",
+        "last.safetensors",
+        "layout.json",
+        "log.jsonl",
+        "resume.safetensors",
+        "samples",
+    ]
+    config = unbroken.config()
+    assert config["family"] == "mae"
+    assert config["model"] == SMALL
+    assert TrainConfig(**config["training"]) == CONFIG
+    assert config["data"]["train"] == 36
+    assert config["data"]["val"] == 12
+    assert unbroken.layout() == data.layout
+    assert unbroken.name == "unbroken"
+    assert not unbroken.load().training
+
+
+def test_the_log_says_what_happened(unbroken, data):
+    entries = unbroken.log()
+    steps = [entry for entry in entries if "loss" in entry]
+    evaluations = [entry for entry in entries if "val_loss" in entry]
+    assert [entry["step"] for entry in steps] == [1, 10, 20]
+    assert [entry["step"] for entry in evaluations] == [0, 8, 16, 24]
+    assert {*steps[0]} == {
+        *("step", "loss", "visual", "strip", "learning_rate", "gradient_norm", "samples_per_s", "steps")
+    }
+    assert {*evaluations[0]} == {"step", "val_loss", "val_visual", "val_strip", "best", "seconds"}
+    for entry in steps:
+        assert entry["learning_rate"] == learning_rate(CONFIG, Progress(step=entry["step"] - 1, steps=24))
+        assert entry["samples_per_s"] > 0
+        assert entry["steps"] == 24
+    # The first step by hand: the same weights at the same seed, the same rows, the norm of the whole gradient.
+    torch.manual_seed(CONFIG.seed)
+    model = make_model("mae", data.layout, SMALL)
+    first = TrainingSteps(data, data.rows("train"), 8, CONFIG.seed)[0]
+    loss = model.loss(first)["loss"]
+    loss.backward()
+    norm = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).norm()
+    assert steps[0]["loss"] == pytest.approx(loss.item(), rel=1e-6)
+    assert steps[0]["gradient_norm"] == pytest.approx(float(norm), rel=1e-5)
+
+
+def test_the_checkpoints_are_the_averages_that_were_validated(tmp_path, data):
+    unsteady = {"schedule": "plateau", "learning_rate": 0.02, "ema": 0.0}
+    run = trained(tmp_path / "run", data, steps=18, evaluate_every=6, **unsteady)
+    evaluations = [entry for entry in run.log() if "val_loss" in entry]
+    best = min(evaluations, key=lambda entry: entry["val_loss"])
+    assert 0 < best["step"] < 18, "or nothing is tested"
+    assert [entry["step"] for entry in evaluations if entry["best"]][-1] == best["step"]
+    assert mean_loss(run, "best", data) == pytest.approx(best["val_loss"], rel=1e-5)
+    assert mean_loss(run, "last", data) == pytest.approx(evaluations[-1]["val_loss"], rel=1e-5)
+
+
+def test_sample_pictures_show_truth_above_and_prediction_below(unbroken, data):
+    files = sorted((unbroken.path / "samples").iterdir())
+    assert [file.name for file in files] == [f"step_{step:06d}.png" for step in (0, 8, 16, 24)]
+    pictures = [np.asarray(Image.open(file)) for file in files]
+    layout = data.layout
+    assert pictures[0].shape == (2 * layout.height, 6 * layout.width, 3)
+    val = data.rows("val")
+    first, last = data.batch(val[[0, -1]]).canvas.numpy()
+    for picture in pictures:
+        above, below = picture[: layout.height], picture[layout.height :]
+        np.testing.assert_array_equal(above[:, : layout.width], as_uint8(first.transpose(1, 2, 0)))
+        np.testing.assert_array_equal(above[:, -layout.width :], as_uint8(last.transpose(1, 2, 0)))
+        before = slice(0, layout.frame_columns(-1).start)
+        np.testing.assert_array_equal(below[:, before], above[:, before])
+    painted = pictures[0][layout.height :, layout.frame_columns(-1)]
+    np.testing.assert_array_equal(painted, pictures[0][layout.height :, layout.frame_columns(-2)])  # begins as a copy
+    assert not np.array_equal(pictures[0], pictures[-1])
+
+
+def test_training_needs_no_luck(tmp_path, unbroken, data):
+    assert_same(trained(tmp_path / "again", data), unbroken)
+    assert weights(trained(tmp_path / "other", data, seed=4)) != weights(unbroken)
+
+
+# Stopped and resumed
+
+
+@pytest.mark.parametrize(("step", "kind"), [(10, "loss"), (16, "val_loss"), (0, "val_loss")])
+def test_a_crash_costs_nothing_but_time(tmp_path, unbroken, data, step, kind):
+    run = start(tmp_path / "run", data)
+
+    def crash(entry):
+        if entry["step"] == step and kind in entry:
+            raise RuntimeError("crash")
+
+    with pytest.raises(RuntimeError, match="crash"):
+        train(run, data, device="cpu", report=crash)
+    if step == 0:
+        with pytest.raises(ForearmError, match="nothing to resume from"):
+            train(run, data, device="cpu", resume=True)
+    train(run, data, device="cpu", resume=step > 0)
+    assert_same(run, unbroken)
+
+
+def process(run: Run, data: TransitionSet, *options: str, **environment: str) -> subprocess.Popen:
+    script = Path(__file__).with_name("train_a_run.py")
+    return subprocess.Popen(
+        [sys.executable, str(script), str(run.path), str(data.path), *options],
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize(("name", "workers"), [("SIGKILL", 0), ("SIGINT", 1)])
+def test_a_killed_process_costs_nothing_but_time(tmp_path, unbroken, data, name, workers):
+    run = start(tmp_path / "run", data, workers=workers)
+    told = process(run, data, "--signal", name, "10")
+    _, stderr = told.communicate(timeout=120)
+    if name == "SIGINT":
+        assert stderr.strip().endswith("KeyboardInterrupt"), stderr
+        assert json.loads(read_progress(run))["step"] == 10, "it stopped after the step that it was in"
+    else:
+        assert told.returncode == -signal.SIGKILL
+        assert json.loads(read_progress(run))["step"] == 8
+    assert not run.log()[-1]["step"] > 10
+    train(run, data, device="cpu", resume=True)
+    assert_same(run, unbroken)
+    assert not list(run.path.rglob("*.partial"))
+
+
+def read_progress(run: Run) -> str:
+    with safetensors.safe_open(run.resume_file, "pt") as file:
+        return file.metadata()["progress"]
+
+
+def test_an_interrupt_in_this_process_is_held_back_until_the_step_is_done(tmp_path, data):
+    run = start(tmp_path / "run", data)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, data, device="cpu", report=lambda entry: "loss" in entry and os.kill(os.getpid(), signal.SIGINT))
+    assert json.loads(read_progress(run))["step"] == 1
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_finished_run_resumes_to_itself(tmp_path, unbroken, data):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "copy"))
+    assert train(run, data, device="cpu", resume=True).step == 24
+    assert_same(run, unbroken)
+
+
+def test_a_half_written_log_line_is_forgotten(unbroken, tmp_path):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "copy"))
+    with run.log_file.open("a") as file:
+        file.write('{"step": 25, "lo')
+    assert run.log() == unbroken.log()
+
+
+# Stopping, precision, workers
+
+
+def test_training_stops_early(tmp_path, data):
+    run = start(tmp_path / "run", data, patience=2, evaluate_every=2, learning_rate=0.5, warmup=0, ema=0.0, steps=200)
+    progress = train(run, data, device="cpu")
+    assert progress.step < 200
+    assert progress.stale == 2
+    assert [entry["best"] for entry in run.log() if "best" in entry][-2:] == [False, False]
+    assert run.log()[-1]["step"] == progress.step
+
+
+def test_plateau_halves_the_rate(tmp_path, data):
+    changes = {"schedule": "plateau", "plateau_patience": 1, "learning_rate": 0.5, "warmup": 0, "ema": 0.0}
+    run = trained(tmp_path / "run", data, evaluate_every=2, **changes)
+    rates = [entry["learning_rate"] for entry in run.log() if "learning_rate" in entry]
+    assert rates[0] == 0.5
+    assert rates[-1] < 0.5
+    assert {np.log2(0.5 / rate) % 1 for rate in rates} == {0}
+
+
+def test_minutes_become_steps(tmp_path, data):
+    run = start(tmp_path / "run", data, minutes=0.02, steps=40)
+    progress = train(run, data, device="cpu")
+    assert progress.step == progress.steps >= 25
+    assert progress.steps != 40
+    assert progress.seconds < 6
+
+
+def test_bf16_trains_and_the_next_training_may_have_another_precision(tmp_path, unbroken, data):
+    half = trained(tmp_path / "bf16", data, precision="bf16")
+    assert half.log()[-1]["val_loss"] == pytest.approx(unbroken.log()[-1]["val_loss"], rel=0.2)
+    assert weights(half) != weights(unbroken)
+    assert {value.dtype for value in safetensors.torch.load_file(half.weights_file("best")).values()} == {torch.float32}
+    assert_same(trained(tmp_path / "fp32", data), unbroken)
+
+
+def test_a_drawing_process_draws_the_same(tmp_path, unbroken, data):
+    assert_same(trained(tmp_path / "run", data, workers=1), unbroken)
+
+
+def test_only_matrices_decay(data):
+    model = make_model("mae", data.layout, SMALL)
+    decayed, others = make_optimizer(model, CONFIG).param_groups
+    assert (decayed["weight_decay"], others["weight_decay"]) == (CONFIG.weight_decay, 0)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert {names[id(p)] for p in others["params"]} >= {"places", "decoder_places", "mask_token", "head.bias"}
+    assert all(names[id(p)].endswith(".weight") and p.ndim == 2 for p in decayed["params"])
+    assert len(decayed["params"]) + len(others["params"]) == len(names)
+
+
+# Several processes
+
+
+def test_two_processes_train_as_one(tmp_path, data):
+    """The one validation row makes one process go without; the gradients' mean is that of the whole batch."""
+    few = write_data(tmp_path / "data", episodes=9, length=1, val=1)
+    changes = {"steps": 4, "evaluate_every": 2, "warmup": 0}
+    single, double = (start(tmp_path / name, few, **changes) for name in ("single", "double"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
+    both = [process(double, few, RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)]
+    train(single, few, device="cpu")
+    for one in both:
+        _, stderr = one.communicate(timeout=120)
+        assert one.returncode == 0, stderr
+    logs = [log_without_timings(run) for run in (single, double)]
+    assert len(logs[0]) == len(logs[1]) == 4
+    for alone, together in zip(*logs, strict=True):
+        assert together == pytest.approx(alone, rel=1e-5, abs=1e-6)
+    for name, value in safetensors.torch.load_file(single.weights_file("last")).items():
+        torch.testing.assert_close(
+            safetensors.torch.load_file(double.weights_file("last"))[name], value, rtol=1e-3, atol=1e-5
+        )
+
+
+def test_validation_is_shared_out(data):
+    model = make_model("mae", data.layout, SMALL).eval()
+    rows = data.rows("val")[:11]
+
+    def losses(index, count):
+        alone = SimpleNamespace(
+            process_index=index, num_processes=count, autocast=contextlib.nullcontext, device=torch.device("cpu")
+        )
+        return validate(model, data, rows, 4, alone)
+
+    whole, parts = losses(0, 1), [losses(i, 3) for i in range(3)]
+    with torch.no_grad():
+        expected = torch.cat([model.loss(batch)["loss"].reshape(1) for batch in batches(data, rows, 1)]).mean()
+    assert whole["loss"] == pytest.approx(float(expected), rel=1e-5)
+    for name, value in whole.items():
+        assert sum(part[name] for part in parts) == pytest.approx(value, rel=1e-6)
+
+
+# Fine-tuning
+
+
+def test_fine_tuning_starts_from_the_parent(tmp_path, unbroken, data):
+    states = np.load(data.path / "states.npy")
+    moved_path = shutil.copytree(data.path, tmp_path / "moved")
+    np.save(moved_path / "states.npy", states + 3)
+    rewritten = json.loads((moved_path / "layout.json").read_text())
+    for joint in rewritten["joints"]:
+        joint["low"], joint["high"] = joint["low"] + 3, joint["high"] + 3
+    (moved_path / "layout.json").write_text(json.dumps(rewritten))
+    moved = TransitionSet(moved_path)
+    parent = Run(shutil.copytree(unbroken.path, tmp_path / "parent"))
+
+    run = start_run(tmp_path / "tuned", "ignored", {"also": "ignored"}, CONFIG, moved, parent)
+    assert run.layout() == unbroken.layout() != moved.layout
+    assert run.config()["model"] == SMALL
+
+    def crash(entry):
+        if entry["step"] == 10:
+            raise RuntimeError("crash")
+
+    with pytest.raises(RuntimeError, match="crash"):
+        train(run, moved, device="cpu", report=crash)
+    assert run.log()[0]["val_loss"] == pytest.approx(mean_loss(parent, "best", moved), rel=1e-5)
+    shutil.rmtree(parent.path)  # its weights were needed at the start only
+    assert train(run, moved, device="cpu", resume=True).step == 24
+
+
+def test_fine_tuning_on_unlike_data_is_refused(tmp_path, unbroken):
+    other = write_data(tmp_path / "data", make_layout(history=3))
+    with pytest.raises(ForearmError, match="history 3, but run unbroken has 2"):
+        start(tmp_path / "run", other, fine_tune=unbroken)
+    assert not (tmp_path / "run").exists()
+
+
+# What cannot be
+
+
+def one_line(failure) -> str:
+    assert "\n" not in str(failure.value)
+    return str(failure.value)
+
+
+def test_a_loss_that_is_no_number_ends_in_one_line(tmp_path, data):
+    run = start(tmp_path / "run", data, learning_rate=1e30, warmup=0)
+    with pytest.raises(ForearmError, match="no number any more at step 1; lower --learning-rate") as failure:
+        train(run, data, device="cpu")
+    one_line(failure)
+
+
+def test_runs_are_not_overwritten_or_half_made(tmp_path_factory, unbroken, data, monkeypatch):
+    tmp_path, elsewhere = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("data")
+    one_sided = {val: write_data(elsewhere / str(val), val=val) for val in (0, 8)}
+    with pytest.raises(ForearmError, match="already exists"):
+        start(unbroken.path, data)
+    with pytest.raises(ForearmError, match="breadth"):
+        start_run(tmp_path / "run", "mae", {"breadth": 3}, CONFIG, data)
+    for val, says in ((0, "to val on"), (8, "to train on")):
+        with pytest.raises(ForearmError, match=says):
+            start(tmp_path / "run", one_sided[val])
+    monkeypatch.setattr(Run, "config_file", property(lambda run: run.path / "layout.json" / "in the way"))
+    with pytest.raises(ForearmError, match="cannot be written"):
+        start(tmp_path / "run", data)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_does_not_fit_the_run_is_refused(tmp_path, unbroken):
+    other = write_data(tmp_path / "data", make_layout(actions=(ActionEntry("lift", "lift"),)))
+    with pytest.raises(ForearmError, match=r"actions.*run unbroken"):
+        train(unbroken, other, device="cpu", resume=True)
+
+
+DAMAGE = {
+    "corrupted": (lambda path: path.write_bytes(path.read_bytes()[:-200]), "is damaged"),
+    "no safetensors": (lambda path: path.write_bytes(b"weights"), "is damaged"),
+    "missing": (lambda path: path.unlink(), "is missing"),
+    "of another model": (
+        lambda path: safetensors.torch.save_file({"a": torch.zeros(1)}, path),
+        "another|no checkpoint",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("file", ["best", "resume"])
+def test_damaged_weights_are_one_line(tmp_path, unbroken, data, damage, file):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
+    path = run.path / f"{file}.safetensors"
+    hurt, says = DAMAGE[damage]
+    hurt(path)
+    with pytest.raises(ForearmError, match=says) as failure:
+        run.load("best") if file == "best" else train(run, data, device="cpu", resume=True)
+    assert str(path) in one_line(failure)
+
+
+@pytest.mark.parametrize("file", ["best", "resume"])
+def test_weights_of_another_layout_are_one_line(tmp_path, unbroken, data, file):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
+    longer = write_data(tmp_path / "data", make_layout(history=3))
+    run.layout_file.write_text(json.dumps(longer.layout.to_json()))
+    with pytest.raises(ForearmError, match=r"holds another model or layout: weights .*places do not fit") as failure:
+        run.load("best") if file == "best" else train(run, longer, device="cpu", resume=True)
+    one_line(failure)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", None),
+        ("config.json", "{"),
+        ("config.json", "{}"),
+        ("config.json", '{"family": "mae", "model": {"breadth": 1}}'),
+        ("config.json", '{"family": "gan", "model": {}}'),
+        ("layout.json", None),
+        ("layout.json", "{}"),
+    ],
+)
+def test_damaged_settings_are_one_line(tmp_path, unbroken, file, content):
+    path = Path(shutil.copytree(unbroken.path, tmp_path / "run")) / file
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(ForearmError) as failure:
+        Run.open(tmp_path / "run").load()
+    one_line(failure)
+
+
+def test_settings_of_another_version_are_one_line(tmp_path, unbroken, data):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
+    config = run.config()
+    config["training"]["momentum"] = 0.9
+    run.config_file.write_text(json.dumps(config))
+    with pytest.raises(ForearmError, match="momentum") as failure:
+        train(run, data, device="cpu", resume=True)
+    one_line(failure)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, unbroken, data, monkeypatch):
+    run = start(tmp_path / "run", data)
+    save, kept = safetensors.torch.save_file, {}
+
+    def fill_up(tensors, path, metadata=None):
+        if len(kept) > 4:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        kept[path] = True
+        save(tensors, path, metadata)
+
+    monkeypatch.setattr(safetensors.torch, "save_file", fill_up)
+    with pytest.raises(ForearmError, match="No space left on device") as failure:
+        train(run, data, device="cpu")
+    assert str(run.path) in one_line(failure)
+    assert not list(run.path.rglob("*.partial"))
+    monkeypatch.undo()
+    train(run, data, device="cpu", resume=True)
+    assert_same(run, unbroken)
+
+
+def test_a_device_that_is_not_there_is_one_line(tmp_path, data):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA GPU here")
+    run = start(tmp_path / "run", data)
+    with pytest.raises(ForearmError, match="no CUDA GPU"):
+        train(run, data, device="cuda")
+
+
+def test_trackers_are_told(tmp_path, data):
+    pytest.importorskip("tensorboard")
+    run = start(tmp_path / "run", data, steps=2)
+    train(run, data, device="cpu", trackers=("tensorboard",))
+    (events,) = run.path.rglob("events.out.tfevents*.0")
+    assert b"val_loss" in events.read_bytes()

@@ -1,0 +1,99 @@
+"""Small states: learning rate, moving average, when to halve and when to stop; and settings that cannot be."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forearm.errors import ForearmError
+from forearm.training import TrainConfig
+from forearm.training.schedule import MovingAverage, Progress, learning_rate
+
+
+def rates(config, steps):
+    return [learning_rate(config, Progress(step=step, steps=steps)) for step in range(steps)]
+
+
+def test_warm_up_then_cosine_down_to_a_hundredth():
+    config = TrainConfig(learning_rate=0.5, warmup=10)
+    curve = rates(config, 110)
+    assert curve[:10] == pytest.approx([0.05 * (i + 1) for i in range(10)])
+    assert max(curve) == curve[9] == curve[10] == 0.5
+    assert all(a > b for a, b in itertools.pairwise(curve[10:])), "falls all the way"
+    assert curve[60] == pytest.approx(0.5 * (0.01 + 0.99 / 2)), "half way down in the middle"
+    assert learning_rate(config, Progress(step=110, steps=110)) == pytest.approx(0.005)
+    assert curve[-1] == pytest.approx(0.005, rel=0.05)
+
+
+@given(st.integers(0, 50), st.integers(1, 200))
+def test_rates_are_positive_and_bounded(warmup, steps):
+    curve = rates(TrainConfig(learning_rate=1.0, warmup=warmup), steps)
+    assert all(0 < rate <= 1 for rate in curve)
+
+
+def test_plateau_halves_when_validation_stands_still():
+    config = TrainConfig(schedule="plateau", learning_rate=1.0, warmup=2, plateau_patience=2)
+    progress, seen = Progress(steps=100), []
+    for loss in (5.0, 4.0, 4.0, 4.5, 4.2, 4.0, 3.9, 4.0, 4.0, 4.0):
+        progress.step += 10
+        progress.evaluated(loss, config)
+        seen.append(learning_rate(config, progress))
+    assert seen == [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125]
+    assert learning_rate(config, Progress(step=0, steps=100)) == 0.5, "warm-up comes first"
+
+
+def test_the_best_is_remembered_and_patience_ends():
+    config, progress = TrainConfig(patience=2), Progress(steps=100)
+    found = []
+    for step, loss in enumerate((3.0, 2.0, 2.5, 1.0, 1.0, math.nan)):
+        assert not progress.finished(config)
+        progress.step = step
+        found.append(progress.evaluated(loss, config))
+    assert found == [True, True, False, True, False, False]
+    assert (progress.best_loss, progress.best_step, progress.stale) == (1.0, 3, 2)
+    assert progress.finished(config)
+    assert not progress.finished(TrainConfig(patience=0)), "0 never stops early"
+    assert Progress(step=100, steps=100).finished(TrainConfig())
+
+
+def test_moving_average_is_the_formula():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    average = MovingAverage(model, 0.9)
+    slow = {name: value.detach().double().clone() for name, value in model.named_parameters()}
+    for step in range(1, 200):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += torch.randn_like(parameter)
+        average.update(model, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        for name, value in model.named_parameters():
+            slow[name] = decay * slow[name] + (1 - decay) * value.detach().double()
+    for name, value in average.model.named_parameters():
+        torch.testing.assert_close(value.double(), slow[name], rtol=1e-5, atol=1e-5)
+        assert not value.requires_grad
+        assert not torch.allclose(value, dict(model.named_parameters())[name])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": 0},
+        {"batch_size": 0},
+        {"evaluate_every": 0},
+        {"plateau_patience": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": math.nan},
+        {"clip": -1.0},
+        {"minutes": 0.0},
+        {"ema": 1.0},
+    ],
+    ids=str,
+)
+def test_impossible_settings_are_refused(changes):
+    (name,) = changes
+    with pytest.raises(ForearmError, match=name):
+        TrainConfig(**changes)

@@ -1,0 +1,27 @@
+"""Trains in a process of its own: train_a_run.py RUN DATA [--resume] [--signal NAME STEP]."""
+
+import argparse
+import os
+import signal
+from pathlib import Path
+
+import torch
+
+from forearm.training import Run, train
+from forearm.transitions import TransitionSet
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--signal", nargs=2, default=("", "-1"))
+    args = parser.parse_args()
+    name, step = args.signal
+
+    def report(entry):
+        if entry["step"] == int(step) and "loss" in entry:
+            os.killpg(0, getattr(signal, name))  # as Ctrl-C does: every process of the group, workers too
+
+    torch.set_num_threads(1)
+    train(Run.open(args.run), TransitionSet(args.data), device="cpu", resume=args.resume, report=report)
