@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-import torch
-
+from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.evaluation.evaluate import evaluate
 from forearm.files import read_json
@@ -37,8 +36,12 @@ def assess(
     They go to ``evaluation/`` in the run's folder, or to ``evaluation-NAME/`` for a dataset that is not the run's own.
 
     Raises:
-        ForearmError: run, data, notes or the run to compare with are missing or do not fit.
+        ForearmError: run, data, notes, device or the run to compare with are missing or do not fit.
     """
+    for option, value in (("samples", samples), ("batch_size", batch_size)):
+        if value < 1:
+            raise ForearmError(f"{option} is {value}; it has to be at least 1")
+    place = device_named(device)
     run = Run.open(run_path)
     config, layout = run.config(), run.layout()
     own = Path(config["data"]["path"])
@@ -60,9 +63,6 @@ def assess(
         against_name=Run.open(against).name if against else "",
         against=_metrics_of(against) if against else None,
     )
-    place = torch.device(
-        "cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device
-    )
     model = run.load(checkpoint, place)
     evaluation = evaluate(
         model,
@@ -83,7 +83,8 @@ def _read_notes(path: Path | None) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ForearmError(f"the notes {path} cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ForearmError(f"the notes {path} cannot be read: {reason}") from error
 
 
 def _metrics_of(run: Path) -> dict:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from forearm.assessment import assess
+from forearm.devices import device_named
 from forearm.inspection import facts_of, show
 from forearm.models import family_settings
 from forearm.progress import building, evaluating, training
@@ -33,8 +34,11 @@ class Demo:
     minutes: float = 3.0
     """Of training."""
     seed: int = 0
+    """Of everything that is drawn."""
     family: str = "mae"
+    """The family of models."""
     device: str = "auto"
+    """Where to train and to predict: auto, cpu, cuda, cuda:1, mps."""
     again: bool = False
     """Throw away what is in the folder and begin anew."""
 
@@ -43,9 +47,12 @@ def run_demo(settings: Demo, console: Console) -> Path:
     """Simulate an SO-101, learn a world model of it and report how good it is, in minutes on a laptop."""
     from forearm.sim import SingleActionSettings, record
 
+    config = TrainConfig(minutes=settings.minutes, learning_rate=1.5e-3, seed=settings.seed)
+    model = family_settings(settings.family, "tiny", {})
+    device_named(settings.device)  # whatever is wrong is said before minutes are spent
     recordings, data_path, run_path = (settings.out / name for name in ("recordings", "data", "run"))
     if settings.again:
-        for path in (recordings, data_path, run_path):
+        for path in (recordings, recordings.with_name("recordings.partial"), data_path, run_path):
             shutil.rmtree(path, ignore_errors=True)
     started = time.perf_counter()
     if not recordings.exists():
@@ -57,11 +64,10 @@ def run_demo(settings: Demo, console: Console) -> Path:
             build([recordings], data_path, BuildConfig(preset="tiny", seed=settings.seed), report)
     data = TransitionSet(data_path)
     show(facts_of(data_path), console)
-    config = TrainConfig(minutes=settings.minutes, learning_rate=2e-3, seed=settings.seed)
     run = Run(run_path)
     if not run.config_file.is_file():
-        start_run(run_path, settings.family, family_settings(settings.family, "tiny", {}), config, data)
-    console.print(f"[bold]3 of 4[/] training {settings.family} for about {settings.minutes:g} minutes")
+        start_run(run_path, settings.family, model, config, data)
+    console.print(f"[bold]3 of 4[/] training {run.config()['family']} for about {settings.minutes:g} minutes")
     with training(console, run.name) as report_step:
         train(run, data, device=settings.device, resume=run.resume_file.is_file(), report=report_step)
     console.print("[bold]4 of 4[/] evaluating")

@@ -5,27 +5,37 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from forearm.errors import ForearmError
 from forearm.transitions.build import Progress as BuildProgress
 
 
-def _bar(console: Console) -> Progress:
+@contextmanager
+def _bar(console: Console, what: str) -> Iterator[tuple[Progress, TaskID]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[now]}", style="dim"), console=console)
+    with Progress(*columns, TextColumn("{task.fields[now]}", style="dim"), console=console) as bar:
+        try:
+            yield bar, bar.add_task(escape(what), total=None, now="")
+        except ForearmError:  # its one line shall stand alone
+            bar.live.transient = True
+            bar.live.stop()
+            bar.disable = True
+            raise
 
 
 @contextmanager
 def building(console: Console) -> Iterator[Callable[[BuildProgress], None]]:
     """Show a build's episodes as they come, and name the skipped ones."""
-    with _bar(console) as bar:
-        task = bar.add_task("building", total=None, now="")
+    with _bar(console, "building") as (bar, task):
         told = 0
 
         def report(progress: BuildProgress) -> None:
             nonlocal told
             for recording, episode, reason in progress.skipped[told:]:
-                bar.console.print(f"skipped episode {episode} of {recording}: {reason}", style="yellow", soft_wrap=True)
+                skipped = f"skipped episode {episode} of {recording}: {reason}"
+                bar.console.print(escape(skipped), style="yellow", soft_wrap=True)
             told = len(progress.skipped)
             now = f"{progress.transitions} transitions, {progress.frames} frames"
             bar.update(task, total=progress.episodes, completed=progress.episode, now=now)
@@ -36,8 +46,7 @@ def building(console: Console) -> Iterator[Callable[[BuildProgress], None]]:
 @contextmanager
 def training(console: Console, name: str) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Show a training's steps, its loss and its validation loss."""
-    with _bar(console) as bar:
-        task = bar.add_task(f"training {name}", total=None, now="")
+    with _bar(console, f"training {name}") as (bar, task):
         latest: dict[str, Any] = {}
 
         def report(entry: dict[str, Any]) -> None:
@@ -53,6 +62,5 @@ def training(console: Console, name: str) -> Iterator[Callable[[dict[str, Any]],
 @contextmanager
 def evaluating(console: Console) -> Iterator[Callable[[int, int], None]]:
     """Show how many samples have been scored."""
-    with _bar(console) as bar:
-        task = bar.add_task("evaluating", total=None, now="")
+    with _bar(console, "evaluating") as (bar, task):
         yield lambda done, total: bar.update(task, completed=done, total=total)
