@@ -1,5 +1,6 @@
 """Facts and pictures of whatever forearm reads or writes: a recording, a dataset of transitions, a run."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,13 @@ def facts_of(path: Path | str) -> Facts:
     """
     if (Path(path) / "dataset.json").is_file():
         return _facts_of_dataset(Path(path))
-    if (Path(path) / "config.json").is_file():
+    if _is_run(path):
         return _facts_of_run(Path(path))
     return _facts_of_recording(path)
+
+
+def _is_run(path: Path | str) -> bool:
+    return (Path(path) / "config.json").is_file() and (Path(path) / "layout.json").is_file()
 
 
 def _facts_of_recording(path: Path | str) -> Facts:
@@ -131,11 +136,8 @@ def save_pictures(path: Path | str, target: Path) -> None:
     """
     if (Path(path) / "dataset.json").is_file():
         pictures = _canvases(Path(path))
-    elif (Path(path) / "config.json").is_file():
-        samples = sorted((Path(path) / "samples").glob("*.png"))
-        if not samples:
-            raise ForearmError(f"{path} has no sample pictures yet; train it first")
-        pictures = [np.asarray(Image.open(samples[-1]))]
+    elif _is_run(path):
+        pictures = [_last_sample(Path(path))]
     else:
         pictures = _camera_pictures(path)
     with writing(target) as beside:
@@ -150,16 +152,31 @@ def _canvases(path: Path) -> list[np.ndarray]:
     return list(as_uint8(data.batch(rows).canvas.numpy()).transpose(0, 2, 3, 1))
 
 
+def _last_sample(path: Path) -> np.ndarray:
+    samples = sorted((path / "samples").glob("*.png"))
+    if not samples:
+        raise ForearmError(f"{path} has no sample pictures yet; train it first")
+    try:
+        return np.asarray(Image.open(samples[-1]).convert("RGB"))
+    except OSError as error:
+        raise ForearmError(f"{samples[-1]} is no picture that can be read; train on, or remove it") from error
+
+
 def _camera_pictures(path: Path | str) -> list[np.ndarray]:
-    from forearm.recordings import open_recording
+    from forearm.recordings import EpisodeUnreadable, open_recording
 
     recording = open_recording(path)
     pictures: list[np.ndarray] = []
     every = max(1, len(recording.episodes) // PICTURES)
-    for number, episode in enumerate(recording.read(on_skip=lambda index, reason: None)):
-        if number % every == 0 and len(pictures) < PICTURES:
-            for _, seen in episode.pictures((len(episode) // 2,), (224, 224)):
-                pictures.append(np.concatenate(list(seen.values()), axis=0))
+    for episode in recording.read(on_skip=lambda index, reason: None):
+        if len(pictures) == PICTURES:
+            break
+        if episode.index % every == 0:
+            with contextlib.suppress(EpisodeUnreadable):
+                for _, seen in episode.pictures((len(episode) // 2,), (224, 224)):
+                    pictures.append(np.concatenate(list(seen.values()), axis=0))
+    if not pictures:
+        raise ForearmError(f"{path} has no picture that can be read")
     return pictures
 
 
