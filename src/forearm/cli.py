@@ -3,6 +3,7 @@
 A command imports its rooms when it runs, so that help is there at once and no command needs what another needs.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -18,8 +19,11 @@ from forearm.errors import ForearmError
 
 console = Console(stderr=True, highlight=False)
 
-Device = Annotated[str, tyro.conf.arg(help="auto, cpu, cuda, cuda:1, mps")]
-Words = Literal["best", "last"]
+Device = Annotated[str, tyro.conf.arg(metavar="{auto,cpu,cuda,cuda:1,mps}")]
+Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…")]]
+Datasets = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA…")]]
+RunFolder = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
+Anything = Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
 
 
 def demo(args: list[str]) -> None:
@@ -59,7 +63,7 @@ def build(args: list[str]) -> None:
     from forearm.transitions.build import BuildConfig
     from forearm.transitions.build import build as build_into
 
-    def run(recordings: Positional[tuple[str, ...]], /, config: OmitArgPrefixes[BuildConfig], *, out: Path) -> None:
+    def run(recordings: Recordings, /, config: OmitArgPrefixes[BuildConfig], *, out: Path) -> None:
         """Read LeRobot recordings and write a dataset of transitions.
 
         Args:
@@ -83,7 +87,7 @@ def combine(args: list[str]) -> None:
     from forearm.transitions.combine import combine as combine_into
     from forearm.transitions.store import TransitionSet
 
-    def run(datasets: Positional[tuple[Path, ...]], /, *, out: Path) -> None:
+    def run(datasets: Datasets, /, *, out: Path) -> None:
         """Put datasets of transitions together; every episode stays on its side of the split.
 
         Args:
@@ -101,14 +105,14 @@ def inspect(args: list[str]) -> None:
     """facts and pictures of a recording, a dataset or a run"""
     from forearm.inspection import facts_of, save_pictures, show
 
-    def run(path: Positional[str], /, *, pictures: Path | None = None) -> None:
+    def run(path: Anything, /, *, pictures: Path | None = None) -> None:
         """Say what a recording, a dataset of transitions or a run is and holds.
 
         Args:
             path: A folder, or the Hub id of a recording.
             pictures: A PNG file to write some of its canvases or pictures to.
         """
-        show(facts_of(path), console)
+        show(facts_of(path), Console(highlight=False))
         if pictures is not None:
             save_pictures(path, pictures)
             print(pictures)
@@ -118,8 +122,10 @@ def inspect(args: list[str]) -> None:
 
 def train(args: list[str]) -> None:
     """train a model of a family on a dataset"""
+    import torch
     from accelerate import PartialState
 
+    from forearm.devices import device_named
     from forearm.models import FAMILIES, family_settings
     from forearm.progress import training
     from forearm.training.config import TrainConfig
@@ -158,6 +164,9 @@ def train(args: list[str]) -> None:
             device: Where to train.
             track: Trackers to log to besides log.jsonl.
         """
+        place = device_named(device)
+        if place.index is not None and place.type == "cuda":
+            torch.cuda.set_device(place)
         processes = PartialState(cpu=device == "cpu")
         if data is None and not resume:
             raise ForearmError("train needs --data, a dataset that forearm build wrote")
@@ -170,9 +179,14 @@ def train(args: list[str]) -> None:
         processes.wait_for_everyone()
         started = Run.open(out)
         transitions.require_fit(started.layout(), f"run {started.name}")
+        # Interrupted before its first checkpoint, a training begins anew.
+        resume = resume and (started.resume_file.is_file() or any(entry["step"] for entry in started.log()))
         console.quiet = not processes.is_main_process
-        with training(console, started.name) as report:
-            train_run(started, transitions, device=device, resume=resume, trackers=track, report=report)
+        try:
+            with training(console, started.name) as report:
+                train_run(started, transitions, device=device, resume=resume, trackers=track, report=report)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped; go on with: forearm train {family} --out {out} --resume") from None
         if processes.is_main_process:
             print(out)
 
@@ -198,12 +212,12 @@ def evaluate(args: list[str]) -> None:
     from forearm.progress import evaluating
 
     def run(
-        run: Positional[Path],
+        run: RunFolder,
         /,
         *,
         data: Path | None = None,
         split: Literal["auto", "val", "all"] = "auto",
-        checkpoint: Words = "best",
+        checkpoint: Literal["best", "last"] = "best",
         notes: Path | None = None,
         against: Path | None = None,
         samples: int = 8,
@@ -265,24 +279,16 @@ def main() -> None:
 
     Exit codes: 0 done; 2 something the user can mend, told in one line; 130 interrupted.
     """
-    name, *args = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help", "help"):
-        print(usage())
-        return
-    if name == "--version":
-        from forearm import __version__
-
-        print(__version__)
-        return
     signal.signal(signal.SIGTERM, _interrupt)  # so that a polite kill cleans up as Ctrl-C does
     try:
-        if name not in COMMANDS:
-            raise ForearmError(f"no command {name!r}; there are {', '.join(COMMANDS)}")
-        COMMANDS[name](args)
-    except KeyboardInterrupt:
-        _leave("stopped", 130)
+        _run(*sys.argv[1:] or ["--help"])
+        sys.stdout.flush()
+    except KeyboardInterrupt as interrupt:
+        _leave(str(interrupt) or "stopped", 130)
     except ForearmError as error:
         _leave(str(error), 2)
+    except BrokenPipeError:  # whoever read our output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ModuleNotFoundError as error:
         extra = {"mujoco": "sim", "tensorboard": "tracking", "trackio": "tracking"}.get(error.name or "")
         if extra is None:
@@ -292,6 +298,19 @@ def main() -> None:
         if error.errno is None:
             raise
         _leave(f"{error.filename or 'a file'}: {error.strerror}; nothing more was written", 2)
+
+
+def _run(name: str, *args: str) -> None:
+    if name in ("-h", "--help", "help"):
+        print(usage())
+    elif name == "--version":
+        from forearm import __version__
+
+        print(__version__)
+    elif name in COMMANDS:
+        COMMANDS[name](list(args))
+    else:
+        raise ForearmError(f"no command {name!r}; there are {', '.join(COMMANDS)}")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
