@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -281,6 +282,25 @@ def test_bf16_trains_and_the_next_training_may_have_another_precision(tmp_path, 
 
 def test_a_drawing_process_draws_the_same(tmp_path, unbroken, data):
     assert_same(trained(tmp_path / "run", data, workers=1), unbroken)
+
+
+def test_drawing_processes_live_through_an_interrupt(tmp_path, unbroken, data):
+    """Ctrl-C reaches them too; were they to end, the step that training is in could not be finished."""
+    run = start(tmp_path / "run", data, workers=1)
+
+    def interrupt_the_others(entry):
+        if entry["step"] == 1:
+            (worker,) = multiprocessing.active_children()
+            os.kill(worker.pid, signal.SIGINT)
+
+    train(run, data, device="cpu", report=interrupt_the_others)
+    assert_same(run, unbroken)
+
+
+def test_the_last_step_is_evaluated_too(tmp_path, data):
+    run = trained(tmp_path / "run", data, steps=5, evaluate_every=4)
+    assert [entry["step"] for entry in run.log() if "val_loss" in entry] == [0, 4, 5]
+    assert json.loads(read_progress(run))["step"] == 5
 
 
 def test_only_matrices_decay(data):

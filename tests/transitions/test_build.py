@@ -75,13 +75,20 @@ def test_pictures_and_states_are_paired_by_row(tmp_path, version):
     assert data.layout.lows.min() > training.min() - 10, "bounds lie close"
 
 
-def test_bounds_come_from_training_alone(tmp_path):
-    root = make_recording(tmp_path / "set", lengths=(12, 12))  # the second is 100 degrees away from the first
+def test_bounds_and_scales_come_from_training_alone(tmp_path):
+    root = make_recording(tmp_path / "set", lengths=(12, 12))
+    path = root / "data/chunk-000/episode_000001.parquet"
+    states = pa.array((10 * states_of(1, 12)).tolist(), pa.list_(pa.float32()))  # faster, and far from the first
+    pq.write_table(pq.read_table(path).set_column(0, "observation.state", states), path)
     data = build([root], tmp_path / "data", settings(val=0.5))
     training, validation = (data.positions(data.rows(split)) for split in ("train", "val"))
-    np.testing.assert_allclose(data.layout.lows, training.min((0, 1)), atol=1)
-    np.testing.assert_allclose(data.layout.highs, training.max((0, 1)), atol=1)
+    slack = 10
+    assert (data.layout.lows > training.min((0, 1)) - slack).all()
+    assert (data.layout.highs < training.max((0, 1)) + slack).all()
     assert ((validation < data.layout.lows) | (validation > data.layout.highs)).all()
+    steps, others = (np.abs(np.diff(p, axis=1)).max() for p in (training, validation))
+    assert [entry.scale for entry in data.layout.actions] == pytest.approx([steps] * 3, rel=1e-3)
+    assert steps != pytest.approx(others, rel=0.5)
 
 
 def test_two_cameras_in_the_order_asked_for(tmp_path):
