@@ -10,43 +10,49 @@ from hypothesis import strategies as st
 
 from forearm.errors import ForearmError
 from forearm.training import TrainConfig
-from forearm.training.schedule import MovingAverage, Progress, learning_rate
+from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 
 
-def rates(config, steps):
-    return [learning_rate(config, Progress(step=step, steps=steps)) for step in range(steps)]
+def rates(config):
+    return [learning_rate(config, Progress(step=s, done=s / config.steps)) for s in range(config.steps)]
 
 
-def test_warm_up_then_cosine_down_to_a_hundredth():
-    config = TrainConfig(learning_rate=0.5, warmup=10)
-    curve = rates(config, 110)
-    assert curve[:10] == pytest.approx([0.05 * (i + 1) for i in range(10)])
-    assert max(curve) == curve[9] == curve[10] == 0.5
-    assert all(a > b for a, b in itertools.pairwise(curve[10:])), "falls all the way"
-    assert curve[60] == pytest.approx(0.5 * (0.01 + 0.99 / 2)), "half way down in the middle"
-    assert learning_rate(config, Progress(step=110, steps=110)) == pytest.approx(0.005)
-    assert curve[-1] == pytest.approx(0.005, rel=0.05)
+def test_warm_up_and_cosine_down_to_a_hundredth():
+    config = TrainConfig(learning_rate=0.5, warmup=10, steps=100)
+    curve = rates(config)
+    cosine = [0.5 * (0.01 + 0.99 * (1 + math.cos(math.pi * s / 100)) / 2) for s in range(100)]
+    assert curve[:10] == pytest.approx([rate * (s + 1) / 10 for s, rate in enumerate(cosine[:10])])
+    assert curve[10:] == pytest.approx(cosine[10:])
+    assert max(curve) == curve[9]
+    assert all(a > b for a, b in itertools.pairwise(curve[9:])), "falls all the way"
+    assert learning_rate(config, Progress(step=100, done=1.0)) == pytest.approx(0.005)
+    assert learning_rate(config, Progress(step=120, done=1.2)) == pytest.approx(0.005), "and no further"
+
+
+def test_done_is_a_share_of_the_steps_or_of_the_minutes():
+    assert share_done(TrainConfig(steps=40), Progress(step=10, seconds=1e9)) == 0.25
+    assert share_done(TrainConfig(minutes=2, steps=10), Progress(step=10, seconds=30)) == 0.25
 
 
 @given(st.integers(0, 50), st.integers(1, 200))
 def test_rates_are_positive_and_bounded(warmup, steps):
-    curve = rates(TrainConfig(learning_rate=1.0, warmup=warmup), steps)
+    curve = rates(TrainConfig(learning_rate=1.0, warmup=warmup, steps=steps))
     assert all(0 < rate <= 1 for rate in curve)
 
 
 def test_plateau_halves_when_validation_stands_still():
     config = TrainConfig(schedule="plateau", learning_rate=1.0, warmup=2, plateau_patience=2)
-    progress, seen = Progress(steps=100), []
+    progress, seen = Progress(), []
     for loss in (5.0, 4.0, 4.0, 4.5, 4.2, 4.0, 3.9, 4.0, 4.0, 4.0):
         progress.step += 10
         progress.evaluated(loss, config)
         seen.append(learning_rate(config, progress))
     assert seen == [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125]
-    assert learning_rate(config, Progress(step=0, steps=100)) == 0.5, "warm-up comes first"
+    assert learning_rate(config, Progress()) == 0.5, "warm-up comes first"
 
 
 def test_the_best_is_remembered_and_patience_ends():
-    config, progress = TrainConfig(patience=2), Progress(steps=100)
+    config, progress = TrainConfig(patience=2), Progress()
     found = []
     for step, loss in enumerate((3.0, 2.0, 2.5, 1.0, 1.0, math.nan)):
         assert not progress.finished(config)
@@ -56,7 +62,7 @@ def test_the_best_is_remembered_and_patience_ends():
     assert (progress.best_loss, progress.best_step, progress.stale) == (1.0, 3, 2)
     assert progress.finished(config)
     assert not progress.finished(TrainConfig(patience=0)), "0 never stops early"
-    assert Progress(step=100, steps=100).finished(TrainConfig())
+    assert Progress(done=1.0).finished(TrainConfig())
 
 
 def test_moving_average_is_the_formula():

@@ -17,7 +17,7 @@ class TrainConfig:
     steps: int = 3000
     """Optimiser steps."""
     minutes: float | None = None
-    """Instead of ``steps``: as many steps as fit in this time, measured at the beginning."""
+    """Instead of ``steps``: as many steps as fit in this time, evaluations included."""
     batch_size: int = 8
     """Small batches learned more from the same number of samples (docs/results.md)."""
     learning_rate: float = 1e-3

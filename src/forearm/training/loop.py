@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list, gather_object, set_seed
+from accelerate.utils import broadcast, gather_object, set_seed
 from torch.utils.data import DataLoader
 
 from forearm.errors import ForearmError
@@ -24,15 +24,15 @@ from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples
 from forearm.training.resume import load_state, save_state
 from forearm.training.run import Run, load_weights, save_tensors
-from forearm.training.schedule import MovingAverage, Progress, learning_rate
+from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 from forearm.transitions.loader import TrainingSteps, batches
 from forearm.transitions.store import TransitionSet
 
 LOG_EVERY = 10
 """Steps between log entries."""
 
-CALIBRATION = (5, 25)
-"""Steps between which the speed is measured when a training is given minutes instead of steps."""
+RECENT = 20
+"""Steps that the logged speed is the mean of."""
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -116,7 +116,7 @@ def train(
     model = model.to(accelerator.device)
     average = MovingAverage(model, config.ema)
     optimizer = make_optimizer(model, config)
-    progress = Progress(steps=config.steps)
+    progress = Progress()
     if resume:
         progress = load_state(run.resume_file, model, average, optimizer)
     wrapped = accelerator.prepare(model) if accelerator.num_processes > 1 else model
@@ -148,10 +148,10 @@ def train(
             save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown, layout)
             save_state(run.resume_file, model, average, optimizer, progress)
 
-    began = time.perf_counter()
+    clock = Stopwatch(progress)
     if not resume:
         evaluate_and_save()
-    evaluation_seconds, clock = time.perf_counter() - began, Stopwatch(progress)
+        clock.pause()
     loader = DataLoader(
         share,
         sampler=range(progress.step, 10**9),
@@ -182,9 +182,8 @@ def train(
             progress.step += 1
             average.update(model, progress.step)
             clock.tick()
+            progress.done = agreed(share_done(config, progress), accelerator)
 
-            if config.minutes and progress.step == CALIBRATION[1]:
-                progress.steps = affordable_steps(config, clock, evaluation_seconds, accelerator)
             if progress.step % LOG_EVERY == 0 or progress.step == 1:
                 means = {name: float(accelerator.reduce(v.detach(), "mean")) for name, v in losses.items()}
                 speed = config.batch_size / clock.seconds_per_step
@@ -195,12 +194,12 @@ def train(
                         "learning_rate": rate,
                         "gradient_norm": float(gradient_norm),
                         "samples_per_s": round(speed, 1),
-                        "steps": progress.steps,
+                        "steps": round(progress.step / progress.done),
                     }
                 )
             if progress.step % config.evaluate_every == 0 or progress.finished(config):
                 evaluate_and_save()
-                clock.skip()
+                clock.pause()
             if interrupted():
                 accelerator.set_trigger()
             stopped = accelerator.check_trigger()  # a signal may reach the processes at different steps
@@ -270,14 +269,11 @@ def validate(
     return {name: sum(part.get(name, 0.0) for part in parts) / len(rows) for name in parts[0]}
 
 
-def affordable_steps(
-    config: TrainConfig, clock: "Stopwatch", evaluation_seconds: float, accelerator: Accelerator
-) -> int:
-    """How many steps fit in the minutes asked for, evaluations included; all processes agree on it."""
-    assert config.minutes is not None
-    per_step = clock.seconds_per_step + evaluation_seconds / config.evaluate_every
-    steps = [max(CALIBRATION[1], int((60 * config.minutes - evaluation_seconds) / per_step))]
-    return broadcast_object_list(steps)[0] if accelerator.num_processes > 1 else steps[0]
+def agreed(share: float, accelerator: Accelerator) -> float:
+    """The main process's share done: clocks differ, but all processes have to stop at the same step."""
+    if accelerator.num_processes == 1:
+        return share
+    return float(broadcast(torch.tensor(share, dtype=torch.float64, device=accelerator.device)))
 
 
 class Stopwatch:
@@ -285,19 +281,22 @@ class Stopwatch:
 
     def __init__(self, progress: Progress):
         self.progress = progress
-        self.recent: deque[float] = deque(maxlen=CALIBRATION[1] - CALIBRATION[0])
-        self.skip()
-
-    def skip(self) -> None:
-        """Leave out the time since the last tick."""
+        self.recent: deque[float] = deque(maxlen=RECENT)
         self.last = time.perf_counter()
 
     def tick(self) -> None:
         """A step is done."""
+        self.recent.append(self._passed())
+
+    def pause(self) -> None:
+        """Something is done that was no step."""
+        self._passed()
+
+    def _passed(self) -> float:
         now = time.perf_counter()
-        self.recent.append(now - self.last)
-        self.progress.seconds += now - self.last
-        self.last = now
+        passed, self.last = now - self.last, now
+        self.progress.seconds += passed
+        return passed
 
     @property
     def seconds_per_step(self) -> float:

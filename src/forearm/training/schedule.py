@@ -15,7 +15,8 @@ class Progress:
     """What training has to remember between steps beside weights and optimiser."""
 
     step: int = 0
-    steps: int = 0
+    done: float = 0.0
+    """Share of the training that is behind, from 0 to 1."""
     best_loss: float = math.inf
     best_step: int = -1
     stale: int = 0
@@ -23,6 +24,7 @@ class Progress:
     halvings: int = 0
     stale_at_halving: int = 0
     seconds: float = 0.0
+    """Time spent, evaluations included."""
 
     def evaluated(self, loss: float, config: TrainConfig) -> bool:
         """Take in a validation loss; return whether it is the best so far."""
@@ -36,18 +38,23 @@ class Progress:
         return False
 
     def finished(self, config: TrainConfig) -> bool:
-        """Whether all steps are done, or validation has stood still for too long."""
-        return self.step >= self.steps or bool(config.patience and self.stale >= config.patience)
+        """Whether all is done, or validation has stood still for too long."""
+        return self.done >= 1 or bool(config.patience and self.stale >= config.patience)
+
+
+def share_done(config: TrainConfig, progress: Progress) -> float:
+    """How much of the training is behind: of its steps, or of its minutes."""
+    if config.minutes:
+        return progress.seconds / (60 * config.minutes)
+    return progress.step / config.steps
 
 
 def learning_rate(config: TrainConfig, progress: Progress) -> float:
     """The learning rate of the step that comes."""
-    if progress.step < config.warmup:
-        return config.learning_rate * (progress.step + 1) / config.warmup
+    rate = config.learning_rate * min(1.0, (progress.step + 1) / max(1, config.warmup))
     if config.schedule == "plateau":
-        return config.learning_rate * 0.5**progress.halvings
-    done = (progress.step - config.warmup) / max(1, progress.steps - config.warmup)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+        return rate * 0.5**progress.halvings
+    return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress.done))))
 
 
 class MovingAverage:
