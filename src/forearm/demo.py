@@ -1,7 +1,10 @@
 """The whole of forearm in one go: simulate, build, train, evaluate, report."""
 
+import os
 import shutil
+import sys
 import time
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +44,8 @@ class Demo:
     """Where to train and to predict: auto, cpu, cuda, cuda:1, mps."""
     again: bool = False
     """Throw away what is in the folder and begin anew."""
+    open: bool = True
+    """Show the report in a browser, where there is a screen."""
 
 
 def run_demo(settings: Demo, console: Console) -> Path:
@@ -75,5 +80,12 @@ def run_demo(settings: Demo, console: Console) -> Path:
     notes.write_text(NOTES, encoding="utf-8")
     with evaluating(console) as watch:
         page = assess(run_path, notes=notes, device=settings.device, watch=watch)
-    console.print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; open the report in a browser:")
+    console.print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; the report:")
+    if settings.open and _has_screen():
+        webbrowser.open(page.resolve().as_uri())
     return page
+
+
+def _has_screen() -> bool:
+    on_linux = sys.platform.startswith("linux")
+    return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
