@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import av
 import numpy as np
@@ -188,7 +189,8 @@ def test_staging_goes_on_where_it_stopped_in_several_processes(tmp_path):
     stage_episode(staged, 2, **episode(2))
     (staged / ".episode_000001.dead.partial").mkdir()  # what a killed process leaves behind
     assert staged_episodes(staged) == [2]
-    with ProcessPoolExecutor(2) as pool:
+    # Spawned, as the simulator's are: a fork would copy the locks of the coder's threads.
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         for job in [pool.submit(stage_episode, staged, i, **episode(i)) for i in (0, 5)]:
             job.result()
     assert staged_episodes(staged) == [0, 2, 5]
