@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
@@ -164,6 +165,9 @@ def train(args: list[str]) -> None:
             device: Where to train.
             track: Trackers to log to besides log.jsonl.
         """
+        for tracker in track:
+            if find_spec(tracker) is None:
+                raise ForearmError(f"--track {tracker} needs its package; install it with: pip install {tracker}")
         place = device_named(device)
         if place.index is not None and place.type == "cuda":
             torch.cuda.set_device(place)
