@@ -1,0 +1,131 @@
+"""Facts and pictures of recordings, datasets and runs."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from commands import SMALL, error_of, files, forearm
+from helpers import make_recording, write_log_lines
+from PIL import Image
+from tiny import write_data
+
+from forearm.errors import ForearmError
+from forearm.inspection import facts_of, save_pictures
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """A recording, a dataset and a run; only to be read."""
+    shelf = tmp_path_factory.mktemp("shelf")
+    make_recording(shelf / "recording", version="v3.0")
+    write_data(shelf / "data")
+    options = ("--data", shelf / "data", "--out", shelf / "run", "--steps", 3, "--model", *SMALL, "--device", "cpu")
+    assert forearm("train", "mae", *options).code == 0
+    return shelf
+
+
+def picture(path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image)
+
+
+def test_a_recording(shelf, tmp_path):
+    facts = facts_of(shelf / "recording")
+    assert facts["format"] == "LeRobot v3.0"
+    assert facts["episodes"] == 3
+    assert facts["frames"] == "36 at 10 fps, 9 to 15 an episode"
+    assert facts["cameras"] == "observation.images.base 48×64"
+    assert facts["joints"] == "shoulder_pan.pos (deg), elbow_flex.pos (deg), gripper.pos (deg)"
+    assert facts["discrete-action logs"] == "no"
+    assert facts["tasks"] == "pick"
+    save_pictures(shelf / "recording", tmp_path / "sheet.png")
+    sheet = picture(tmp_path / "sheet.png")
+    assert sheet.shape == (224, 3 * 224 + 2 * 8, 3)
+    assert (sheet[:, 224:232] > 250).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_a_recording_with_logs_and_without_actions(tmp_path):
+    root = make_recording(tmp_path / "logged", action_key=None)
+    write_log_lines(root, 0, [{"type": "action", "frame_index": 1, "discrete_action": 1}])
+    facts = facts_of(root)
+    assert facts["discrete-action logs"] == "yes"
+    assert facts["action"] == "none recorded"
+
+
+def test_unreadable_episodes_are_left_out_of_the_pictures(tmp_path):
+    root = make_recording(tmp_path / "recording")
+    videos = sorted(root.rglob("*.mp4"))
+    videos[1].write_bytes(videos[1].read_bytes()[:500])
+    save_pictures(root, tmp_path / "sheet.png")
+    assert picture(tmp_path / "sheet.png").shape == (224, 2 * 224 + 8, 3)
+    for video in videos:
+        video.write_bytes(b"")
+    with pytest.raises(ForearmError, match="no episode can be read"):
+        save_pictures(root, tmp_path / "other.png")
+    assert not (tmp_path / "other.png").exists()
+
+
+def test_a_dataset(shelf, tmp_path):
+    facts = facts_of(shelf / "data")
+    assert facts["transitions"] == "48 of 8 episodes, 56 frames stored once"
+    assert facts["canvas"] == "24×20, patch 4, 2 frames of base 8×8 + wrist 8×8"
+    assert facts["actions"] == "log: pan"
+    assert facts["training"] == "36 transitions: STAY 10, MOVE+ 13, MOVE− 13"
+    assert facts["validation"] == "12 transitions: STAY 8, MOVE+ 3, MOVE− 1"
+    assert facts["joints"].startswith("pan: ")
+    assert "skipped" not in facts
+    save_pictures(shelf / "data", tmp_path / "sheet.png")
+    assert picture(tmp_path / "sheet.png").shape == (2 * 24 + 8, 6 * 20 + 5 * 8, 3)
+
+
+def test_skipped_episodes_of_a_dataset_are_named(tmp_path):
+    root = make_recording(tmp_path / "recording")
+    next(root.rglob("episode_000001.mp4")).unlink()
+    assert forearm("build", root, "--out", tmp_path / "data").code == 0
+    assert facts_of(tmp_path / "data")["skipped"].startswith("recording 1: ")
+
+
+def test_a_run(shelf, tmp_path):
+    facts = facts_of(shelf / "run")
+    assert facts["family"] == "mae"
+    assert "width 32, depth 1" in facts["model"]
+    assert facts["trained on"].endswith("data: 36 transitions")
+    assert facts["actions seen"] == "STAY 10, MOVE+ 13, MOVE− 13"
+    assert facts["training"].startswith("3 steps")
+    assert "evaluation" not in facts
+    save_pictures(shelf / "run", tmp_path / "sheet.png")
+    assert picture(tmp_path / "sheet.png").shape == (2 * 24, 6 * 20, 3)
+
+
+def test_an_evaluated_and_a_fresh_run(shelf, tmp_path):
+    run = shutil.copytree(shelf / "run", tmp_path / "run")
+    (run / "evaluation").mkdir()
+    (run / "evaluation/metrics.json").write_text(json.dumps({"val_mse": 0.25, "ssim": 0.5, "psnr": None}))
+    assert facts_of(run)["evaluation"] == "val_mse 0.25, ssim 0.5"
+    shutil.rmtree(run / "samples")
+    (run / "log.jsonl").unlink()
+    assert "training" not in facts_of(run)
+    with pytest.raises(ForearmError, match="has no sample pictures yet"):
+        save_pictures(run, tmp_path / "sheet.png")
+    (run / "samples").mkdir()
+    (run / "samples/step_000001.png").write_bytes(b"no picture")
+    with pytest.raises(ForearmError, match="is no picture that can be read"):
+        save_pictures(run, tmp_path / "sheet.png")
+    assert not (tmp_path / "sheet.png").exists()
+
+
+def test_a_folder_of_somebody_elses_model_is_none_of_the_three(tmp_path):
+    (tmp_path / "config.json").write_text('{"architectures": ["Bert"]}')
+    assert "is not a LeRobot data set" in error_of(forearm("inspect", tmp_path))
+
+
+def test_facts_and_the_pictures_path_go_to_standard_output(shelf, tmp_path):
+    told = forearm("inspect", shelf / "data", "--pictures", tmp_path / "sheet.png")
+    assert told.code == 0
+    assert told.err == ""
+    assert "48 of 8 episodes" in told.out
+    assert told.out.splitlines()[-1] == str(tmp_path / "sheet.png")
+    assert [*files(tmp_path)] == ["sheet.png"]
