@@ -142,6 +142,10 @@ def test_recordings_that_cannot_become_a_dataset(tmp_path):
     assert "60 is not divisible by the patch 8" in refused(tmp_path, "build", single, "--size", 60, *out)
     assert "history is 1" in refused(tmp_path, "build", single, "--history", 1, *out)
     assert "no camera 'tail'; it has base" in refused(tmp_path, "build", single, "--cameras", "tail", *out)
+    assert "name each once" in refused(tmp_path, "build", single, "--cameras", "base", "base", *out)
+    assert "no preset 'huge'" in refused(tmp_path, "build", single, "--preset", "huge", *out)
+    for option, value in (("val", 2), ("seed", -1), ("step", "inf"), ("stride", 0)):
+        assert refused(tmp_path, "build", single, f"--{option}", value, *out).startswith(f"{option} is ")
     assert "no readable episode has a logged decision" in refused(tmp_path, "build", single, "--actions", "log", *out)
     assert "at least one recording" in refused(tmp_path, "build", *out)
     (single / "meta/info.json").write_text("{")
@@ -169,6 +173,7 @@ def test_datasets_that_are_damaged_or_unlike(shelf, tmp_path):
         ("layout.json", b'{"cameras": 1}', "layout.json: not a canvas layout"),
         ("dataset.json", b'{"format": 1', "dataset.json cannot be read as JSON"),
         ("dataset.json", b'{"format": 99}', "format 99"),
+        ("dataset.json", b'{"format": 1}', "dataset.json lacks 'recordings'"),
     ):
         whole = (data / name).read_bytes()
         (data / name).write_bytes(content)
@@ -184,6 +189,16 @@ def test_datasets_that_are_damaged_or_unlike(shelf, tmp_path):
         (("--model", "wings=2"), "no setting 'wings'; it has width, depth"),
         (("--model", "wings"), "name=value, not 'wings'"),
         (("--model", "width=30"), "width is 30"),
+        (("--model", "depth=two"), "depth is 'two'; family mae wants int"),
+        (("--model", "depth=2.5"), "depth is 2.5; family mae wants int"),
+        (("--model", "copy=maybe"), "copy is 'maybe'; family mae wants bool"),
+        (("--model", "depth=0"), "depth is 0; it has to be at least 1"),
+        (("--steps", 0), "steps is 0"),
+        (("--seed", -1), "seed is -1"),
+        (("--workers", -1), "workers is -1"),
+        (("--beta2", 2), "beta2 is 2.0"),
+        (("--learning-rate", "inf"), "learning_rate is inf"),
+        (("--minutes", "nan"), "minutes is nan"),
         (("--device", "cuda:7"), "no device cuda:7 here; choose --device auto or cpu"),
         (("--device", "abacus"), "no device 'abacus'; choose auto, cpu"),
         (("--fine-tune", "nothing"), "nothing is no run"),
@@ -237,6 +252,9 @@ def test_evaluations_that_cannot_begin(run, tmp_path, monkeypatch, options, says
         ("best.safetensors", None, "best.safetensors is missing"),
         ("config.json", lambda whole: whole[:-20], "config.json cannot be read as JSON"),
         ("config.json", lambda whole: whole.replace(b'"width": 32', b'"width": 64'), "do not fit; check config.json"),
+        ("config.json", lambda whole: b'{"family": "mae"}', "config.json lacks 'model'; it should have been"),
+        ("config.json", lambda whole: b"[]", "config.json lacks 'family'; it should have been"),
+        ("log.jsonl", lambda whole: b"{]}\n" + whole, "log.jsonl is damaged"),
         ("config.json", lambda whole: whole.replace(b'"mae"', b'"yak"'), "no family 'yak'"),
         ("layout.json", lambda whole: b"[]", "layout.json: not a canvas layout"),
         ("layout.json", lambda whole: whole.replace(b'"pan"', b'"tilt"'), "has joints ('pan', 'lift'), but run run"),
@@ -286,12 +304,11 @@ def test_nothing_is_overwritten(shelf, tmp_path):
     "args",
     [
         ("build", "x", "--out", "y", "--size", "big"),
-        ("build", "x", "--out", "y", "--val", 2),
         ("build", "x"),
-        ("train", "mae", "--out", "y", "--steps", 0),
-        ("train", "mae", "--out", "y", "--minutes", "nan"),
+        ("train", "mae", "--out", "y", "--steps", "some"),
         ("evaluate", "x", "--split", "some"),
         ("record", "--out", "y", "--fps", 7),
+        ("record", "--out", "y", "--action-duration", "nan"),
         ("demo", "--minutes", 0),
         ("demo", "--family", "yak"),
         ("demo", "--device", "abacus"),
@@ -390,6 +407,9 @@ def test_help_names_every_option_and_is_there_at_once(tmp_path):
         told = forearm(command, "--help")
         assert told.code == 0
         assert {*options.split()} <= {*re.findall(r"--[\w+-]+", told.out)}
+        words = " ".join(told.out.replace("│", "").split())
+        silent = {*re.findall(r"(--[\w+-]+) (?:\[[^]]*\]\]|\S+) \((?:default|required)", words)}
+        assert silent <= {"--STAY", "--MOVE+", "--MOVE-"}  # which their box explains together
     assert forearm("--version").out.strip()
 
 
@@ -489,7 +509,7 @@ def test_from_recording_to_report(tmp_path):
     record = ("record", "--size", 64, "--fps", 2, "--sessions", 2)
     process = start(*record, "--episodes", 12, "--out", arm)
     said = interrupted(process, signal.SIGINT, lambda: len(staged_episodes(tmp_path / "arm.partial")) >= 2)
-    assert "run the same command again to go on" in said.err
+    assert "of 12 episodes; run the same command again to go on" in said.err
     assert not arm.exists()
     for out in (arm, tmp_path / "unbroken"):
         assert forearm(*record, "--episodes", 12, "--processes", 1, "--out", out).out == f"{out}\n"

@@ -69,6 +69,6 @@ def write_data(
         training = ~table.validation if val < episodes else table.validation
         layout = fit_bounds_to(layout, writer.states()[table.frames[training]])
         told = [{"recording": path.name, "index": i, "task": "", "session": None} for i in range(episodes)]
-        facts = {"recordings": [{"name": path.name}], "actions": "log", "skipped": []}
+        facts = {"recordings": [{"name": path.name}], "actions": "log", "settings": {}, "skipped": []}
         writer.finish(layout, table, told, facts)
     return TransitionSet(path)

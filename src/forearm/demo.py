@@ -52,7 +52,7 @@ def run_demo(settings: Demo, console: Console) -> Path:
     """Simulate an SO-101, learn a world model of it and report how good it is, in minutes on a laptop."""
     from forearm.sim import SingleActionSettings, record
 
-    config = TrainConfig(minutes=settings.minutes, learning_rate=2.5e-3, seed=settings.seed)
+    config = TrainConfig(minutes=settings.minutes, learning_rate=2e-3, seed=settings.seed)
     model = family_settings(settings.family, "tiny", {})
     device_named(settings.device)  # whatever is wrong is said before minutes are spent
     recordings, data_path, run_path = (settings.out / name for name in ("recordings", "data", "run"))

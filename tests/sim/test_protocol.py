@@ -120,7 +120,8 @@ if __name__ == "__main__":
     settings = SingleActionSettings(episodes=60, size=32, fps=2, sessions=2)
     try:
         record(Path(sys.argv[1]), settings, processes=int(sys.argv[2]))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        print(interrupt, file=sys.stderr)
         sys.exit(130)
 """
 

@@ -27,8 +27,13 @@ def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldMo
         ForearmError: there is no such family, or its settings are not these.
     """
     model, sizes = _family(family)
+    usual = next(iter(sizes.values()))
+    for name, value in settings.items():
+        kind = type(getattr(usual, name, value))
+        if type(value) is not kind:
+            raise ForearmError(f"{name} is {value!r}; family {family} wants {kind.__name__}")
     try:
-        config = type(next(iter(sizes.values())))(**settings)
+        config = type(usual)(**settings)
     except TypeError as error:
         raise ForearmError(f"these are no settings of family {family}: {error}") from error
     return model(layout, config)  # type: ignore[call-arg]

@@ -33,6 +33,8 @@ class MAEConfig:
             width, heads = getattr(self, part + "width"), getattr(self, part + "heads")
             if heads < 1 or width < 1 or width % heads or width % 4:
                 raise ForearmError(f"{part}width is {width}; it has to be a multiple of 4 and of {part}heads, {heads}")
+            if getattr(self, part + "depth") < 1:
+                raise ForearmError(f"{part}depth is {getattr(self, part + 'depth')}; it has to be at least 1")
 
 
 class MaskedAutoencoder(WorldModel):

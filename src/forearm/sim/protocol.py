@@ -100,6 +100,8 @@ class SingleActionSettings:
             raise ForearmError(f"actions are {dict(self.actions)}; give {', '.join(ACTIONS)} whole numbers from 0 up")
         if self.fps < 1 or PHYSICS_HZ % self.fps:
             raise ForearmError(f"fps is {self.fps}; choose a divisor of {PHYSICS_HZ}, such as 30, 10 or 2")
+        if not 0 < self.action_duration <= 60:
+            raise ForearmError(f"action duration is {self.action_duration:g}; choose one above 0 and up to 60 seconds")
         frames = self.action_duration * self.fps
         if frames < 1 or abs(frames - round(frames)) > 1e-6:
             raise ForearmError(
@@ -259,7 +261,7 @@ def record(out: Path, settings: SingleActionSettings, processes: int | None = No
     Raises:
         ForearmError: settings are unsound or differ from those of the interrupted recording, or ``out`` exists or
             cannot be written.
-        KeyboardInterrupt: passed on, after a line that says how to go on.
+        KeyboardInterrupt: passed on, saying how to go on.
     """
     settings.require_sound()
     if processes is not None and processes < 1:
@@ -276,8 +278,9 @@ def record(out: Path, settings: SingleActionSettings, processes: int | None = No
         assemble(partial, out, spec=_spec(settings))
     except KeyboardInterrupt:
         done = len(staged_episodes(partial))
-        console.print(f"Stopped after {done} of {settings.episodes} episodes; run the same command again to go on.")
-        raise
+        raise KeyboardInterrupt(
+            f"stopped after {done} of {settings.episodes} episodes; run the same command again to go on"
+        ) from None
     shutil.rmtree(partial)
 
 

@@ -1,5 +1,6 @@
 """How a training goes."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,7 @@ class TrainConfig:
     batch_size: int = 8
     """Small batches learned more from the same number of samples (docs/results.md)."""
     learning_rate: float = 1e-3
+    """The highest, after the warm-up."""
     schedule: Literal["cosine", "plateau"] = "cosine"
     """After the warm-up: a cosine down to 1 % of the rate, or a halving whenever validation stands still."""
     warmup: int = 100
@@ -28,7 +30,9 @@ class TrainConfig:
     plateau_patience: int = 3
     """Evaluations without progress before the plateau schedule halves the rate."""
     weight_decay: float = 0.05
+    """Of AdamW, on matrices alone."""
     beta2: float = 0.95
+    """Of AdamW: decay of the gradients' mean square."""
     clip: float = 1.0
     """Largest norm of the gradient; longer ones are shortened to it."""
     ema: float = 0.999
@@ -40,6 +44,7 @@ class TrainConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 on GPUs that have it, fp32 elsewhere (on CPUs bf16 gained nothing at the tiny size)."""
     seed: int = 0
+    """Of the first weights and the order of the data."""
     workers: int = 0
     """Processes that draw canvases ahead; 0 draws in the training process."""
 
@@ -47,10 +52,14 @@ class TrainConfig:
         for name in ("steps", "batch_size", "evaluate_every", "plateau_patience"):
             if getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        for name in ("warmup", "patience", "seed", "workers", "weight_decay"):
+            if not 0 <= getattr(self, name) < 2**32:
+                raise ForearmError(f"{name} is {getattr(self, name)}; it has to be 0 or more")
         for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be positive")
-        if self.minutes is not None and not self.minutes > 0:
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise ForearmError(f"minutes is {self.minutes}; it has to be positive")
-        if not 0 <= self.ema < 1:
-            raise ForearmError(f"ema is {self.ema}; it has to lie in [0, 1)")
+        for name in ("ema", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ForearmError(f"{name} is {getattr(self, name)}; it has to lie in [0, 1)")

@@ -65,8 +65,16 @@ class Run:
         return self.path / f"{checkpoint}.safetensors"
 
     def config(self) -> dict[str, Any]:
-        """Family, model settings, training settings and what is known of the data."""
-        return read_json(self.config_file)
+        """Family, model settings, training settings and what is known of the data.
+
+        Raises:
+            ForearmError: the file is missing, or not what forearm train writes.
+        """
+        config = read_json(self.config_file)
+        for part in ("family", "model", "training", "data"):
+            if not isinstance(config, dict) or part not in config:
+                raise ForearmError(f"{self.config_file} lacks {part!r}; it should have been written by forearm train")
+        return config
 
     def layout(self) -> Layout:
         """The layout the model was trained with, bounds included."""
@@ -76,7 +84,10 @@ class Run:
         """What was logged while training, a dictionary an entry; a half-written last line is left out."""
         if not self.log_file.is_file():
             return []
-        return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.endswith("}")]
+        try:
+            return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.endswith("}")]
+        except (OSError, ValueError) as error:
+            raise ForearmError(f"{self.log_file} is damaged: {error}; mend or remove it") from error
 
     def load(self, checkpoint: Checkpoint = "best", device: str | torch.device = "cpu") -> WorldModel:
         """The trained model, ready to predict.
@@ -85,12 +96,7 @@ class Run:
             ForearmError: the weights are missing, damaged, or of another model or layout.
         """
         config = self.config()
-        try:
-            model = make_model(config["family"], self.layout(), config["model"])
-        except KeyError as error:
-            raise ForearmError(
-                f"{self.config_file} lacks {error}; it should have been written by forearm train"
-            ) from error
+        model = make_model(config["family"], self.layout(), config["model"])
         load_weights(model, self.weights_file(checkpoint))
         return model.to(device).eval()
 

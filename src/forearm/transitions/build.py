@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ class BuildConfig:
     cameras: tuple[str, ...] = ()
     """Cameras to use, in this order; all by default."""
     stacking: Literal["vertical", "horizontal"] = "vertical"
+    """How the cameras of a frame stand: below each other or side by side."""
     history: int = 2
     """Frames per canvas."""
     actions: Actions = "auto"
@@ -59,8 +61,10 @@ class BuildConfig:
         if self.preset not in PRESETS:
             raise ForearmError(f"no preset {self.preset!r}; there are {', '.join(PRESETS)}")
         for name in ("step", "stride"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ForearmError(f"{name} is {getattr(self, name)} seconds; it has to be positive")
+        if self.seed < 0:
+            raise ForearmError(f"seed is {self.seed}; choose a number from 0 up")
         for name in ("val", "dead_band"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to lie between 0 and 1")
@@ -152,7 +156,10 @@ def _cameras(recording: Recording, config: BuildConfig) -> tuple[str, ...]:
             raise ForearmError(
                 f"{recording.name} has no camera {name!r}; it has {', '.join(map(_short, recording.cameras))}"
             )
-    return tuple(keys[name] for name in config.cameras)
+    chosen = tuple(keys[name] for name in config.cameras)
+    if len(set(chosen)) < len(chosen):
+        raise ForearmError(f"cameras are {', '.join(config.cameras)}; name each once")
+    return chosen
 
 
 def _short(camera: str) -> str:

@@ -19,6 +19,8 @@ from forearm.files import read_json, write_json
 from forearm.transitions.batch import Batch, make_batch
 
 FORMAT = 1
+FACTS = ("recordings", "actions", "settings", "skipped")
+"""What ``dataset.json`` says beside the format."""
 Split = Literal["train", "val"]
 
 
@@ -178,6 +180,9 @@ class TransitionSet:
         version = self.facts.get("format") if isinstance(self.facts, dict) else None
         if version != FORMAT:
             raise ForearmError(f"{path} has format {version}, this forearm reads {FORMAT}; build it anew")
+        for fact in FACTS:
+            if fact not in self.facts:
+                raise ForearmError(f"{path} is damaged: dataset.json lacks {fact!r}; build it anew")
         self.layout = read_layout(self.path / "layout.json")
         try:
             self.columns = Columns.read(self.path / "transitions.parquet", len(self.layout.actions))
