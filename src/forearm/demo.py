@@ -34,7 +34,7 @@ class Demo:
     """The folder to write; what is already done there is not done again."""
     episodes: int = 900
     """Simulated actions, a third each of STAY, MOVE+ and MOVE−."""
-    minutes: float = 3.0
+    minutes: float = 4.0
     """Of training."""
     seed: int = 0
     """Of everything that is drawn."""
