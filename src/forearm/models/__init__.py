@@ -5,6 +5,7 @@ from typing import Any
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
+from forearm.models.gpt import CausalTransformer, GPTConfig
 from forearm.models.mae import MAEConfig, MaskedAutoencoder
 from forearm.models.world_model import Predictor, WorldModel
 
@@ -16,6 +17,7 @@ FAMILIES: dict[str, tuple[type[WorldModel], dict[str, Any]]] = {
             "tiny": MAEConfig(width=128, depth=4, heads=4, decoder_width=64, decoder_depth=2, decoder_heads=2),
         },
     ),
+    "gpt": (CausalTransformer, {"so101": GPTConfig(), "tiny": GPTConfig(width=128, depth=4, heads=4)}),
 }
 """Each family's model and its sizes by name."""
 

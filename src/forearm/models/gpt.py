@@ -1,0 +1,214 @@
+"""The causal vision transformer: the last frame patch by patch, each from all patches before it.
+
+A picture as a sequence of patches with real values, under a squared error, as in El-Nouby et al. 2024 (Scalable
+Pre-training of Large Autoregressive Image Models), adapted to canvases.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from forearm.canvas import Layout
+from forearm.errors import ForearmError
+from forearm.models.blocks import Attention, Block, grid_positions, initialise, patchify, unpatchify
+from forearm.models.world_model import WorldModel
+from forearm.transitions.batch import Batch
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """Size of the causal transformer, and what it is given.
+
+    ``copy`` shows each position the previous frame's patch at the place that it is to paint, and it paints the change.
+    ``strip_first`` paints the motor strip before the picture, so that no errors of the picture pile up in it.
+    ``noise`` is the standard deviation of the noise on the last frame's patches as training reads them, in grey values
+    of [0, 1]: a model that has only ever read the truth takes its own mistakes for it.
+    """
+
+    width: int = 384
+    depth: int = 12
+    heads: int = 6
+    copy: bool = True
+    strip_first: bool = False
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width < 1 or self.width % self.heads or self.width % 4:
+            raise ForearmError(f"width is {self.width}; it has to be a multiple of 4 and of heads, {self.heads}")
+        if self.depth < 1:
+            raise ForearmError(f"depth is {self.depth}; it has to be at least 1")
+        if not 0 <= self.noise < math.inf:
+            raise ForearmError(f"noise is {self.noise}; it has to be 0 or more")
+
+
+class CausalAttention(Attention):
+    """Self-attention in which a token sees itself and those before it, whose keys and values a cache may hold."""
+
+    def forward(self, tokens: Tensor, cache: Tensor | None = None, start: int = 0) -> Tensor:
+        """(B, L, width) to (B, L, width).
+
+        Args:
+            cache: keys and values (2, B, heads, most, width / heads); those of ``tokens`` are put in at ``start``.
+            start: how many tokens came before; if any did, there has to be one token only, which sees all of them.
+        """
+        b, length, width = tokens.shape
+        qkv = self.qkv(tokens).reshape(b, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        q, kv = qkv[0], qkv[1:]
+        if cache is not None:
+            cache.narrow(3, start, length).copy_(kv)
+            kv = cache.narrow(3, 0, start + length)
+        mixed = F.scaled_dot_product_attention(q, kv[0], kv[1], is_causal=length > 1)
+        return self.out(mixed.transpose(1, 2).reshape(b, length, width))
+
+
+class CausalBlock(Block):
+    """A transformer block with causal attention."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__(width, heads)
+        self.attention = CausalAttention(width, heads)
+
+    def forward(self, tokens: Tensor, cache: Tensor | None = None, start: int = 0) -> Tensor:
+        """(B, L, width) to (B, L, width); cache and start as in ``CausalAttention``."""
+        tokens = tokens + self.attention(self.attention_norm(tokens), cache, start)
+        return tokens + self.mlp(self.mlp_norm(tokens))
+
+
+class CausalTransformer(WorldModel):
+    """Position i reads the patch i and predicts the patch i + 1; the loss is on those of the last frame.
+
+    The context comes first in the order (all columns before the last frame, row by row), then the last frame, row by
+    row. One scan over the whole canvas would not do: there the context of the rows below comes after the last frame's
+    patches of the rows above, which would be painted without it, and it could not be read in one pass.
+
+    Patches are read and painted as grey values around zero, [−0.5, 0.5].
+    """
+
+    context: Tensor
+    painted: Tensor
+    previous: Tensor
+    raster: Tensor
+
+    def __init__(self, layout: Layout, config: GPTConfig):
+        super().__init__(layout)
+        self.config = config
+        p, (rows, columns) = layout.patch, layout.grid
+        pixels = 3 * p * p
+        place = torch.arange(rows * columns).reshape(rows, columns)
+        frame, gap = layout.frame_width // p, layout.separator // p
+        last = place[:, columns - frame :]
+        if config.strip_first:
+            last = last.roll(layout.strip_height // p, dims=0)
+        painted = last.reshape(-1)
+        self.register_buffer("context", place[:, : columns - frame].reshape(-1), persistent=False)
+        self.register_buffer("painted", painted, persistent=False)
+        self.register_buffer("previous", painted - frame - gap, persistent=False)
+        self.register_buffer("raster", painted.argsort(), persistent=False)
+
+        self.embed = nn.Linear(pixels, config.width)
+        self.embed_previous = nn.Linear(pixels, config.width) if config.copy else None
+        self.blocks = nn.ModuleList(CausalBlock(config.width, config.heads) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, pixels)
+        codes = grid_positions(rows, columns, config.width)
+        self.places = nn.Parameter(codes)
+        self.next_places = nn.Parameter(codes[painted])
+        initialise(self)
+        if config.copy:
+            nn.init.zeros_(self.head.weight)  # begin as a copy of the previous frame
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        grey = self._grey(batch)
+        read = grey
+        if self.training and self.config.noise:
+            read = grey.clone()
+            read[:, self.painted] += self.config.noise * torch.randn_like(read[:, self.painted])
+        error = ((self.paint(read) - grey[:, self.painted]) ** 2)[:, self.raster]
+        strip = self.layout.strip_height // self.layout.patch * (self.layout.frame_width // self.layout.patch)
+        return {"loss": error.mean(), "visual": error[:, :-strip].mean(), "strip": error[:, -strip:].mean()}
+
+    def paint(self, grey: Tensor) -> Tensor:
+        """From all patches of a canvas (B, L, pixels) those of the last frame, each from the true ones before it.
+
+        (B, N, pixels) in the order of painting; what stands in the last frame's last patch is never read.
+        """
+        tokens = self.embed(grey[:, torch.cat([self.context, self.painted[:-1]])]) + self._known(grey)
+        hidden = self._transform(tokens)[:, len(self.context) - 1 :]
+        return self.head(hidden).float() + self._start(grey)
+
+    @torch.inference_mode()
+    def predict(self, batch: Batch) -> Tensor:
+        grey = self._grey(batch)
+        known, start = self._known(grey), self._start(grey)
+        seen, patches = len(self.context), len(self.painted)
+        size = (len(grey), self.config.heads, seen + patches - 1, self.config.width // self.config.heads)
+        caches = [known.new_empty(2, *size) for _ in self.blocks]
+        hidden = self._transform(self.embed(grey[:, self.context]) + known[:, :seen], caches)[:, -1:]
+        painted = torch.empty_like(start)
+        for i in range(patches):
+            patch = (self.head(hidden) + start[:, i : i + 1]).clamp(-0.5, 0.5)
+            painted[:, i : i + 1] = patch
+            if i < patches - 1:
+                token = self.embed(patch) + known[:, seen + i : seen + i + 1]
+                hidden = self._transform(token, caches, seen + i)
+        return self._picture(painted)
+
+    @torch.inference_mode()
+    def predict_plain(self, batch: Batch) -> Tensor:
+        """What ``predict`` does, in the obvious way: the network over the whole canvas, once a patch."""
+        grey = self._grey(batch.context(self.layout))
+        for i, place in enumerate(self.painted.tolist()):
+            grey[:, place] = self.paint(grey)[:, i].clamp(-0.5, 0.5)
+        return self._picture(grey[:, self.painted])
+
+    @torch.inference_mode()
+    def diagnose(self, batch: Batch) -> dict[str, Tensor]:
+        """Squared errors when reading the truth (teacher forcing) and when reading what was painted (free running).
+
+        (B,) each and their gap; per position (B, N) in raster order, so that the motor strip comes last.
+        """
+        grey = self._grey(batch)
+        truth = grey[:, self.painted][:, self.raster]
+        forced = (self.paint(grey).clamp(-0.5, 0.5)[:, self.raster] - truth) ** 2
+        free = (patchify(self.predict(batch.context(self.layout)) - 0.5, self.layout.patch) - truth) ** 2
+        return {
+            "teacher_forcing_loss": forced.mean((1, 2)),
+            "free_running_loss": free.mean((1, 2)),
+            "teacher_forcing_gap": free.mean((1, 2)) - forced.mean((1, 2)),
+            "teacher_forcing_loss_per_position": forced.mean(2),
+            "free_running_loss_per_position": free.mean(2),
+        }
+
+    def _grey(self, batch: Batch) -> Tensor:
+        """The patches of the canvas around zero, (B, L, pixels)."""
+        return patchify(batch.canvas, self.layout.patch) - 0.5
+
+    def _known(self, grey: Tensor) -> Tensor:
+        """What a token holds besides the patch that it reads, (B or 1, context + N − 1, width).
+
+        Where it stands; and where it is to paint, the place and, with ``copy``, the previous frame's patch there.
+        """
+        asked = self.next_places[None]
+        if self.embed_previous is not None:
+            asked = asked + self.embed_previous(grey[:, self.previous])
+        places = self.places[torch.cat([self.context, self.painted[:-1]])]
+        return places + F.pad(asked, (0, 0, len(self.context) - 1, 0))
+
+    def _start(self, grey: Tensor) -> Tensor:
+        """What is painted upon, (B, N, pixels)."""
+        previous = grey[:, self.previous]
+        return previous if self.config.copy else torch.zeros_like(previous)
+
+    def _transform(self, tokens: Tensor, caches: list[Tensor] | None = None, start: int = 0) -> Tensor:
+        """The blocks and the closing norm, (B, L, width) to (B, L, width); a cache a block."""
+        for i, block in enumerate(self.blocks):
+            tokens = block(tokens, caches[i] if caches else None, start)
+        return self.norm(tokens)
+
+    def _picture(self, painted: Tensor) -> Tensor:
+        """The last frame (B, 3, H, w) in [0, 1] from patches (B, N, pixels) in the order of painting."""
+        patches = painted[:, self.raster] + 0.5
+        return unpatchify(patches, self.layout.patch, self.layout.height, self.layout.frame_width)

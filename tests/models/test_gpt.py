@@ -1,0 +1,222 @@
+"""The causal transformer: paints in order from what it may see, the same with a cache, begins as a copy, and learns."""
+
+import numpy as np
+import pytest
+import torch
+from tiny import make_layout, write_data
+
+from forearm.canvas import ActionEntry, Camera, Joint, preset_layout
+from forearm.errors import ForearmError
+from forearm.evaluation.evaluate import Diagnosable
+from forearm.models import family_settings, make_model
+from forearm.models.blocks import patchify
+from forearm.models.gpt import CausalTransformer, GPTConfig
+from forearm.transitions.batch import make_batch
+
+SMALL = {"width": 16, "depth": 2, "heads": 2}
+SIX_JOINTS = tuple(Joint(name) for name in ("pan", "lift", "elbow", "wrist", "roll", "gripper"))
+PRESETS = {
+    name: preset_layout(name, ("base", "wrist"), SIX_JOINTS, (ActionEntry("pan", "pan"),)) for name in ("tiny", "so101")
+}
+LAYOUTS = {
+    "plain": make_layout(),
+    "one camera": make_layout(cameras=(Camera("base", 8, 8),)),
+    "side by side": make_layout(stacking="horizontal"),
+    "history of 4": make_layout(history=4),
+    "a strip of three rows": make_layout(joints=(Joint("pan"), Joint("lift"), Joint("roll"))),
+}
+VARIANTS = [{"copy": copy, "strip_first": first} for copy in (True, False) for first in (True, False)]
+
+
+def a_model(layout, seed=0, **changes) -> CausalTransformer:
+    """A small model whose head is no longer the zero it begins with."""
+    torch.manual_seed(seed)
+    model = CausalTransformer(layout, GPTConfig(**SMALL | changes)).eval()
+    torch.nn.init.normal_(model.head.weight, std=0.1)
+    return model
+
+
+def noise(layout, n=2, seed=0):
+    """A batch of canvases of noise."""
+    canvases = np.random.default_rng(seed).random((n, 3, layout.height, layout.width), np.float32)
+    return make_batch(canvases, *[np.zeros((n, 1))] * 4)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_cached_path_equals_the_plain_one(name, variant):
+    layout = LAYOUTS[name]
+    model, batch = a_model(layout, **variant), noise(layout)
+    painted = model.predict(batch)
+    assert painted.shape == (2, 3, layout.height, layout.frame_width)
+    assert painted.dtype == torch.float32
+    assert 0 <= painted.min() <= painted.max() <= 1
+    torch.testing.assert_close(painted, model.predict_plain(batch), atol=1e-5, rtol=0)
+
+
+def test_the_cached_path_equals_the_plain_one_at_the_tiny_size():
+    layout = PRESETS["tiny"]
+    settings = family_settings("gpt", "tiny", {"depth": 2})
+    model, batch = a_model(layout, **settings), noise(layout, 1)
+    torch.testing.assert_close(model.predict(batch), model.predict_plain(batch), atol=1e-5, rtol=0)
+
+
+def test_the_context_is_read_once_and_each_patch_costs_one_token():
+    layout, seen = PRESETS["so101"], []
+    model = a_model(layout, depth=1)
+    model.norm.register_forward_hook(lambda module, tokens, result: seen.append(tokens[0].shape[1]))
+    model.predict(noise(layout, 1))
+    assert seen == [29 * 16] + [1] * (29 * 14 - 1)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_never_reads_the_answer(name, variant):
+    layout = LAYOUTS[name]
+    model, batch = a_model(layout, **variant), noise(layout)
+    before = model.predict(batch)
+    batch.canvas[..., layout.frame_columns(-1)] = torch.nan
+    assert torch.equal(model.predict(batch), before)
+    assert torch.equal(model.predict(batch.context(layout)), before)
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_reads_everything_else(copy):
+    layout = make_layout(history=3)
+    model, batch = a_model(layout, copy=copy), noise(layout, 1)
+    before = model.predict(batch)
+    p = layout.patch
+    for x in range(0, layout.frame_columns(-1).start, p):
+        for y in range(0, layout.height, p):
+            changed = batch.canvas.clone()
+            changed[..., y : y + p, x : x + p] = 0
+            other = model.predict(make_batch(changed.numpy(), *[np.zeros((1, 1))] * 4))
+            assert not torch.equal(other, before), f"the patch at {x}, {y} says nothing"
+
+
+@pytest.mark.parametrize("strip_first", [True, False])
+@torch.no_grad()
+def test_a_patch_is_painted_from_those_before_it_alone(strip_first):
+    layout = make_layout()
+    model = a_model(layout, strip_first=strip_first)
+    patches = patchify(noise(layout, 1).canvas, layout.patch) - 0.5
+    before = model.paint(patches)
+    for i, place in enumerate(model.painted.tolist()):
+        changed = patches.clone()
+        changed[:, place] = 0
+        same = (model.paint(changed) == before).all(2)[0]
+        assert same[: i + 1].all(), f"patch {i} is seen before it is painted"
+        assert not same[i + 1 :].any(), f"patch {i} says nothing to those after it"
+
+
+def test_the_strip_can_come_first_and_the_picture_row_by_row():
+    layout = make_layout()  # a grid of 6 × 5 patches: the last frame in the columns 3 and 4, its strip in rows 4 and 5
+    rows = [[3, 4], [8, 9], [13, 14], [18, 19], [23, 24], [28, 29]]
+    assert layout.grid == (6, 5)
+    assert layout.strip_height == 2 * layout.patch
+    assert a_model(layout, strip_first=False).painted.reshape(6, 2).tolist() == rows
+    assert a_model(layout, strip_first=True).painted.reshape(6, 2).tolist() == rows[4:] + rows[:4]
+
+
+@pytest.mark.parametrize("strip_first", [True, False])
+@pytest.mark.parametrize("history", [2, 3])
+@torch.no_grad()
+def test_with_copy_an_untrained_model_is_persistence(history, strip_first):
+    layout = make_layout(history=history)
+    model, batch = CausalTransformer(layout, GPTConfig(**SMALL, strip_first=strip_first)), noise(layout)
+    before, after = (batch.canvas[..., layout.frame_columns(t)] for t in (-2, -1))
+    torch.testing.assert_close(model.predict(batch), before)
+    losses, error = model.loss(batch), (before - after) ** 2
+    torch.testing.assert_close(losses["loss"], error.mean())
+    torch.testing.assert_close(losses["visual"], error[:, :, : layout.frame_height].mean())
+    torch.testing.assert_close(losses["strip"], error[:, :, layout.frame_height :].mean())
+    without = CausalTransformer(layout, GPTConfig(**SMALL, copy=False))
+    assert (without.predict(batch) - before).abs().mean() > 0.1
+
+
+def test_noise_is_on_what_training_reads_not_on_what_it_is_to_paint():
+    layout = make_layout()
+    model, batch = a_model(layout, noise=0.2), noise(layout)
+    quiet = model.loss(batch)["loss"]
+    assert model.loss(batch)["loss"] == quiet
+    model.train()
+    assert model.loss(batch)["loss"] != model.loss(batch)["loss"]
+    torch.nn.init.zeros_(model.head.weight)  # whatever is read, the previous frame is painted
+    loud = model.loss(batch)["loss"]
+    model.eval()
+    assert model.loss(batch)["loss"] == loud
+
+
+@pytest.mark.parametrize("variant", [{}, {"copy": False}, {"strip_first": True, "noise": 0.05}])
+def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
+    data = write_data(tmp_path / "data")
+    layout, batch = data.layout, data.batch(np.arange(8))
+    truth = batch.canvas[..., layout.frame_columns(-1)]
+    persistence = ((batch.canvas[..., layout.frame_columns(-2)] - truth) ** 2).mean()
+    torch.manual_seed(0)
+    model = CausalTransformer(layout, GPTConfig(**SMALL | {"width": 32} | variant))
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for _ in range(250):
+        loss = model.loss(batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    painted = model.eval().predict(batch.context(layout))
+    assert ((painted - truth) ** 2).mean() < 0.5 * persistence
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_every_parameter_learns(tiny_data, copy):
+    model = a_model(tiny_data.layout, copy=copy)
+    model.loss(tiny_data.batch(np.arange(4)))["loss"].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("strip_first", [True, False])
+def test_diagnosis_tells_the_errors_of_reading_the_truth_and_of_running_free(strip_first):
+    layout = make_layout()
+    model, batch = a_model(layout, strip_first=strip_first), noise(layout)
+    assert isinstance(model, Diagnosable)
+    figures = model.diagnose(batch)
+    error = (model.predict(batch) - batch.canvas[..., layout.frame_columns(-1)]) ** 2
+    free = patchify(error, layout.patch).mean(2)  # in raster order, whatever the order of painting
+    torch.testing.assert_close(figures["free_running_loss_per_position"], free)
+    torch.testing.assert_close(figures["free_running_loss"], free.mean(1))
+    forced = figures["teacher_forcing_loss_per_position"]
+    torch.testing.assert_close(figures["teacher_forcing_loss"], forced.mean(1))
+    torch.testing.assert_close(figures["teacher_forcing_gap"], free.mean(1) - forced.mean(1))
+    first = 8 if strip_first else 0  # the patch that is painted first
+    torch.testing.assert_close(forced[:, first], free[:, first])  # nothing was painted yet to run astray on
+    assert not torch.allclose(forced[:, first + 1], free[:, first + 1])
+
+
+def parameters(size):
+    with torch.device("meta"):
+        model = make_model("gpt", PRESETS[size], family_settings("gpt", size, {}))
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_sizes_are_as_large_as_they_say():
+    so101 = family_settings("gpt", "so101", {})
+    assert [so101[name] for name in ("width", "depth", "heads")] == [384, 12, 6]
+    assert parameters("so101") == 22_670_592
+    assert parameters("tiny") == 925_120
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"width": 130, "heads": 4}, "width is 130; it has to be a multiple of 4 and of heads, 4"),
+        ({"heads": 0}, "width is 384"),
+        ({"depth": 0}, "depth is 0; it has to be at least 1"),
+        ({"noise": -0.1}, "noise is -0.1; it has to be 0 or more"),
+        ({"noise": float("nan")}, "noise is nan"),
+        ({"decoder_width": 8}, "no settings of family gpt"),
+    ],
+)
+def test_impossible_models_are_refused_in_one_line(settings, says):
+    with pytest.raises(ForearmError, match=says) as failure:
+        make_model("gpt", PRESETS["tiny"], settings)
+    assert "\n" not in str(failure.value)
