@@ -1,4 +1,4 @@
-# make demo   simulate, train, evaluate: ends with the path of a report, in about six minutes on two cores
+# make demo   simulate, train, evaluate: ends with the path of a report, in about five minutes on two cores
 # make test   the tests
 # Each does all the set-up itself, once, into .venv.
 
