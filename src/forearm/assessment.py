@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from forearm.canvas import Layout
 from forearm.devices import device_named
 from forearm.errors import ForearmError
+from forearm.evaluation.baselines import fitted_baselines, standard_baselines
 from forearm.evaluation.evaluate import evaluate
 from forearm.files import read_json
+from forearm.models.world_model import Predictor
 from forearm.report import Facts, write_report
 from forearm.training.run import Checkpoint, Run
 from forearm.transitions.batch import Batch
@@ -64,17 +67,33 @@ def assess(
         against=_metrics_of(against) if against else None,
     )
     model = run.load(checkpoint, place)
+    baselines, cautions = _baselines(own, layout, run)
+    if is_own and split == "all":
+        cautions.append("The scored samples include those of training, which the nearest neighbour knows by heart.")
     evaluation = evaluate(
         model,
         _watched(batches(transitions, rows, batch_size, layout), len(rows), watch),
         layout,
         episodes=transitions.columns.episodes,
         actions_seen={int(code): count for code, count in config["data"]["actions_seen"].items()},
+        baselines=baselines,
         samples=samples,
         device=place,
+        cautions=tuple(cautions),
     )
     folder = run.path / ("evaluation" if is_own else f"evaluation-{transitions.path.resolve().name}")
     return write_report(evaluation, facts, folder)
+
+
+def _baselines(training: Path, layout: Layout, run: Run) -> tuple[dict[str, Predictor], list[str]]:
+    """All baselines, fitted on what the run was trained on; only persistence, and a caution, if that is gone."""
+    try:
+        data = TransitionSet(training)
+        data.require_fit(layout, f"run {run.name}")
+        return fitted_baselines(data, layout), []
+    except ForearmError as error:
+        caution = f"Persistence is the only baseline, as the others are fitted on the training's dataset: {error}."
+        return standard_baselines(layout), [caution]
 
 
 def _read_notes(path: Path | None) -> str:

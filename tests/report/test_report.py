@@ -64,7 +64,30 @@ class Blind:
         return torch.full((len(batch), 3, LAYOUT.height, LAYOUT.frame_width), 0.3)
 
 
-def evaluation_of(predictor, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seen=(8, 8, 8), samples=4):
+class Noisy:
+    """Right but for a little noise, always the same."""
+
+    def __init__(self, predictor, noise):
+        self.predictor, self.noise = predictor, noise
+
+    def predict(self, batch):
+        region = self.predictor.predict(batch)
+        return region + self.noise * torch.randn(region.shape, generator=torch.Generator().manual_seed(0))
+
+
+class Joined:
+    """The picture of one predictor over the strip of another."""
+
+    def __init__(self, picture, joints):
+        self.picture, self.joints = picture, joints
+
+    def predict(self, batch):
+        region = self.picture.predict(batch).clone()
+        region[:, :, LAYOUT.frame_height :] = self.joints.predict(batch)[:, :, LAYOUT.frame_height :]
+        return region
+
+
+def evaluation_of(predictor, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seen=(8, 8, 8), samples=4, baselines=None):
     rng = np.random.default_rng(0)
     signs = np.array([0, 1, -1])[[codes[i % len(codes)] for i in range(N)]]
     frames = np.zeros((N, 2, 16, 16, 3), np.float32)
@@ -76,7 +99,9 @@ def evaluation_of(predictor, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seen=(8, 8, 8)
     actions = signs[:, None, None].astype(np.float32)
     arrays = draw(LAYOUT, frames, positions, actions), positions, actions, np.zeros(N), np.arange(N)
     batches = (make_batch(*(a[i : i + 10] for a in arrays)) for i in range(0, N, 10))
-    return evaluate(predictor, batches, LAYOUT, np.arange(N), dict(enumerate(seen)), samples=samples)
+    return evaluate(
+        predictor, batches, LAYOUT, np.arange(N), dict(enumerate(seen)), samples=samples, baselines=baselines
+    )
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +230,51 @@ def test_grids_are_four_canvases_at_their_own_pixels(good, tmp_path):
     assert np.array_equal(pixels[: LAYOUT.height], good.drawn[1].truth.transpose(1, 2, 0))
     error = np.asarray(Image.open(tmp_path / "grids" / "error_001.png"))
     assert error.shape == (LAYOUT.height, 2 * LAYOUT.frame_width + LAYOUT.patch, 3)
+
+
+def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
+    rivals = {
+        "persistence": Persistence(LAYOUT),
+        "nearest-neighbour": Joined(picture=Arm(gain=1.0), joints=Blind()),
+        "joint-only": Joined(picture=Blind(), joints=Arm(gain=1.0)),
+    }
+    opposite = evaluation_of(Joined(picture=Arm(gain=-1.0), joints=Arm(gain=0.9)), baselines=rivals)
+    assert opposite.verdict("acting_joint_position_mae") == "better"
+    assert opposite.ahead("acting_joint_position_mae") == "joint-only"
+    assert opposite.verdict("val_mse") == opposite.verdict("val_mse", "nearest-neighbour") == "worse"
+    assert opposite.ahead("val_mse") is None  # copying is better already
+    text = page_of(opposite, tmp_path).text
+    assert "worse on picture error and structural similarity. Beaten by the nearest-neighbour baseline on " in text
+    assert "on error where the picture changes, and by the joint-only baseline on acting-joint position." in text
+    assert re.search(r"joint-only 0\.\d+ is better", text)
+    assert "On acting-joint position, the previous position and the action" in texts(opposite)
+    assert "On picture error" not in texts(opposite)
+
+    noisy = evaluation_of(Joined(picture=Noisy(Arm(), 0.02), joints=Arm(gain=0.9)), baselines=rivals)
+    text = page_of(noisy, tmp_path).text
+    assert "Beats copying the last frame on all 4 key figures. Beaten by the nearest-neighbour baseline on " in text
+    assert "structural similarity, and by the joint-only baseline on acting-joint position." in text
+    assert "On picture error, looking up the training transition" in texts(noisy)
+
+
+def test_the_table_marks_the_best_baseline_and_those_ahead(tmp_path):
+    rivals = {"persistence": Persistence(LAYOUT), "joint-only": Arm(gain=1.0), "mean-frame": Blind()}
+    write_report(evaluation_of(Arm(gain=0.9), baselines=rivals), FACTS, tmp_path)
+    rows = re.findall(r"<tr>.*?</tr>", (tmp_path / "report.html").read_text())
+    (row,) = [row for row in rows if "acting_<wbr />joint_<wbr />position" in row]
+    assert re.findall(r'<td(?: class="(.*?)")?>', row)[1:4] == ["", "best ahead", ""]
+    (row,) = [row for row in rows if "action_<wbr />discrimination" in row]
+    assert "best" not in row  # the largest difference is not the goal
+    alone = write_report(evaluation_of(Arm(gain=0.9)), FACTS, tmp_path).read_text()
+    assert not re.search(r'<td class="[^"]*best', alone)  # of one
+
+
+def test_directions_have_rivals_only_among_those_who_move():
+    rivals = {"persistence": Persistence(LAYOUT), "joint-only": Arm(gain=1.0)}
+    evaluation = evaluation_of(Arm(gain=-1.0), baselines=rivals)
+    assert evaluation.verdict("acting_joint_direction_accuracy") is None
+    assert evaluation.verdict("acting_joint_direction_accuracy", "joint-only") == "worse"
+    assert evaluation.verdict("counterfactual_order", "joint-only") is None
 
 
 def test_another_run_stands_beside(good, bad, tmp_path):

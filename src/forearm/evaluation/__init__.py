@@ -1,6 +1,14 @@
 """Numbers for predictions: metrics, baselines, counterfactuals. Arrays in, numbers out."""
 
-from forearm.evaluation.baselines import PERSISTENCE, Persistence, standard_baselines
+from forearm.evaluation.baselines import (
+    JOINT_ONLY,
+    MEAN_FRAME,
+    NEAREST_NEIGHBOUR,
+    PERSISTENCE,
+    Persistence,
+    fitted_baselines,
+    standard_baselines,
+)
 from forearm.evaluation.catalogue import CATALOGUE, METRICS, Metric
 from forearm.evaluation.evaluate import Baseline, Diagnosable, Evaluation, evaluate
 from forearm.evaluation.examples import Example
@@ -9,7 +17,10 @@ from forearm.evaluation.samples import Interval, Value
 
 __all__ = [
     "CATALOGUE",
+    "JOINT_ONLY",
+    "MEAN_FRAME",
     "METRICS",
+    "NEAREST_NEIGHBOUR",
     "PERSISTENCE",
     "Baseline",
     "Diagnosable",
@@ -20,6 +31,7 @@ __all__ = [
     "Persistence",
     "Value",
     "evaluate",
+    "fitted_baselines",
     "score",
     "standard_baselines",
 ]

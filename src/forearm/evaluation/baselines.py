@@ -1,12 +1,52 @@
-"""What anybody can predict without learning."""
+"""What anybody can predict without learning, or with a table of means."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 
-from forearm.canvas import Layout
+from forearm.canvas import STAY, Layout, action_codes, as_float, dominant_entries, draw_strips
+from forearm.errors import ForearmError
 from forearm.models.world_model import Predictor
 from forearm.transitions.batch import Batch
+from forearm.transitions.store import TransitionSet
 
 PERSISTENCE = "persistence"
+MEAN_FRAME = "mean-frame"
+NEAREST_NEIGHBOUR = "nearest-neighbour"
+JOINT_ONLY = "joint-only"
+
+MOST_AVERAGED = 5_000
+"""Of more training transitions than these, mean frames are taken over as many of each kind of action as make these."""
+MOST_NEIGHBOURS = 20_000
+"""The same for the transitions among which a neighbour is looked for."""
+CHUNK = 256
+
+
+def standard_baselines(layout: Layout) -> dict[str, Predictor]:
+    """The baselines that need no data, by the name under which reports show them."""
+    return {PERSISTENCE: Persistence(layout)}
+
+
+def fitted_baselines(data: TransitionSet, layout: Layout) -> dict[str, Predictor]:
+    """All baselines, by the name under which reports show them, fitted on the training part of a dataset.
+
+    Args:
+        layout: that of the model beside which they stand; its bounds and scales are used, not the dataset's.
+
+    Raises:
+        ForearmError: the dataset has no training part.
+    """
+    if not len(data.rows("train")):
+        raise ForearmError(f"{data.path} has no training transitions; build it with --val below 1")
+    return {
+        **standard_baselines(layout),
+        MEAN_FRAME: MeanFrame(data, layout),
+        NEAREST_NEIGHBOUR: NearestNeighbour(data, layout),
+        JOINT_ONLY: JointOnly(data, layout),
+    }
 
 
 class Persistence:
@@ -23,6 +63,158 @@ class Persistence:
         return region
 
 
-def standard_baselines(layout: Layout) -> dict[str, Predictor]:
-    """The baselines that stand beside every model, by the name under which reports show them."""
-    return {PERSISTENCE: Persistence(layout)}
+class MeanFrame:
+    """The mean last frame, strip included, of the training transitions with the same kind of action.
+
+    A kind that training never saw gets the mean over all of training.
+    """
+
+    def __init__(self, data: TransitionSet, layout: Layout):
+        rows = data.rows("train")
+        kinds = action_kinds(data.amounts(rows, layout)[:, -1])
+        places = spread(kinds, MOST_AVERAGED)
+
+        def mean(kind: int) -> np.ndarray:
+            chosen = rows[places[kinds[places] == kind]]
+            parts = (chosen[start : start + CHUNK] for start in range(0, len(chosen), CHUNK))
+            return sum(last_frames(data, part, layout).sum(0, dtype=np.float64) for part in parts) / len(chosen)
+
+        self._means = Means.of(kinds, mean)
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Paint the mean frames of the actions: (B, 3, H, w) float32 in [0, 1]."""
+        return torch.from_numpy(self._means(action_kinds(_last_amounts(batch))).astype(np.float32))
+
+
+class NearestNeighbour:
+    """The last frame, strip included, of the training transition that began most like this one.
+
+    Near is a small sum of squares of the previous positions' differences, each over its joint's range. Discrete
+    actions have to be of the same kind, unless training never saw it: then any action will do. Continuous ones
+    rarely recur, so the differences of the amounts are summed with those of the positions. Only the numbers of
+    rows and their joints are held in memory; frames are fetched from the dataset when they are asked for.
+    """
+
+    def __init__(self, data: TransitionSet, layout: Layout):
+        self.data, self.layout = data, layout
+        rows = data.rows("train")
+        amounts = data.amounts(rows, layout)[:, -1]
+        kinds = self._kinds(amounts)
+        places = spread(kinds, MOST_NEIGHBOURS)
+        self._rows, self._known = rows[places], kinds[places]
+        self._points = self._places(data.positions(self._rows)[:, -2], amounts[places])
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Fetch the neighbours' last frames: (B, 3, H, w) float32 in [0, 1]."""
+        return torch.from_numpy(last_frames(self.data, self.neighbours(batch), self.layout))
+
+    def neighbours(self, batch: Batch) -> np.ndarray:
+        """Rows of the neighbours in their dataset, (B,) int64."""
+        amounts = _last_amounts(batch)
+        points, kinds = self._places(batch.positions[:, -2].numpy(), amounts), self._kinds(amounts)
+        nearest = np.empty(len(batch), np.int64)
+        for kind in np.unique(kinds):
+            alike = self._known == kind
+            candidates = np.flatnonzero(alike if alike.any() else ~alike)
+            distances = cdist(points[kinds == kind], self._points[candidates], "sqeuclidean")
+            nearest[kinds == kind] = candidates[distances.argmin(1)]
+        return self._rows[nearest]
+
+    def _kinds(self, amounts: np.ndarray) -> np.ndarray:
+        return action_kinds(amounts) if self.layout.discrete else np.zeros(len(amounts), np.int64)
+
+    def _places(self, positions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+        scaled = (positions - self.layout.lows) / (self.layout.highs - self.layout.lows)
+        return scaled if self.layout.discrete else np.concatenate([scaled, amounts], axis=1)
+
+
+class JointOnly:
+    """The previous picture; every joint goes on from its previous position by what the action does to it in the mean.
+
+    For discrete actions that is the mean training change of the same kind of action (over all of training for a
+    kind that it never saw), for continuous ones the least-squares line of the change on the amounts.
+    """
+
+    def __init__(self, data: TransitionSet, layout: Layout):
+        self.layout = layout
+        rows = data.rows("train")
+        amounts, positions = data.amounts(rows, layout)[:, -1], data.positions(rows).astype(np.float64)
+        changes = positions[:, -1] - positions[:, -2]
+        self._change = _mean_changes(amounts, changes) if layout.discrete else _line(amounts, changes)
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Copy the picture, draw the joints where they should be: (B, 3, H, w) float32 in [0, 1]."""
+        before = batch.positions[:, -2].numpy().astype(np.float64)
+        after = before + self._change(_last_amounts(batch))
+        region = batch.canvas[..., self.layout.frame_columns(-2)].clone()
+        strips = draw_strips(self.layout, np.stack([before, after], axis=1))[:, -1]
+        region[:, :, self.layout.frame_height :] = torch.from_numpy(strips)[:, None]
+        return region
+
+
+def action_kinds(amounts: np.ndarray) -> np.ndarray:
+    """A number for each kind of action, (N, A) amounts to (N,) int64: the entry that is largest, up or down, or STAY.
+
+    Taken from what the canvas shows, and so one STAY for all entries: which of them was not told to move is not seen.
+    """
+    codes = action_codes(amounts)
+    return np.where(codes == STAY, STAY, 3 * dominant_entries(amounts) + codes)
+
+
+def spread(kinds: np.ndarray, most: int) -> np.ndarray:
+    """Places of at most ``most`` of (N,) kinds: all if they are as few, else equally many drawn of each kind.
+
+    So a rare kind is not lost. There is at least one of each, and the draw is always the same.
+    """
+    if len(kinds) <= most:
+        return np.arange(len(kinds))
+    present = np.unique(kinds)
+    random, each = np.random.default_rng(0), max(1, most // len(present))
+    return np.sort(np.concatenate([random.permutation(np.flatnonzero(kinds == kind))[:each] for kind in present]))
+
+
+def last_frames(data: TransitionSet, rows: np.ndarray, layout: Layout) -> np.ndarray:
+    """Draw only the last frames of transitions, with another layout's bounds: (n, 3, H, w) float32 in [0, 1]."""
+    regions = np.empty((len(rows), 3, layout.height, layout.frame_width), np.float32)
+    regions[:, :, : layout.frame_height] = as_float(data.frames[data.columns.frames[rows, -1]]).transpose(0, 3, 1, 2)
+    regions[:, :, layout.frame_height :] = draw_strips(layout, data.positions(rows)[:, -2:])[:, -1, None]
+    return regions
+
+
+@dataclass(frozen=True)
+class Means:
+    """The mean of something for each kind of action, and the mean over all for kinds that were never seen."""
+
+    of_kinds: dict[int, np.ndarray]
+    overall: np.ndarray
+
+    @classmethod
+    def of(cls, kinds: np.ndarray, mean: Callable[[int], np.ndarray]) -> "Means":
+        """From the kinds of all samples, (N,), and the mean of each."""
+        present, counts = np.unique(kinds, return_counts=True)
+        of_kinds = {int(kind): mean(int(kind)) for kind in present}
+        overall = sum(count / len(kinds) * of_kinds[int(kind)] for kind, count in zip(present, counts, strict=True))
+        return cls(of_kinds, np.asarray(overall))
+
+    def __call__(self, kinds: np.ndarray) -> np.ndarray:
+        """Look up (N,) kinds."""
+        return np.stack([self.of_kinds.get(int(kind), self.overall) for kind in kinds])
+
+
+def _mean_changes(amounts: np.ndarray, changes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    kinds = action_kinds(amounts)
+    means = Means.of(kinds, lambda kind: changes[kinds == kind].mean(0))
+    return lambda asked: means(action_kinds(asked))
+
+
+def _line(amounts: np.ndarray, changes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    def with_one(amounts: np.ndarray) -> np.ndarray:
+        return np.concatenate([amounts, np.ones((len(amounts), 1))], axis=1)
+
+    # The solution of least norm: an entry that never moved has no say.
+    weights, *_ = np.linalg.lstsq(with_one(amounts), changes, rcond=None)
+    return lambda asked: with_one(asked) @ weights
+
+
+def _last_amounts(batch: Batch) -> np.ndarray:
+    return batch.actions[:, -1].numpy()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from forearm.canvas import CODE_NAMES, CODES
+from forearm.evaluation.baselines import PERSISTENCE
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,12 @@ class Metric:
     unit: str
     text: str
 
-    @property
-    def fair(self) -> bool:
-        """Whether persistence is a rival here. It is not where the rule decides: what never moves has no direction,
-        depends on no action, and contradicts itself never."""
-        return self.group != "action" and not self.name.endswith(("direction_accuracy", "consistency_error"))
+    def fair(self, baseline: str) -> bool:
+        """Whether a baseline is a rival here. It is not where its rule decides what the action does and whether it
+        contradicts itself; and persistence, which never moves, has no direction."""
+        if self.group == "action" or self.name.endswith("consistency_error"):
+            return False
+        return baseline != PERSISTENCE or not self.name.endswith("direction_accuracy")
 
 
 _TEXTS = {

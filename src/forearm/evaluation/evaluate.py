@@ -53,7 +53,8 @@ class Evaluation:
 
     actions_seen: how often each code occurs in training; validated: how often among the scored samples.
     latency: milliseconds. extras: means of the family's own figures, and ``squared_error_per_patch`` (rows,
-    columns) of the last frame. samples: the metrics per sample, in the order of ``rows``.
+    columns) of the last frame. samples: the metrics per sample, in the order of ``rows``. cautions: sentences that
+    whoever evaluated knows, and that belong to ``warnings``.
     """
 
     layout: Layout
@@ -70,6 +71,7 @@ class Evaluation:
     extras: dict[str, np.ndarray]
     samples: Samples
     rows: np.ndarray
+    cautions: tuple[str, ...] = ()
 
     @property
     def guesses(self) -> list[int]:
@@ -79,7 +81,7 @@ class Evaluation:
     @property
     def warnings(self) -> list[str]:
         """What makes the figures less sure than they look, a sentence each."""
-        warnings = []
+        warnings = list(self.cautions)
         if self.episodes == 1:
             warnings.append("All validation samples are from one episode, so nothing can be said about their spread.")
         elif self.episodes < FEW_EPISODES:
@@ -96,7 +98,7 @@ class Evaluation:
         None where it cannot be said: the metric is undefined, one episode gives no interval, or the baseline is
         no rival in this metric (``Metric.fair``).
         """
-        if not METRICS[name].fair:
+        if not METRICS[name].fair(baseline):
             return None
         difference = self.baselines[baseline].differences.get(name) if baseline in self.baselines else None
         if difference is None or isinstance(difference, list):
@@ -105,6 +107,17 @@ class Evaluation:
         if low <= 0 <= high:
             return "level"
         return "better" if (high < 0) == (METRICS[name].better == "lower") else "worse"
+
+    def ahead(self, name: str) -> str | None:
+        """The best of the baselines that are surely better than the model where persistence is not; None without one.
+
+        Where persistence is better too, there is nothing to add: copying is the plainer reproach.
+        """
+        if self.verdict(name) == "worse":
+            return None
+        better = {b.metrics[name]: title for title, b in self.baselines.items() if self.verdict(name, title) == "worse"}
+        best = min if METRICS[name].better == "lower" else max
+        return better[best(better)] if better else None  # type: ignore[type-var]
 
     def to_json(self) -> dict[str, Any]:
         """What ``metrics.json`` holds; ``docs/metrics.md`` describes it."""
@@ -145,6 +158,7 @@ def evaluate(
     baselines: dict[str, Predictor] | None = None,
     samples: int = 8,
     device: torch.device | str = "cpu",
+    cautions: tuple[str, ...] = (),
 ) -> Evaluation:
     """Score a predictor and the baselines on batches, in one pass and with one batch in memory.
 
@@ -153,9 +167,10 @@ def evaluate(
     Args:
         episodes: the episode of each row of the dataset: an array that rows index, or a function of rows (n,).
         actions_seen: how often training saw each action code.
-        baselines: by default ``standard_baselines``.
+        baselines: predictors on the CPU; by default ``standard_baselines``, as others have to be fitted.
         samples: how many samples to keep for pictures, besides the best and the worst.
         device: where the predictor is.
+        cautions: sentences to put among the warnings.
 
     Raises:
         ForearmError: there are no batches, or predictions are no numbers or of the wrong shape.
@@ -204,6 +219,7 @@ def evaluate(
         extras=extras.means(),
         samples=mine,
         rows=all_rows,
+        cautions=cautions,
     )
 
 

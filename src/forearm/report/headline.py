@@ -12,7 +12,11 @@ KEY_FIGURES = {
 
 
 def headline(evaluation: Evaluation) -> str:
-    """How the model does against copying the last frame, on the key figures that are defined."""
+    """How the model does against copying the last frame, and which other baselines are better, on key figures."""
+    return " ".join(filter(None, (_against_copying(evaluation), _against_others(evaluation))))
+
+
+def _against_copying(evaluation: Evaluation) -> str:
     verdicts = {name: evaluation.verdict(name) for name in KEY_FIGURES}
     known = {KEY_FIGURES[name]: verdict for name, verdict in verdicts.items() if verdict}
     if not known:
@@ -26,6 +30,16 @@ def headline(evaluation: Evaluation) -> str:
     remarks = {"better on": better, "worse on": worse, "no clear difference on": level}
     others = [f"{remark} {_listed(titles)}" for remark, titles in remarks.items() if titles and titles is not group]
     return f"{claim} copying the last frame on {len(group)} of {len(known)} key figures; {'; '.join(others)}."
+
+
+def _against_others(evaluation: Evaluation) -> str:
+    """Who else is surely better, so that to beat copying does not sound like more than it is."""
+    winners: dict[str, list[str]] = {}
+    for name, title in KEY_FIGURES.items():
+        if winner := evaluation.ahead(name):
+            winners.setdefault(winner, []).append(title)
+    claims = [f"by the {winner} baseline on {_listed(titles)}" for winner, titles in winners.items()]
+    return f"Beaten {', and '.join(claims)}." if claims else ""
 
 
 def details(evaluation: Evaluation) -> str:

@@ -82,6 +82,15 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A baseline's figure; best: no other baseline's is better. ahead: surely better than the model's."""
+
+    value: str
+    best: bool
+    ahead: bool
+
+
+@dataclass(frozen=True)
 class Row:
     """A line of the metrics table, ready to print; ``joint`` where the metric is one joint's."""
 
@@ -89,7 +98,7 @@ class Row:
     joint: str
     value: str
     interval: str
-    baselines: list[str]
+    baselines: list[Cell]
     skill: str
     verdict: str
     against: str
@@ -118,16 +127,32 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
     unit = joints[joint].unit if joint is not None else _unit(evaluation.layout, metric)
     persistence = evaluation.baselines.get(PERSISTENCE)
     skill = cell(persistence.skill) if persistence else None
+    best = _best(
+        [cell(baseline.metrics) for name, baseline in evaluation.baselines.items() if metric.fair(name)], metric
+    )
     return Row(
         metric=metric,
         joint=joints[joint].name if joint is not None else "",
         value=number(cell(evaluation.metrics), metric, unit),
         interval=span(cell(evaluation.intervals), metric),
-        baselines=[number(cell(baseline.metrics), metric) for baseline in evaluation.baselines.values()],
+        baselines=[
+            Cell(
+                value=number(cell(baseline.metrics), metric),
+                best=best is not None and cell(baseline.metrics) == best,
+                ahead=joint is None and evaluation.verdict(metric.name, name) == "worse",
+            )
+            for name, baseline in evaluation.baselines.items()
+        ],
         skill=_skill(skill),
         verdict=(evaluation.verdict(metric.name) if joint is None else None) or "",
         against=number(cell(facts.against), metric) if facts.against else "",
     )
+
+
+def _best(values: list[Any], metric: Metric) -> float | None:
+    """The best of several figures, if there are several."""
+    defined = [value for value in values if value is not None]
+    return (min if metric.better == "lower" else max)(defined) if len(defined) > 1 else None
 
 
 def _skill(skill: float | None) -> str:
@@ -168,25 +193,27 @@ def _unit(layout: Layout, metric: Metric) -> str:
 
 @dataclass(frozen=True)
 class Tile:
-    """A key figure at a glance, the model's and persistence's."""
+    """A key figure at a glance, the model's, persistence's, and that of another baseline which is ahead."""
 
     name: str
     title: str
     value: str
     persistence: str
     verdict: str
+    ahead: str
     arrow: str
 
 
 def _tile(evaluation: Evaluation, name: str, title: str) -> Tile:
     metric = METRICS[name]
-    baseline = evaluation.baselines.get(PERSISTENCE)
+    baseline, ahead = evaluation.baselines.get(PERSISTENCE), evaluation.ahead(name)
     return Tile(
         name=name,
         title=title,
         value=_short(evaluation.metrics[name], metric, _unit(evaluation.layout, metric)),
         persistence=_short(baseline.metrics[name], metric) if baseline else NOTHING,
         verdict=evaluation.verdict(name) or "",
+        ahead=f"{ahead} {_short(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
         arrow="↓" if metric.better == "lower" else "↑",
     )
 
@@ -194,9 +221,10 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> Tile:
 def _short(value: Any, metric: Metric, unit: str = "") -> str:
     if not isinstance(value, float):
         return NOTHING
-    if not metric.unit:
-        return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}" if 0 < value < 1 else f"{value:.2f}"
-    return f"{value:.2f} {unit}".strip()
+    decimals = 2 - math.floor(math.log10(value)) if 0 < value < 1 else 2
+    if metric.unit == "joint":
+        decimals = min(decimals, 4)  # a thousandth of a radian counts, a millionth does not
+    return f"{value:.{decimals}f} {unit}".strip()
 
 
 def _action(evaluation: Evaluation, code: int) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from forearm.canvas import CODE_NAMES, MOVE_MINUS, MOVE_PLUS
-from forearm.evaluation import PERSISTENCE, Evaluation
+from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE, Evaluation
+from forearm.report.headline import KEY_FIGURES
 
 IGNORED = 0.25
 ORDERED = 0.8
@@ -48,8 +49,11 @@ class _Figures:
     def __getitem__(self, name: str) -> float:
         return _number(self.evaluation.metrics[name])
 
+    def baseline(self, baseline: str, name: str) -> float:
+        return _number(self.evaluation.baselines[baseline].metrics[name])
+
     def persistence(self, name: str) -> float:
-        return _number(self.evaluation.baselines[PERSISTENCE].metrics[name]) if self._compared else np.nan
+        return self.baseline(PERSISTENCE, name) if self._compared else np.nan
 
     def skill(self, name: str) -> float:
         return _number(self.evaluation.baselines[PERSISTENCE].skill[name]) if self._compared else np.nan
@@ -82,6 +86,25 @@ def below_persistence(figures: _Figures, log: Log) -> Iterator[Recommendation]:
                 text,
                 f"{name} {figures[name]:.4g}, copying {figures.persistence(name):.4g}",
                 "error above persistence's",
+            )
+
+
+def behind_another_baseline(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    remedies = {
+        MEAN_FRAME: "one mean picture for each action does better, so the model has learned less than a mean. Train "
+        "longer, and look whether the loss falls at all.",
+        NEAREST_NEIGHBOUR: "looking up the training transition with the most similar joints does better, so the "
+        "training set knows more than the model. Train longer or larger.",
+        JOINT_ONLY: "the previous position and the action's mean effect do better, without any picture. Give the motor "
+        "strip more weight in the loss.",
+    }
+    for name, title in KEY_FIGURES.items():
+        winner = figures.evaluation.ahead(name)
+        if winner:
+            yield Recommendation(
+                f"On {title}, {remedies.get(winner, f'the {winner} baseline does better.')}",
+                f"{name} {figures[name]:.4g}, {winner} {figures.baseline(winner, name):.4g}",
+                "surely worse than another baseline and not surely worse than persistence",
             )
 
 
@@ -190,6 +213,7 @@ def training_course(figures: _Figures, log: Log) -> Iterator[Recommendation]:
 
 RULES: tuple[Callable[[_Figures, Log], Iterator[Recommendation]], ...] = (
     below_persistence,
+    behind_another_baseline,
     guesses,
     action_ignored,
     wrong_way,

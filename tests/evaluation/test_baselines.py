@@ -1,0 +1,289 @@
+"""Every baseline against a slow and obvious computation, on what training holds and on what it does not."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from tiny import make_layout, write_data
+
+from forearm.assessment import assess
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode_strip
+from forearm.errors import ForearmError
+from forearm.evaluation import baselines as baselines_module
+from forearm.evaluation import evaluate, fitted_baselines
+from forearm.evaluation.baselines import JointOnly, MeanFrame, NearestNeighbour, action_kinds, spread
+from forearm.models import make_model
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run
+from forearm.training.run import save_tensors
+from forearm.transitions import TransitionSet, batches
+from forearm.transitions.store import Columns
+
+OTHERS = (MeanFrame, NearestNeighbour, JointOnly)
+
+
+def rewrite(data, **changes):
+    """The same dataset with other columns."""
+    dataclasses.replace(data.columns, **changes).write(data.path / "transitions.parquet")
+    return TransitionSet(data.path)
+
+
+def continuous(tmp_path):
+    """Two continuous entries of which pan's change is a noisy half; nothing depends on the second."""
+    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
+    data = write_data(tmp_path / "continuous", make_layout(actions=entries, discrete=False))
+    actions = data.columns.actions.copy()
+    noise = np.random.default_rng(3).uniform(-4, 4, actions.shape)
+    return rewrite(data, actions=(0.5 * actions + noise).astype(np.float32))
+
+
+def training(data):
+    """The training transitions one by one: last region (3, H, w), positions before and after, amounts, code."""
+    for row in data.rows("train"):
+        batch = data.batch(np.array([row]))
+        amounts = batch.actions[0, -1].numpy()
+        region = batch.canvas[0][..., data.layout.frame_columns(-1)].numpy()
+        before, after = batch.positions[0, -2:].double().numpy()
+        yield region, before, after, amounts, int(action_codes(amounts[None])[0])
+
+
+def asked(data, code=None):
+    """Validation contexts, under their own action or another."""
+    batch = data.batch(data.rows("val"))
+    return batch.context(data.layout) if code is None else batch.under(data.layout, code)
+
+
+def codes_of(batch):
+    return action_codes(batch.actions[:, -1].numpy())
+
+
+@pytest.mark.parametrize("code", [None, STAY, MOVE_PLUS, MOVE_MINUS])
+def test_the_mean_frame_is_the_mean_of_the_same_action(tiny_data, code):
+    batch = asked(tiny_data, code)
+    painted = MeanFrame(tiny_data, tiny_data.layout).predict(batch).numpy()
+    for region, own in zip(painted, codes_of(batch), strict=True):
+        alike = [last for last, *_, known in training(tiny_data) if known == own]
+        assert region == pytest.approx(np.mean(alike, axis=0), abs=1e-6)
+
+
+@pytest.mark.parametrize("code", [None, STAY, MOVE_PLUS, MOVE_MINUS])
+def test_the_neighbour_began_nearest_under_the_same_action(tiny_data, code):
+    batch, layout = asked(tiny_data, code), tiny_data.layout
+    painted = NearestNeighbour(tiny_data, layout).predict(batch).numpy()
+    for region, own, here in zip(painted, codes_of(batch), batch.positions[:, -2].numpy(), strict=True):
+        distances = {
+            np.sum(((before - here) / (layout.highs - layout.lows)) ** 2): last
+            for last, before, _, _, known in training(tiny_data)
+            if known == own
+        }
+        assert np.allclose(region, distances[min(distances)], atol=1e-6)
+
+
+@pytest.mark.parametrize("code", [None, STAY, MOVE_PLUS, MOVE_MINUS])
+def test_joints_alone_go_on_by_the_mean_change(tiny_data, code):
+    batch, layout = asked(tiny_data, code), tiny_data.layout
+    painted = JointOnly(tiny_data, layout).predict(batch).numpy()
+    positions, velocities = decode_strip(layout, painted)
+    for i, own in enumerate(codes_of(batch)):
+        change = np.mean([after - before for _, before, after, _, known in training(tiny_data) if known == own], axis=0)
+        expected = np.clip(batch.positions[i, -2].numpy() + change, layout.lows, layout.highs)
+        assert positions[i] == pytest.approx(expected, abs=1e-3)
+        assert velocities[i] == pytest.approx(change, abs=1e-3)
+    previous = batch.canvas[..., layout.frame_columns(-2)].numpy()
+    assert np.array_equal(painted[:, :, : layout.frame_height], previous[:, :, : layout.frame_height])
+
+
+def test_continuous_actions_are_near_in_joints_and_amounts(tmp_path):
+    data = continuous(tmp_path)
+    batch, layout = asked(data), data.layout
+    painted = NearestNeighbour(data, layout).predict(batch).numpy()
+    for region, here, amounts in zip(
+        painted, batch.positions[:, -2].numpy(), batch.actions[:, -1].numpy(), strict=True
+    ):
+        distances = {
+            np.sum(((before - here) / (layout.highs - layout.lows)) ** 2) + np.sum((known - amounts) ** 2): last
+            for last, before, _, known, _ in training(data)
+        }
+        assert np.allclose(region, distances[min(distances)], atol=1e-6)
+
+
+def test_continuous_changes_are_fitted_by_a_line(tmp_path):
+    data = continuous(tmp_path)
+    batch, layout = asked(data), data.layout
+    _, before, after, amounts, _ = map(np.array, zip(*training(data), strict=True))
+    unknowns = np.column_stack([amounts.astype(float), np.ones(len(amounts))])
+    line = np.linalg.solve(unknowns.T @ unknowns, unknowns.T @ (after - before))
+    changes = np.column_stack([batch.actions[:, -1].double(), np.ones(len(batch))]) @ line
+    positions, velocities = decode_strip(layout, JointOnly(data, layout).predict(batch).numpy())
+    expected = np.clip(batch.positions[:, -2].double().numpy() + changes, layout.lows, layout.highs)
+    assert positions == pytest.approx(expected, abs=1e-3)
+    limits = layout.max_velocities  # beyond which a cell is black or white
+    assert velocities == pytest.approx(np.clip(changes, -limits, limits), abs=1e-3)
+    assert np.ptp(changes[:, 0]) > 5  # there is something to fit
+
+
+def test_an_entry_that_never_moved_has_no_say(tmp_path):
+    data = continuous(tmp_path)
+    actions = data.columns.actions.copy()
+    actions[data.rows("train"), :, 1] = 0
+    data = rewrite(data, actions=actions)
+    batch = asked(data)
+    still = dataclasses.replace(batch, actions=batch.actions * torch.tensor([1.0, 0.0]))
+    model = JointOnly(data, data.layout)
+    assert torch.allclose(model.predict(batch), model.predict(still), atol=1e-6)
+
+
+def test_an_action_never_seen_is_answered_as_if_it_were_not_known(tiny_data):
+    layout, train = tiny_data.layout, tiny_data.rows("train")
+    kept = np.setdiff1d(np.arange(len(tiny_data)), train[tiny_data.codes[train] == MOVE_PLUS])
+    fields = (field.name for field in dataclasses.fields(Columns))
+    data = rewrite(tiny_data, **{name: getattr(tiny_data.columns, name)[kept] for name in fields})
+    assert data.actions_seen()[MOVE_PLUS] == 0
+    batch = asked(data, MOVE_PLUS)
+    unseen = np.flatnonzero(codes_of(batch) == MOVE_PLUS)
+    assert len(unseen) == len(batch)
+    regions, before, after, *_ = map(np.array, zip(*training(data), strict=True))
+    mean, neighbour, joints = (baseline(data, layout).predict(batch).numpy() for baseline in OTHERS)
+    assert np.allclose(mean, regions.mean(0), atol=1e-6)
+    here = batch.positions[:, None, -2].numpy()
+    nearest = (((before[None] - here) / (layout.highs - layout.lows)) ** 2).sum(2).argmin(1)
+    assert np.allclose(neighbour, regions[nearest], atol=1e-6)
+    assert decode_strip(layout, joints)[1] == pytest.approx(
+        np.tile((after - before).mean(0), (len(batch), 1)), abs=1e-3
+    )
+
+
+def test_kinds_are_what_the_canvas_shows():
+    amounts = np.array([[0, 0, 0], [0.01, 0, 0], [1, 0, 0], [-1, 0, 0.5], [0, 0.4, -0.3], [0, 0, -1]], np.float32)
+    stay, little, *moves = action_kinds(amounts).tolist()
+    assert stay == little
+    assert len({stay, *moves}) == 5
+
+
+def test_of_many_transitions_each_kind_keeps_its_share():
+    kinds = np.array([0] * 1000 + [1] * 3 + [4] * 500)
+    places = spread(kinds, 300)
+    assert np.array_equal(places, spread(kinds, 300))
+    assert len(np.unique(places)) == len(places)
+    assert {kind: int((kinds[places] == kind).sum()) for kind in (0, 1, 4)} == {0: 100, 1: 3, 4: 100}
+    assert spread(kinds, len(kinds)).tolist() == list(range(len(kinds)))
+
+
+def test_fewer_transitions_are_read_than_there_are(tiny_data, monkeypatch):
+    monkeypatch.setattr(baselines_module, "MOST_AVERAGED", 3)
+    monkeypatch.setattr(baselines_module, "MOST_NEIGHBOURS", 3)
+    batch = asked(tiny_data)
+    mean, neighbour, _ = (baseline(tiny_data, tiny_data.layout) for baseline in OTHERS)
+    once = [last for last, *_ in training(tiny_data)]
+    for region in (*mean.predict(batch).numpy(), *neighbour.predict(batch).numpy()):
+        assert min(np.abs(region - last).max() for last in once) < 1e-6  # one of each kind is left
+    assert len(np.unique(neighbour.neighbours(batch))) <= 3
+
+
+def test_nobody_looks_at_the_truth(tiny_data):
+    layout = tiny_data.layout
+    batch = tiny_data.batch(tiny_data.rows("val"))
+    other = dataclasses.replace(batch, canvas=batch.canvas.clone(), positions=batch.positions.clone())
+    other.canvas[..., layout.frame_columns(-1)] = torch.rand_like(other.canvas[..., layout.frame_columns(-1)])
+    other.positions[:, -1] += 7
+    for name, baseline in fitted_baselines(tiny_data, layout).items():
+        told, blind, lied = (baseline.predict(b) for b in (batch, batch.context(layout), other))
+        assert torch.equal(told, blind), name
+        assert torch.equal(told, lied), name
+        assert told.shape == (len(batch), 3, layout.height, layout.frame_width)
+        assert told.dtype == torch.float32
+        assert 0 <= told.min() <= told.max() <= 1
+
+
+def test_only_training_rows_are_learned_from(tiny_data):
+    before = [b.predict(asked(tiny_data)) for b in fitted_baselines(tiny_data, tiny_data.layout).values()]
+    assert set(NearestNeighbour(tiny_data, tiny_data.layout).neighbours(asked(tiny_data))) <= set(
+        tiny_data.rows("train")
+    )
+    batch = asked(tiny_data)
+    actions, val = tiny_data.columns.actions.copy(), tiny_data.rows("val")
+    actions[val] = -actions[val]
+    after = fitted_baselines(rewrite(tiny_data, actions=actions), tiny_data.layout).values()
+    assert all(torch.equal(b.predict(batch), expected) for b, expected in zip(after, before, strict=True))
+
+
+def test_another_layout_s_bounds_are_used(tiny_data):
+    layout = tiny_data.layout
+    wide = layout.with_bounds(2 * layout.lows, 2 * layout.highs, 2 * layout.max_velocities)
+    rows = tiny_data.rows("val")
+    narrow_batch, wide_batch = tiny_data.batch(rows), tiny_data.batch(rows, wide)
+    for baseline in OTHERS:
+        narrow = decode_strip(layout, baseline(tiny_data, layout).predict(narrow_batch.context(layout)).numpy())
+        drawn = decode_strip(wide, baseline(tiny_data, wide).predict(wide_batch.context(wide)).numpy())
+        assert drawn[1] == pytest.approx(narrow[1], abs=1e-3)
+        if baseline is not JointOnly:  # which goes beyond narrow bounds
+            assert drawn[0] == pytest.approx(narrow[0], abs=1e-3)
+
+
+def test_no_training_part_is_said(tmp_path):
+    data = write_data(tmp_path / "data", episodes=2, val=2)
+    with pytest.raises(ForearmError, match="no training transitions"):
+        fitted_baselines(data, data.layout)
+
+
+# Beside a run
+
+
+@pytest.fixture
+def run(tiny_data, tmp_path):
+    """A run that was never trained."""
+    settings = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+    run = start_run(tmp_path / "run", "mae", settings, TrainConfig(steps=1), tiny_data)
+    torch.manual_seed(0)
+    model = make_model("mae", run.layout(), run.config()["model"])
+    save_tensors(run.weights_file("best"), model.state_dict())
+    return run
+
+
+def figures(page):
+    return json.loads(page.with_name("metrics.json").read_text())
+
+
+NAMES = ["persistence", "mean-frame", "nearest-neighbour", "joint-only"]
+
+
+def test_every_report_has_all_baselines(run, tiny_data):
+    page = assess(run.path, device="cpu")
+    written = figures(page)
+    assert list(written["baselines"]) == NAMES
+    assert all(name in page.read_text() for name in NAMES)
+    layout, rows = tiny_data.layout, tiny_data.rows("val")
+    for name, baseline in fitted_baselines(tiny_data, layout).items():
+        alone = evaluate(baseline, batches(tiny_data, rows, 5), layout, tiny_data.columns.episodes, {}, baselines={})
+        assert written["baselines"][name]["metrics"]["val_mse"] == pytest.approx(alone.metrics["val_mse"])
+    assert not [warning for warning in written["warnings"] if "baseline" in warning]
+
+
+def test_on_other_data_baselines_know_what_the_run_was_trained_on(run, tiny_data, tmp_path):
+    other = write_data(tmp_path / "other", seed=5)
+    written = figures(assess(run.path, data=other.path, device="cpu"))
+    for name, baseline in fitted_baselines(tiny_data, run.layout()).items():
+        source = batches(other, other.rows(), 5, run.layout())
+        alone = evaluate(baseline, source, run.layout(), other.columns.episodes, {}, baselines={})
+        assert written["baselines"][name]["metrics"]["val_mse"] == pytest.approx(alone.metrics["val_mse"])
+    assert written["baselines"]["nearest-neighbour"]["metrics"]["val_mse"] > 0.001  # or it would know other by heart
+
+
+def test_without_the_training_s_data_persistence_is_left(run, tiny_data, tmp_path):
+    other = write_data(tmp_path / "other", seed=5)
+    shutil.rmtree(tiny_data.path)
+    page = assess(run.path, data=other.path, device="cpu")
+    written = figures(page)
+    assert list(written["baselines"]) == ["persistence"]
+    (warning,) = [warning for warning in written["warnings"] if "baseline" in warning]
+    assert str(tiny_data.path) in warning
+    assert "Persistence is the only baseline" in page.read_text()
+
+
+def test_on_all_of_its_own_data_the_neighbour_remembers_and_the_report_says_so(run):
+    written = figures(assess(run.path, split="all", device="cpu"))
+    assert any("by heart" in warning for warning in written["warnings"])
+    assert not any("by heart" in warning for warning in figures(assess(run.path, device="cpu"))["warnings"])
