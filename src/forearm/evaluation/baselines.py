@@ -22,7 +22,7 @@ MOST_AVERAGED = 5_000
 """Of more training transitions than these, mean frames are taken over as many of each kind of action as make these."""
 MOST_NEIGHBOURS = 20_000
 """The same for the transitions among which a neighbour is looked for."""
-CHUNK = 256
+CHUNK = 32
 
 
 def standard_baselines(layout: Layout) -> dict[str, Predictor]:
