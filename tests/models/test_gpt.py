@@ -134,20 +134,31 @@ def test_with_copy_an_untrained_model_is_persistence(history, strip_first):
     assert (without.predict(batch) - before).abs().mean() > 0.1
 
 
-def test_noise_is_on_what_training_reads_not_on_what_it_is_to_paint():
+@torch.no_grad()
+def test_training_reads_some_patches_as_they_were_and_paints_them_as_they_are():
     layout = make_layout()
-    model, batch = a_model(layout, noise=0.2), noise(layout)
-    quiet = model.loss(batch)["loss"]
-    assert model.loss(batch)["loss"] == quiet
+    model, batch = a_model(layout), noise(layout)
+    assert model.loss(batch)["loss"] == model.loss(batch)["loss"]
     model.train()
     assert model.loss(batch)["loss"] != model.loss(batch)["loss"]
     torch.nn.init.zeros_(model.head.weight)  # whatever is read, the previous frame is painted
-    loud = model.loss(batch)["loss"]
-    model.eval()
-    assert model.loss(batch)["loss"] == loud
+    error = (batch.canvas[..., layout.frame_columns(-2)] - batch.canvas[..., layout.frame_columns(-1)]) ** 2
+    torch.testing.assert_close(model.loss(batch)["loss"], error.mean())
 
 
-@pytest.mark.parametrize("variant", [{}, {"copy": False}, {"strip_first": True, "noise": 0.05}])
+@torch.no_grad()
+def test_all_stale_is_reading_the_previous_frame_and_none_is_reading_the_truth():
+    layout = make_layout()
+    batch, standing = noise(layout), noise(layout).canvas
+    standing[..., layout.frame_columns(-1)] = standing[..., layout.frame_columns(-2)]
+    truth = batch.canvas[..., layout.frame_columns(-1)]
+    for stale, read in ((0.0, batch.canvas), (1.0, standing)):
+        model = a_model(layout, stale=stale).train()
+        painted = model.paint(patchify(read, layout.patch) - 0.5)[:, model.raster] + 0.5
+        torch.testing.assert_close(model.loss(batch)["loss"], ((painted - patchify(truth, layout.patch)) ** 2).mean())
+
+
+@pytest.mark.parametrize("variant", [{}, {"copy": False}, {"strip_first": True, "stale": 0.0}])
 def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
     data = write_data(tmp_path / "data")
     layout, batch = data.layout, data.batch(np.arange(8))
@@ -211,8 +222,8 @@ def test_sizes_are_as_large_as_they_say():
         ({"width": 130, "heads": 4}, "width is 130; it has to be a multiple of 4 and of heads, 4"),
         ({"heads": 0}, "width is 384"),
         ({"depth": 0}, "depth is 0; it has to be at least 1"),
-        ({"noise": -0.1}, "noise is -0.1; it has to be 0 or more"),
-        ({"noise": float("nan")}, "noise is nan"),
+        ({"stale": -0.1}, r"stale is -0.1; it has to lie in \[0, 1\]"),
+        ({"stale": float("nan")}, "stale is nan"),
         ({"decoder_width": 8}, "no settings of family gpt"),
     ],
 )

@@ -4,7 +4,6 @@ A picture as a sequence of patches with real values, under a squared error, as i
 Pre-training of Large Autoregressive Image Models), adapted to canvases.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -24,8 +23,8 @@ class GPTConfig:
 
     ``copy`` shows each position the previous frame's patch at the place that it is to paint, and it paints the change.
     ``strip_first`` paints the motor strip before the picture, so that no errors of the picture pile up in it.
-    ``noise`` is the standard deviation of the noise on the last frame's patches as training reads them, in grey values
-    of [0, 1]: a model that has only ever read the truth takes its own mistakes for it.
+    ``stale`` is the share of the last frame's patches that training reads as they were in the previous frame, drawn
+    anew each time: a model that has only ever read the truth takes its own mistakes for it.
     """
 
     width: int = 384
@@ -33,15 +32,15 @@ class GPTConfig:
     heads: int = 6
     copy: bool = True
     strip_first: bool = False
-    noise: float = 0.0
+    stale: float = 0.5
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.width < 1 or self.width % self.heads or self.width % 4:
             raise ForearmError(f"width is {self.width}; it has to be a multiple of 4 and of heads, {self.heads}")
         if self.depth < 1:
             raise ForearmError(f"depth is {self.depth}; it has to be at least 1")
-        if not 0 <= self.noise < math.inf:
-            raise ForearmError(f"noise is {self.noise}; it has to be 0 or more")
+        if not 0 <= self.stale <= 1:
+            raise ForearmError(f"stale is {self.stale}; it has to lie in [0, 1]")
 
 
 class CausalAttention(Attention):
@@ -122,11 +121,8 @@ class CausalTransformer(WorldModel):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         grey = self._grey(batch)
-        read = grey
-        if self.training and self.config.noise:
-            read = grey.clone()
-            read[:, self.painted] += self.config.noise * torch.randn_like(read[:, self.painted])
-        error = ((self.paint(read) - grey[:, self.painted]) ** 2)[:, self.raster]
+        painted = self.paint(self._staled(grey) if self.training else grey)
+        error = ((painted - grey[:, self.painted]) ** 2)[:, self.raster]
         strip = self.layout.strip_height // self.layout.patch * (self.layout.frame_width // self.layout.patch)
         return {"loss": error.mean(), "visual": error[:, :-strip].mean(), "strip": error[:, -strip:].mean()}
 
@@ -185,6 +181,13 @@ class CausalTransformer(WorldModel):
     def _grey(self, batch: Batch) -> Tensor:
         """The patches of the canvas around zero, (B, L, pixels)."""
         return patchify(batch.canvas, self.layout.patch) - 0.5
+
+    def _staled(self, grey: Tensor) -> Tensor:
+        """All patches (B, L, pixels), a share of the last frame's being those of the previous frame."""
+        stale = torch.rand(len(grey), len(self.painted), 1, device=grey.device) < self.config.stale
+        read = grey.clone()
+        read[:, self.painted] = torch.where(stale, grey[:, self.previous], grey[:, self.painted])
+        return read
 
     def _known(self, grey: Tensor) -> Tensor:
         """What a token holds besides the patch that it reads, (B or 1, context + N − 1, width).
