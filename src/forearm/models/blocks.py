@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forearm.canvas import Layout
+
 
 def patchify(pictures: Tensor, patch: int) -> Tensor:
     """Cut pictures (B, C, H, W) into patches (B, H/p · W/p, p · p · C), in raster order."""
@@ -18,6 +20,19 @@ def unpatchify(patches: Tensor, patch: int, height: int, width: int) -> Tensor:
     c = length // (patch * patch)
     cut = patches.reshape(b, height // patch, width // patch, patch, patch, c)
     return cut.permute(0, 5, 1, 3, 2, 4).reshape(b, c, height, width)
+
+
+def patch_places(layout: Layout) -> tuple[Tensor, Tensor, int]:
+    """Where patches stand in a canvas's raster order.
+
+    Returns:
+        places of the context (rows, columns before the last frame) and of the last frame (rows, its columns), both
+        int64, and how many places the frame before the last stands further left.
+    """
+    rows, columns = layout.grid
+    frame, gap = layout.frame_width // layout.patch, layout.separator // layout.patch
+    place = torch.arange(rows * columns).reshape(rows, columns)
+    return place[:, :-frame], place[:, -frame:], frame + gap
 
 
 def grid_positions(rows: int, columns: int, width: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.blocks import Attention, Block, grid_positions, initialise, patchify, unpatchify
+from forearm.models.blocks import Attention, Block, grid_positions, initialise, patch_places, patchify, unpatchify
 from forearm.models.world_model import WorldModel
 from forearm.transitions.batch import Batch
 
@@ -96,15 +96,13 @@ class CausalTransformer(WorldModel):
         self.config = config
         p, (rows, columns) = layout.patch, layout.grid
         pixels = 3 * p * p
-        place = torch.arange(rows * columns).reshape(rows, columns)
-        frame, gap = layout.frame_width // p, layout.separator // p
-        last = place[:, columns - frame :]
+        context, last, to_previous = patch_places(layout)
         if config.strip_first:
             last = last.roll(layout.strip_height // p, dims=0)
-        painted = last.reshape(-1)
-        self.register_buffer("context", place[:, : columns - frame].reshape(-1), persistent=False)
+        painted = last.flatten()
+        self.register_buffer("context", context.flatten(), persistent=False)
         self.register_buffer("painted", painted, persistent=False)
-        self.register_buffer("previous", painted - frame - gap, persistent=False)
+        self.register_buffer("previous", painted - to_previous, persistent=False)
         self.register_buffer("raster", painted.argsort(), persistent=False)
 
         self.embed = nn.Linear(pixels, config.width)

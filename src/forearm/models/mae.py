@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.blocks import grid_positions, initialise, patchify, transformer, unpatchify
+from forearm.models.blocks import grid_positions, initialise, patch_places, patchify, transformer, unpatchify
 from forearm.models.world_model import WorldModel
 from forearm.transitions.batch import Batch
 
@@ -49,13 +49,10 @@ class MaskedAutoencoder(WorldModel):
         self.config = config
         p, (rows, columns) = layout.patch, layout.grid
         pixels = 3 * p * p
-        place = torch.arange(rows * columns).reshape(rows, columns)
-        frame, gap = layout.frame_width // p, layout.separator // p
-        self.register_buffer("visible", place[:, : columns - frame].reshape(-1), persistent=False)
-        self.register_buffer("masked", place[:, columns - frame :].reshape(-1), persistent=False)
-        self.register_buffer(
-            "previous", place[:, columns - 2 * frame - gap : columns - frame - gap].reshape(-1), persistent=False
-        )
+        context, last, to_previous = patch_places(layout)
+        self.register_buffer("visible", context.flatten(), persistent=False)
+        self.register_buffer("masked", last.flatten(), persistent=False)
+        self.register_buffer("previous", last.flatten() - to_previous, persistent=False)
 
         self.embed = nn.Linear(pixels, config.width)
         self.encoder = transformer(config.width, config.depth, config.heads)
