@@ -1,25 +1,23 @@
 """Families of world models behind one interface."""
 
 import dataclasses
+import pkgutil
+from importlib import import_module
 from typing import Any
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.gpt import CausalTransformer, GPTConfig
-from forearm.models.mae import MAEConfig, MaskedAutoencoder
-from forearm.models.world_model import Predictor, WorldModel
+from forearm.models.world_model import Family, Predictor, WorldModel
 
-FAMILIES: dict[str, tuple[type[WorldModel], dict[str, Any]]] = {
-    "mae": (
-        MaskedAutoencoder,
-        {
-            "so101": MAEConfig(),
-            "tiny": MAEConfig(width=128, depth=4, heads=4, decoder_width=64, decoder_depth=2, decoder_heads=2),
-        },
-    ),
-    "gpt": (CausalTransformer, {"so101": GPTConfig(), "tiny": GPTConfig(width=128, depth=4, heads=4)}),
-}
-"""Each family's model and its sizes by name."""
+
+def _discover() -> dict[str, Family]:
+    modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    families = [module.FAMILY for module in modules if hasattr(module, "FAMILY")]
+    return {family.name: family for family in families}
+
+
+FAMILIES = _discover()
+"""The families by name: the ``FAMILY`` of every file beside this one."""
 
 
 def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldModel:
@@ -28,8 +26,8 @@ def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldMo
     Raises:
         ForearmError: there is no such family, or its settings are not these.
     """
-    model, sizes = _family(family)
-    usual = next(iter(sizes.values()))
+    known = _family(family)
+    usual = next(iter(known.sizes.values()))
     for name, value in settings.items():
         kind = type(getattr(usual, name, value))
         if type(value) is not kind:
@@ -38,7 +36,7 @@ def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldMo
         config = type(usual)(**settings)
     except TypeError as error:
         raise ForearmError(f"these are no settings of family {family}: {error}") from error
-    return model(layout, config)  # type: ignore[call-arg]
+    return known.model(layout, config)
 
 
 def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +45,7 @@ def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str
     Raises:
         ForearmError: there is no such family, size or setting.
     """
-    _, sizes = _family(family)
+    sizes = _family(family).sizes
     if size not in sizes:
         raise ForearmError(f"family {family} has no size {size!r}; it has {', '.join(sizes)}")
     settings = dataclasses.asdict(sizes[size])
@@ -57,10 +55,10 @@ def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str
     return {**settings, **changes}
 
 
-def _family(name: str) -> tuple[type[WorldModel], dict[str, Any]]:
+def _family(name: str) -> Family:
     if name not in FAMILIES:
         raise ForearmError(f"no family {name!r}; there are {', '.join(FAMILIES)}")
     return FAMILIES[name]
 
 
-__all__ = ["FAMILIES", "Predictor", "WorldModel", "family_settings", "make_model"]
+__all__ = ["FAMILIES", "Family", "Predictor", "WorldModel", "family_settings", "make_model"]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
 from forearm.models.blocks import Attention, Block, grid_positions, initialise, patch_places, patchify, unpatchify
-from forearm.models.world_model import WorldModel
+from forearm.models.world_model import Family, WorldModel
 from forearm.transitions.batch import Batch
 
 
@@ -213,3 +213,6 @@ class CausalTransformer(WorldModel):
         """The last frame (B, 3, H, w) in [0, 1] from patches (B, N, pixels) in the order of painting."""
         patches = painted[:, self.raster] + 0.5
         return unpatchify(patches, self.layout.patch, self.layout.height, self.layout.frame_width)
+
+
+FAMILY = Family("gpt", CausalTransformer, {"so101": GPTConfig(), "tiny": GPTConfig(width=128, depth=4, heads=4)})

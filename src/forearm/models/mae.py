@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
 from forearm.models.blocks import grid_positions, initialise, patch_places, patchify, transformer, unpatchify
-from forearm.models.world_model import WorldModel
+from forearm.models.world_model import Family, WorldModel
 from forearm.transitions.batch import Batch
 
 
@@ -90,3 +90,13 @@ class MaskedAutoencoder(WorldModel):
         painted = self.paint(patchify(batch.canvas, self.layout.patch))
         region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
         return region.clamp(0, 1)
+
+
+FAMILY = Family(
+    "mae",
+    MaskedAutoencoder,
+    {
+        "so101": MAEConfig(),
+        "tiny": MAEConfig(width=128, depth=4, heads=4, decoder_width=64, decoder_depth=2, decoder_heads=2),
+    },
+)

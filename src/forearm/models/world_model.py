@@ -1,6 +1,8 @@
 """The one interface behind which every family of models stands."""
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -38,3 +40,16 @@ class WorldModel(nn.Module):
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The loss, so that wrappers for several processes see the pass they have to synchronise."""
         return self.loss(batch)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models, as ``forearm train NAME`` knows it; every file of models ends with its own as ``FAMILY``.
+
+    model: makes a fresh model from (layout, config). sizes: its settings, a frozen dataclass, for each named size:
+    at least ``so101`` (patches of 16) and ``tiny`` (patches of 8).
+    """
+
+    name: str
+    model: Callable[[Layout, Any], WorldModel]
+    sizes: dict[str, Any]
