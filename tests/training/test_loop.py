@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -274,6 +275,16 @@ def test_minutes_end_a_training(tmp_path, data):
     trained = [entry for entry in run.log() if "learning_rate" in entry]
     assert trained[-1]["learning_rate"] < trained[1]["learning_rate"], "the rate falls with the time that is left"
     assert all(entry["steps"] >= entry["step"] for entry in trained[:-1]), "the steps to come are estimated"
+
+
+def test_minutes_may_be_the_processors_and_not_the_clocks(tmp_path, data):
+    def sleepy(entry):
+        time.sleep(0.3)
+
+    began = time.process_time()
+    run = start(tmp_path / "run", data, minutes=0.01, clock="cpu", steps=3)
+    progress = train(run, data, device="cpu", report=sleepy)
+    assert 0.6 <= progress.seconds <= time.process_time() - began, "what was slept is not counted"
 
 
 def test_bf16_trains_and_the_next_training_may_have_another_precision(tmp_path, unbroken, data):

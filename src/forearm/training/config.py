@@ -19,6 +19,9 @@ class TrainConfig:
     """Optimiser steps."""
     minutes: float | None = None
     """Instead of ``steps``: as many steps as fit in this time, evaluations included."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """What minutes are counted by: the clock on the wall, or the processor's time of all threads of this process, a
+    budget that does not depend on what else the machine is doing."""
     batch_size: int = 8
     """Small batches learned more from the same number of samples (docs/results.md)."""
     learning_rate: float = 1e-3

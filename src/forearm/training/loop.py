@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -148,7 +148,7 @@ def train(
             save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown, layout)
             save_state(run.resume_file, model, average, optimizer, progress)
 
-    clock = Stopwatch(progress)
+    clock = Stopwatch(progress, config.clock)
     if not resume:
         evaluate_and_save()
         clock.pause()
@@ -279,10 +279,11 @@ def agreed(share: float, accelerator: Accelerator) -> float:
 class Stopwatch:
     """Adds up the seconds of training, and knows the typical seconds of a step."""
 
-    def __init__(self, progress: Progress):
+    def __init__(self, progress: Progress, clock: Literal["wall", "cpu"]):
         self.progress = progress
         self.recent: deque[float] = deque(maxlen=RECENT)
-        self.last = time.perf_counter()
+        self.now = time.process_time if clock == "cpu" else time.perf_counter
+        self.last = self.now()
 
     def tick(self) -> None:
         """A step is done."""
@@ -293,7 +294,7 @@ class Stopwatch:
         self._passed()
 
     def _passed(self) -> float:
-        now = time.perf_counter()
+        now = self.now()
         passed, self.last = now - self.last, now
         self.progress.seconds += passed
         return passed

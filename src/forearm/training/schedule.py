@@ -24,7 +24,7 @@ class Progress:
     halvings: int = 0
     stale_at_halving: int = 0
     seconds: float = 0.0
-    """Time spent, evaluations included."""
+    """Time spent by the configured clock, evaluations included."""
 
     def evaluated(self, loss: float, config: TrainConfig) -> bool:
         """Take in a validation loss; return whether it is the best so far."""
