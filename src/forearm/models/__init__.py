@@ -10,14 +10,15 @@ from forearm.errors import ForearmError
 from forearm.models.world_model import Family, Predictor, WorldModel
 
 
-def _discover() -> dict[str, Family]:
+def discover() -> dict[str, Family]:
+    """The ``FAMILY`` of every file beside this one, by name."""
     modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
     families = [module.FAMILY for module in modules if hasattr(module, "FAMILY")]
     return {family.name: family for family in families}
 
 
-FAMILIES = _discover()
-"""The families by name: the ``FAMILY`` of every file beside this one."""
+FAMILIES = discover()
+"""The families that there are."""
 
 
 def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldModel:

@@ -1,0 +1,40 @@
+"""What docs/adding-a-model.md shows is a whole family: found, trained, evaluated."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tiny import write_data
+
+import forearm.models
+from forearm.assessment import assess
+from forearm.evaluation import PERSISTENCE
+from forearm.files import read_json
+from forearm.models import FAMILIES, family_settings
+from forearm.training import TrainConfig, start_run, train
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "adding-a-model.md"
+
+
+@pytest.fixture
+def family(tmp_path, monkeypatch):
+    """The example's name, its file lying beside the other families' for this test."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (file,) = re.findall(r"`src/forearm/models/(\w+\.py)`", PAGE.read_text(encoding="utf-8"))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / file).write_text(code)
+    monkeypatch.setattr(forearm.models, "__path__", [*forearm.models.__path__, str(tmp_path / "models")])
+    (name,) = forearm.models.discover().keys() - FAMILIES.keys()
+    monkeypatch.setitem(FAMILIES, name, forearm.models.discover()[name])
+    return name
+
+
+def test_the_example_is_found_trained_and_evaluated(tmp_path, family):
+    data = write_data(tmp_path / "data")
+    config = TrainConfig(steps=60, evaluate_every=60, warmup=5, ema=0.9, learning_rate=3e-3)
+    run = start_run(tmp_path / "run", family, family_settings(family, "tiny", {"width": 16, "depth": 3}), config, data)
+    train(run, data, device="cpu")
+    losses = [entry["val_loss"] for entry in run.log() if "val_loss" in entry]
+    assert losses[-1] < 0.9 * losses[0], "which begins as a copy of the previous frame, so it learned the change"
+    metrics = read_json(assess(run.path, device="cpu").with_name("metrics.json"))
+    assert metrics["val_mse"] < metrics["baselines"][PERSISTENCE]["metrics"]["val_mse"]
