@@ -53,8 +53,9 @@ class Evaluation:
 
     actions_seen: how often each code occurs in training; validated: how often among the scored samples.
     latency: milliseconds. extras: means of the family's own figures, and ``squared_error_per_patch`` (rows,
-    columns) of the last frame. samples: the metrics per sample, in the order of ``rows``. cautions: sentences that
-    whoever evaluated knows, and that belong to ``warnings``.
+    columns) of the last frame. samples: the metrics per sample, in the order of ``rows``, which come from the episodes
+    ``episode_of_rows``; baseline_samples: the baselines' likewise. cautions: sentences that whoever evaluated knows, and
+    that belong to ``warnings``.
     """
 
     layout: Layout
@@ -70,7 +71,9 @@ class Evaluation:
     worst: list[Example]
     extras: dict[str, np.ndarray]
     samples: Samples
+    baseline_samples: dict[str, Samples]
     rows: np.ndarray
+    episode_of_rows: np.ndarray
     cautions: tuple[str, ...] = ()
 
     @property
@@ -204,11 +207,12 @@ def evaluate(
     all_rows, all_codes = np.concatenate(rows), np.concatenate(codes)
     of_rows = episodes(all_rows) if callable(episodes) else np.asarray(episodes)[all_rows]
     mine = Samples.concatenate(ours)
+    others = {name: Samples.concatenate(parts) for name, parts in theirs.items()}
     return Evaluation(
         layout=layout,
         metrics=mine.table(),
         intervals=intervals(mine, of_rows),
-        baselines={name: _compare(mine, Samples.concatenate(parts), of_rows) for name, parts in theirs.items()},
+        baselines={name: _compare(mine, other, of_rows) for name, other in others.items()},
         actions_seen=actions_seen,
         validated={code: int((all_codes == code).sum()) for code in CODES},
         episodes=len(np.unique(of_rows)),
@@ -218,7 +222,9 @@ def evaluate(
         worst=gallery.worst(),
         extras=extras.means(),
         samples=mine,
+        baseline_samples=others,
         rows=all_rows,
+        episode_of_rows=of_rows,
         cautions=cautions,
     )
 
