@@ -44,10 +44,17 @@ def start_run(
     config: TrainConfig,
     data: TransitionSet,
     fine_tune: Run | None = None,
+    parent: Run | None = None,
+    notes: str = "",
 ) -> Run:
     """Make a run's folder with its settings; ``train`` fills it.
 
-    With ``fine_tune`` the model's settings, weights and layout (so the meaning of its strips) are that run's.
+    With ``fine_tune`` the model's settings, weights and layout (so the meaning of its strips) are that run's, and it
+    is the parent unless another is given.
+
+    Args:
+        parent: the run that this one follows, whose targets it is measured by.
+        notes: the experimenter's own text, kept in the folder.
 
     Raises:
         ForearmError: the folder is taken, the data has nothing to train or validate on, or does not fit.
@@ -60,12 +67,14 @@ def start_run(
         layout = fine_tune.layout()
         data.require_fit(layout, f"run {fine_tune.name}")
         family, settings = fine_tune.config()["family"], fine_tune.config()["model"]
+    parent = parent or fine_tune
     make_model(family, layout, settings)  # refuses impossible settings before anything is written
     facts = {
         "family": family,
         "model": settings,
         "training": dataclasses.asdict(config),
         "fine_tuned_from": str(fine_tune.path.resolve()) if fine_tune else None,
+        "parent": str(parent.path.resolve()) if parent else None,
         "data": {
             "path": str(data.path.resolve()),
             "train": len(data.rows("train")),
@@ -76,6 +85,8 @@ def start_run(
     with writing_folder(path) as folder:
         write_json(Run(folder).layout_file, layout.to_json())
         write_json(Run(folder).config_file, facts)
+        if notes:
+            Run(folder).notes_file.write_text(notes, encoding="utf-8")
     return Run(path)
 
 

@@ -25,7 +25,10 @@ Checkpoint = Literal["best", "last"]
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder: ``config.json``, ``layout.json``, ``best.safetensors``, ``last.safetensors``, ``log.jsonl``."""
+    """A run's folder: ``config.json``, ``layout.json``, ``best.safetensors``, ``last.safetensors``, ``log.jsonl``.
+
+    ``notes.txt`` is there if the run was started with notes.
+    """
 
     path: Path
 
@@ -58,6 +61,10 @@ class Run:
         return self.path / "log.jsonl"
 
     @property
+    def notes_file(self) -> Path:
+        return self.path / "notes.txt"
+
+    @property
     def resume_file(self) -> Path:
         return self.path / "resume.safetensors"
 
@@ -75,6 +82,16 @@ class Run:
             if not isinstance(config, dict) or part not in config:
                 raise ForearmError(f"{self.config_file} lacks {part!r}; it should have been written by forearm train")
         return config
+
+    def parent(self) -> Path | None:
+        """Where the run was that this one follows; None where it follows none. It may be gone by now."""
+        config = self.config()
+        parent = config.get("parent", config.get("fine_tuned_from"))  # a run may be older than its key
+        return Path(parent) if parent else None
+
+    def notes(self) -> str:
+        """The experimenter's notes that the run was started with; nothing where there are none."""
+        return read_notes(self.notes_file) if self.notes_file.is_file() else ""
 
     def layout(self) -> Layout:
         """The layout the model was trained with, bounds included."""
@@ -99,6 +116,19 @@ class Run:
         model = make_model(config["family"], self.layout(), config["model"])
         load_weights(model, self.weights_file(checkpoint))
         return model.to(device).eval()
+
+
+def read_notes(path: Path) -> str:
+    """An experimenter's own text.
+
+    Raises:
+        ForearmError: the file is missing or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ForearmError(f"the notes {path} cannot be read: {reason}") from error
 
 
 def load_weights(model: WorldModel, path: Path) -> None:
