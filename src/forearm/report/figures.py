@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -15,8 +16,11 @@ PHOTO_PIXELS = 200 * 200
 """Pictures larger than this are embedded as WebP, a tenth of the size; smaller ones exactly, as PNG."""
 HEAT = colormaps["turbo"]
 
+SERIES = 8
+"""How many curves have a colour of their own; report.css names them."""
+
 _INK = "#010203"  # stands for the page's text colour until the page knows whether it is dark
-_SERIES = ("#010204", "#010205", "#010206")
+_SERIES = tuple(f"#0102{4 + i:02x}" for i in range(SERIES))
 
 
 def data_uri(pixels: np.ndarray) -> str:
@@ -25,6 +29,19 @@ def data_uri(pixels: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def image(pixels: np.ndarray, about: int) -> dict[str, Any]:
+    """What a page needs to show a picture (h, w, 3) uint8 about so many pixels wide, small ones at whole multiples."""
+    height, width = pixels.shape[:2]
+    shrunk = width > 1.25 * about
+    scale = 1.25 * about / width if shrunk else max(1, round(about / width))
+    return {
+        "src": data_uri(pixels),
+        "width": round(width * scale),
+        "height": round(height * scale),
+        "kind": "photo" if shrunk else "pixels",
+    }
 
 
 def heat_map(values: np.ndarray, top: float) -> np.ndarray:
@@ -41,15 +58,15 @@ def heat_gradient() -> str:
 def line_chart(
     series: dict[str, tuple[np.ndarray, np.ndarray]], x_label: str, y_label: str, log: bool = False
 ) -> Markup:
-    """Curves as inline SVG without a size of its own; at most three series, each of x (K,) and y (K,)."""
+    """Curves as inline SVG without a size of its own, each series of x (K,) and y (K,); after eight, dashes."""
     salt = f"{x_label}{y_label}{sorted(series)}"  # keeps the names inside one chart apart from another's
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9}):
         figure = Figure(figsize=(5, 2.6), layout="constrained")
         axes = figure.add_subplot()
-        for colour, (name, (x, y)) in zip(_SERIES, series.items(), strict=False):
-            sparse = len(x) <= 30
+        for i, (name, (x, y)) in enumerate(series.items()):
+            sparse, colour, dashes = len(x) <= 30, _SERIES[i % SERIES], "--" if i >= SERIES else "-"
             marker, width = ("o", 1.6) if sparse else ("", 1.0)
-            axes.plot(x, y, color=colour, label=name, linewidth=width, marker=marker, markersize=3)
+            axes.plot(x, y, dashes, color=colour, label=name, linewidth=width, marker=marker, markersize=3)
         if log:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

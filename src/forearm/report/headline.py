@@ -28,7 +28,7 @@ def _against_copying(evaluation: Evaluation) -> str:
     if not group:
         return "No clear difference from copying the last frame on any key figure."
     remarks = {"better on": better, "worse on": worse, "no clear difference on": level}
-    others = [f"{remark} {_listed(titles)}" for remark, titles in remarks.items() if titles and titles is not group]
+    others = [f"{remark} {listed(titles)}" for remark, titles in remarks.items() if titles and titles is not group]
     return f"{claim} copying the last frame on {len(group)} of {len(known)} key figures; {'; '.join(others)}."
 
 
@@ -38,7 +38,7 @@ def _against_others(evaluation: Evaluation) -> str:
     for name, title in KEY_FIGURES.items():
         if winner := evaluation.ahead(name):
             winners.setdefault(winner, []).append(title)
-    claims = [f"by the {winner} baseline on {_listed(titles)}" for winner, titles in winners.items()]
+    claims = [f"by the {winner} baseline on {listed(titles)}" for winner, titles in winners.items()]
     return f"Beaten {', and '.join(claims)}." if claims else ""
 
 
@@ -67,7 +67,8 @@ def details(evaluation: Evaluation) -> str:
     return " ".join(sentences)
 
 
-def _listed(items: list[str]) -> str:
+def listed(items: list[str]) -> str:
+    """One, two and three."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 

@@ -1,21 +1,21 @@
 """From an evaluation to the words, rows and pictures of its page."""
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import CATALOGUE, METRICS, PERSISTENCE, Evaluation, Example, Metric
-from forearm.report.figures import data_uri, heat_gradient, heat_map, line_chart
+from forearm.report.figures import heat_gradient, heat_map, image, line_chart
 from forearm.report.grids import error_maps, heat_top, picture
 from forearm.report.headline import KEY_FIGURES, details, headline
+from forearm.report.numbers import NOTHING, number, short, span, unit_of
 from forearm.report.recommendations import recommend
 
-NOTHING = "–"
 SHOWN_WIDTH, SHOWN_HEAT, SMALL_HEAT = 290, 200, 130
 """About how many pixels wide canvases and heat maps are shown; the small ones at whole multiples of their own."""
 OPEN_EXAMPLES = 4
@@ -45,14 +45,7 @@ class Facts:
 def render(evaluation: Evaluation, facts: Facts) -> str:
     """The report as one HTML page that needs nothing else."""
     top = heat_top(evaluation)
-    environment = Environment(
-        loader=PackageLoader("forearm.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         facts=facts,
         evaluation=evaluation,
         headline=headline(evaluation),
@@ -73,9 +66,21 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         gradient=heat_gradient(),
         extras=[_extra(evaluation.layout, name, values) for name, values in evaluation.extras.items()],
         curves=_curves(facts.log),
-        settings=list(_flattened(facts.settings)),
+        settings=list(flattened(facts.settings)),
         nothing=NOTHING,
     )
+
+
+def template(name: str) -> Template:
+    """A page to fill in; whatever is put into it is escaped, and nothing may be missing."""
+    environment = Environment(
+        loader=PackageLoader("forearm.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 # Figures in tables
@@ -124,7 +129,7 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
         return value[joint] if isinstance(value, list) and joint < len(value) else None
 
     joints = evaluation.layout.joints
-    unit = joints[joint].unit if joint is not None else _unit(evaluation.layout, metric)
+    unit = joints[joint].unit if joint is not None else unit_of(evaluation.layout, metric)
     persistence = evaluation.baselines.get(PERSISTENCE)
     skill = cell(persistence.skill) if persistence else None
     best = _best(
@@ -161,36 +166,6 @@ def _skill(skill: float | None) -> str:
     return f"{skill:+.2f}".replace("-", "−") if skill > -10 else "< −10"
 
 
-def number(value: Any, metric: Metric, unit: str = "") -> str:
-    """A figure as tables show it, with a unit if one is given; a dash where it is undefined."""
-    if not isinstance(value, int | float):
-        return NOTHING
-    value = round(value, 8) + 0.0  # no minus sign before a zero
-    if metric.unit == "share":
-        return f"{value:.1%}"
-    if metric.unit == "joint":
-        return f"{value:.3f} {unit}".strip()
-    if metric.unit == "dB":
-        return f"{value:.2f} dB".replace("-", "−")
-    return f"{value:.6f}"
-
-
-def span(interval: Any, metric: Metric) -> str:
-    """An interval as tables show it, or a dash."""
-    if interval is None:
-        return NOTHING
-    bare = [number(value, metric).removesuffix(" dB").removesuffix("%") for value in interval]
-    return " to ".join(bare)
-
-
-def _unit(layout: Layout, metric: Metric) -> str:
-    """The unit that the joints of a metric share, or nothing."""
-    driven = [layout.joints[j] for j in layout.joint_of_entry() if j >= 0]
-    joints = driven if metric.name.startswith("acting_joint") else layout.joints
-    units = {joint.unit for joint in joints}
-    return units.pop() if len(units) == 1 else ""
-
-
 @dataclass(frozen=True)
 class Tile:
     """A key figure at a glance, the model's, persistence's, and that of another baseline which is ahead."""
@@ -210,21 +185,12 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> Tile:
     return Tile(
         name=name,
         title=title,
-        value=_short(evaluation.metrics[name], metric, _unit(evaluation.layout, metric)),
-        persistence=_short(baseline.metrics[name], metric) if baseline else NOTHING,
+        value=short(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric)),
+        persistence=short(baseline.metrics[name], metric) if baseline else NOTHING,
         verdict=evaluation.verdict(name) or "",
-        ahead=f"{ahead} {_short(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
+        ahead=f"{ahead} {short(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
         arrow="↓" if metric.better == "lower" else "↑",
     )
-
-
-def _short(value: Any, metric: Metric, unit: str = "") -> str:
-    if not isinstance(value, float):
-        return NOTHING
-    decimals = 2 - math.floor(math.log10(value)) if 0 < value < 1 else 2
-    if metric.unit == "joint":
-        decimals = min(decimals, 4)  # a thousandth of a radian counts, a millionth does not
-    return f"{value:.{decimals}f} {unit}".strip()
 
 
 def _action(evaluation: Evaluation, code: int) -> dict[str, Any]:
@@ -262,8 +228,8 @@ def _card(evaluation: Evaluation, example: Example, title: str, top: float) -> d
         "code": example.code,
         "acting": layout.joints[example.acting].name,
         "error": f"{example.error:.6f}",
-        "truth": _image(picture(example.truth), SHOWN_WIDTH),
-        "under": [_image(picture(example.under[code]), SHOWN_WIDTH) for code in CODES],
+        "truth": image(picture(example.truth), SHOWN_WIDTH),
+        "under": [image(picture(example.under[code]), SHOWN_WIDTH) for code in CODES],
         "heat": _heat(layout, example, top, SHOWN_HEAT),
         "joints": joints,
     }
@@ -275,8 +241,8 @@ def _extreme(evaluation: Evaluation, example: Example, title: str, top: float) -
         "row": example.row,
         "code": example.code,
         "error": f"{example.error:.6f}",
-        "truth": _image(picture(example.truth), SHOWN_WIDTH),
-        "predicted": _image(picture(example.under[example.code]), SHOWN_WIDTH),
+        "truth": image(picture(example.truth), SHOWN_WIDTH),
+        "predicted": image(picture(example.under[example.code]), SHOWN_WIDTH),
         "heat": _heat(evaluation.layout, example, top, SMALL_HEAT),
     }
 
@@ -284,20 +250,8 @@ def _extreme(evaluation: Evaluation, example: Example, title: str, top: float) -
 def _heat(layout: Layout, example: Example, top: float, about: int) -> dict[str, Any]:
     maps = error_maps(layout, example)
     titles = {"model": "this model", PERSISTENCE: "copying the last frame"}
-    images = [(titles[name], _image(heat_map(values, top), about)) for name, values in maps.items()]
+    images = [(titles[name], image(heat_map(values, top), about)) for name, values in maps.items()]
     return {"top": f"{top:.2f}", "images": images}
-
-
-def _image(pixels: np.ndarray, about: int) -> dict[str, Any]:
-    height, width = pixels.shape[:2]
-    shrunk = width > 1.25 * about
-    scale = 1.25 * about / width if shrunk else max(1, round(about / width))
-    return {
-        "src": data_uri(pixels),
-        "width": round(width * scale),
-        "height": round(height * scale),
-        "kind": "photo" if shrunk else "pixels",
-    }
 
 
 def _degrees(value: float) -> str:
@@ -318,7 +272,7 @@ def _extra(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
     else:
         plane = values.reshape(values.shape[0], -1)
         cells = heat_map(plane, float(plane.max())).repeat(layout.patch, axis=0).repeat(layout.patch, axis=1)
-        extra |= {"image": _image(cells, SHOWN_HEAT), "top": f"{plane.max():.2g}"}
+        extra |= {"image": image(cells, SHOWN_HEAT), "top": f"{plane.max():.2g}"}
     return extra
 
 
@@ -341,9 +295,10 @@ def _series(log: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarra
     return np.array([entry["step"] for entry in entries]), np.array([entry[name] for entry in entries], float)
 
 
-def _flattened(settings: dict[str, Any], prefix: str = "") -> Any:
+def flattened(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as lines: ``model.depth`` and its value as text."""
     for name, value in settings.items():
         if isinstance(value, dict):
-            yield from _flattened(value, f"{prefix}{name}.")
+            yield from flattened(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", NOTHING if value is None else str(value)

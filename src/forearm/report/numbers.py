@@ -1,0 +1,49 @@
+"""Figures as tables show them."""
+
+import math
+from typing import Any
+
+from forearm.canvas import Layout
+from forearm.evaluation import Metric
+
+NOTHING = "–"
+
+
+def number(value: Any, metric: Metric, unit: str = "") -> str:
+    """A figure as tables show it, with a unit if one is given; a dash where it is undefined."""
+    if not isinstance(value, int | float):
+        return NOTHING
+    value = round(value, 8) + 0.0  # no minus sign before a zero
+    if metric.unit == "share":
+        return f"{value:.1%}"
+    if metric.unit == "joint":
+        return f"{value:.3f} {unit}".strip()
+    if metric.unit == "dB":
+        return f"{value:.2f} dB".replace("-", "−")
+    return f"{value:.6f}"
+
+
+def span(interval: Any, metric: Metric) -> str:
+    """An interval as tables show it, or a dash."""
+    if interval is None:
+        return NOTHING
+    bare = [number(value, metric).removesuffix(" dB").removesuffix("%") for value in interval]
+    return " to ".join(bare)
+
+
+def unit_of(layout: Layout, metric: Metric) -> str:
+    """The unit that the joints of a metric share, or nothing."""
+    driven = [layout.joints[j] for j in layout.joint_of_entry() if j >= 0]
+    joints = driven if metric.name.startswith(("acting_joint", "counterfactual")) else layout.joints
+    units = {joint.unit for joint in joints}
+    return units.pop() if len(units) == 1 else ""
+
+
+def short(value: Any, metric: Metric, unit: str = "") -> str:
+    """A figure at a glance, in about three digits."""
+    if not isinstance(value, float):
+        return NOTHING
+    decimals = 2 - math.floor(math.log10(value)) if 0 < value < 1 else 2
+    if metric.unit == "joint":
+        decimals = min(decimals, 4)  # a thousandth of a radian counts, a millionth does not
+    return f"{value:.{decimals}f} {unit}".strip()
