@@ -68,6 +68,23 @@ class Arm:
         return torch.from_numpy(region)
 
 
+@dataclasses.dataclass
+class Replayed:
+    """What every action leads to: last (n, 3, 3, H, w), known (n, 3)."""
+
+    last: np.ndarray
+    known: np.ndarray
+
+
+def outcomes_of(source):
+    """As a dataset recorded under every action knows them: here what ``Arm`` predicts, which is always right."""
+    known = {}
+    for batch in source:
+        under = [Arm().predict(batch.under(LAYOUT, code)).numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
+        known |= dict(zip(batch.rows.tolist(), np.stack(under, axis=1), strict=True))
+    return lambda rows: Replayed(np.stack([known[int(row)] for row in rows]), np.ones((len(rows), 3), bool))
+
+
 class Cheat:
     """Copies the answer, if it is there."""
 
@@ -97,6 +114,39 @@ def test_a_model_that_knows_the_arm_is_right_about_everything():
     assert metrics["action_discrimination_score"] > 0.01
     assert evaluation.baselines["persistence"].skill["val_mse"] == pytest.approx(1)
     assert {evaluation.verdict(name) for name in ("val_mse", "ssim", "acting_joint_position_mae")} == {"better"}
+
+
+def test_the_truth_under_every_action_judges_those_that_were_not_taken():
+    outcomes = outcomes_of(batches())
+    right = run(Arm(), outcomes=outcomes)
+    assert right.metrics["k_way_accuracy"] == 1
+    assert right.metrics["counterfactual_mse"] == pytest.approx(0, abs=1e-12)
+    assert right.metrics["counterfactual_position_mae"] == pytest.approx(0, abs=1e-4)
+    assert right.metrics["counterfactual_effect_error"] == pytest.approx(0, abs=1e-12)
+    copying = right.baselines["persistence"]
+    assert copying.metrics["k_way_accuracy"] == pytest.approx(1 / 3)
+    assert copying.metrics["counterfactual_effect_error"] == pytest.approx(1)
+    assert copying.metrics["counterfactual_mse_action_0"] == pytest.approx(0, abs=1e-12)
+    assert copying.metrics["counterfactual_position_mae"] == pytest.approx(20 / 3, rel=1e-3)  # two of three are moves
+    assert copying.skill["counterfactual_effect_error"] == pytest.approx(1)
+    names = ("k_way_accuracy", "counterfactual_mse", "counterfactual_position_mae", "counterfactual_effect_error")
+    assert {right.verdict(name) for name in names} == {"better"}
+    opposite = run(Arm(gain=-1.0), outcomes=outcomes)
+    assert opposite.metrics["k_way_accuracy"] < 0.5
+    assert opposite.metrics["counterfactual_effect_error"] > 1
+    example = right.drawn[0]
+    assert all(np.array_equal(example.outcomes[code], example.under[code][..., -16:]) for code in range(3))
+    assert example.positions_after[MOVE_PLUS][0] - example.before[0] == pytest.approx(10, abs=1e-3)
+    assert example.errors_under == pytest.approx(dict.fromkeys(range(3), 0), abs=1e-12)
+
+
+def test_without_the_truth_under_every_action_its_metrics_are_undefined():
+    evaluation = run(Arm())
+    assert evaluation.metrics["counterfactual_mse"] is evaluation.metrics["counterfactual_effect_error"] is None
+    assert evaluation.intervals["counterfactual_mse"] is None
+    assert evaluation.verdict("counterfactual_mse") is None
+    assert evaluation.drawn[0].outcomes == {}
+    assert evaluation.metrics["k_way_accuracy"] == 1
 
 
 def test_a_model_that_does_the_opposite_is_found_out():

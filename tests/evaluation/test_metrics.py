@@ -1,5 +1,7 @@
 """Every metric against the words of the design, written out slowly."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ from forearm.canvas import (
     draw,
 )
 from forearm.errors import ForearmError
-from forearm.evaluation.metrics import Truth, counterfactuals, per_sample, score
+from forearm.evaluation.metrics import OUTCOME_METRICS, Truth, against_outcomes, counterfactuals, per_sample, score
 from forearm.evaluation.samples import Samples
 from forearm.evaluation.ssim import ssim
 
@@ -261,6 +263,106 @@ def test_controllability_is_what_the_right_action_gains():
     assert counterfactuals(seen, under).table()["controllability_psnr"] == pytest.approx(20, rel=1e-4)
     same = dict.fromkeys(range(3), seen.last + 0.1)
     assert counterfactuals(seen, same).table()["controllability_psnr"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_action_that_explains_the_frame_best_wins_and_ties_share():
+    truth, codes = draw_moments(3)
+    seen = Truth(LAYOUT, truth, codes)
+
+    def accuracy(under):
+        return counterfactuals(seen, under).sums["k_way_accuracy"].tolist()
+
+    noise = {code: np.full(seen.last.shape, 0.1 * code, np.float32) for code in range(3)}
+    assert accuracy({code: seen.last + shade for code, shade in noise.items()}) == [1, 0, 0]  # STAY is always nearest
+    assert accuracy(dict.fromkeys(range(3), seen.last + 0.1)) == pytest.approx([1 / 3] * 3)
+    assert accuracy({0: seen.last + 0.1, 1: seen.last + 0.1, 2: seen.last + 0.2}) == [0.5, 0.5, 0]
+    right = {code: seen.last + 0.1 * (codes != code)[:, None, None, None] for code in range(3)}
+    assert accuracy(right) == [1, 1, 1]
+
+
+@dataclass
+class Replayed:
+    """What every action leads to: last (N, 3, 3, H, w), known (N, 3)."""
+
+    last: np.ndarray
+    known: np.ndarray
+
+
+def replay(seen, seed=2, known=None):
+    """True outcomes of every action, of which that of the action taken is the truth."""
+    random = np.random.default_rng(seed)
+    last = random.random((len(seen.codes), 3, *seen.last.shape[1:]), np.float32)
+    last[np.arange(len(seen.codes)), seen.codes] = seen.last
+    return Replayed(last, np.ones((len(seen.codes), 3), bool) if known is None else known)
+
+
+def test_errors_under_actions_not_taken_by_hand():
+    truth, codes = draw_moments(3)  # STAY, MOVE+, MOVE−
+    seen = Truth(LAYOUT, truth, codes)
+    real = replay(seen)
+    under = {code: real.last[:, code] + shade for code, shade in enumerate((0.1, 0.2, 0.3))}
+    table = against_outcomes(seen, under, real).table()
+    assert table["counterfactual_mse"] == pytest.approx(np.mean([0.04 + 0.09, 0.01 + 0.09, 0.01 + 0.04]) / 2, rel=1e-4)
+    assert [table[f"counterfactual_mse_action_{code}"] for code in range(3)] == pytest.approx(
+        [0.01, 0.04, 0.09], rel=1e-4
+    )
+    degrees = 100 * np.array([0.1, 0.2, 0.3])  # pan acts, and its range is 100°
+    assert table["counterfactual_position_mae"] == pytest.approx(degrees.mean(), rel=1e-4)
+    h = LAYOUT.frame_height
+    pairs = [((0, 1), 0.1), ((0, 2), 0.2), ((1, 2), 0.1)]  # shades differ by so much
+    true = np.mean([((real.last[:, a] - real.last[:, b])[:, :, :h] ** 2).mean() for (a, b), _ in pairs])
+    expected = np.mean([off**2 for _, off in pairs]) / true
+    assert table["counterfactual_effect_error"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_who_knows_all_outcomes_is_right_and_who_ignores_the_action_misses_its_effect():
+    truth, codes = draw_moments(6)
+    seen = Truth(LAYOUT, truth, codes)
+    real = replay(seen)
+    knows = against_outcomes(seen, {code: real.last[:, code] for code in range(3)}, real).table()
+    assert knows == dict.fromkeys(OUTCOME_METRICS, 0)
+    ignores = against_outcomes(seen, dict.fromkeys(range(3), seen.previous), real).table()
+    assert ignores["counterfactual_effect_error"] == pytest.approx(1)
+    assert ignores["counterfactual_mse"] > 0
+
+
+def test_only_known_outcomes_count():
+    truth, codes = draw_moments(3)
+    seen = Truth(LAYOUT, truth, codes)
+    real = replay(seen, known=np.array([[True, True, False], [False, True, False], [False, False, False]]))
+    real.last[~real.known] = np.nan
+    under = {code: np.full(seen.last.shape, 0.5, np.float32) for code in range(3)}
+    table = against_outcomes(seen, under, real).table()
+    h = LAYOUT.frame_height
+
+    def error(i, code):
+        return ((under[code][i] - real.last[i, code])[:, :h] ** 2).mean()
+
+    assert table["counterfactual_mse"] == pytest.approx(error(0, 1), rel=1e-4)  # the one not taken that is known
+    assert table["counterfactual_mse_action_0"] == pytest.approx(error(0, 0), rel=1e-4)
+    assert table["counterfactual_mse_action_1"] == pytest.approx((error(0, 1) + error(1, 1)) / 2, rel=1e-4)
+    assert table["counterfactual_mse_action_2"] is None
+    assert table["counterfactual_effect_error"] == pytest.approx(1)
+    nothing = replay(seen, known=np.zeros((3, 3), bool))
+    for unknown in (nothing, None):
+        assert against_outcomes(seen, under, unknown).table() == dict.fromkeys(OUTCOME_METRICS)
+
+
+@given(seed=st.integers(0, 10**6), share=st.floats(0, 1))
+@settings(max_examples=15, deadline=None)
+def test_the_effect_error_follows_from_the_share_of_the_effect_that_is_predicted(seed, share):
+    truth, codes = draw_moments(4, seed)
+    seen = Truth(LAYOUT, truth, codes)
+    real = replay(seen, seed)
+    mean = real.last.mean(1)
+    under = {code: mean + share * (real.last[:, code] - mean) for code in range(3)}
+    samples = against_outcomes(seen, under, real)
+    assert samples.table()["counterfactual_effect_error"] == pytest.approx((1 - share) ** 2, abs=1e-5)
+    halves = [
+        Samples({k: v[p] for k, v in samples.sums.items()}, {k: v[p] for k, v in samples.weights.items()})
+        for p in (slice(0, 1), slice(1, 4))
+    ]
+    assert_same(Samples.concatenate(halves).table(), samples.table())
 
 
 def test_batches_of_samples_add_up_to_the_whole():

@@ -87,6 +87,28 @@ _TEXTS = {
             "At 0 knowing the action does not help."
         ),
     },
+    "outcomes": {
+        "k_way_accuracy": (
+            "Which action made this frame? Share of samples whose true picture is nearest to the prediction under "
+            "the action that was really taken. Chance is 1/3, as for copying, which predicts the same under all."
+        ),
+        "counterfactual_mse": (
+            "val_mse under the actions that were not taken, against what they really lead to from the same moment."
+        ),
+        **{
+            f"counterfactual_mse_action_{code}": (
+                f"val_mse under {CODE_NAMES[code]} against what it really leads to, whether it was taken or not."
+            )
+            for code in CODES
+        },
+        "counterfactual_position_mae": (
+            "How far the predicted position of the acting joint is from the true one, under the actions not taken."
+        ),
+        "counterfactual_effect_error": (
+            "What an action changes in the picture compared with another one: error of the predicted difference, as "
+            "a share of the true difference. 0 is perfect, 1 as bad as ignoring the action."
+        ),
+    },
 }
 _UNITS = {
     "psnr": "dB",
@@ -95,12 +117,14 @@ _UNITS = {
     "acting_joint_direction_accuracy": "share",
     "counterfactual_order": "share",
     "counterfactual_plus_above_minus": "share",
+    "k_way_accuracy": "share",
+    "counterfactual_effect_error": "",
 }
 
 
 def _metric(name: str, group: str, text: str) -> Metric:
     is_error = "_mse" in name or "_mae" in name or name.endswith("_error")
-    unit = "joint" if is_error and "_mse" not in name else _UNITS.get(name, "")
+    unit = _UNITS.get(name, "joint" if is_error and "_mse" not in name else "")
     return Metric(name, group, "lower" if is_error else "higher", unit, text)
 
 

@@ -15,7 +15,7 @@ from forearm.errors import ForearmError
 from forearm.evaluation.baselines import PERSISTENCE, standard_baselines
 from forearm.evaluation.catalogue import ERRORS, METRICS
 from forearm.evaluation.examples import Example, Gallery
-from forearm.evaluation.metrics import Truth, counterfactuals, per_sample
+from forearm.evaluation.metrics import Outcomes, Truth, against_outcomes, counterfactuals, per_sample, picture_error
 from forearm.evaluation.samples import Interval, Samples, Value, differences, intervals, skill_intervals, skills
 from forearm.models.world_model import Predictor
 from forearm.transitions.batch import Batch
@@ -54,8 +54,8 @@ class Evaluation:
     actions_seen: how often each code occurs in training; validated: how often among the scored samples.
     latency: milliseconds. extras: means of the family's own figures, and ``squared_error_per_patch`` (rows,
     columns) of the last frame. samples: the metrics per sample, in the order of ``rows``, which come from the episodes
-    ``episode_of_rows``; baseline_samples: the baselines' likewise. cautions: sentences that whoever evaluated knows, and
-    that belong to ``warnings``.
+    ``episode_of_rows``; baseline_samples: the baselines' likewise. cautions: sentences that whoever evaluated knows,
+    and that belong to ``warnings``.
     """
 
     layout: Layout
@@ -159,6 +159,7 @@ def evaluate(
     episodes: np.ndarray | Callable[[np.ndarray], np.ndarray],
     actions_seen: dict[int, int],
     baselines: dict[str, Predictor] | None = None,
+    outcomes: Callable[[np.ndarray], Outcomes] | None = None,
     samples: int = 8,
     device: torch.device | str = "cpu",
     cautions: tuple[str, ...] = (),
@@ -171,6 +172,7 @@ def evaluate(
         episodes: the episode of each row of the dataset: an array that rows index, or a function of rows (n,).
         actions_seen: how often training saw each action code.
         baselines: predictors on the CPU; by default ``standard_baselines``, as others have to be fitted.
+        outcomes: what every action leads to from the moments of rows (n,), where that is known.
         samples: how many samples to keep for pictures, besides the best and the worst.
         device: where the predictor is.
         cautions: sentences to put among the warnings.
@@ -187,19 +189,20 @@ def evaluate(
     gallery, extras, clock = Gallery(samples), Means(), Clock(predictor, device)
     for batch in batches:
         truth = _truth(batch, layout)
+        known = outcomes(batch.rows.numpy()) if outcomes else None
         under = _predict_under(clock.predict, batch, truth)
         own = _own(under, truth)
-        ours.append(per_sample(truth, own) | counterfactuals(truth, under))
+        ours.append(_measure(truth, under, own, known))
         copies = {}
         for name, baseline in baselines.items():
             baseline_under = _predict_under(_on_cpu(baseline), batch, truth)
             copies[name] = _own(baseline_under, truth)
-            theirs[name].append(per_sample(truth, copies[name]) | counterfactuals(truth, baseline_under))
+            theirs[name].append(_measure(truth, baseline_under, copies[name], known))
         extras.add({"squared_error_per_patch": _per_patch((own - truth.last) ** 2, layout.patch)})
         extras.add(_diagnosis(predictor, batch, device))
         for i, error in enumerate(ours[-1].sums["val_mse"]):
             row, code = int(batch.rows[i]), int(truth.codes[i])
-            gallery.offer(row, code, error, partial(_example, i, batch, truth, under, copies, error))
+            gallery.offer(row, code, error, partial(_example, i, batch, truth, under, copies, error, known))
         rows.append(batch.rows.numpy())
         codes.append(truth.codes)
     if not ours:
@@ -310,6 +313,10 @@ def _predict_under(predict: Callable[[Batch], np.ndarray], batch: Batch, truth: 
     return under
 
 
+def _measure(truth: Truth, under: dict[int, np.ndarray], own: np.ndarray, outcomes: Outcomes | None) -> Samples:
+    return per_sample(truth, own) | counterfactuals(truth, under) | against_outcomes(truth, under, outcomes)
+
+
 def _own(under: dict[int, np.ndarray], truth: Truth) -> np.ndarray:
     """The predictions under the action that was taken, (B, 3, H, w)."""
     return np.stack([under[int(code)][i] for i, code in enumerate(truth.codes)])
@@ -346,8 +353,10 @@ def _example(
     under: dict[int, np.ndarray],
     baselines: dict[str, np.ndarray],
     error: float,
+    outcomes: Outcomes | None,
 ) -> Example:
     layout, one = truth.layout, take(batch, np.array([i]))
+    real = {code: outcomes.last[i, code] for code in CODES if outcomes.known[i, code]} if outcomes else {}
     canvases = {}
     for code, regions in under.items():
         canvas = (one if code == truth.codes[i] else one.under(layout, code)).canvas.numpy()[0].copy()
@@ -364,6 +373,9 @@ def _example(
         before=truth.before[i],
         positions=truth.positions[i],
         positions_under={code: decode_strip(layout, regions[i : i + 1])[0][0] for code, regions in under.items()},
+        outcomes={code: as_uint8(region) for code, region in real.items()},
+        positions_after={code: decode_strip(layout, region[None])[0][0] for code, region in real.items()},
+        errors_under={code: picture_error(layout, under[code][i], region) for code, region in real.items()},
     )
 
 

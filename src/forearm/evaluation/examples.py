@@ -1,7 +1,7 @@
 """The few samples that are shown as pictures, kept while the validation set streams by."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,7 +16,9 @@ class Example:
     model predicts, (3, H, W) uint8; under the sample's own ``code`` this is the prediction that is scored.
     baselines: last frames that the baselines predict, (3, H, w) uint8. before, positions: true joint positions,
     (J,) float64 in units; positions_under: the predicted ones for each code. acting: index of the joint that the
-    action drives. error: the sample's ``val_mse``.
+    action drives. error: the sample's ``val_mse``. Where it is known what an action really leads to: outcomes, the
+    true last frames (3, H, w) uint8, positions_after, the true positions (J,), and errors_under, the mean squared
+    error of the picture predicted under that action.
     """
 
     row: int
@@ -29,6 +31,9 @@ class Example:
     before: np.ndarray
     positions: np.ndarray
     positions_under: dict[int, np.ndarray]
+    outcomes: dict[int, np.ndarray] = field(default_factory=dict)
+    positions_after: dict[int, np.ndarray] = field(default_factory=dict)
+    errors_under: dict[int, float] = field(default_factory=dict)
 
 
 EXTREMES = 2

@@ -1,7 +1,8 @@
 """How far a predicted last frame is from the true one, in the picture and in the joints."""
 
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,6 +18,8 @@ MOVED = 1e-6
 """A joint has moved where its decoded positions differ by more than this, in its unit."""
 PSNR_CAP = 100.0
 """PSNR in dB of two equal pictures, and of any two that are more alike than this."""
+EQUAL = 1e-6
+"""Errors that differ by less than this share of them are equal: batches of another size round otherwise."""
 
 CHUNK = 64
 
@@ -88,6 +91,17 @@ class Truth:
         return np.take_along_axis(joints, self.acting[:, None], axis=1)[:, 0]
 
 
+class Outcomes(Protocol):
+    """What every action leads to from the same moment, as ``TransitionSet.outcomes`` gives it.
+
+    last: (N, 3, 3, H, w) float32 in [0, 1], the true last frame of each sample after each code; known: (N, 3) bool,
+    where that is so. Elsewhere ``last`` may hold anything.
+    """
+
+    last: np.ndarray
+    known: np.ndarray
+
+
 def counterfactuals(truth: Truth, under: dict[int, np.ndarray]) -> Samples:
     """What the action changes: metrics of predictions from the same contexts under every action.
 
@@ -105,6 +119,8 @@ def counterfactuals(truth: Truth, under: dict[int, np.ndarray]) -> Samples:
     psnrs = np.stack([_psnr(errors[code]) for code in CODES], axis=1)
     right = np.take_along_axis(psnrs, truth.codes[:, None], axis=1)[:, 0]
     others = (psnrs.sum(1) - right) / (len(CODES) - 1)
+    in_order = np.stack([errors[code] for code in CODES], axis=1)
+    best = np.isclose(in_order, in_order.min(1, keepdims=True), rtol=EQUAL, atol=0)
     return Samples.of(
         {
             "action_discrimination_score": visual,
@@ -112,8 +128,51 @@ def counterfactuals(truth: Truth, under: dict[int, np.ndarray]) -> Samples:
             "counterfactual_order": (ordered, truth.driven),
             "counterfactual_plus_above_minus": (above, truth.driven),
             "controllability_psnr": right - others,
+            "k_way_accuracy": np.take_along_axis(best / best.sum(1, keepdims=True), truth.codes[:, None], axis=1)[:, 0],
         }
     )
+
+
+def against_outcomes(truth: Truth, under: dict[int, np.ndarray], outcomes: Outcomes | None) -> Samples:
+    """How far predictions under every action are from what each of them really leads to.
+
+    Args:
+        under: for each action code the predicted last frames (N, 3, H, w).
+        outcomes: of the same samples; without them no sample defines any of these metrics.
+    """
+    n, layout = len(truth.codes), truth.layout
+    if outcomes is None or not outcomes.known.any():
+        undefined = np.zeros(n), np.zeros(n)
+        return Samples.of(dict.fromkeys(OUTCOME_METRICS, undefined))
+    h, known = layout.frame_height, outcomes.known
+    imagined = np.stack([_last_frames(layout, under[code]) for code in CODES], axis=1)
+    real = np.where(known[..., None, None, None], outcomes.last, 0)
+    errors = _per_action(lambda a: _squared_errors(imagined[:, a], real[:, a], h)[0])
+    joints = _per_action(
+        lambda a: truth.of_acting(np.abs(_joints(layout, imagined[:, a]) - _joints(layout, real[:, a])))
+    )
+    not_taken = known & (truth.codes[:, None] != np.array(CODES))
+    pairs = list(itertools.combinations(CODES, 2))
+    both = np.stack([known[:, a] & known[:, b] for a, b in pairs], axis=1)
+    effects = [_squared_errors(real[:, a], real[:, b], h)[0] for a, b in pairs]
+    misses = [_squared_errors(imagined[:, a] - imagined[:, b], real[:, a] - real[:, b], h)[0] for a, b in pairs]
+    effect, _ = _mean_where(np.stack(effects, axis=1), both)
+    miss, _ = _mean_where(np.stack(misses, axis=1), both)
+    return Samples.of(
+        {
+            "counterfactual_mse": _mean_where(errors, not_taken),
+            **{f"counterfactual_mse_action_{code}": (errors[:, code], known[:, code]) for code in CODES},
+            "counterfactual_position_mae": _mean_where(joints, not_taken),
+        }
+    ) | Samples({"counterfactual_effect_error": miss}, {"counterfactual_effect_error": effect})
+
+
+OUTCOME_METRICS = (
+    "counterfactual_mse",
+    *(f"counterfactual_mse_action_{code}" for code in CODES),
+    "counterfactual_position_mae",
+    "counterfactual_effect_error",
+)
 
 
 def _picture_metrics(truth: Truth, region: np.ndarray) -> Samples:
@@ -163,6 +222,27 @@ def _squared_errors(regions: np.ndarray, others: np.ndarray, frame_height: int) 
     squares = (regions - others) ** 2
     pictures, strips = squares[:, :, :frame_height], squares[:, :, frame_height:]
     return pictures.mean((1, 2, 3), dtype=np.float64), strips.mean((1, 2, 3), dtype=np.float64)
+
+
+def _per_action(measure: Callable[[int], np.ndarray]) -> np.ndarray:
+    """A figure (N,) of each code: (N, 3)."""
+    return np.stack([measure(code) for code in CODES], axis=1)
+
+
+def picture_error(layout: Layout, region: np.ndarray, other: np.ndarray) -> float:
+    """Mean squared error of the pictures in two frame regions (3, H, w)."""
+    return float(_squared_errors(region[None], other[None], layout.frame_height)[0][0])
+
+
+def _mean_where(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each sample's values (N, K) under its mask, and whether the mask holds anything: both (N,)."""
+    count = mask.sum(1)
+    return np.where(mask, values, 0).sum(1) / np.maximum(count, 1), count > 0
+
+
+def _joints(layout: Layout, regions: np.ndarray) -> np.ndarray:
+    """Positions (N, J) in units on frame regions (N, 3, H, w)."""
+    return decode_strip(layout, regions)[0]
 
 
 def _masked_mean(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

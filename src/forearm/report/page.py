@@ -110,9 +110,16 @@ class Row:
 
 
 def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[Row]]:
-    titles = {"picture": "Picture", "joints": "Joints", "action": "What the action does"}
+    titles = {
+        "picture": "Picture",
+        "joints": "Joints",
+        "action": "What the action does",
+        "outcomes": "The action against the truth",
+    }
     groups: dict[str, list[Row]] = {title: [] for title in titles.values()}
     for metric in CATALOGUE:
+        if metric.group == "outcomes" and evaluation.metrics[metric.name] is None:
+            continue  # most datasets hold what one action led to, and no more
         if isinstance(evaluation.metrics[metric.name], list):
             rows = [_row(evaluation, facts, metric, j) for j in range(len(evaluation.layout.joints))]
         else:
