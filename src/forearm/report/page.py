@@ -15,6 +15,7 @@ from forearm.report.grids import error_maps, heat_top, picture
 from forearm.report.headline import KEY_FIGURES, details, headline
 from forearm.report.numbers import NOTHING, number, short, span, unit_of
 from forearm.report.recommendations import recommend
+from forearm.report.targets import Target
 
 SHOWN_WIDTH, SHOWN_HEAT, SMALL_HEAT = 290, 200, 130
 """About how many pixels wide canvases and heat maps are shown; the small ones at whole multiples of their own."""
@@ -26,8 +27,10 @@ EXTRA_TEXTS = {"squared_error_per_patch": "every patch of the last frame, the mo
 class Facts:
     """What a report says about a run besides its figures.
 
-    notes: the experimenter's own text. settings: the run's configuration, nested dictionaries. log: the entries of
+    notes: the experimenter's own text. targets: what the figures are measured by, as ``targets_from`` set it.
+    settings: the run's configuration, nested dictionaries. log: the entries of
     ``log.jsonl``. against: another run's ``metrics.json``, shown beside ours under ``against_name``.
+    origin: what ``metrics.json`` says about model, data and date.
     """
 
     run_name: str
@@ -36,10 +39,13 @@ class Facts:
     dataset: str
     date: str
     notes: str = ""
+    targets: tuple[Target, ...] = ()
+    targets_from: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
     against: dict[str, Any] | None = None
     against_name: str = "other run"
+    origin: dict[str, Any] = field(default_factory=dict)
 
 
 def render(evaluation: Evaluation, facts: Facts) -> str:
@@ -51,6 +57,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         headline=headline(evaluation),
         details=details(evaluation),
         tiles=[_tile(evaluation, name, title) for name, title in KEY_FIGURES.items()],
+        targets=[_target(evaluation, target) for target in facts.targets],
         groups=_groups(evaluation, facts),
         baselines=list(evaluation.baselines),
         metrics=CATALOGUE,
@@ -198,6 +205,20 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> Tile:
         ahead=f"{ahead} {short(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
         arrow="↓" if metric.better == "lower" else "↑",
     )
+
+
+def _target(evaluation: Evaluation, target: Target) -> dict[str, Any]:
+    metric, value, interval = target.metric, evaluation.metrics[target.name], evaluation.intervals[target.name]
+    unit = unit_of(evaluation.layout, metric)
+    verdict = target.verdict(value, interval)
+    return {
+        "metric": metric,
+        "target": f"{target.sign} {number(target.value, metric, unit)}",
+        "value": number(value, metric, unit),
+        "interval": span(interval, metric),
+        "verdict": verdict,
+        "colour": {"reached": "better", "missed": "worse"}.get(verdict, "level"),
+    }
 
 
 def _action(evaluation: Evaluation, code: int) -> dict[str, Any]:

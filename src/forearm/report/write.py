@@ -3,17 +3,20 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from forearm.errors import ForearmError
 from forearm.evaluation import Evaluation
+from forearm.evaluation.saved import EXAMPLES_FILE, METRICS_FILE, SAMPLES_FILE, save
 from forearm.files import write_json, writing_folder
 from forearm.report.grids import save_grids
 from forearm.report.page import Facts, render
 
 
 def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
-    """Write ``metrics.json``, ``report.html`` and ``grids/*.png``, in place of those of an earlier evaluation.
+    """Write all that an evaluation leaves, in place of what an earlier one left.
 
+    ``metrics.json``, ``report.html``, ``grids/*.png``, and what comparisons need: ``samples.parquet``, ``examples.npz``.
     All is written beside first, so that a failure leaves what was there.
 
     Returns:
@@ -26,14 +29,23 @@ def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
     beside = folder / ".new"
     shutil.rmtree(beside, ignore_errors=True)
     with writing_folder(beside) as new:
-        write_json(new / "metrics.json", evaluation.to_json())
+        write_json(new / METRICS_FILE, evaluation.to_json() | _told(evaluation, facts))
+        save(evaluation, new)
         (new / "report.html").write_text(render(evaluation, facts), encoding="utf-8")
         save_grids(evaluation, new / "grids")
     try:
         shutil.rmtree(folder / "grids", ignore_errors=True)
-        for name in ("grids", "metrics.json", "report.html"):
+        for name in ("grids", METRICS_FILE, "report.html", SAMPLES_FILE, EXAMPLES_FILE):
             os.replace(beside / name, folder / name)
         beside.rmdir()
     except OSError as error:
         raise ForearmError(f"{folder} cannot be written: {error.strerror}; choose another place") from error
     return folder / "report.html"
+
+
+def _told(evaluation: Evaluation, facts: Facts) -> dict[str, Any]:
+    """What ``metrics.json`` says besides the figures."""
+    judged = [
+        {"target": str(target), "verdict": target.verdict(evaluation.metrics[target.name], evaluation.intervals[target.name])} for target in facts.targets
+    ]
+    return {**facts.origin, "notes": facts.notes, "targets": judged, "targets_from": facts.targets_from}

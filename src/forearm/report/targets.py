@@ -1,0 +1,99 @@
+"""The figures that a run set its children as targets, and whether a child reached them."""
+
+import math
+import operator
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from forearm.errors import ForearmError
+from forearm.evaluation import METRICS, Interval, Metric, Value
+from forearm.report.headline import KEY_FIGURES
+
+RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
+LISTS = ("motor_position_mae_per_joint",)
+"""Metrics of more than one figure, of which none can be the target."""
+
+_LINE = re.compile(r"\s*targets?\s*:(.*)", re.IGNORECASE)
+_TARGET = re.compile(r"\s*(?P<name>\w+)\s*(?P<relation>[<>]=?|[≤≥])\s*(?P<value>[-+\d.eE]+)\s*(?P<percent>%?)\s*")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a figure has to be: ``name`` in a ``relation`` (<=, <, >=, >) to ``value``."""
+
+    name: str
+    relation: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.relation} {self.value:g}"
+
+    @property
+    def sign(self) -> str:
+        return self.relation.replace("<=", "≤").replace(">=", "≥")
+
+    @property
+    def metric(self) -> Metric:
+        return METRICS[self.name]
+
+    def verdict(self, value: Value, interval: Interval) -> str:
+        """Whether a figure "reached" the target, "missed" it, or is "too close to call".
+
+        It is too close where the ends of the figure's 95% interval lie on different sides of the target. Where no
+        interval is known, the figure alone decides; where the figure is not, it is "not measured".
+        """
+        if not isinstance(value, float):
+            return "not measured"
+        ends = interval if isinstance(interval, tuple | list) else (value, value)
+        kept = {bool(RELATIONS[self.relation](end, self.value)) for end in ends}
+        if len(kept) == 2:
+            return "too close to call"
+        return "reached" if kept.pop() else "missed"
+
+
+def parse_targets(notes: str) -> list[Target]:
+    """The targets that notes set, in lines such as ``target: val_mse <= 0.0102, ssim > 0.8``.
+
+    Several in a line are separated by commas or semicolons; shares may be given in percent.
+
+    Raises:
+        ForearmError: a line begins like a target and cannot be understood.
+    """
+    return [target for line in notes.splitlines() if (found := _LINE.match(line)) for target in _parse(found[1])]
+
+
+def key_targets(metrics: dict[str, Any]) -> list[Target]:
+    """The targets of who set none: be at least as good on every key figure of a ``metrics.json``."""
+    return [
+        Target(name, "<=" if METRICS[name].better == "lower" else ">=", metrics[name])
+        for name in KEY_FIGURES
+        if isinstance(metrics.get(name), float)
+    ]
+
+
+def _parse(line: str) -> Iterator[Target]:
+    for text in [part for part in re.split("[,;]", line) if part.strip()] or [line]:
+        found = _TARGET.fullmatch(text)
+        value = _number(found["value"]) if found else None
+        if found is None or value is None:
+            raise _not_understood(text, "it is written as: target: val_mse <= 0.0102, ssim > 0.8")
+        name, relation = found["name"], found["relation"].replace("≤", "<=").replace("≥", ">=")
+        if name not in METRICS or name in LISTS:
+            raise _not_understood(text, f"there is no single figure {name!r}; docs/metrics.md names them all")
+        if found["percent"] and METRICS[name].unit != "share":
+            raise _not_understood(text, f"{name} is no share that could be given in percent")
+        yield Target(name, relation, value / 100 if found["percent"] else value)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _not_understood(text: str, why: str) -> ForearmError:
+    return ForearmError(f"the target {text.strip()!r} in the notes cannot be understood: {why}")
