@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_layout, write_data
 
-from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode
+from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode, draw
 from forearm.transitions import TrainingSteps, batches
 
 
@@ -56,6 +56,48 @@ def test_under_moves_the_entry_the_decision_was_about(tmp_path):
     batch = dataclasses.replace(data.batch(stays), entries=torch.tensor([0, 1]))
     assert batch.under(data.layout, MOVE_PLUS).actions[:, -1].tolist() == [[1, 0], [0, 1]]
     assert batch.under(data.layout, MOVE_MINUS).actions[:, -1].tolist() == [[-1, 0], [0, -1]]
+
+
+@pytest.mark.parametrize("history", [2, 3, 4])
+@pytest.mark.parametrize("stacking", ["vertical", "horizontal"])
+def test_then_is_what_draw_would_draw(tmp_path, history, stacking):
+    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
+    data = write_data(tmp_path / "data", make_layout(actions=entries, history=history, stacking=stacking))
+    layout, whole = data.layout, data.batch(np.arange(7))
+    before = {field.name: getattr(whole, field.name).clone() for field in dataclasses.fields(whole)}
+    random = torch.Generator().manual_seed(0)
+    region = torch.rand(7, 3, layout.height, layout.frame_width, generator=random)
+    amounts = 2 * torch.rand(7, 2, generator=random) - 1
+    after = whole.then(layout, region, amounts, torch.tensor([0, 1, 0, 1, 0, 1, 0]))
+
+    shown = [whole.canvas[..., layout.frame_columns(t)] for t in range(1, history - 1)]
+    frames = torch.stack([*shown, region, torch.zeros_like(region)], 1)[:, :, :, : layout.frame_height]
+    positions = after.positions.nan_to_num(0)
+    drawn = draw(layout, frames.permute(0, 1, 3, 4, 2).numpy(), positions.numpy(), after.actions.numpy())
+    drawn[..., layout.frame_columns(-1)] = 0
+    assert np.array_equal(after.canvas.numpy(), drawn)
+    assert after.canvas.dtype == after.positions.dtype == after.actions.dtype == torch.float32
+
+    assert after.positions[:, -1].isnan().all()
+    assert torch.equal(after.positions[:, :-2], whole.positions[:, 1:-1])
+    cells = [region[:, 0, y, x].mean((1, 2)) for y, x in layout.strip_cells()[:2]]
+    low, high = torch.tensor(layout.lows), torch.tensor(layout.highs)
+    torch.testing.assert_close(after.positions[:, -2], (low + torch.stack(cells, 1) * (high - low)).float())
+    assert torch.equal(after.actions, torch.cat([whole.actions[:, 1:], amounts[:, None]], dim=1))
+    assert after.entries.tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert torch.equal(after.rows, whole.rows)
+    assert all(torch.equal(getattr(whole, name), value) for name, value in before.items()), "left as it was"
+
+
+def test_another_last_action(tiny_data):
+    layout, batch = tiny_data.layout, tiny_data.batch(np.arange(5))
+    other = batch.with_action(layout, torch.full((5, 1), -0.5), torch.zeros(5))
+    assert decode(layout, other.canvas.numpy()).actions.ravel().tolist() == [-0.5] * 5
+    assert (other.actions == -0.5).all()
+    assert other.entries.dtype == torch.int64
+    assert (other.canvas[..., layout.frame_columns(-1)] == 0).all()
+    own = batch.with_action(layout, batch.actions[:, -1], batch.entries)
+    assert torch.equal(own.canvas, batch.context(layout).canvas)
 
 
 def test_a_batch_moves_as_a_whole(tiny_data):

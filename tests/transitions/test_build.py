@@ -138,6 +138,26 @@ def test_decisions_of_logs(tmp_path):
     assert_paired(longer, [(0, [0, 4, 8]), (1, [0, 4, 8]), (2, [0, 4, 8]), (2, [4, 8, 12])])
 
 
+def test_episodes_of_one_moment_stay_together(tmp_path):
+    """Two recordings of six moments each, both numbered from 0, with an episode for each action."""
+    roots = []
+    for name in ("one", "two"):
+        roots.append(make_recording(tmp_path / name, lengths=[5] * 18))
+        for episode in range(18):
+            moment, code = divmod(episode, 3)
+            header = {"joint_name": JOINTS[moment % 2], "action_duration": 0.4, "position_delta": 5.0, "moment": moment}
+            write_log_lines(roots[-1], episode, [{"frame_index": 0, "discrete_action": code}], header)
+    for seed in range(3):
+        data = build(roots, tmp_path / str(seed), settings(val=1 / 3, seed=seed))
+        assert [e["moment"] for e in data.episodes] == np.repeat(np.arange(12), 3).tolist()
+        sides = data.columns.validation.reshape(12, 3)
+        assert (sides == sides[:, :1]).all(), "a moment goes one way"
+        # A third of the moments of each joint, and so a third of each action.
+        assert data.columns.entries[data.rows("val")].tolist().count(0) == 6
+        assert data.actions_seen("val") == {0: 4, 1: 4, 2: 4}
+        assert data.outcomes(data.rows()).known.all()
+
+
 def test_a_joint_that_moves_by_two_amounts_is_refused(tmp_path):
     root = make_recording(tmp_path / "set")
     for episode, delta in enumerate((5.0, 5.0, 6.0)):

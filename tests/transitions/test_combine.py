@@ -3,6 +3,8 @@
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny import make_layout, write_data
 
@@ -37,6 +39,19 @@ def test_everything_is_there_and_on_its_side(parts, tmp_path):
     training, validation = (set(both.columns.frames[both.rows(side)].ravel()) for side in ("train", "val"))
     assert not training & validation
     assert len(both.frames) == sum(len(part.frames) for part in parts)
+
+
+def test_moments_stay_apart(parts, tmp_path):
+    for part, moments in zip(parts, ([3, 3, None, 0], [None, 0, 0, 1, 3]), strict=True):
+        told = [episode | {"moment": m} for episode, m in zip(part.episodes, moments, strict=True)]
+        pq.write_table(pa.Table.from_pylist(told), part.path / "episodes.parquet")
+    both = combine([TransitionSet(part.path) for part in parts], tmp_path / "both")
+    assert [e["moment"] for e in both.episodes] == [3, 3, None, 0, None, 4, 4, 5, 7]
+    before = write_data(tmp_path / "before")
+    for sets in ((before, both), (both, before)):
+        together = combine(sets, tmp_path / sets[0].path.name / "together")
+        assert sum(e["moment"] is not None for e in together.episodes) == 7
+        assert len(np.unique(together.groups)) == len(np.unique(both.groups)) + 8
 
 
 def test_strips_have_common_bounds_and_decode_to_the_same_positions(parts, tmp_path):

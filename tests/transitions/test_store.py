@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+import time
 import tracemalloc
 
 import numpy as np
@@ -102,6 +103,103 @@ def test_a_set_far_larger_than_memory_opens_and_draws(tmp_path):
     assert peak < 150e6
     assert batch.canvas.shape == (2, 3, opened.layout.height, opened.layout.width)
     assert batch.canvas.max() > 0.9, "the bar"
+
+
+def test_only_last_frames_are_drawn(tiny_data):
+    rows = np.array([7, 0, 31])
+    last = tiny_data.layout.frame_columns(-1)
+    np.testing.assert_array_equal(tiny_data.last_frames(rows), tiny_data.batch(rows).canvas[..., last].numpy())
+
+
+@pytest.mark.parametrize("history", [2, 3])
+def test_paths_follow_shared_frames(tmp_path, history):
+    data = write_data(tmp_path / "data", make_layout(history=history))
+    frames = data.columns.frames
+
+    @given(st.sets(st.integers(0, 47)), st.integers(1, 7))
+    def holds(chosen, horizon):
+        rows = np.array(sorted(chosen), np.int64)
+        found = data.paths(horizon, rows)
+        # In this data the next row of an episode, of six, goes on where the one before ended.
+        stretches = [range(row, row + horizon) for row in sorted(chosen)]
+        expected = [list(r) for r in stretches if chosen.issuperset(r) and r[0] // 6 == r[-1] // 6]
+        assert found.tolist() == expected
+        assert found.shape == (len(expected), horizon)
+        np.testing.assert_array_equal(frames[found[:, :-1], 1:], frames[found[:, 1:], :-1])
+        assert (data.longest_path(rows) >= horizon) == bool(expected)
+
+    holds()
+
+
+def test_paths_go_by_whole_steps_where_transitions_overlap(tiny_data):
+    """Frames 0.5 s apart and a transition every 0.1 s: those that begin between the steps make paths of their own."""
+    starts = np.arange(48)
+    tiny_data.columns.frames = starts[:, None] + 5 * np.arange(2)
+    assert tiny_data.paths(3).tolist() == [[start, start + 5, start + 10] for start in range(38)]
+    assert tiny_data.longest_path() == 10
+    assert tiny_data.longest_path(np.arange(5)) == 1
+    assert tiny_data.longest_path(np.arange(0)) == 0
+
+
+def test_paths_of_a_hundred_thousand_are_there_at_once(tiny_data):
+    tiny_data.columns.frames = np.arange(100_000)[:, None] + np.arange(2)
+    tiny_data.columns.episodes = np.zeros(100_000, int)
+    begun = time.perf_counter()
+    assert tiny_data.longest_path() == 100_000
+    assert len(tiny_data.paths(20)) == 99_981
+    assert time.perf_counter() - begun < 10, "a search among all for each would take minutes"
+
+
+@pytest.fixture
+def moments_data(tmp_path):
+    """Episodes of two transitions: 0 to 2 and 3, 4 began in one moment each, the others by themselves."""
+    data = write_data(tmp_path / "data", episodes=8, length=2)
+    data.columns.actions = data.columns.actions.copy()
+    data.columns.actions[::2, 0, 0] = [(0, 10, -10)[code] for code in (0, 1, 2, 2, 1, 0, 1, 2)]
+    data.columns.write(data.path / "transitions.parquet")
+    for episode, moment in zip(data.episodes, [4, 4, 4, 7, 7, None, None, None], strict=True):
+        episode["moment"] = moment
+    pq.write_table(pa.Table.from_pylist(data.episodes), data.path / "episodes.parquet")
+    return TransitionSet(data.path)
+
+
+def test_outcomes_of_every_action_recorded(moments_data):
+    data, rows = moments_data, moments_data.rows()
+    assert data.has_outcomes
+    outcomes = data.outcomes(rows)
+    assert outcomes.last.dtype == np.float32
+    expected = np.full((len(data), 3), -1)
+    expected[[0, 2, 4]] = [0, 2, 4]  # by code STAY, MOVE+, MOVE−
+    expected[[6, 8]] = [-1, 8, 6]
+    expected[rows, data.codes] = rows
+    assert outcomes.known.tolist() == (expected >= 0).tolist()
+    last = data.last_frames(rows)
+    for row in rows:
+        for code in range(3):
+            source = expected[row, code]
+            np.testing.assert_array_equal(outcomes.last[row, code], last[source] if source >= 0 else 0 * last[0])
+    few = data.outcomes(rows[[8, 3]])
+    np.testing.assert_array_equal(few.last, outcomes.last[[8, 3]])
+    np.testing.assert_array_equal(few.known, outcomes.known[[8, 3]])
+    assert data.groups.tolist() == np.repeat([0, 0, 0, 3, 3, 5, 6, 7], 2).tolist()
+
+
+def test_outcomes_are_drawn_with_the_layout_given(moments_data):
+    layout = moments_data.layout.with_bounds(np.array([-200, -200]), np.array([200, 200]), np.array([50, 50]))
+    rows = np.array([2])
+    outcomes = moments_data.outcomes(rows, layout)
+    np.testing.assert_array_equal(outcomes.last[0, 1], moments_data.last_frames(rows, layout)[0])
+
+
+def test_datasets_without_moments_know_their_own_outcomes(tiny_data):
+    table = pq.read_table(tiny_data.path / "episodes.parquet")
+    assert "moment" not in table.column_names, "as datasets were before"
+    assert not tiny_data.has_outcomes
+    assert {episode["moment"] for episode in tiny_data.episodes} == {None}
+    known = tiny_data.outcomes(tiny_data.rows()).known
+    assert known.sum(axis=1).tolist() == [1] * len(tiny_data)
+    assert known.argmax(axis=1).tolist() == tiny_data.codes.tolist()
+    assert tiny_data.groups.tolist() == tiny_data.columns.episodes.tolist()
 
 
 def test_another_process_is_sent_the_path_and_not_the_frames(tiny_data):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
-from forearm.canvas import STAY, Layout, action_codes, as_float, dominant_entries, draw_strips
+from forearm.canvas import STAY, Layout, action_codes, dominant_entries, draw_strips
 from forearm.errors import ForearmError
 from forearm.models.world_model import Predictor
 from forearm.transitions.batch import Batch
@@ -77,7 +77,7 @@ class MeanFrame:
         def mean(kind: int) -> np.ndarray:
             chosen = rows[places[kinds[places] == kind]]
             parts = (chosen[start : start + CHUNK] for start in range(0, len(chosen), CHUNK))
-            return sum(last_frames(data, part, layout).sum(0, dtype=np.float64) for part in parts) / len(chosen)
+            return sum(data.last_frames(part, layout).sum(0, dtype=np.float64) for part in parts) / len(chosen)
 
         self._means = Means.of(kinds, mean)
 
@@ -106,7 +106,7 @@ class NearestNeighbour:
 
     def predict(self, batch: Batch) -> torch.Tensor:
         """Fetch the neighbours' last frames: (B, 3, H, w) float32 in [0, 1]."""
-        return torch.from_numpy(last_frames(self.data, self.neighbours(batch), self.layout))
+        return torch.from_numpy(self.data.last_frames(self.neighbours(batch), self.layout))
 
     def neighbours(self, batch: Batch) -> np.ndarray:
         """Rows of the neighbours in their dataset, (B,) int64."""
@@ -171,14 +171,6 @@ def spread(kinds: np.ndarray, most: int) -> np.ndarray:
     present = np.unique(kinds)
     random, each = np.random.default_rng(0), max(1, most // len(present))
     return np.sort(np.concatenate([random.permutation(np.flatnonzero(kinds == kind))[:each] for kind in present]))
-
-
-def last_frames(data: TransitionSet, rows: np.ndarray, layout: Layout) -> np.ndarray:
-    """Draw only the last frames of transitions, with another layout's bounds: (n, 3, H, w) float32 in [0, 1]."""
-    regions = np.empty((len(rows), 3, layout.height, layout.frame_width), np.float32)
-    regions[:, :, : layout.frame_height] = as_float(data.frames[data.columns.frames[rows, -1]]).transpose(0, 3, 1, 2)
-    regions[:, :, layout.frame_height :] = draw_strips(layout, data.positions(rows)[:, -2:])[:, -1, None]
-    return regions
 
 
 @dataclass(frozen=True)

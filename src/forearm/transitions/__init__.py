@@ -4,6 +4,6 @@ from forearm.transitions.batch import Batch
 from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.combine import combine
 from forearm.transitions.loader import TrainingSteps, batches
-from forearm.transitions.store import TransitionSet
+from forearm.transitions.store import Outcomes, TransitionSet
 
-__all__ = ["Batch", "BuildConfig", "TrainingSteps", "TransitionSet", "batches", "build", "combine"]
+__all__ = ["Batch", "BuildConfig", "Outcomes", "TrainingSteps", "TransitionSet", "batches", "build", "combine"]

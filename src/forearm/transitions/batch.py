@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from forearm.canvas import Layout, counterfactual, draw_separators
+from forearm.canvas import Layout, counterfactual, decode_strip, draw_separators, draw_strips
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,50 @@ class Batch:
         positions[:, -1] = torch.nan
         return dataclasses.replace(self, canvas=canvas, positions=positions)
 
+    def with_action(self, layout: Layout, amounts: torch.Tensor, entries: torch.Tensor) -> "Batch":
+        """The same moments with another last action, amounts (B, A) about entries (B,), without the answer."""
+        batch = self.context(layout)
+        actions = batch.actions.clone()
+        actions[:, -1] = amounts
+        batch.canvas[..., layout.separator_columns(-1)] = _separators(layout, amounts).to(batch.canvas)
+        return dataclasses.replace(batch, actions=actions, entries=entries.to(self.entries))
+
     def under(self, layout: Layout, code: int) -> "Batch":
         """The same moments under another last action (STAY, MOVE_PLUS or MOVE_MINUS), without the answer."""
-        batch = self.context(layout)
         last = counterfactual(layout, self.actions[:, -1].cpu().numpy(), code, self.entries.cpu().numpy())
-        actions, canvas = batch.actions.clone(), batch.canvas
-        actions[:, -1] = torch.from_numpy(last)
-        canvas[..., layout.separator_columns(-1)] = torch.from_numpy(draw_separators(layout, last)).to(canvas)
-        return dataclasses.replace(batch, canvas=canvas, actions=actions)
+        return self.with_action(layout, torch.from_numpy(last), self.entries)
+
+    def then(self, layout: Layout, region: torch.Tensor, amounts: torch.Tensor, entries: torch.Tensor) -> "Batch":
+        """The context one step on, in which a predicted last frame has become the last known one.
+
+        Frames move left by one. Positions are read from the predicted strip, and all strips are drawn anew from
+        the positions, so that the canvas is what `draw` would draw.
+
+        Args:
+            region: (B, 3, H, w) float32 in [0, 1], the predicted last frame with its strip.
+            amounts: (B, A) signed amounts of the next action.
+            entries: (B,) the action entry that the next decision is about.
+        """
+        known, shift = layout.frame_columns(-2), layout.frame_width + layout.separator
+        canvas = torch.empty_like(self.canvas)
+        canvas[..., : known.start] = self.canvas[..., shift : shift + known.start]
+        canvas[..., known] = region
+        canvas[..., layout.separator_columns(-1)] = _separators(layout, amounts).to(canvas)
+        canvas[..., layout.frame_columns(-1)] = 0
+        seen, _ = decode_strip(layout, region[:, :1].detach().cpu().numpy())  # strips are grey: one channel tells all
+        positions = self.positions.roll(-1, dims=1)
+        positions[:, -2] = torch.from_numpy(seen).to(positions)
+        positions[:, -1] = torch.nan
+        strips = torch.from_numpy(draw_strips(layout, positions[:, :-1].cpu().numpy())).to(canvas)
+        for t in range(layout.history - 1):
+            canvas[:, :, layout.frame_height :, layout.frame_columns(t)] = strips[:, t, None]
+        actions = self.actions.roll(-1, dims=1)
+        actions[:, -1] = amounts
+        return Batch(canvas, positions, actions, entries.to(self.entries), self.rows)
+
+
+def _separators(layout: Layout, amounts: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(draw_separators(layout, amounts.cpu().numpy()))
 
 
 def make_batch(

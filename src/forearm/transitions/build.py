@@ -26,7 +26,7 @@ from forearm.transitions.plan import (
     typical_steps,
 )
 from forearm.transitions.split import fit_bounds_to, split_episodes
-from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
+from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, groups_of
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ class _Gathered:
     numbers: list[np.ndarray] = field(default_factory=list)
     episodes: list[dict[str, Any]] = field(default_factory=list)
     deltas: dict[int, float] = field(default_factory=dict)
+    moments: dict[tuple[Path, int], int] = field(default_factory=dict)
 
 
 def build(
@@ -252,11 +253,24 @@ def _store(
     gathered.actions.append(plan.actions)
     gathered.entries.append(plan.entries)
     gathered.numbers.append(np.full(len(plan.frames), len(gathered.episodes)))
-    session = episode.log.extra.get("session") if episode.log else None
+    told = episode.log.extra if episode.log else {}
     gathered.episodes.append(
-        {"recording": recording.name, "index": episode.index, "task": episode.task, "session": session}
+        {
+            "recording": recording.name,
+            "index": episode.index,
+            "task": episode.task,
+            "session": told.get("session"),
+            "moment": _moment(recording, told.get("moment"), gathered),
+        }
     )
     return True
+
+
+def _moment(recording: Recording, number: object, gathered: _Gathered) -> int | None:
+    """The dataset's number for a moment that a recording numbers, if it does."""
+    if not isinstance(number, int):
+        return None
+    return gathered.moments.setdefault((recording.root, number), len(gathered.moments))
 
 
 def _tabulate(
@@ -265,6 +279,7 @@ def _tabulate(
     """Split the episodes, and from the training part learn what an amount of 1 means and the joints' bounds."""
     frames, actions = np.concatenate(gathered.frames), np.concatenate(gathered.actions)
     entries, episodes = np.concatenate(gathered.entries), np.concatenate(gathered.numbers)
+    groups = groups_of(gathered.episodes)[episodes]
     names = geometry.joint_names if mode != "column" else recording.action_names
     units = [joint.unit for joint in geometry.joints] if mode != "column" else list(names)
     if mode == "log":
@@ -272,11 +287,11 @@ def _tabulate(
         actions, entries = actions[..., kept], np.searchsorted(kept, entries)
         scales = np.array([gathered.deltas[joint] for joint in kept])
         names, units = tuple(names[joint] for joint in kept), [units[joint] for joint in kept]
-        validation = split_episodes(episodes, _kinds(actions / scales, entries), config.val, config.seed)
+        validation = split_episodes(groups, _kinds(actions / scales, entries), config.val, config.seed)
     else:
         guess = actions / typical_steps(actions, units)
         entries = dominant_entries(guess[:, -1])
-        validation = split_episodes(episodes, _kinds(guess, entries), config.val, config.seed)
+        validation = split_episodes(groups, _kinds(guess, entries), config.val, config.seed)
         scales = typical_steps(actions[_training(validation)], units)
         entries = dominant_entries(actions[:, -1] / scales)
         if mode == "dominant":

@@ -47,7 +47,7 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
     with writing_folder(out) as folder, TransitionWriter(folder, frame_shape) as writer:
         for data in sets:
             parts.append(_moved(data, entries, len(writer), len(episodes)))
-            episodes += data.episodes
+            episodes += _counted_on(data.episodes, episodes)
             for frame, state in zip(data.frames, data.states, strict=True):
                 writer.append(frame, state)
         columns = Columns(
@@ -96,6 +96,12 @@ def _common_entries(sets: Sequence[TransitionSet]) -> tuple[ActionEntry, ...]:
                 common[entry.name] = entry
     names = sets[0].layout.joint_names
     return tuple(sorted(common.values(), key=lambda e: names.index(e.joint) if e.joint in names else len(names)))
+
+
+def _counted_on(more: list[dict], episodes: list[dict]) -> list[dict]:
+    """Further episodes, with their moments counted on from those that are there."""
+    taken = 1 + max((e["moment"] for e in episodes if e["moment"] is not None), default=-1)
+    return [e if e["moment"] is None else {**e, "moment": e["moment"] + taken} for e in more]
 
 
 def _moved(data: TransitionSet, entries: tuple[ActionEntry, ...], frames: int, episodes: int) -> Columns:

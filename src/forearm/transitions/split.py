@@ -16,7 +16,7 @@ def split_episodes(episodes: np.ndarray, kinds: np.ndarray, share: float, seed: 
     of a validation episode is ever trained on.
 
     Args:
-        episodes: (N,) int64 episode of each transition.
+        episodes: (N,) int64 episode of each transition, or of its group, if several have to go one way.
         kinds: (N,) int64 kind of action of each transition.
         share: part of the episodes to validate on, in [0, 1]; 0 trains on all, 1 validates on all.
         seed: of the draw.
@@ -35,7 +35,7 @@ def split_episodes(episodes: np.ndarray, kinds: np.ndarray, share: float, seed: 
     if len(numbers) < 2:
         raise ForearmError(
             f"{len(episodes)} transition(s) in {len(numbers)} episode(s) cannot be split into training and validation; "
-            "record at least 2 episodes (or build with --val 0 or --val 1)"
+            "record at least 2 episodes, or 2 moments with every action (or build with --val 0 or --val 1)"
         )
     counts = np.zeros((len(numbers), kinds.max() + 1), np.int64)
     np.add.at(counts, (places, kinds), 1)

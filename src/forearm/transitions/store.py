@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forearm.canvas import CODES, Layout, action_codes, draw
+from forearm.canvas import CODES, Layout, action_codes, draw, draw_strips
 from forearm.errors import ForearmError
 from forearm.files import read_json, write_json
 from forearm.transitions.batch import Batch, make_batch
@@ -108,6 +108,18 @@ class Columns:
         )
 
 
+@dataclass(frozen=True)
+class Outcomes:
+    """What truly came of n moments under each action, as far as a dataset knows.
+
+    last: (n, 3, 3, H, w) float32 in [0, 1], by code the last frame with its strip, black where unknown;
+    known: (n, 3) bool.
+    """
+
+    last: np.ndarray
+    known: np.ndarray
+
+
 class TransitionWriter:
     """Writes a dataset folder frame by frame; ``finish`` adds the tables.
 
@@ -165,6 +177,19 @@ def read_layout(path: Path) -> Layout:
         raise ForearmError(f"{path}: {error}") from error
 
 
+def groups_of(episodes: list[dict[str, Any]]) -> np.ndarray:
+    """A group's number for each episode, (E,) int64: its own, or of the first episode that began in the same moment.
+
+    Episodes of one moment share their first frame, so they tell of one thing and belong on one side of a split.
+    """
+    firsts: dict[int, int] = {}
+    numbers = (
+        number if episode["moment"] is None else firsts.setdefault(episode["moment"], number)
+        for number, episode in enumerate(episodes)
+    )
+    return np.fromiter(numbers, np.int64, len(episodes))
+
+
 class TransitionSet:
     """An opened dataset. Frames stay on disk until a batch asks for them.
 
@@ -188,7 +213,8 @@ class TransitionSet:
             self.columns = Columns.read(self.path / "transitions.parquet", len(self.layout.actions))
             self.frames = np.load(self.path / "frames.npy", mmap_mode="r")
             self.states = np.load(self.path / "states.npy")
-            self.episodes = pq.read_table(self.path / "episodes.parquet").to_pylist()
+            told = pq.read_table(self.path / "episodes.parquet").to_pylist()
+            self.episodes = [{"moment": None, **episode} for episode in told]  # datasets of before lack it
         except (OSError, EOFError, ValueError, KeyError, pa.ArrowException) as error:
             raise ForearmError(f"{path} is damaged: {error}; build it anew") from error
         layout, count = self.layout, len(self.frames)
@@ -234,6 +260,92 @@ class TransitionSet:
         return make_batch(
             draw(layout, frames, positions, amounts), positions, amounts, self.columns.entries[rows], rows
         )
+
+    def last_frames(self, rows: np.ndarray, layout: Layout | None = None) -> np.ndarray:
+        """Draw only the last frames of transitions, strips included: (n, 3, H, w) float32 in [0, 1]."""
+        layout = layout or self.layout
+        regions = np.empty((len(rows), 3, layout.height, layout.frame_width), np.float32)
+        pictures = self.frames[self.columns.frames[rows, -1]].transpose(0, 3, 1, 2)
+        np.multiply(pictures, np.float32(1 / 255), out=regions[:, :, : layout.frame_height])  # as ``draw`` does
+        regions[:, :, layout.frame_height :] = draw_strips(layout, self.positions(rows)[:, -2:])[:, -1, None]
+        return regions
+
+    def outcomes(self, rows: np.ndarray, layout: Layout | None = None) -> Outcomes:
+        """What came of transitions under their own action, and of the same moments under the others if recorded."""
+        sources = self._outcome_rows[rows]
+        known = sources >= 0
+        layout = layout or self.layout
+        last = np.zeros((*known.shape, 3, layout.height, layout.frame_width), np.float32)
+        last[known] = self.last_frames(sources[known], layout)
+        return Outcomes(last, known)
+
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether of any transition the outcome of another action than its own is known."""
+        return bool(((self._outcome_rows >= 0).sum(axis=1) > 1).any())
+
+    @cached_property
+    def _outcome_rows(self) -> np.ndarray:
+        """The row that ends as each transition would under each code, (N, 3) int64; −1: not recorded."""
+        sources = np.full((len(self), len(CODES)), -1)
+        # Only the first transition of an episode is sure to begin in the moment; later ones went their own ways.
+        _, firsts = np.unique(self.columns.episodes, return_index=True)
+        moments = np.array([-1 if e["moment"] is None else e["moment"] for e in self.episodes], np.int64)
+        firsts = firsts[moments[self.columns.episodes[firsts]] >= 0]
+        moment, entry = moments[self.columns.episodes[firsts]], self.columns.entries[firsts]
+        _, alike = np.unique(moment * len(self.layout.actions) + entry, return_inverse=True)
+        of_alike = np.full((len(firsts), len(CODES)), -1)
+        of_alike[alike, self.codes[firsts]] = firsts
+        sources[firsts] = of_alike[alike]
+        sources[np.arange(len(self)), self.codes] = np.arange(len(self))
+        return sources
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """For each transition the group it belongs to, (N,) int64: see `groups_of`."""
+        return groups_of(self.episodes)[self.columns.episodes]
+
+    def paths(self, horizon: int, rows: np.ndarray | None = None) -> np.ndarray:
+        """Transitions that follow one another, each beginning with the frames in which the one before ended.
+
+        Args:
+            horizon: how many make a path, at least 1.
+            rows: among which to look; all by default.
+
+        Returns:
+            (P, horizon) int64 rows, a path for each start that has one, in the order of ``rows``.
+        """
+        rows = self.rows() if rows is None else rows
+        followers = self._followers(rows)
+        paths = np.arange(len(rows))[:, None]
+        for _ in range(horizon - 1):
+            following = followers[paths[:, -1]]
+            goes_on = following >= 0
+            paths = np.concatenate([paths[goes_on], following[goes_on, None]], axis=1)
+        return rows[paths]
+
+    def longest_path(self, rows: np.ndarray | None = None) -> int:
+        """The largest horizon for which ``paths`` finds any; 0 without rows."""
+        followers = self._followers(self.rows() if rows is None else rows)
+        present = np.setdiff1d(np.arange(len(followers)), followers)  # those that follow nothing
+        length = 0
+        while len(present):
+            length += 1
+            following = followers[present]
+            present = following[following >= 0]
+        return length
+
+    def _followers(self, rows: np.ndarray) -> np.ndarray:
+        """For each of ``rows`` the place among them of the transition that goes on from it, (n,) int64, −1: none."""
+        frames, count = self.columns.frames[rows], len(self.frames)
+        shared = np.stack([frames[:, :-1], frames[:, 1:]])
+        numbers = shared[..., 0]  # equal where all frames that may be shared are equal
+        for column in np.moveaxis(shared, -1, 0)[1:]:
+            numbers = np.unique(numbers * count + column, return_inverse=True)[1].reshape(numbers.shape)
+        begins, ends = numbers
+        beginning = np.full(numbers.max(initial=0) + 1, -1)
+        beginning[begins] = np.arange(len(rows))
+        return beginning[ends]
 
     @cached_property
     def codes(self) -> np.ndarray:
