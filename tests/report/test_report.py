@@ -87,7 +87,18 @@ class Joined:
         return region
 
 
-def evaluation_of(predictor, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seen=(8, 8, 8), samples=4, baselines=None):
+@dataclasses.dataclass
+class Replayed:
+    """What every action leads to: last (n, 3, 3, H, w), known (n, 3)."""
+
+    last: np.ndarray
+    known: np.ndarray
+
+
+def evaluation_of(
+    predictor, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seen=(8, 8, 8), samples=4, baselines=None, replayed=False
+):
+    """Of bars that move with the pan joint, as ``Arm`` knows they do; replayed: under every action."""
     rng = np.random.default_rng(0)
     signs = np.array([0, 1, -1])[[codes[i % len(codes)] for i in range(N)]]
     frames = np.zeros((N, 2, 16, 16, 3), np.float32)
@@ -99,8 +110,21 @@ def evaluation_of(predictor, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seen=(8, 8, 8)
     actions = signs[:, None, None].astype(np.float32)
     arrays = draw(LAYOUT, frames, positions, actions), positions, actions, np.zeros(N), np.arange(N)
     batches = (make_batch(*(a[i : i + 10] for a in arrays)) for i in range(0, N, 10))
+
+    def outcomes(rows):
+        moments = make_batch(*(a[rows] for a in arrays))
+        under = [Arm().predict(moments.under(LAYOUT, code)).numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
+        return Replayed(np.stack(under, axis=1), np.ones((len(rows), 3), bool))
+
     return evaluate(
-        predictor, batches, LAYOUT, np.arange(N), dict(enumerate(seen)), samples=samples, baselines=baselines
+        predictor,
+        batches,
+        LAYOUT,
+        np.arange(N),
+        dict(enumerate(seen)),
+        samples=samples,
+        baselines=baselines,
+        outcomes=outcomes if replayed else None,
     )
 
 
@@ -230,6 +254,28 @@ def test_grids_are_four_canvases_at_their_own_pixels(good, tmp_path):
     assert np.array_equal(pixels[: LAYOUT.height], good.drawn[1].truth.transpose(1, 2, 0))
     error = np.asarray(Image.open(tmp_path / "grids" / "error_001.png"))
     assert error.shape == (LAYOUT.height, 2 * LAYOUT.frame_width + LAYOUT.patch, 3)
+
+
+def test_the_true_outcome_of_every_action_stands_beside_its_prediction(good, tmp_path):
+    evaluation = evaluation_of(Arm(gain=0.9), replayed=True)
+    page = page_of(evaluation, tmp_path)
+    assert "what that action really leads to" in page.text
+    assert "counterfactual_effect_error" in page.text
+    assert page.text.count("true ") >= 4 * 2 * 3  # samples, joints, actions
+    example = evaluation.drawn[1]  # a MOVE+
+    assert f"true {example.positions_after[MOVE_MINUS][0]:.4f}" in page.text
+    assert f"val_mse {example.errors_under[MOVE_MINUS]:.6f}" in page.text
+    pixels = np.asarray(Image.open(tmp_path / "grids" / "counterfactual_001.png"))
+    frame, gap = LAYOUT.frame_width, LAYOUT.patch
+    assert pixels.shape == (4 * LAYOUT.height, LAYOUT.width + 2 * (gap + frame), 3)
+    truth = pixels[:, LAYOUT.width + gap :][:, :frame].reshape(4, LAYOUT.height, frame, 3)
+    assert (truth[0] == 255).all()  # the truth itself needs none
+    for code in (STAY, MOVE_PLUS, MOVE_MINUS):
+        assert np.array_equal(truth[1 + code], example.outcomes[code].transpose(1, 2, 0))
+    assert np.array_equal(truth[1 + MOVE_PLUS], example.truth.transpose(1, 2, 0)[:, -frame:])
+    alone = page_of(good, tmp_path).text
+    assert "really leads to from the same moment, and the error" not in alone
+    assert "true " not in alone[alone.index("Counterfactual Action Grids") :]
 
 
 def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):

@@ -35,6 +35,11 @@ class Example:
     positions_after: dict[int, np.ndarray] = field(default_factory=dict)
     errors_under: dict[int, float] = field(default_factory=dict)
 
+    @property
+    def replayed(self) -> bool:
+        """Whether it is known what other actions than the one taken lead to."""
+        return len(self.outcomes) > 1
+
 
 EXTREMES = 2
 """How many of the best and of the worst samples are kept."""

@@ -31,7 +31,7 @@ def data_uri(pixels: np.ndarray) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def image(pixels: np.ndarray, about: int) -> dict[str, Any]:
+def image(pixels: np.ndarray, about: float) -> dict[str, Any]:
     """What a page needs to show a picture (h, w, 3) uint8 about so many pixels wide, small ones at whole multiples."""
     height, width = pixels.shape[:2]
     shrunk = width > 1.25 * about

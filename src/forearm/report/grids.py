@@ -10,9 +10,28 @@ from forearm.evaluation import PERSISTENCE, Evaluation, Example
 from forearm.report.figures import heat_map
 
 
-def grid(example: Example) -> np.ndarray:
-    """Four canvases below each other, ground truth, STAY, MOVE+ and MOVE−: (4H, W, 3) uint8."""
-    return np.concatenate([picture(canvas) for canvas in (example.truth, *(example.under[code] for code in CODES))])
+def grid(layout: Layout, example: Example, top: float) -> np.ndarray:
+    """Four canvases below each other, ground truth, STAY, MOVE+ and MOVE−: (4H, W, 3) uint8.
+
+    Where it is known what other actions lead to, wider: right of each prediction the true frame and the error.
+    """
+    canvases = [picture(canvas) for canvas in (example.truth, *(example.under[code] for code in CODES))]
+    if not example.replayed:
+        return np.concatenate(canvases)
+    unknown = np.full((layout.height, layout.frame_width, 3), 255, np.uint8)
+    gap = unknown[:, : layout.patch]
+    rows = [[canvases[0], gap, unknown, gap, unknown]]
+    for code in CODES:
+        known = code in example.outcomes
+        beside = [picture(example.outcomes[code]), heat_map(outcome_error(layout, example, code), top)] if known else []
+        frame, error = beside or (unknown, unknown)
+        rows.append([canvases[1 + code], gap, frame, gap, error])
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
+def outcome_error(layout: Layout, example: Example, code: int) -> np.ndarray:
+    """Absolute error of what is predicted under an action whose outcome is known, mean over channels, (H, w)."""
+    return _absolute_error(example.under[code][..., layout.frame_columns(-1)], example.outcomes[code])
 
 
 def picture(canvas: np.ndarray) -> np.ndarray:
@@ -23,11 +42,15 @@ def picture(canvas: np.ndarray) -> np.ndarray:
 def error_maps(layout: Layout, example: Example) -> dict[str, np.ndarray]:
     """Absolute error of the last frame, mean over channels, (H, w): the model's and persistence's."""
     columns = layout.frame_columns(-1)
-    truth = example.truth[..., columns].astype(np.float32)
+    truth = example.truth[..., columns]
     regions = {"model": example.under[example.code][..., columns]}
     if PERSISTENCE in example.baselines:
         regions[PERSISTENCE] = example.baselines[PERSISTENCE]
-    return {name: np.abs(region - truth).mean(0) / 255 for name, region in regions.items()}
+    return {name: _absolute_error(region, truth) for name, region in regions.items()}
+
+
+def _absolute_error(region: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.abs(region.astype(np.float32) - other).mean(0) / 255
 
 
 def heat_top(evaluation: Evaluation) -> float:
@@ -51,7 +74,7 @@ def save_grids(evaluation: Evaluation, folder: Path) -> None:
     folder.mkdir()
     top = heat_top(evaluation)
     for i, example in enumerate(evaluation.drawn):
-        Image.fromarray(grid(example)).save(folder / grid_name(evaluation, i))
+        Image.fromarray(grid(evaluation.layout, example, top)).save(folder / grid_name(evaluation, i))
         gap = np.full((evaluation.layout.height, evaluation.layout.patch, 3), 255, np.uint8)
         coloured = [heat_map(values, top) for values in error_maps(evaluation.layout, example).values()]
         side_by_side = [part for values in coloured for part in (gap, values)][1:]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import CATALOGUE, METRICS, PERSISTENCE, Evaluation, Example, Metric
 from forearm.report.figures import heat_gradient, heat_map, image, line_chart
-from forearm.report.grids import error_maps, heat_top, picture
+from forearm.report.grids import error_maps, heat_top, outcome_error, picture
 from forearm.report.headline import KEY_FIGURES, details, headline
 from forearm.report.numbers import NOTHING, number, short, span, unit_of
 from forearm.report.recommendations import recommend
@@ -64,6 +64,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         actions=[_action(evaluation, code) for code in CODES],
         recommendations=recommend(evaluation, facts.log),
         cards=[_card(evaluation, example, f"Sample {i}", top) for i, example in enumerate(evaluation.drawn)],
+        replayed=any(example.replayed for example in evaluation.drawn),
         open_cards=OPEN_EXAMPLES,
         extremes=[
             _extreme(evaluation, example, title, top)
@@ -239,6 +240,7 @@ def _action(evaluation: Evaluation, code: int) -> dict[str, Any]:
 
 def _card(evaluation: Evaluation, example: Example, title: str, top: float) -> dict[str, Any]:
     layout = evaluation.layout
+    known = example.outcomes if example.replayed else {}
     joints = [
         {
             "name": joint.name,
@@ -247,6 +249,7 @@ def _card(evaluation: Evaluation, example: Example, title: str, top: float) -> d
             "before": _degrees(example.before[j]),
             "truth": _degrees(example.positions[j]),
             "under": [_degrees(example.positions_under[code][j]) for code in CODES],
+            "after": [_degrees(example.positions_after[code][j]) if code in known else "" for code in CODES],
         }
         for j, joint in enumerate(layout.joints)
     ]
@@ -258,8 +261,19 @@ def _card(evaluation: Evaluation, example: Example, title: str, top: float) -> d
         "error": f"{example.error:.6f}",
         "truth": image(picture(example.truth), SHOWN_WIDTH),
         "under": [image(picture(example.under[code]), SHOWN_WIDTH) for code in CODES],
+        "outcomes": {code: _outcome(layout, example, code, top) for code in known},
         "heat": _heat(layout, example, top, SHOWN_HEAT),
         "joints": joints,
+    }
+
+
+def _outcome(layout: Layout, example: Example, code: int, top: float) -> dict[str, Any]:
+    """What an action really leads to and the error of its prediction, at the scale of the canvas beside them."""
+    about = SHOWN_WIDTH * layout.frame_width / layout.width
+    return {
+        "truth": image(picture(example.outcomes[code]), about),
+        "heat": image(heat_map(outcome_error(layout, example, code), top), about),
+        "error": f"{example.errors_under[code]:.6f}",
     }
 
 
