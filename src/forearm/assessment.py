@@ -2,18 +2,20 @@
 
 import datetime
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from forearm.canvas import Layout
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import fitted_baselines, standard_baselines
 from forearm.evaluation.evaluate import evaluate
-from forearm.files import read_json
-from forearm.models.world_model import Predictor
+from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
+from forearm.models.world_model import Predictor, WorldModel
 from forearm.report import Facts, write_report
-from forearm.training.run import Checkpoint, Run
+from forearm.report.targets import Target, key_targets, parse_targets
+from forearm.training.run import Checkpoint, Run, read_notes
 from forearm.transitions.batch import Batch
 from forearm.transitions.loader import batches
 from forearm.transitions.store import TransitionSet
@@ -37,6 +39,8 @@ def assess(
     """Score a run on a dataset and write metrics.json, report.html and grids; return the report's path.
 
     They go to ``evaluation/`` in the run's folder, or to ``evaluation-NAME/`` for a dataset that is not the run's own.
+    Without ``notes`` the report shows those that the run was started with; without ``against`` it is compared with
+    its parent, if that has been evaluated on the same samples.
 
     Raises:
         ForearmError: run, data, notes, device or the run to compare with are missing or do not fit.
@@ -54,20 +58,28 @@ def assess(
     rows = transitions.rows("val" if split == "val" or (split == "auto" and is_own) else None)
     if not len(rows):
         raise ForearmError(f"{transitions.path} has no validation transitions; evaluate it with --split all")
+    digest = digest_of(transitions, rows)
+    told = checked_notes(notes) if notes else run.notes()
+    parent, cautions = _parent(run, digest)
+    beside = _compared(against, digest) if against else parent.figures if parent else None
+    model = run.load(checkpoint, place)
     facts = Facts(
         run_name=run.name,
         model_type=config["family"],
         checkpoint=str(run.weights_file(checkpoint)),
         dataset=str(transitions.path),
         date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        notes=_read_notes(notes),
+        notes=told,
+        targets=parent.targets if parent else (),
+        targets_from=parent.whose if parent else "",
         settings={"model": config["model"], "training": config["training"]},
         log=run.log(),
-        against_name=Run.open(against).name if against else "",
-        against=_metrics_of(against) if against else None,
+        against_name=Run.open(against).name if against else parent.name if parent else "",
+        against=beside,
+        origin=_origin(run, checkpoint, model, transitions, digest),
     )
-    model = run.load(checkpoint, place)
-    baselines, cautions = _baselines(own, layout, run)
+    baselines, more = _baselines(own, layout, run)
+    cautions += more
     if is_own and split == "all":
         cautions.append("The scored samples include those of training, which the nearest neighbour knows by heart.")
     evaluation = evaluate(
@@ -96,21 +108,67 @@ def _baselines(training: Path, layout: Layout, run: Run) -> tuple[dict[str, Pred
         return standard_baselines(layout), [caution]
 
 
-def _read_notes(path: Path | None) -> str:
+def checked_notes(path: Path) -> str:
+    """An experimenter's notes, in which every line that sets targets can be understood.
+
+    Raises:
+        ForearmError: they cannot be read, or a target cannot.
+    """
+    notes = read_notes(path)
+    parse_targets(notes)
+    return notes
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The run that another one follows: the targets it set, and its figures on the same samples if it has any."""
+
+    name: str
+    targets: tuple[Target, ...]
+    whose: str
+    figures: dict[str, Any] | None
+
+
+def _parent(run: Run, digest: str) -> tuple[Parent | None, list[str]]:
+    """The parent, and a caution where it has no targets to give."""
+    path = run.parent()
     if path is None:
-        return ""
+        return None, []
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ForearmError(f"the notes {path} cannot be read: {reason}") from error
+        parent = Run.open(path)
+    except ForearmError:
+        return None, [f"The parent {path} is no longer there, so nothing is known of the targets it set."]
+    figures = next((figures for _, figures in evaluations_of(path) if scored_on(figures) == digest), None)
+    notes = (figures or {}).get("notes") or parent.notes()
+    if targets := parse_targets(notes):
+        return Parent(parent.name, tuple(targets), f"the notes of its parent {parent.name}", figures), []
+    if figures:
+        whose = f"the figures of its parent {parent.name}, whose notes set none: to be at least as good"
+        return Parent(parent.name, tuple(key_targets(figures)), whose, figures), []
+    caution = f"The parent {parent.name} set no targets and has not been evaluated on these samples, so there are none."
+    return Parent(parent.name, (), "", None), [caution]
 
 
-def _metrics_of(run: Path) -> dict:
-    path = run / "evaluation" / "metrics.json"
-    if not path.is_file():
+def _compared(run: Path, digest: str) -> dict[str, Any]:
+    """The figures of a run to compare with: on the same samples if there are any, else on its own data."""
+    found = [figures for _, figures in evaluations_of(Run.open(run).path)]
+    if not found:
         raise ForearmError(f"{run} has not been evaluated; do so first: forearm evaluate {run}")
-    return read_json(path)
+    return next((figures for figures in found if scored_on(figures) == digest), found[0])
+
+
+def _origin(run: Run, checkpoint: Checkpoint, model: WorldModel, data: TransitionSet, digest: str) -> dict[str, Any]:
+    """What tells an evaluation from others: the model, its training, the data and the date."""
+    return {
+        "run": run.name,
+        "family": run.config()["family"],
+        "checkpoint": checkpoint,
+        "weights": run.weights_digest(checkpoint),
+        "parameters": sum(weights.numel() for weights in model.parameters()),
+        "training": run.trained(),
+        "data": {"path": str(data.path.resolve()), "name": data.path.resolve().name, "digest": digest},
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
 
 
 def _watched(source: Iterator[Batch], total: int, watch: Watch) -> Iterator[Batch]:

@@ -128,6 +128,11 @@ def evaluations_of(run: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         yield path.parent, read_json(path)
 
 
+def scored_on(figures: dict[str, Any]) -> str | None:
+    """The digest of the samples that a ``metrics.json`` is about; None in one of an older forearm."""
+    return figures.get("data", {}).get("digest")
+
+
 def digest_of(data: TransitionSet, rows: np.ndarray) -> str:
     """What tells scored samples from others, wherever their dataset lies: 16 hexadecimal digits.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forearm.errors import ForearmError
-from forearm.evaluation import METRICS, Interval, Metric, Value
+from forearm.evaluation import METRICS, Metric
 from forearm.report.headline import KEY_FIGURES
 
 RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
@@ -38,7 +38,7 @@ class Target:
     def metric(self) -> Metric:
         return METRICS[self.name]
 
-    def verdict(self, value: Value, interval: Interval) -> str:
+    def verdict(self, value: Any, interval: Any) -> str:
         """Whether a figure "reached" the target, "missed" it, or is "too close to call".
 
         It is too close where the ends of the figure's 95% interval lie on different sides of the target. Where no
@@ -46,7 +46,7 @@ class Target:
         """
         if not isinstance(value, float):
             return "not measured"
-        ends = interval if isinstance(interval, tuple | list) else (value, value)
+        ends = interval or (value, value)
         kept = {bool(RELATIONS[self.relation](end, self.value)) for end in ends}
         if len(kept) == 2:
             return "too close to call"

@@ -16,7 +16,7 @@ from forearm.report.page import Facts, render
 def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
     """Write all that an evaluation leaves, in place of what an earlier one left.
 
-    ``metrics.json``, ``report.html``, ``grids/*.png``, and what comparisons need: ``samples.parquet``, ``examples.npz``.
+    ``metrics.json``, ``report.html``, ``grids/*.png``, and for comparisons ``samples.parquet`` and ``examples.npz``.
     All is written beside first, so that a failure leaves what was there.
 
     Returns:
@@ -45,7 +45,9 @@ def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
 
 def _told(evaluation: Evaluation, facts: Facts) -> dict[str, Any]:
     """What ``metrics.json`` says besides the figures."""
+    metrics, intervals = evaluation.metrics, evaluation.intervals
     judged = [
-        {"target": str(target), "verdict": target.verdict(evaluation.metrics[target.name], evaluation.intervals[target.name])} for target in facts.targets
+        {"target": str(target), "verdict": target.verdict(metrics[target.name], intervals[target.name])}
+        for target in facts.targets
     ]
     return {**facts.origin, "notes": facts.notes, "targets": judged, "targets_from": facts.targets_from}

@@ -3,6 +3,7 @@
 Weights are safetensors and settings JSON, so opening somebody's run never executes their code.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,6 +107,24 @@ class Run:
         except (OSError, ValueError) as error:
             raise ForearmError(f"{self.log_file} is damaged: {error}; mend or remove it") from error
 
+    def trained(self) -> dict[str, float]:
+        """How long the run was trained: steps, samples seen and seconds, evaluations included."""
+        last = next((entry for entry in reversed(self.log()) if "seconds" in entry), {"step": 0, "seconds": 0.0})
+        samples = last["step"] * self.config()["training"].get("batch_size", 0)
+        return {"steps": last["step"], "samples": samples, "seconds": last["seconds"]}
+
+    def weights_digest(self, checkpoint: Checkpoint) -> str:
+        """What tells the weights of a checkpoint from others: 16 hexadecimal digits.
+
+        Raises:
+            ForearmError: they are missing.
+        """
+        path = self.weights_file(checkpoint)
+        if not path.is_file():
+            raise _missing(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
     def load(self, checkpoint: Checkpoint = "best", device: str | torch.device = "cpu") -> WorldModel:
         """The trained model, ready to predict.
 
@@ -169,9 +188,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ForearmError: the file is missing or damaged.
     """
     if not path.is_file():
-        raise ForearmError(f"{path} is missing; train the run first, or let its training go on with --resume")
+        raise _missing(path)
     try:
         with safetensors.safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise ForearmError(f"{path} is damaged: {error}; train again or restore the file") from error
+
+
+def _missing(weights: Path) -> ForearmError:
+    return ForearmError(f"{weights} is missing; train the run first, or let its training go on with --resume")
