@@ -398,7 +398,7 @@ def test_help_names_every_option_and_is_there_at_once(tmp_path):
         "build": "--out --preset --size --cameras --stacking --history --actions --step --stride --val --seed",
         "combine": "--out",
         "inspect": "--pictures",
-        "train": "--data --out --size --model --fine-tune --resume --device --track --steps --minutes --seed",
+        "train": "--data --out --size --model --fine-tune --parent --notes --resume --device --track --steps --minutes --seed",
         "evaluate": "--data --split --checkpoint --notes --against --samples --batch-size --device",
     }.items():
         assert f"forearm {command} " in usage.stdout
@@ -497,7 +497,8 @@ def require_report(folder: Path, samples: int) -> str:
     assert grids
     for grid in grids:
         assert np.ptp(np.asarray(Image.open(grid).convert("RGB"))) > 50  # a picture, and no plain one
-    assert not [path for path in folder.iterdir() if path.name not in ("metrics.json", "report.html", "grids")]
+    held = {"metrics.json", "report.html", "grids", "samples.parquet", "examples.npz"}
+    assert {path.name for path in folder.iterdir()} == held
     return (folder / "report.html").read_text()
 
 

@@ -126,6 +126,7 @@ def train(args: list[str]) -> None:
     import torch
     from accelerate import PartialState
 
+    from forearm.assessment import checked_notes
     from forearm.devices import device_named
     from forearm.models import FAMILIES, family_settings
     from forearm.progress import training
@@ -145,6 +146,8 @@ def train(args: list[str]) -> None:
         size: str | None = None,
         model: tuple[str, ...] = (),
         fine_tune: Path | None = None,
+        parent: Path | None = None,
+        notes: Path | None = None,
         resume: bool = False,
         device: Device = "auto",
         track: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = (),
@@ -161,6 +164,9 @@ def train(args: list[str]) -> None:
             size: The family's size by name; by default the one made for the dataset's patches.
             model: Single settings of the family as name=value, such as depth=6.
             fine_tune: A run whose weights, sizes and bounds to start from.
+            parent: The run that this one follows and whose targets it is measured by; that of --fine-tune by default.
+            notes: A text file with your notes: what changed, why, what to expect. Lines such as "target: val_mse <=
+                0.01, ssim > 0.8" set targets for this run's children. It is kept in the run's folder.
             resume: Go on with an interrupted training, with the settings it was started with.
             device: Where to train.
             track: Trackers to log to besides log.jsonl.
@@ -172,14 +178,16 @@ def train(args: list[str]) -> None:
         if place.index is not None and place.type == "cuda":
             torch.cuda.set_device(place)
         processes = PartialState(cpu=device == "cpu")
+        if resume and (parent or notes):
+            raise ForearmError("--parent and --notes belong to a new run; leave them out to --resume one")
         if data is None and not resume:
             raise ForearmError("train needs --data, a dataset that forearm build wrote")
         transitions = TransitionSet(data or Path(Run.open(out).config()["data"]["path"]))
         if not resume and processes.is_main_process:
             named = size or ("so101" if transitions.layout.patch >= 16 else "tiny")
             settings = family_settings(family, named, dict(_setting(text) for text in model))
-            parent = Run.open(fine_tune) if fine_tune else None
-            start_run(out, family, settings, config, transitions, parent)
+            basis, follows = (Run.open(path) if path else None for path in (fine_tune, parent))
+            start_run(out, family, settings, config, transitions, basis, follows, checked_notes(notes) if notes else "")
         processes.wait_for_everyone()
         started = Run.open(out)
         transitions.require_fit(started.layout(), f"run {started.name}")
@@ -235,8 +243,8 @@ def evaluate(args: list[str]) -> None:
             data: The dataset to score on; that of its training by default.
             split: val: its validation episodes; all: all of it; auto: val for the training's own dataset, else all.
             checkpoint: Which weights.
-            notes: A text file with the experimenter's notes, shown in the report.
-            against: Another run, evaluated before, to show beside this one.
+            notes: A text file with the experimenter's notes, shown in the report; those of the training by default.
+            against: Another run, evaluated before, to show beside this one; its parent by default.
             samples: How many counterfactual grids.
             batch_size: How many canvases at a time.
             device: Where to predict.
