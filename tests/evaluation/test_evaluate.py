@@ -16,6 +16,7 @@ from forearm.evaluation.catalogue import CATALOGUE
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.metrics import score
 from forearm.transitions.batch import make_batch
+from forearm.transitions.store import Outcomes
 
 LAYOUT = Layout(
     cameras=(Camera("base", 16, 16),),
@@ -68,21 +69,13 @@ class Arm:
         return torch.from_numpy(region)
 
 
-@dataclasses.dataclass
-class Replayed:
-    """What every action leads to: last (n, 3, 3, H, w), known (n, 3)."""
-
-    last: np.ndarray
-    known: np.ndarray
-
-
 def outcomes_of(source):
     """As a dataset recorded under every action knows them: here what ``Arm`` predicts, which is always right."""
     known = {}
     for batch in source:
         under = [Arm().predict(batch.under(LAYOUT, code)).numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
         known |= dict(zip(batch.rows.tolist(), np.stack(under, axis=1), strict=True))
-    return lambda rows: Replayed(np.stack([known[int(row)] for row in rows]), np.ones((len(rows), 3), bool))
+    return lambda rows: Outcomes(np.stack([known[int(row)] for row in rows]), np.ones((len(rows), 3), bool))
 
 
 class Cheat:

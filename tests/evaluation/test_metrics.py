@@ -1,7 +1,5 @@
 """Every metric against the words of the design, written out slowly."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -25,6 +23,7 @@ from forearm.errors import ForearmError
 from forearm.evaluation.metrics import OUTCOME_METRICS, Truth, against_outcomes, counterfactuals, per_sample, score
 from forearm.evaluation.samples import Samples
 from forearm.evaluation.ssim import ssim
+from forearm.transitions.store import Outcomes
 
 LAYOUT = Layout(
     cameras=(Camera("base", 16, 16), Camera("wrist", 16, 16)),
@@ -280,20 +279,12 @@ def test_the_action_that_explains_the_frame_best_wins_and_ties_share():
     assert accuracy(right) == [1, 1, 1]
 
 
-@dataclass
-class Replayed:
-    """What every action leads to: last (N, 3, 3, H, w), known (N, 3)."""
-
-    last: np.ndarray
-    known: np.ndarray
-
-
 def replay(seen, seed=2, known=None):
     """True outcomes of every action, of which that of the action taken is the truth."""
     random = np.random.default_rng(seed)
     last = random.random((len(seen.codes), 3, *seen.last.shape[1:]), np.float32)
     last[np.arange(len(seen.codes)), seen.codes] = seen.last
-    return Replayed(last, np.ones((len(seen.codes), 3), bool) if known is None else known)
+    return Outcomes(last, np.ones((len(seen.codes), 3), bool) if known is None else known)
 
 
 def test_errors_under_actions_not_taken_by_hand():

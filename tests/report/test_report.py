@@ -17,6 +17,7 @@ from forearm.evaluation import CATALOGUE, Persistence, evaluate
 from forearm.report import Facts, recommend, write_report
 from forearm.report.figures import heat_map, line_chart
 from forearm.transitions.batch import make_batch
+from forearm.transitions.store import Outcomes
 
 LAYOUT = Layout(
     cameras=(Camera("base", 16, 16),),
@@ -87,14 +88,6 @@ class Joined:
         return region
 
 
-@dataclasses.dataclass
-class Replayed:
-    """What every action leads to: last (n, 3, 3, H, w), known (n, 3)."""
-
-    last: np.ndarray
-    known: np.ndarray
-
-
 def evaluation_of(
     predictor, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seen=(8, 8, 8), samples=4, baselines=None, replayed=False
 ):
@@ -114,7 +107,7 @@ def evaluation_of(
     def outcomes(rows):
         moments = make_batch(*(a[rows] for a in arrays))
         under = [Arm().predict(moments.under(LAYOUT, code)).numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
-        return Replayed(np.stack(under, axis=1), np.ones((len(rows), 3), bool))
+        return Outcomes(np.stack(under, axis=1), np.ones((len(rows), 3), bool))
 
     return evaluate(
         predictor,

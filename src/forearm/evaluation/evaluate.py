@@ -15,10 +15,11 @@ from forearm.errors import ForearmError
 from forearm.evaluation.baselines import PERSISTENCE, standard_baselines
 from forearm.evaluation.catalogue import ERRORS, METRICS
 from forearm.evaluation.examples import Example, Gallery
-from forearm.evaluation.metrics import Outcomes, Truth, against_outcomes, counterfactuals, per_sample, picture_error
+from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_sample, picture_error
 from forearm.evaluation.samples import Interval, Samples, Value, differences, intervals, skill_intervals, skills
 from forearm.models.world_model import Predictor
 from forearm.transitions.batch import Batch
+from forearm.transitions.store import Outcomes
 
 FEW_EPISODES = 10
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from forearm.canvas import dominant_entries as largest_entries
 from forearm.errors import ForearmError
 from forearm.evaluation.samples import Samples, Value
 from forearm.evaluation.ssim import ssim
+from forearm.transitions.store import Outcomes
 
 DYNAMIC = 0.02
 """A pixel is dynamic where the true frames differ by more than this in the mean over channels."""
@@ -89,17 +90,6 @@ class Truth:
     def of_acting(self, joints: np.ndarray) -> np.ndarray:
         """The acting joint's column of (N, J): (N,)."""
         return np.take_along_axis(joints, self.acting[:, None], axis=1)[:, 0]
-
-
-class Outcomes(Protocol):
-    """What every action leads to from the same moment, as ``TransitionSet.outcomes`` gives it.
-
-    last: (N, 3, 3, H, w) float32 in [0, 1], the true last frame of each sample after each code; known: (N, 3) bool,
-    where that is so. Elsewhere ``last`` may hold anything.
-    """
-
-    last: np.ndarray
-    known: np.ndarray
 
 
 def counterfactuals(truth: Truth, under: dict[int, np.ndarray]) -> Samples:
