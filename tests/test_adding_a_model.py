@@ -32,7 +32,7 @@ def family(tmp_path, monkeypatch):
 def test_the_example_is_found_trained_and_evaluated(tmp_path, family):
     data = write_data(tmp_path / "data")
     config = TrainConfig(steps=60, evaluate_every=60, warmup=5, ema=0.9, learning_rate=3e-3)
-    run = start_run(tmp_path / "run", family, family_settings(family, "tiny", {"width": 16, "depth": 3}), config, data)
+    run = start_run(tmp_path / "run", family, family_settings(family, "tiny", {"width": 32, "depth": 2}), config, data)
     train(run, data, device="cpu")
     losses = [entry["val_loss"] for entry in run.log() if "val_loss" in entry]
     assert losses[-1] < 0.9 * losses[0], "which begins as a copy of the previous frame, so it learned the change"
