@@ -330,7 +330,8 @@ def test_a_new_report_replaces_the_old_one_and_only_it(good, without_stay, tmp_p
     write_report(without_stay, FACTS, tmp_path)
     (tmp_path / "mine.txt").write_text("keep")
     write_report(good, FACTS, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["grids", "metrics.json", "mine.txt", "report.html"]
+    written = {"examples.npz", "grids", "metrics.json", "report.html", "samples.parquet"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", *written}
     assert not [path for path in (tmp_path / "grids").iterdir() if "guess" in path.name]
 
 
