@@ -22,8 +22,10 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 
 from forearm.errors import ForearmError
 from forearm.recordings import staged_episodes
-from forearm.sim import JOINTS, Simulator, SingleActionSettings, perform, record, record_episode, settle
-from forearm.sim.protocol import decision, session_of, session_seed
+from forearm.sim import JOINTS, Simulator, SingleActionSettings, perform, perform_all, record, record_episode, settle
+from forearm.sim.poses import HIGHEST, LOWEST, is_usable, reach, sample_pose
+from forearm.sim.protocol import decision, moment_of, session_of, session_seed
+from forearm.transitions import BuildConfig, build
 
 TINY = SingleActionSettings(episodes=6, size=32, fps=2, sessions=2)
 
@@ -100,6 +102,129 @@ def test_actions_and_joints_are_balanced(seed: int, joints: list[str], counts: t
     }
 
 
+EVERY = replace(TINY, episodes=12, joints=("shoulder_pan", "elbow_flex"), every_action=True)
+
+
+def test_every_action_begins_in_the_identical_state() -> None:
+    of_session: dict[int, Simulator] = {}
+    for first in (6, 0):  # in any order, with a simulator that did other things before
+        episodes = {}
+        for index in (first + 2, first, first + 1):
+            simulator = of_session.setdefault(session_of(EVERY, index), simulator_of(EVERY, index))
+            episodes[index - first] = record_episode(simulator, EVERY, index)
+        start, (joint, _) = episodes[0], decision(EVERY, first)
+        for code, episode in episodes.items():
+            assert episode.log.decisions == ((0, code),)
+            assert episode.log.extra == start.log.extra | {"moment": first // 3}
+            assert episode.task == f"{JOINTS[joint]}: {('STAY', 'MOVE+', 'MOVE-')[code]}"
+            np.testing.assert_array_equal(episode.clip.states[0], start.clip.states[0])
+            for camera, frames in episode.clip.pictures.items():
+                np.testing.assert_array_equal(frames[0], start.clip.pictures[camera][0])
+            moved = episode.clip.states[-1] - episode.clip.states[0]
+            assert moved[joint] == pytest.approx((0, 10, -10)[code], abs=1)
+
+
+@given(
+    joints=st.lists(st.sampled_from(JOINTS), min_size=1, max_size=6, unique=True),
+    sessions=st.integers(1, 5),
+    runs=st.integers(1, 4),
+)
+def test_with_every_action_joints_and_sessions_take_turns_by_moment(
+    joints: list[str], sessions: int, runs: int
+) -> None:
+    settings = SingleActionSettings(joints=tuple(joints), sessions=sessions, every_action=True, actions={"MOVE+": 2})
+    indices = range(3 * runs * len(joints))
+    drawn = Counter(decision(settings, i) for i in indices)
+    assert drawn == {(JOINTS.index(joint), code): runs for joint in joints for code in range(3)}
+    for i in indices:
+        assert session_of(settings, i) == i // 3 % sessions
+        assert decision(settings, i)[0] == decision(settings, 3 * moment_of(settings, i))[0]
+
+
+def test_a_data_set_of_every_action_knows_all_outcomes(tmp_path: Path) -> None:
+    record(tmp_path / "every", EVERY, processes=1)
+    data = build([tmp_path / "every"], tmp_path / "data", BuildConfig(size=32, val=1))
+    assert [episode["moment"] for episode in data.episodes] == np.repeat(np.arange(4), 3).tolist()
+    assert data.outcomes(data.rows()).known.all()
+    assert data.actions_seen("val") == {0: 4, 1: 4, 2: 4}
+
+
+def test_a_state_that_does_not_allow_every_action_is_not_recorded() -> None:
+    settings = replace(EVERY, action_duration=0.1, fps=10)
+    with pytest.raises(ForearmError, match=r"does not act by 10 within 0\.1 s; choose a longer action duration"):
+        record_episode(simulator_of(settings, 0), settings, 0)  # STAY, which alone could be carried out
+
+
+@pytest.mark.parametrize("joint", ["shoulder_pan", "shoulder_lift"])  # much and little room
+def test_walks_carry_out_every_action_within_reach(joint: str) -> None:
+    settings = replace(TINY, joints=(joint,), decisions=12)
+    j = JOINTS.index(joint)
+    simulator = simulator_of(settings, 0)
+    ways = []
+    for index in range(0, 6, 2):
+        episode = record_episode(simulator, settings, index)
+        clip, log = episode.clip, episode.log
+        assert clip.states.shape == clip.actions.shape == (13, 6)
+        assert clip.pictures["base"].shape == (13, 32, 32, 3)
+        assert [frame for frame, _ in log.decisions] == list(range(12))
+        assert "moment" not in log.extra
+        assert episode.task == f"{joint}: 12 actions"
+        changes = np.array([(0, 10, -10)[code] for _, code in log.decisions])
+        np.testing.assert_allclose(np.diff(clip.states[:, j]), changes, atol=1)
+        assert LOWEST[j] - 11 < clip.states[:, j].min()
+        assert clip.states[:, j].max() < HIGHEST[j] + 11
+        ways.append(tuple(changes))
+        for state in clip.states:
+            simulator.place(state)
+            assert not simulator.touching()
+    assert len(set(ways)) == 3
+    assert {change for way in ways for change in way} == {-10, 0, 10}
+
+
+def test_a_walk_can_be_replayed_at_any_frame_rate() -> None:
+    slow = replace(TINY, decisions=4)
+    fast = replace(slow, fps=30)
+    a, b = (record_episode(simulator_of(slow, 1), settings, 1) for settings in (slow, fast))
+    assert [frame for frame, _ in b.log.decisions] == [0, 15, 30, 45]
+    np.testing.assert_array_equal(a.clip.states, b.clip.states[::15])
+    np.testing.assert_array_equal(a.clip.pictures["wrist"], b.clip.pictures["wrist"][::15])
+    np.testing.assert_array_equal(a.clip.actions[:-1], b.clip.actions[14::15])  # at the end of each action
+    simulator = Simulator(b.log.extra["session_seed"])
+    settle(simulator, np.array(b.log.extra["start_pose"], np.float32))
+    changes = [(0, 10, -10)[code] for _, code in b.log.decisions]
+    clip = perform_all(simulator, decision(slow, 1)[0], changes, fps=30, cameras=())
+    assert clip.pictures == {}
+    np.testing.assert_array_equal(clip.states, b.clip.states)
+    np.testing.assert_array_equal(clip.actions, b.clip.actions)
+
+
+def test_walks_are_of_the_actions_that_are_wanted() -> None:
+    moves = replace(TINY, decisions=20, actions={"MOVE+": 1, "MOVE-": 1})
+    codes = [code for _, code in record_episode(simulator_of(moves, 0), moves, 0).log.decisions]
+    assert set(codes) == {1, 2}
+    upwards = replace(TINY, decisions=40, actions={"MOVE+": 1})
+    with pytest.raises(ForearmError, match=r"does not act 40 times in a row .* or fewer decisions"):
+        record_episode(simulator_of(upwards, 0), upwards, 0)
+
+
+def test_reach_is_as_far_as_moves_begin_in_usable_poses() -> None:
+    simulator, joint = Simulator(1), JOINTS.index("wrist_flex")
+    for seed in range(3):
+        pose = sample_pose(simulator, joint, 10, "all", np.random.default_rng(seed))
+
+        def begins(moves: int, pose: np.ndarray = pose) -> bool:
+            """Whether one more move may begin this many moves from the pose."""
+            there = pose.copy()
+            there[joint] += 10 * moves
+            return LOWEST[joint] <= there[joint] <= HIGHEST[joint] and is_usable(simulator, there, joint, 10)
+
+        below, above = reach(simulator, pose, joint, 10, 50)
+        assert all(begins(moves) for moves in range(-below + 1, above))
+        assert not begins(-below)
+        assert not begins(above)
+        assert reach(simulator, pose, joint, 10, 1) == (1, 1)
+
+
 def test_a_recording_is_the_same_however_many_processes_made_it(tmp_path: Path) -> None:
     record(tmp_path / "one", TINY, processes=1)
     record(tmp_path / "two", TINY, processes=2)
@@ -161,6 +286,9 @@ def test_an_interrupted_recording_goes_on_to_the_same_end(tmp_path: Path, how: s
     [
         ({"episodes": 0}, "episodes is 0; record at least 1"),
         ({"sessions": 0}, "sessions is 0; record at least 1"),
+        ({"decisions": 0}, "decisions is 0; record at least 1"),
+        ({"every_action": True, "decisions": 2}, "decisions is 2 with every action; choose one of the two"),
+        ({"every_action": True, "episodes": 7}, "episodes is 7; .* choose a multiple of 3"),
         ({"seed": -1}, "seed is -1; choose a number from 0 up"),
         ({"joints": ("elbow",)}, "joints are elbow; choose among shoulder_pan"),
         ({"joints": ()}, "joints are none; choose among shoulder_pan"),

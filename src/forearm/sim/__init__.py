@@ -1,6 +1,6 @@
 """A simulated SO-101 in MuJoCo, and the protocol that records its single actions."""
 
-from forearm.sim.protocol import SingleActionSettings, perform, record, record_episode, settle
+from forearm.sim.protocol import SingleActionSettings, perform, perform_all, record, record_episode, settle
 from forearm.sim.simulator import CAMERAS, JOINTS, Simulator, Snapshot
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "SingleActionSettings",
     "Snapshot",
     "perform",
+    "perform_all",
     "record",
     "record_episode",
     "settle",

@@ -65,6 +65,29 @@ def is_usable(simulator: Simulator, pose: np.ndarray, joint: int, delta: float) 
     return True
 
 
+def reach(simulator: Simulator, pose: np.ndarray, joint: int, delta: float, most: int) -> tuple[int, int]:
+    """How many moves of ``joint`` by ``delta`` fit one after another downwards and upwards from ``pose``.
+
+    Each begins where `sample_pose` may have begun, so that a walk shows what single actions show.
+
+    Args:
+        simulator: its arm is moved about.
+        pose: from `sample_pose` with the same ``joint`` and ``delta``.
+        joint: index into ``JOINTS``.
+        delta: in the joint's unit.
+        most: enough; no more are looked for.
+    """
+    moves = [1, 1]
+    for way, sign in enumerate((-1, 1)):
+        there = pose.copy()
+        while moves[way] < most:
+            there[joint] += sign * delta
+            if not LOWEST[joint] <= there[joint] <= HIGHEST[joint] or not is_usable(simulator, there, joint, delta):
+                break
+            moves[way] += 1
+    return moves[0], moves[1]
+
+
 def _is_clear(simulator: Simulator) -> bool:
     tips = simulator.data.site_xpos
     return not simulator.touching() and tips[:, 2].min() > _TIP_CLEARANCE

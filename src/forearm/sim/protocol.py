@@ -3,6 +3,9 @@
 An episode begins with the frame at the decision and ends with the frame ``action_duration`` later: at 30 frames a
 second and half a second, frames 0 to 15. ``observation.state`` holds the measured joints, ``action`` the target that
 the servos are sent from that frame to the next.
+
+Two variants serve to test what was learned: every action from one and the same state, an episode each (the true
+counterfactuals), and walks, in which one action follows another.
 """
 
 import contextlib
@@ -11,7 +14,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
@@ -24,7 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from forearm.errors import ForearmError
 from forearm.files import read_json, require_absent, write_json
 from forearm.recordings import DiscreteActionLog, RecordingSpec, assemble, stage_episode, staged_episodes
-from forearm.sim.poses import Vary, sample_pose
+from forearm.sim.poses import Vary, reach, sample_pose
 from forearm.sim.scene import PHYSICS_HZ
 from forearm.sim.simulator import CAMERAS, JOINTS, Simulator
 
@@ -42,9 +45,13 @@ class SingleActionSettings:
     """What to record.
 
     Attributes:
-        episodes: how many; one action each.
+        episodes: how many; one joint acts in each.
         joints: which joints act, in turn and equally often.
         actions: how often each action occurs among the others, in whole numbers; 0 leaves it out.
+        every_action: record STAY, MOVE+ and MOVE- from the identical state, in three episodes that follow one
+            another: a test set with true counterfactuals. How often each action is wanted has no say then.
+        decisions: how many actions of the joint follow one another in an episode, to test predictions fed back; they
+            are drawn as often as wanted, among those for which the arm has room.
         sessions: how many arrangements of the objects.
         seed: decides everything; episode i is the same however many episodes or processes there are.
         fps: frames a second; a divisor of 300.
@@ -58,6 +65,8 @@ class SingleActionSettings:
     episodes: int = 300
     joints: tuple[str, ...] = ("shoulder_pan",)
     actions: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ACTIONS, 1))
+    every_action: bool = False
+    decisions: int = 1
     sessions: int = 6
     seed: int = 0
     fps: int = 30
@@ -73,13 +82,25 @@ class SingleActionSettings:
 
     @property
     def cycle(self) -> list[tuple[int, int]]:
-        """The (joint index, action code) pairs, each as often as it is wanted among as many episodes."""
+        """The (joint index, action code) pairs, each as often as it is wanted among as many moments; with every
+        action a moment is about a joint alone, and the code is 0."""
+        counts = (1, 0, 0) if self.every_action else self.weights
         return [
             (JOINTS.index(joint), code)
             for joint in self.joints
-            for code, action in enumerate(ACTIONS)
-            for _ in range(self.actions.get(action, 0))
+            for code, count in enumerate(counts)
+            for _ in range(count)
         ]
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """``actions`` by code."""
+        return tuple(self.actions.get(action, 0) for action in ACTIONS)
+
+    @property
+    def span(self) -> int:
+        """Frames from a decision to its outcome."""
+        return round(self.action_duration * self.fps)
 
     def require_sound(self) -> None:
         """Refuse settings that nothing can be recorded with.
@@ -87,7 +108,7 @@ class SingleActionSettings:
         Raises:
             ForearmError: says which setting, and what it may be.
         """
-        for name in ("episodes", "sessions"):
+        for name in ("episodes", "sessions", "decisions"):
             if getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; record at least 1")
         if self.seed < 0:
@@ -95,9 +116,15 @@ class SingleActionSettings:
         unknown = [joint for joint in self.joints if joint not in JOINTS]
         if unknown or not self.joints or len(set(self.joints)) < len(self.joints):
             raise ForearmError(f"joints are {', '.join(self.joints) or 'none'}; choose among {', '.join(JOINTS)}")
-        counts = [self.actions.get(action, 0) for action in ACTIONS]
-        if set(self.actions) - set(ACTIONS) or min(counts) < 0 or max(counts) < 1:
+        if set(self.actions) - set(ACTIONS) or min(self.weights) < 0 or max(self.weights) < 1:
             raise ForearmError(f"actions are {dict(self.actions)}; give {', '.join(ACTIONS)} whole numbers from 0 up")
+        if self.every_action and self.decisions > 1:
+            raise ForearmError(f"decisions is {self.decisions} with every action; choose one of the two")
+        if self.every_action and self.episodes % len(ACTIONS):
+            raise ForearmError(
+                f"episodes is {self.episodes}; every action from a state takes {len(ACTIONS)} episodes, "
+                f"so choose a multiple of {len(ACTIONS)}"
+            )
         if self.fps < 1 or PHYSICS_HZ % self.fps:
             raise ForearmError(f"fps is {self.fps}; choose a divisor of {PHYSICS_HZ}, such as 30, 10 or 2")
         if not 0 < self.action_duration <= 60:
@@ -116,7 +143,7 @@ class SingleActionSettings:
 
 @dataclass(frozen=True)
 class Clip:
-    """What cameras and servos reported during one action, n frames.
+    """What cameras and servos reported during one action, or several in a row, n frames.
 
     Attributes:
         states: measured joints, (n, 6) float32.
@@ -131,7 +158,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Episode:
-    """One recorded action: what was seen, the decision, and all that is needed to replay it."""
+    """What was seen, what was decided, and all that is needed to replay it."""
 
     clip: Clip
     task: str
@@ -157,20 +184,48 @@ def perform(
         fps: frames a second, a divisor of 300.
         size: side of the pictures, pixels.
     """
-    start = simulator.targets()
+    return perform_all(simulator, joint, (change,), duration=duration, fps=fps, size=size)
+
+
+def perform_all(
+    simulator: Simulator,
+    joint: int,
+    changes: Sequence[float],
+    *,
+    duration: float = 0.5,
+    fps: int = 30,
+    size: int = 224,
+    cameras: Sequence[str] = CAMERAS,
+) -> Clip:
+    """`perform` one change after another; the frame in which one ends is that in which the next begins.
+
+    Args:
+        simulator: at rest.
+        joint: index into ``JOINTS``.
+        changes: signed, in the joint's unit, each in ``duration`` seconds.
+        duration, fps, size: as for `perform`.
+        cameras: which film; none to see the joints alone.
+    """
     states, targets = [], []
-    pictures: dict[str, list[np.ndarray]] = {camera: [] for camera in CAMERAS}
-    steps, last = PHYSICS_HZ // fps, round(duration * fps)
-    target = start
-    for frame in range(last + 1):
+    pictures: dict[str, list[np.ndarray]] = {camera: [] for camera in cameras}
+
+    def see() -> None:
         states.append(simulator.joints())
-        for camera in CAMERAS:
+        for camera in cameras:
             pictures[camera].append(simulator.render(camera, (size, size)))
-        for step in range(steps if frame < last else 0):
-            target = start.copy()
-            target[joint] += change * _ramp((frame * steps + step + 1) / PHYSICS_HZ / duration)
-            simulator.step(target, 1 / PHYSICS_HZ)
-        targets.append(target)
+
+    steps, target = PHYSICS_HZ // fps, simulator.targets()
+    for change in changes:
+        start = target
+        for frame in range(round(duration * fps)):
+            see()
+            for step in range(steps):
+                target = start.copy()
+                target[joint] += change * _ramp((frame * steps + step + 1) / PHYSICS_HZ / duration)
+                simulator.step(target, 1 / PHYSICS_HZ)
+            targets.append(target)
+    see()
+    targets.append(target)
     return Clip(np.stack(states), np.stack(targets), {camera: np.stack(p) for camera, p in pictures.items()})
 
 
@@ -185,17 +240,26 @@ def session_seed(settings: SingleActionSettings, session: int) -> int:
     return int(np.random.SeedSequence([settings.seed, 0, session]).generate_state(1)[0])
 
 
+def moment_of(settings: SingleActionSettings, index: int) -> int:
+    """Which drawn state an episode begins in; with every action three episodes share one."""
+    return index // len(ACTIONS) if settings.every_action else index
+
+
 def session_of(settings: SingleActionSettings, index: int) -> int:
-    """The session of an episode; they take turns."""
-    return index % settings.sessions
+    """The session of an episode; moments take turns."""
+    return moment_of(settings, index) % settings.sessions
 
 
 def decision(settings: SingleActionSettings, index: int) -> tuple[int, int]:
-    """The joint index and action code of an episode: every run of ``len(cycle)`` episodes holds each pair in turn,
-    in an order drawn anew."""
-    run, place = divmod(index, len(settings.cycle))
+    """The joint index and action code of an episode (of a walk the joint alone counts).
+
+    Every run of ``len(cycle)`` moments holds each pair in turn, in an order drawn anew. With every action a moment's
+    episodes have the codes in order.
+    """
+    run, place = divmod(moment_of(settings, index), len(settings.cycle))
     order = np.random.default_rng([settings.seed, 1, run]).permutation(len(settings.cycle))
-    return settings.cycle[order[place]]
+    joint, code = settings.cycle[order[place]]
+    return joint, index % len(ACTIONS) if settings.every_action else code
 
 
 def record_episode(simulator: Simulator, settings: SingleActionSettings, index: int) -> Episode:
@@ -210,42 +274,88 @@ def record_episode(simulator: Simulator, settings: SingleActionSettings, index: 
         ForearmError: no pose was found from which the action can be carried out.
     """
     joint, code = decision(settings, index)
-    change = DIRECTIONS[code] * settings.position_delta
-    rng = np.random.default_rng([settings.seed, 2, index])
+    moment = moment_of(settings, index)
+    rng = np.random.default_rng([settings.seed, 2, moment])
     for _ in range(20):
         pose = sample_pose(simulator, joint, settings.position_delta, settings.varied, rng)
-        settle(simulator, pose)
-        clip = perform(
-            simulator, joint, change, duration=settings.action_duration, fps=settings.fps, size=settings.size
-        )
-        if _is_carried_out(clip, joint, change):
+        codes = [code] if settings.decisions == 1 else _walk(simulator, settings, pose, joint, rng)
+        if len(codes) < settings.decisions:
+            continue
+        if settings.every_action and not _allows_every_action(simulator, settings, pose, joint):
+            continue
+        clip = _film(simulator, settings, pose, joint, codes)
+        if _is_carried_out(clip, settings, joint, codes):
             break
     else:
+        many = f"{settings.decisions} times in a row " if settings.decisions > 1 else ""
         raise ForearmError(
-            f"{JOINTS[joint]} does not move by {change:g} within {settings.action_duration:g} s; "
-            "choose a longer action duration or a smaller position delta"
+            f"{JOINTS[joint]} does not act {many}by {settings.position_delta:g} within {settings.action_duration:g} s; "
+            f"choose a longer action duration or a smaller position delta{', or fewer decisions' if many else ''}"
         )
     session = session_of(settings, index)
     log = DiscreteActionLog(
         joint_name=f"{JOINTS[joint]}.pos",
         action_duration=settings.action_duration,
         position_delta=settings.position_delta,
-        decisions=((0, code),),
+        decisions=tuple((number * settings.span, code) for number, code in enumerate(codes)),
         extra={
             "session": session,
             "session_seed": session_seed(settings, session),
             "seed": settings.seed,
             "start_pose": [float(value) for value in pose],
+            **({"moment": moment} if settings.every_action else {}),
         },
     )
-    return Episode(clip, f"{JOINTS[joint]}: {ACTIONS[code]}", log)
+    task = ACTIONS[codes[0]] if len(codes) == 1 else f"{len(codes)} actions"
+    return Episode(clip, f"{JOINTS[joint]}: {task}", log)
 
 
-def _is_carried_out(clip: Clip, joint: int, change: float) -> bool:
-    moved = float(clip.states[-1, joint] - clip.states[0, joint])
-    if change == 0:
-        return abs(moved) < _CREEP
-    return moved / change >= _REACHED
+def _walk(
+    simulator: Simulator, settings: SingleActionSettings, pose: np.ndarray, joint: int, rng: np.random.Generator
+) -> list[int]:
+    """Draw the codes of a walk from ``pose``, each among the actions for which there is room where the walk then is.
+
+    It ends early where none of those wanted has room.
+    """
+    below, above = reach(simulator, pose, joint, settings.position_delta, settings.decisions)
+    codes: list[int] = []
+    place = 0  # moves up, less moves down
+    while len(codes) < settings.decisions:
+        has_room = [-below <= place + direction <= above for direction in DIRECTIONS]
+        weights = np.array(settings.weights) * has_room
+        if not weights.any():
+            break
+        codes.append(int(rng.choice(len(ACTIONS), p=weights / weights.sum())))
+        place += DIRECTIONS[codes[-1]]
+    return codes
+
+
+def _film(
+    simulator: Simulator,
+    settings: SingleActionSettings,
+    pose: np.ndarray,
+    joint: int,
+    codes: Sequence[int],
+    cameras: Sequence[str] = CAMERAS,
+) -> Clip:
+    """Let the arm rest at ``pose`` and carry out the actions; always the same from the same pose."""
+    settle(simulator, pose)
+    changes = [DIRECTIONS[code] * settings.position_delta for code in codes]
+    duration, fps, size = settings.action_duration, settings.fps, settings.size
+    return perform_all(simulator, joint, changes, duration=duration, fps=fps, size=size, cameras=cameras)
+
+
+def _allows_every_action(simulator: Simulator, settings: SingleActionSettings, pose: np.ndarray, joint: int) -> bool:
+    clips = ((_film(simulator, settings, pose, joint, [code], cameras=()), code) for code in range(len(ACTIONS)))
+    return all(_is_carried_out(clip, settings, joint, [code]) for clip, code in clips)
+
+
+def _is_carried_out(clip: Clip, settings: SingleActionSettings, joint: int, codes: Sequence[int]) -> bool:
+    moves = np.diff(clip.states[:: settings.span, joint]).tolist()
+    return all(
+        moved / (DIRECTIONS[code] * settings.position_delta) >= _REACHED if DIRECTIONS[code] else abs(moved) < _CREEP
+        for moved, code in zip(moves, codes, strict=True)
+    )
 
 
 def record(out: Path, settings: SingleActionSettings, processes: int | None = None) -> None:
