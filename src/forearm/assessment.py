@@ -1,8 +1,10 @@
 """From a run and data to its report: the evaluation's figures, the report's page."""
 
+import dataclasses
 import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +13,7 @@ from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import fitted_baselines, standard_baselines
 from forearm.evaluation.evaluate import evaluate
+from forearm.evaluation.rollouts import draw_paths, roll_out
 from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
 from forearm.models.world_model import Predictor, WorldModel
 from forearm.report import Facts, write_report
@@ -32,6 +35,8 @@ def assess(
     notes: Path | None = None,
     against: Path | None = None,
     samples: int = 8,
+    rollouts: int = 48,
+    horizon: int = 20,
     batch_size: int = 16,
     device: str = "auto",
     watch: Watch = lambda done, total: None,
@@ -45,9 +50,14 @@ def assess(
     Raises:
         ForearmError: run, data, notes, device or the run to compare with are missing or do not fit.
     """
-    for option, value in (("samples", samples), ("batch_size", batch_size)):
-        if value < 1:
-            raise ForearmError(f"{option} is {value}; it has to be at least 1")
+    for option, value, least in (
+        ("samples", samples, 1),
+        ("batch_size", batch_size, 1),
+        ("rollouts", rollouts, 0),
+        ("horizon", horizon, 0),
+    ):
+        if value < least:
+            raise ForearmError(f"{option} is {value}; it has to be at least {least}")
     place = device_named(device)
     run = Run.open(run_path)
     config, layout = run.config(), run.layout()
@@ -82,17 +92,24 @@ def assess(
     cautions += more
     if is_own and split == "all":
         cautions.append("The scored samples include those of training, which the nearest neighbour knows by heart.")
+    paths = draw_paths(transitions, rows, horizon, rollouts)
+    total = len(rows) + paths.size
     evaluation = evaluate(
         model,
-        _watched(batches(transitions, rows, batch_size, layout), len(rows), watch),
+        _watched(batches(transitions, rows, batch_size, layout), total, watch),
         layout,
-        episodes=transitions.columns.episodes,
+        episodes=transitions.groups,
         actions_seen={int(code): count for code, count in config["data"]["actions_seen"].items()},
         baselines=baselines,
+        outcomes=partial(transitions.outcomes, layout=layout) if transitions.has_outcomes else None,
         samples=samples,
         device=place,
         cautions=tuple(cautions),
     )
+    followed = roll_out(
+        model, transitions, paths, layout, baselines, place, lambda steps: watch(len(rows) + steps, total)
+    )
+    evaluation = dataclasses.replace(evaluation, rollouts=followed)
     folder = run.path / ("evaluation" if is_own else f"evaluation-{transitions.path.resolve().name}")
     return write_report(evaluation, facts, folder)
 

@@ -233,6 +233,8 @@ def evaluate(args: list[str]) -> None:
         notes: Path | None = None,
         against: Path | None = None,
         samples: int = 8,
+        rollouts: int = 48,
+        horizon: int = 20,
         batch_size: int = 16,
         device: Device = "auto",
     ) -> None:
@@ -246,6 +248,8 @@ def evaluate(args: list[str]) -> None:
             notes: A text file with the experimenter's notes, shown in the report; those of the training by default.
             against: Another run, evaluated before, to show beside this one; its parent by default.
             samples: How many counterfactual grids.
+            rollouts: On how many recorded paths to feed predictions back; 0 for none.
+            horizon: How many steps at most, as far as the dataset holds paths that long.
             batch_size: How many canvases at a time.
             device: Where to predict.
         """
@@ -258,6 +262,8 @@ def evaluate(args: list[str]) -> None:
                 notes=notes,
                 against=against,
                 samples=samples,
+                rollouts=rollouts,
+                horizon=horizon,
                 batch_size=batch_size,
                 device=device,
                 watch=watch,

@@ -13,25 +13,31 @@ from forearm.evaluation.catalogue import CATALOGUE, METRICS, Metric
 from forearm.evaluation.evaluate import Baseline, Diagnosable, Evaluation, evaluate
 from forearm.evaluation.examples import Example
 from forearm.evaluation.metrics import score
-from forearm.evaluation.samples import Interval, Value
+from forearm.evaluation.rollouts import Film, Rollouts, draw_paths, roll_out
+from forearm.evaluation.samples import MODEL, Interval, Value
 
 __all__ = [
     "CATALOGUE",
     "JOINT_ONLY",
     "MEAN_FRAME",
     "METRICS",
+    "MODEL",
     "NEAREST_NEIGHBOUR",
     "PERSISTENCE",
     "Baseline",
     "Diagnosable",
     "Evaluation",
     "Example",
+    "Film",
     "Interval",
     "Metric",
     "Persistence",
+    "Rollouts",
     "Value",
+    "draw_paths",
     "evaluate",
     "fitted_baselines",
+    "roll_out",
     "score",
     "standard_baselines",
 ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from forearm.canvas import CODE_NAMES, CODES
 from forearm.evaluation.baselines import PERSISTENCE
+from forearm.evaluation.samples import Interval
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,15 @@ class Metric:
         if self.group == "action" or self.name.endswith("consistency_error"):
             return False
         return baseline != PERSISTENCE or not self.name.endswith("direction_accuracy")
+
+    def verdict(self, difference: Interval) -> str | None:
+        """What the interval of (one figure − another) says of the one: "better", "worse" or "level" as 0 is in it."""
+        if difference is None or isinstance(difference, list):
+            return None
+        low, high = difference
+        if low <= 0 <= high:
+            return "level"
+        return "better" if (high < 0) == (self.better == "lower") else "worse"
 
 
 _TEXTS = {

@@ -16,6 +16,7 @@ from forearm.evaluation.baselines import PERSISTENCE, standard_baselines
 from forearm.evaluation.catalogue import ERRORS, METRICS
 from forearm.evaluation.examples import Example, Gallery
 from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_sample, picture_error
+from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value, differences, intervals, skill_intervals, skills
 from forearm.models.world_model import Predictor
 from forearm.transitions.batch import Batch
@@ -56,7 +57,7 @@ class Evaluation:
     latency: milliseconds. extras: means of the family's own figures, and ``squared_error_per_patch`` (rows,
     columns) of the last frame. samples: the metrics per sample, in the order of ``rows``, which come from the episodes
     ``episode_of_rows``; baseline_samples: the baselines' likewise. cautions: sentences that whoever evaluated knows,
-    and that belong to ``warnings``.
+    and that belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them.
     """
 
     layout: Layout
@@ -76,6 +77,7 @@ class Evaluation:
     rows: np.ndarray
     episode_of_rows: np.ndarray
     cautions: tuple[str, ...] = ()
+    rollouts: Rollouts | None = None
 
     @property
     def guesses(self) -> list[int]:
@@ -105,12 +107,7 @@ class Evaluation:
         if not METRICS[name].fair(baseline):
             return None
         difference = self.baselines[baseline].differences.get(name) if baseline in self.baselines else None
-        if difference is None or isinstance(difference, list):
-            return None
-        low, high = difference
-        if low <= 0 <= high:
-            return "level"
-        return "better" if (high < 0) == (METRICS[name].better == "lower") else "worse"
+        return METRICS[name].verdict(difference)
 
     def ahead(self, name: str) -> str | None:
         """The best of the baselines that are surely better than the model where persistence is not; None without one.
@@ -139,6 +136,7 @@ class Evaluation:
             "per_action": {str(code): self._of_action(code) for code in CODES},
             "latency": self.latency,
             "extras": {name: values.tolist() for name, values in self.extras.items()},
+            "rollouts": self.rollouts.to_json() if self.rollouts else None,
             "warnings": self.warnings,
         }
 

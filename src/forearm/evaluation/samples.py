@@ -9,6 +9,8 @@ Value = float | None | list[float | None]
 Interval = tuple[float, float] | None | list[tuple[float, float] | None]
 
 RESAMPLES = 1000
+MODEL = "model"
+"""The predictor that is no baseline, where both stand in one table."""
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,10 @@ from forearm.canvas import CODES
 from forearm.errors import ForearmError
 from forearm.evaluation.evaluate import Evaluation
 from forearm.evaluation.examples import Example
-from forearm.evaluation.samples import Samples
+from forearm.evaluation.samples import MODEL, Samples
 from forearm.files import read_json
 from forearm.transitions.store import TransitionSet
 
-MODEL = "model"
-"""The predictor that is no baseline."""
 METRICS_FILE, SAMPLES_FILE, EXAMPLES_FILE = "metrics.json", "samples.parquet", "examples.npz"
 
 

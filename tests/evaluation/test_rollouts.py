@@ -1,0 +1,163 @@
+"""Predictions are fed back along paths that were recorded, and every step is scored against what was recorded."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import write_data
+
+from forearm.assessment import assess
+from forearm.canvas import as_uint8
+from forearm.errors import ForearmError
+from forearm.evaluation import MODEL, PERSISTENCE, Persistence, draw_paths, fitted_baselines, roll_out
+from forearm.evaluation.metrics import score
+from forearm.evaluation.rollouts import CURVES, FILMS
+from forearm.models import make_model
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run
+from forearm.training.run import save_tensors
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four episodes of six transitions, all of which validate."""
+    return write_data(tmp_path_factory.mktemp("rollouts") / "data", episodes=4, val=4)
+
+
+class Oracle:
+    """Knows the recording: what followed this picture under this action. ``shade`` is added to what it says."""
+
+    def __init__(self, data, shade=0.0):
+        self.data, self.shade = data, shade
+        batch = data.batch(data.rows())
+        self.known = self._keys(batch)
+
+    def predict(self, batch):
+        rows = [self.known.index(key) for key in self._keys(batch)]
+        return torch.from_numpy(self.data.last_frames(np.array(rows)) + np.float32(self.shade))
+
+    def _keys(self, batch):
+        layout = self.data.layout
+        frames = batch.canvas[:, :, : layout.frame_height, layout.frame_columns(-2)].numpy()
+        actions = batch.actions.numpy()
+        return [(as_uint8(frame).tobytes(), action.tobytes()) for frame, action in zip(frames, actions, strict=True)]
+
+
+class Brighter:
+    """Persistence that gets lighter at every step."""
+
+    def __init__(self, layout, step=0.03):
+        self.copy, self.step = Persistence(layout), step
+
+    def predict(self, batch):
+        return self.copy.predict(batch) + self.step
+
+
+def follow(predictor, data, horizon=4, count=5, **options):
+    paths = draw_paths(data, data.rows(), horizon, count)
+    return paths, roll_out(predictor, data, paths, data.layout, {PERSISTENCE: Persistence(data.layout)}, **options)
+
+
+def test_who_knows_what_follows_is_right_at_every_horizon(data):
+    paths, rollouts = follow(Oracle(data), data)
+    ours = rollouts.curves[MODEL]
+    assert rollouts.horizons.tolist() == [1, 2, 3, 4]
+    assert (rollouts.paths, rollouts.episodes) == (5, 4)
+    assert ours["val_mse"] == pytest.approx([0] * 4, abs=1e-12)
+    assert ours["psnr"] == [100] * 4
+    assert ours["ssim"] == pytest.approx([1] * 4)
+    assert ours["acting_joint_position_mae"] == pytest.approx([0] * 4, abs=1e-3)
+    assert rollouts.verdicts("val_mse")[-1] == "better"
+    for film, path in zip(rollouts.films, paths, strict=False):
+        assert film.rows.tolist() == path.tolist()
+        assert np.array_equal(film.predicted, film.truth)
+
+
+def test_persistence_holds_the_first_frame_still(data):
+    paths, rollouts = follow(Persistence(data.layout), data)
+    layout, first = data.layout, data.batch(paths[:, 0])
+    still = first.canvas[..., layout.frame_columns(-2)].numpy()
+    for k, rows in enumerate(paths.T):
+        table = score(data.batch(rows).canvas, still, layout, data.codes[rows])
+        for name in CURVES:
+            assert rollouts.curves[PERSISTENCE][name][k] == pytest.approx(table[name], rel=1e-4), name
+    assert rollouts.curves[MODEL] == rollouts.curves[PERSISTENCE]
+    assert set(rollouts.verdicts("psnr")) == {"level"}
+
+
+def test_a_prediction_is_what_the_next_one_sees(data):
+    paths, rollouts = follow(Brighter(data.layout), data)
+    h = data.layout.frame_height
+    for film in rollouts.films:
+        for k, frame in enumerate(film.predicted):
+            expected = (film.start[:, :h] + 255 * 0.03 * (k + 1)).clip(0, 255)
+            assert frame[:, :h].astype(float) == pytest.approx(expected, abs=1)  # within the rounding to bytes
+    assert len(rollouts.films) == min(FILMS, len(paths))
+
+
+def test_figures_do_not_depend_on_how_many_paths_are_followed_at_once(data, monkeypatch):
+    _, in_one = follow(Brighter(data.layout), data)
+    monkeypatch.setattr("forearm.evaluation.rollouts.AT_ONCE", 2)
+    steps = []
+    _, in_pairs = follow(Brighter(data.layout), data, watch=steps.append)
+    assert steps == [8, 16, 20]
+    for name in CURVES:
+        assert in_pairs.curves[MODEL][name] == pytest.approx(in_one.curves[MODEL][name])
+        for low_high, other in zip(in_pairs.intervals[name], in_one.intervals[name], strict=True):
+            assert low_high == pytest.approx(other)
+    assert [film.rows.tolist() for film in in_pairs.films] == [film.rows.tolist() for film in in_one.films]
+
+
+@given(horizon=st.integers(0, 9), count=st.integers(0, 20))
+@settings(max_examples=30, deadline=None)
+def test_paths_are_drawn_equally_from_the_episodes(data, horizon, count):
+    paths = draw_paths(data, data.rows(), horizon, count)
+    assert np.array_equal(paths, draw_paths(data, data.rows(), horizon, count))
+    longest = min(horizon, 6)
+    if longest < 2 or not count:
+        assert not len(paths)
+        return
+    assert paths.shape == (min(count, 4 * (6 - longest + 1)), longest)
+    assert (np.diff(paths, axis=1) == 1).all()
+    of_episodes = np.bincount(data.groups[paths[:, 0]], minlength=4)
+    assert np.ptp(of_episodes) <= 1
+    assert (data.groups[paths] == data.groups[paths[:, :1]]).all()
+
+
+def test_no_paths_no_rollouts(data):
+    assert follow(Persistence(data.layout), data, horizon=1)[1] is None
+    assert follow(Persistence(data.layout), data, count=0)[1] is None
+
+
+def test_with_one_episode_nothing_is_sure(data):
+    paths = draw_paths(data, data.rows()[:6], 3, 9)
+    rollouts = roll_out(Oracle(data), data, paths, data.layout, {PERSISTENCE: Persistence(data.layout)})
+    assert rollouts.episodes == 1
+    assert rollouts.intervals["val_mse"] == rollouts.verdicts("val_mse") == [None] * 3
+    json.dumps(rollouts.to_json(), allow_nan=False)
+
+
+def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
+    settings = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+    run = start_run(tmp_path / "run", "mae", settings, TrainConfig(steps=1), tiny_data)
+    torch.manual_seed(0)
+    model = make_model("mae", run.layout(), run.config()["model"])
+    save_tensors(run.weights_file("best"), model.state_dict())
+
+    def written(**options):
+        return json.loads(assess(run.path, device="cpu", **options).with_name("metrics.json").read_text())["rollouts"]
+
+    seen = []
+    rollouts = written(watch=lambda done, total: seen.append((done, total)))
+    assert rollouts["horizons"] == [1, 2, 3, 4, 5, 6]
+    assert rollouts["episodes"] == rollouts["paths"] == 2  # each episode holds one path of six
+    assert list(rollouts["curves"]) == [MODEL, *fitted_baselines(tiny_data, run.layout())]
+    assert {len(curve) for curves in rollouts["curves"].values() for curve in curves.values()} == {6}
+    assert seen[-1] == (12 + 12, 12 + 12)  # samples and steps
+    assert written(horizon=3, rollouts=5)["paths"] == 5
+    assert written(rollouts=0) is None
+    with pytest.raises(ForearmError, match="rollouts is -1"):
+        assess(run.path, rollouts=-1)
