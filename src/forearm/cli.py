@@ -24,6 +24,7 @@ Device = Annotated[str, tyro.conf.arg(metavar="{auto,cpu,cuda,cuda:1,mps}")]
 Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…")]]
 Datasets = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA…")]]
 RunFolder = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
+Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…")]]
 Anything = Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
 
 
@@ -273,8 +274,30 @@ def evaluate(args: list[str]) -> None:
     tyro.cli(run, args=args, prog="forearm evaluate")
 
 
+def compare(args: list[str]) -> None:
+    """set runs side by side on one page: which is best, and is that sure"""
+    from forearm.comparison import compare as compare_runs
+    from forearm.progress import evaluating
+
+    def run(
+        runs: Runs, /, *, out: Path = Path("comparison.html"), data: Path | None = None, device: Device = "auto"
+    ) -> None:
+        """Compare runs and baselines on the same samples; runs that have not been evaluated on them are, first.
+
+        Args:
+            runs: The runs.
+            out: The page to write; only an earlier comparison there is replaced.
+            data: The dataset to compare on: its validation part if a run was trained on it, else all of it. By
+                default each run's own validation data, which have to be the same samples for all.
+            device: Where to predict.
+        """
+        print(compare_runs(runs, out, data=data, device=device, watching=lambda name: evaluating(console, name)))
+
+    tyro.cli(run, args=args, prog="forearm compare")
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    command.__name__: command for command in (demo, record, build, combine, inspect, train, evaluate)
+    command.__name__: command for command in (demo, record, build, combine, inspect, train, evaluate, compare)
 }
 
 

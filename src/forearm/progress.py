@@ -60,7 +60,7 @@ def training(console: Console, name: str) -> Iterator[Callable[[dict[str, Any]],
 
 
 @contextmanager
-def evaluating(console: Console) -> Iterator[Callable[[int, int], None]]:
+def evaluating(console: Console, name: str = "") -> Iterator[Callable[[int, int], None]]:
     """Show how many samples have been scored."""
-    with _bar(console, "evaluating") as (bar, task):
+    with _bar(console, f"evaluating {name}".strip()) as (bar, task):
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,169 @@
+"""From several runs to one page: evaluate those that have not been, on the same samples, and set them side by side."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from forearm.assessment import Watch, assess
+from forearm.errors import ForearmError
+from forearm.evaluation.saved import METRICS_FILE, Saved, digest_of, evaluations_of, scored_on
+from forearm.files import read_json, require_absent, writing
+from forearm.report.compare import GENERATOR, Entrant, render
+from forearm.report.lineage import Kin
+from forearm.training.run import Run
+from forearm.transitions.store import TransitionSet
+
+
+@contextmanager
+def unwatched(name: str) -> Iterator[Watch]:
+    """Tell nobody how far the evaluation of a run is."""
+    yield lambda done, total: None
+
+
+def compare(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    data: Path | None = None,
+    device: str = "auto",
+    watching: Callable[[str], AbstractContextManager[Watch]] = unwatched,
+) -> Path:
+    """Write one page that says which of several runs is best and how sure that is; return its path.
+
+    A run that has not been evaluated on the samples in question, or not with the weights it has now, is evaluated
+    first. The samples are the validation part of the runs' own data, or ``data``: its validation part if one of the
+    runs was trained on it, else all of it.
+
+    Args:
+        out: an HTML file; an earlier comparison there is replaced, anything else is not.
+        watching: given a run's name, who is told how far its evaluation is.
+
+    Raises:
+        ForearmError: no run or one given twice, runs that validate on different samples, data that does not fit.
+    """
+    if not paths:
+        raise ForearmError("compare needs at least one run: a folder that forearm train wrote")
+    _require_ours(out)
+    runs = [Run.open(path) for path in paths]
+    places = [run.path.resolve() for run in runs]
+    for i, place in enumerate(places):
+        if place in places[:i]:
+            raise ForearmError(f"run {paths[i]} is given twice; name each run once")
+    digest, split = _samples(runs, data)
+    found = {}
+    for run in runs:
+        saved = saved_on(run, digest)
+        if saved is None:
+            with watching(run.name) as watch:
+                report = assess(run.path, data=data, split=split, device=device, watch=watch)
+            saved = Saved.open(report.parent)
+        found[run.path.resolve()] = saved
+    kin = _kin(runs, found, digest)
+    names = {relative.key: relative.name for relative in kin}
+    entrants = [
+        Entrant(names[str(place)], found[place], run.layout(), run.config(), run.log())
+        for run, place in zip(runs, places, strict=True)
+    ]
+    with writing(out) as beside:
+        beside.write_text(render(entrants, kin), encoding="utf-8")
+    return Path(out)
+
+
+def saved_on(run: Run, digest: str) -> Saved | None:
+    """A run's evaluation on the samples of a digest; None without one, or if the weights have changed since."""
+    for folder, figures in evaluations_of(run.path):
+        if scored_on(figures) == digest:
+            checkpoint = figures["checkpoint"]
+            # Without weights, as where only an evaluation was handed on, there is nothing it could be older than.
+            if not run.weights_file(checkpoint).is_file() or run.weights_digest(checkpoint) == figures["weights"]:
+                return Saved.open(folder)
+    return None
+
+
+def _require_ours(out: Path) -> None:
+    """Refuse to overwrite anything but an earlier comparison."""
+    try:
+        ours = out.is_file() and GENERATOR in out.read_text(encoding="utf-8")[:1000]
+    except (OSError, UnicodeDecodeError):
+        ours = False
+    if out.is_dir():
+        raise ForearmError(f"{out} is a folder; give --out the name of a file, such as {out / 'comparison.html'}")
+    if not ours:
+        require_absent(out)
+
+
+def _samples(runs: list[Run], data: Path | None) -> tuple[str, str]:
+    """The digest of the samples to compare on, and the split that they are."""
+    if data is not None:
+        transitions = TransitionSet(data)
+        trained_on = any(_own(run).resolve() == transitions.path.resolve() for run in runs)
+        rows = transitions.rows("val" if trained_on else None)
+        return digest_of(transitions, rows), "val" if trained_on else "all"
+    first, *others = runs
+    digest = _own_digest(first)
+    for run in others:
+        if _own_digest(run) != digest:
+            raise ForearmError(
+                f"runs {first.path} and {run.path} validate on different samples ({_own(first)} and {_own(run)}); "
+                "name the data to compare them on with --data"
+            )
+    return digest, "val"
+
+
+def _own(run: Run) -> Path:
+    return Path(run.config()["data"]["path"])
+
+
+def _own_digest(run: Run) -> str:
+    """The digest of a run's own validation samples; where its data are gone, what its evaluation says they were."""
+    try:
+        data = TransitionSet(_own(run))
+    except ForearmError:
+        figures = run.path / "evaluation" / METRICS_FILE
+        digest = scored_on(read_json(figures)) if figures.is_file() else None
+        if digest is None:
+            raise
+        return digest
+    return digest_of(data, data.rows("val"))
+
+
+def _kin(runs: list[Run], found: dict[Path, Saved], digest: str) -> list[Kin]:
+    """The runs and their ancestors, as far as they can still be opened, each after its parent."""
+    kin: dict[Path, tuple[Run | None, Path | None]] = {}
+
+    def add(place: Path) -> None:
+        if place in kin:
+            return
+        try:
+            run = Run.open(place)
+            parent = run.parent()
+        except ForearmError:
+            kin[place] = None, None
+            return
+        kin[place] = run, parent.resolve() if parent else None
+        if parent:
+            add(parent.resolve())
+
+    for run in runs:
+        add(run.path.resolve())
+    names = dict(zip(kin, _distinct(list(kin)), strict=True))
+    return [
+        Kin(
+            key=str(place),
+            name=names[place],
+            parent=str(parent) if parent else None,
+            family=run.config()["family"] if run else None,
+            saved=(found.get(place) or saved_on(run, digest)) if run else None,
+            notes=run.notes() if run else "",
+            given=place in found,
+        )
+        for place, (run, parent) in kin.items()
+    ]
+
+
+def _distinct(paths: list[Path]) -> list[str]:
+    """The shortest ends of paths that tell them apart."""
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(paths):
+        depth += 1
+    return ["/".join(path.parts[-depth:]) for path in paths]
