@@ -34,6 +34,14 @@ def simulator_of(settings: SingleActionSettings, index: int) -> Simulator:
     return Simulator(session_seed(settings, session_of(settings, index)))
 
 
+def test_other_moments_of_the_same_scenes() -> None:
+    first, second = replace(TINY, seed=1), replace(TINY, seed=2, scene_seed=1)
+    assert [session_seed(first, i) for i in range(3)] == [session_seed(second, i) for i in range(3)]
+    a, b = (record_episode(simulator_of(settings, 0), settings, 0) for settings in (first, second))
+    assert a.log.extra["session_seed"] == b.log.extra["session_seed"]
+    assert a.log.extra["start_pose"] != b.log.extra["start_pose"]
+
+
 def fingerprint(folder: Path) -> dict[str, str]:
     """Every file of a recording with the hash of what it holds."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -290,6 +298,7 @@ def test_an_interrupted_recording_goes_on_to_the_same_end(tmp_path: Path, how: s
         ({"every_action": True, "decisions": 2}, "decisions is 2 with every action; choose one of the two"),
         ({"every_action": True, "episodes": 7}, "episodes is 7; .* choose a multiple of 3"),
         ({"seed": -1}, "seed is -1; choose a number from 0 up"),
+        ({"scene_seed": -1}, "scene_seed is -1; choose a number from 0 up"),
         ({"joints": ("elbow",)}, "joints are elbow; choose among shoulder_pan"),
         ({"joints": ()}, "joints are none; choose among shoulder_pan"),
         ({"actions": {}}, "actions are {}; give STAY, MOVE"),

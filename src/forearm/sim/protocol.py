@@ -54,6 +54,7 @@ class SingleActionSettings:
             are drawn as often as wanted, among those for which the arm has room.
         sessions: how many arrangements of the objects.
         seed: decides everything; episode i is the same however many episodes or processes there are.
+        scene_seed: decides the sessions instead of ``seed``, to record other moments of the same scenes.
         fps: frames a second; a divisor of 300.
         size: side of the cameras' square pictures, pixels.
         action_duration: seconds from a decision to its outcome.
@@ -69,6 +70,7 @@ class SingleActionSettings:
     decisions: int = 1
     sessions: int = 6
     seed: int = 0
+    scene_seed: int | None = None
     fps: int = 30
     size: int = 224
     action_duration: float = 0.5
@@ -111,8 +113,9 @@ class SingleActionSettings:
         for name in ("episodes", "sessions", "decisions"):
             if getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; record at least 1")
-        if self.seed < 0:
-            raise ForearmError(f"seed is {self.seed}; choose a number from 0 up")
+        for name, seed in (("seed", self.seed), ("scene_seed", self.scene_seed or 0)):
+            if seed < 0:
+                raise ForearmError(f"{name} is {seed}; choose a number from 0 up")
         unknown = [joint for joint in self.joints if joint not in JOINTS]
         if unknown or not self.joints or len(set(self.joints)) < len(self.joints):
             raise ForearmError(f"joints are {', '.join(self.joints) or 'none'}; choose among {', '.join(JOINTS)}")
@@ -237,7 +240,8 @@ def _ramp(share: float) -> float:
 
 def session_seed(settings: SingleActionSettings, session: int) -> int:
     """The seed of `Simulator` for one of the recording's sessions."""
-    return int(np.random.SeedSequence([settings.seed, 0, session]).generate_state(1)[0])
+    seed = settings.seed if settings.scene_seed is None else settings.scene_seed
+    return int(np.random.SeedSequence([seed, 0, session]).generate_state(1)[0])
 
 
 def moment_of(settings: SingleActionSettings, index: int) -> int:
