@@ -1,5 +1,7 @@
 """The causal transformer: paints in order from what it may see, the same with a cache, begins as a copy, and learns."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from forearm.errors import ForearmError
 from forearm.evaluation.evaluate import Diagnosable
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify
-from forearm.models.gpt import CausalTransformer, GPTConfig
+from forearm.models.gpt import SWEEPS, CausalTransformer, GPTConfig
 from forearm.transitions.batch import make_batch
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
@@ -36,6 +38,13 @@ def a_model(layout, seed=0, **changes) -> CausalTransformer:
     return model
 
 
+def tokens_read(model) -> list[int]:
+    """How many tokens each pass through the model reads, filled while it runs."""
+    lengths: list[int] = []
+    model.norm.register_forward_hook(lambda module, tokens, result: lengths.append(tokens[0].shape[1]))
+    return lengths
+
+
 def noise(layout, n=2, seed=0):
     """A batch of canvases of noise."""
     canvases = np.random.default_rng(seed).random((n, 3, layout.height, layout.width), np.float32)
@@ -44,29 +53,72 @@ def noise(layout, n=2, seed=0):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_the_cached_path_equals_the_plain_one(name, variant):
+def test_three_ways_of_painting_are_equal(name, variant):
     layout = LAYOUTS[name]
     model, batch = a_model(layout, **variant), noise(layout)
     painted = model.predict(batch)
     assert painted.shape == (2, 3, layout.height, layout.frame_width)
     assert painted.dtype == torch.float32
     assert 0 <= painted.min() <= painted.max() <= 1
-    torch.testing.assert_close(painted, model.predict_plain(batch), atol=1e-5, rtol=0)
+    plain = model.predict_plain(batch)
+    torch.testing.assert_close(painted, plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.predict_cached(batch), plain, atol=1e-5, rtol=0)
 
 
-def test_the_cached_path_equals_the_plain_one_at_the_tiny_size():
+@pytest.mark.parametrize("std", [0.02, 0.3])
+def test_three_ways_of_painting_are_equal_at_the_tiny_size(std):
+    """However far an error in one patch carries: at 0.02 some sweeps do, at 0.3 patches never stand still."""
     layout = PRESETS["tiny"]
-    settings = family_settings("gpt", "tiny", {"depth": 2})
-    model, batch = a_model(layout, **settings), noise(layout, 1)
-    torch.testing.assert_close(model.predict(batch), model.predict_plain(batch), atol=1e-5, rtol=0)
+    model, batch = a_model(layout, **family_settings("gpt", "tiny", {"depth": 2})), noise(layout, 1)
+    torch.nn.init.normal_(model.head.weight, std=std)
+    plain = model.predict_plain(batch)
+    torch.testing.assert_close(model.predict_cached(batch), plain, atol=1e-5, rtol=0)
+    lengths = tokens_read(model)
+    torch.testing.assert_close(model.predict(batch), plain, atol=1e-5, rtol=0)
+    if std == 0.02:
+        assert len(lengths) < SWEEPS
+    else:  # then the rest is painted one by one
+        assert lengths[SWEEPS:] == [1] * (len(model.painted) - SWEEPS)
+
+
+def test_three_ways_of_painting_are_equal_once_trained(tmp_path):
+    data = write_data(tmp_path / "data")
+    model = learned(data, {"width": 32})
+    with torch.no_grad():
+        assert model.head.weight.abs().mean() > 0.01  # it is no longer the copy it began as
+    batch = data.batch(np.arange(8)).context(data.layout)
+    plain = model.predict_plain(batch)
+    torch.testing.assert_close(model.predict(batch), plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.predict_cached(batch), plain, atol=1e-5, rtol=0)
 
 
 def test_the_context_is_read_once_and_each_patch_costs_one_token():
-    layout, seen = PRESETS["so101"], []
+    layout = PRESETS["so101"]
     model = a_model(layout, depth=1)
-    model.norm.register_forward_hook(lambda module, tokens, result: seen.append(tokens[0].shape[1]))
-    model.predict(noise(layout, 1))
-    assert seen == [29 * 16] + [1] * (29 * 14 - 1)
+    lengths = tokens_read(model)
+    model.predict_cached(noise(layout, 1))
+    assert lengths == [29 * 16] + [1] * (29 * 14 - 1)
+
+
+def test_patches_are_repainted_all_at_once_until_they_stand_still():
+    layout = PRESETS["tiny"]
+    model, batch = CausalTransformer(layout, GPTConfig(**SMALL)).eval(), noise(layout, 1)
+    lengths = tokens_read(model)
+    model.predict(batch)
+    assert lengths == [len(model.context) + len(model.painted) - 1]  # the previous frame stays as it was guessed
+    torch.nn.init.normal_(model.head.weight, std=0.02)
+    lengths.clear()
+    model.predict(batch)
+    assert 1 < len(lengths) < SWEEPS
+    assert all(later < sooner for sooner, later in itertools.pairwise(lengths))  # what is final is not read again
+
+
+def test_a_batch_is_painted_as_its_samples_are_one_by_one():
+    layout = PRESETS["tiny"]
+    model, batch = a_model(layout), noise(layout, 3)
+    batch.canvas[0] = 0.5  # stands still sooner than the others
+    alone = [model.predict(make_batch(canvas[None].numpy(), *[np.zeros((1, 1))] * 4)) for canvas in batch.canvas]
+    torch.testing.assert_close(model.predict(batch), torch.cat(alone), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -158,21 +210,27 @@ def test_all_stale_is_reading_the_previous_frame_and_none_is_reading_the_truth()
         torch.testing.assert_close(model.loss(batch)["loss"], ((painted - patchify(truth, layout.patch)) ** 2).mean())
 
 
-@pytest.mark.parametrize("variant", [{}, {"copy": False}, {"strip_first": True, "stale": 0.0}])
-def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
-    data = write_data(tmp_path / "data")
-    layout, batch = data.layout, data.batch(np.arange(8))
-    truth = batch.canvas[..., layout.frame_columns(-1)]
-    persistence = ((batch.canvas[..., layout.frame_columns(-2)] - truth) ** 2).mean()
+def learned(data, changes) -> CausalTransformer:
+    """A model that was trained for seconds on eight canvases."""
     torch.manual_seed(0)
-    model = CausalTransformer(layout, GPTConfig(**SMALL | {"width": 32} | variant))
+    model, batch = CausalTransformer(data.layout, GPTConfig(**SMALL | changes)), data.batch(np.arange(8))
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(250):
         loss = model.loss(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    painted = model.eval().predict(batch.context(layout))
+    return model.eval()
+
+
+@pytest.mark.parametrize("variant", [{}, {"copy": False}, {"strip_first": True, "stale": 0.0}])
+def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
+    data = write_data(tmp_path / "data")
+    layout, batch = data.layout, data.batch(np.arange(8))
+    truth = batch.canvas[..., layout.frame_columns(-1)]
+    persistence = ((batch.canvas[..., layout.frame_columns(-2)] - truth) ** 2).mean()
+    model = learned(data, {"width": 32} | variant)
+    painted = model.predict(batch.context(layout))
     assert ((painted - truth) ** 2).mean() < 0.5 * persistence
 
 
