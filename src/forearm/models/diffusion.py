@@ -1,0 +1,275 @@
+"""The diffusion transformer: the last frame's picture out of noise in a few steps, beside a context that is read once.
+
+Blocks with adaLN-Zero as in Peebles & Xie 2023 (Scalable Diffusion Models with Transformers, 3.2), adapted to canvases.
+The network predicts the clean picture; predicting the noise fails on canvases, most of which are not noisy, and Li & He
+2025 (Back to Basics: Let Denoising Generative Models Denoise) say why it should.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from forearm.canvas import Layout
+from forearm.errors import ForearmError
+from forearm.models.blocks import Attention, Block, grid_positions, initialise, patch_places, patchify, unpatchify
+from forearm.models.world_model import Family, WorldModel
+from forearm.transitions.batch import Batch
+
+Process = Literal["diffusion", "flow"]
+
+FROM_NOTHING = 0.5
+"""Share of the canvases that are trained on from where sampling begins: level 1, and zero instead of noise."""
+LEVEL_MEAN, LEVEL_STD = 1.0, 1.0
+"""Logit-normal distribution of the other noise levels (Esser et al. 2024, Scaling Rectified Flow Transformers, 3.1). It
+leans to noise: what the action does is decided where little is seen yet; at low levels the answer is in the input."""
+LEAST_LEVEL = 0.1
+"""Below this level the weight of a flow's loss grows no more."""
+CONTRAST = 2.0
+"""Of the pictures that noise is laid upon: grey values in [−1, 1], against noise of variance 1."""
+LEVEL_BUCKETS = 4
+"""Of ``diagnose``."""
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Size of the diffusion transformer, what it is given, and how it samples.
+
+    ``copy`` shows each place that is painted the previous frame's patch there, and the change upon that is painted.
+    ``process`` says how a picture turns to noise and what the loss weighs: "diffusion" on a quarter circle, with equal
+    weight for all levels; "flow" on a straight line, with the weight of the flow's velocity, 1 / level².
+    ``steps`` is the number of sampling steps.
+    """
+
+    width: int = 384
+    depth: int = 12
+    heads: int = 6
+    copy: bool = True
+    process: Process = "diffusion"
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width < 1 or self.width % self.heads or self.width % 4:
+            raise ForearmError(f"width is {self.width}; it has to be a multiple of 4 and of heads, {self.heads}")
+        for name in ("depth", "steps"):
+            if getattr(self, name) < 1:
+                raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if self.process not in get_args(Process):
+            raise ForearmError(f"process is {self.process!r}; it has to be {' or '.join(get_args(Process))}")
+
+
+class RememberedAttention(Attention):
+    """Self-attention that gives its keys and values away, and sees those of tokens that were read before."""
+
+    def forward(self, tokens: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """(B, L, width) to (B, L, width), and keys and values (2, B, heads, L, width / heads) of these tokens.
+
+        Args:
+            memory: keys and values (2, B, heads, M, width / heads) of further tokens to see.
+        """
+        b, length, width = tokens.shape
+        qkv = self.qkv(tokens).reshape(b, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        q, own = qkv[0], qkv[1:]
+        seen = own if memory is None else torch.cat([memory, own], dim=3)
+        mixed = F.scaled_dot_product_attention(q, seen[0], seen[1])
+        return self.out(mixed.transpose(1, 2).reshape(b, length, width)), own
+
+
+class DiffusionBlock(Block):
+    """A transformer block for clean tokens and, shifted, scaled and gated by their noise level, for noisy ones."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__(width, heads)
+        self.attention = RememberedAttention(width, heads)
+        self.modulation = nn.Linear(width, 6 * width)
+
+    def forward(  # type: ignore[override]
+        self, tokens: Tensor, memory: Tensor | None = None, condition: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, L, width) to (B, L, width), and their keys and values; memory as in ``RememberedAttention``.
+
+        Args:
+            condition: what noisy tokens are modulated by (adaLN-Zero), (B, width); clean ones are not.
+        """
+        scale, shift, gate, mlp_scale, mlp_shift, mlp_gate = (
+            (0, 0, 1, 0, 0, 1) if condition is None else self.modulation(condition)[:, None].chunk(6, dim=-1)
+        )
+        mixed, own = self.attention(self.attention_norm(tokens) * (1 + scale) + shift, memory)
+        tokens = tokens + gate * mixed
+        return tokens + mlp_gate * self.mlp(self.mlp_norm(tokens) * (1 + mlp_scale) + mlp_shift), own
+
+
+class DiffusionTransformer(WorldModel):
+    """Reads the context once, paints the motor strip from it, and denoises the picture step by step.
+
+    The context and the places of the strip are clean tokens: they see each other and neither noise nor its level. So
+    they are read once for all steps, and the strip is a plain regression: joints are told, never drawn by lot.
+
+    The noise level, from 0 to 1, comes in by adaLN-Zero. Sampling is DDIM without chance (Song et al. 2021, (12) with
+    σ = 0; of a flow, Euler's method) and begins at zero, the mean of the noise. What a step from there predicts is the
+    mean of the pictures that may come, which is what an error in pixels asks for.
+    """
+
+    context: Tensor
+    picture: Tensor
+    strip: Tensor
+
+    def __init__(self, layout: Layout, config: DiffusionConfig):
+        super().__init__(layout)
+        self.config = config
+        p, (rows, columns), width = layout.patch, layout.grid, config.width
+        pixels = 3 * p * p
+        context, last, self.to_previous = patch_places(layout)
+        strip_rows = layout.strip_height // p
+        self.register_buffer("context", context.flatten(), persistent=False)
+        self.register_buffer("picture", last[:-strip_rows].flatten(), persistent=False)
+        self.register_buffer("strip", last[-strip_rows:].flatten(), persistent=False)
+
+        self.embed = nn.Linear(pixels, width)
+        self.embed_noisy = nn.Linear(pixels, width)
+        self.embed_previous = nn.Linear(pixels, width) if config.copy else None
+        self.embed_level = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.blocks = nn.ModuleList(DiffusionBlock(width, config.heads) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(width)
+        self.modulation = nn.Linear(width, 2 * width)
+        self.head = nn.Linear(width, pixels)
+        self.places = nn.Parameter(grid_positions(rows, columns, width))
+        initialise(self)
+        nn.init.zeros_(self.embed_noisy.weight)  # begin without noise, and look at it where that helps
+        for part in (self, *self.blocks):
+            nn.init.zeros_(part.modulation.weight)
+        if config.copy:
+            nn.init.zeros_(self.head.weight)  # begin as a copy of the previous frame
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Squared errors of the last frame: in training of what is denoised from levels that are drawn, as weighed by
+        the process; in evaluation of what is painted from the context alone, so that it compares with other families.
+        """
+        grey = self._grey(batch)
+        strip, memories = self.read(grey)
+        truth, weight = grey[:, self.picture], torch.ones(len(grey), device=grey.device)
+        if self.training:
+            level = self._drawn_levels(truth)
+            noise = torch.randn_like(truth) * (level < 1)[:, None, None]
+            painted = self.denoise(self.noisy(truth, level, noise), level, grey, memories)
+            if self.config.process == "flow":
+                weight = level.clamp(min=LEAST_LEVEL) ** -2
+        else:
+            painted = self.sample(grey, memories)
+        visual = ((painted - truth) ** 2).mean((1, 2))
+        joints = ((strip - grey[:, self.strip]) ** 2).mean()
+        share = len(self.strip) / (len(self.strip) + len(self.picture))
+        return {
+            "loss": (1 - share) * (weight * visual).mean() + share * joints,
+            "visual": visual.mean(),
+            "strip": joints,
+        }
+
+    @torch.inference_mode()
+    def predict(self, batch: Batch) -> Tensor:
+        grey = self._grey(batch)
+        strip, memories = self.read(grey)
+        painted = torch.cat([self.sample(grey, memories), strip], dim=1) + 0.5
+        region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
+        return region.clamp(0, 1)
+
+    @torch.inference_mode()
+    def diagnose(self, batch: Batch) -> dict[str, Tensor]:
+        """``loss_by_noise_level`` (B, 4): squared error of the denoised picture, levels in quarters from least to most.
+
+        Levels and noise are drawn from each row's number, so that the figures depend on nothing else.
+        """
+        grey = self._grey(batch)
+        truth, (_, memories) = grey[:, self.picture], self.read(grey)
+        chances = [torch.Generator().manual_seed(row) for row in batch.rows.tolist()]
+        errors = []
+        for bucket in range(LEVEL_BUCKETS):
+            level = torch.cat([(bucket + torch.rand(1, generator=chance)) / LEVEL_BUCKETS for chance in chances])
+            noise = torch.stack([torch.randn(truth.shape[1:], generator=chance) for chance in chances])
+            level, noise = level.to(truth), noise.to(truth)
+            painted = self.denoise(self.noisy(truth, level, noise), level, grey, memories)
+            errors.append(((painted - truth) ** 2).mean((1, 2)))
+        return {"loss_by_noise_level": torch.stack(errors, dim=1)}
+
+    def read(self, grey: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """From all patches of a canvas (B, L, pixels), of which only the context is read:
+
+        the strip's patches (B, S, pixels), and each block's keys and values of all clean tokens.
+        """
+        tokens = torch.cat(
+            [self.embed(grey[:, self.context]) + self.places[self.context], self._asked(grey, self.strip)], 1
+        )
+        memories = []
+        for block in self.blocks:
+            tokens, memory = block(tokens)
+            memories.append(memory)
+        painted = self.head(self.norm(tokens[:, -len(self.strip) :]))
+        return painted.float() + self._start(grey, self.strip), memories
+
+    def denoise(self, noisy: Tensor, level: Tensor, grey: Tensor, memories: list[Tensor]) -> Tensor:
+        """The clean picture's patches (B, N, pixels), grey around zero, from noisy ones of levels (B,)."""
+        condition = self.embed_level(self._waves(level))
+        tokens = self.embed_noisy(noisy) + self._asked(grey, self.picture)
+        for block, memory in zip(self.blocks, memories, strict=True):
+            tokens, _ = block(tokens, memory, condition)
+        scale, shift = self.modulation(condition)[:, None].chunk(2, dim=-1)
+        painted = self.head(self.norm(tokens) * (1 + scale) + shift)
+        return painted.float() + self._start(grey, self.picture)
+
+    def sample(self, grey: Tensor, memories: list[Tensor], noise: Tensor | None = None) -> Tensor:
+        """The picture's patches (B, N, pixels) in ``steps`` steps from noise, by default from its mean, zero."""
+        noisy = torch.zeros_like(grey[:, self.picture]) if noise is None else noise
+        for level, next_level in itertools.pairwise(torch.linspace(1, 0, self.config.steps + 1, device=grey.device)):
+            clean = self.denoise(noisy, level.expand(len(grey)), grey, memories)
+            (signal, chance), (next_signal, next_chance) = self._parts(level), self._parts(next_level)
+            left = (noisy - signal * CONTRAST * clean) / chance  # the noise, if the clean picture is right
+            noisy = next_signal * CONTRAST * clean + next_chance * left
+        return clean
+
+    def noisy(self, truth: Tensor, level: Tensor, noise: Tensor) -> Tensor:
+        """Patches (B, N, pixels), grey around zero, at the noise levels (B,)."""
+        signal, chance = (part[:, None, None] for part in self._parts(level))
+        return signal * CONTRAST * truth + chance * noise
+
+    def _drawn_levels(self, truth: Tensor) -> Tensor:
+        """Noise levels to train on, (B,)."""
+        level = torch.sigmoid(LEVEL_MEAN + LEVEL_STD * torch.randn(len(truth), device=truth.device))
+        return level.masked_fill(torch.rand_like(level) < FROM_NOTHING, 1)
+
+    def _parts(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """How much picture and how much noise there is at a level, each of its shape."""
+        if self.config.process == "flow":
+            return 1 - level, level
+        return (level * math.pi / 2).cos(), (level * math.pi / 2).sin()
+
+    def _grey(self, batch: Batch) -> Tensor:
+        """The patches of the canvas around zero, (B, L, pixels)."""
+        return patchify(batch.canvas, self.layout.patch) - 0.5
+
+    def _asked(self, grey: Tensor, places: Tensor) -> Tensor:
+        """What is known of places to paint, (B, N, width): where they are and, with ``copy``, what stood there."""
+        known = self.places[places].expand(len(grey), -1, -1)
+        return known if self.embed_previous is None else known + self.embed_previous(grey[:, places - self.to_previous])
+
+    def _start(self, grey: Tensor, places: Tensor) -> Tensor:
+        """What is painted upon, (B, N, pixels)."""
+        previous = grey[:, places - self.to_previous]
+        return previous if self.config.copy else torch.zeros_like(previous)
+
+    def _waves(self, level: Tensor) -> Tensor:
+        """Noise levels (B,) as sines and cosines (B, width)."""
+        half = self.config.width // 2
+        frequencies = 1000 / 10000 ** (torch.arange(half, device=level.device) / half)
+        angles = level[:, None] * frequencies
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+FAMILY = Family(
+    "diffusion",
+    DiffusionTransformer,
+    {"so101": DiffusionConfig(), "tiny": DiffusionConfig(width=128, depth=4, heads=4)},
+)
