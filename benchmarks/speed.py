@@ -7,13 +7,8 @@ ratios compare two ways of doing the same thing in one process, turn by turn.
 """
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,38 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from measuring import ROOT, circumstances, in_own_process, median_seconds, peak_mb, ratio
 
-ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs" / "benchmarks" / "speed.md"
 EPISODES = 120
-
-
-def median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median time of a call after one warm-up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
-
-
-def ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int) -> tuple[float, float, float]:
-    """How often faster: the median of pairwise ratios, and their least and greatest."""
-    slow(), fast()
-    ratios = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        slow()
-        middle = time.perf_counter()
-        fast()
-        ratios.append((middle - begin) / (time.perf_counter() - middle))
-    return statistics.median(ratios), min(ratios), max(ratios)
-
-
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 # What is measured. Each function runs in a process of its own and returns figures.
@@ -241,15 +208,6 @@ MEASUREMENTS: dict[str, Callable[[Path], dict]] = {
 }
 
 
-def processor() -> str:
-    """What the machine calls its processor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = (
-        [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
-    )
-    return names[0].partition(":")[2].strip() if names else platform.machine()
-
-
 def table(figures: dict[str, dict]) -> str:
     """The page."""
     rows = []
@@ -286,17 +244,12 @@ def table(figures: dict[str, dict]) -> str:
         )
     )
     s, t = figures["seeking"], figures["tiny"]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
-    import torch
-
     return "\n".join(
         [
             "# Speed and memory",
             "",
-            f"{datetime.date.today()}, commit {commit.strip() or 'unknown'}, {processor()}, "
-            f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
-            f"PyTorch {torch.__version__}. Made by `python benchmarks/speed.py`; medians, each row in a process of its "
-            f"own; recordings of {EPISODES} actions with two cameras. Memory is the peak of the whole process, PyTorch "
+            f"{circumstances()}. Made by `python benchmarks/speed.py`; medians, each row in a process of its own; "
+            f"recordings of {EPISODES} actions with two cameras. Memory is the peak of the whole process, PyTorch "
             "included.",
             "",
             "| what | speed | peak memory |",
@@ -328,10 +281,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         for name in MEASUREMENTS:
             print(f"measuring {name}", file=sys.stderr)
-            command = [sys.executable, __file__, "--only", name, "--work", work]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            figures[name] = json.loads(done.stdout.splitlines()[-1])
-            print(f"  {figures[name]}", file=sys.stderr)
+            figures[name] = in_own_process(__file__, "--only", name, "--work", work)
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     TABLE.write_text(table(figures))
     print(TABLE)

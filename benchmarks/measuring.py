@@ -1,0 +1,73 @@
+"""What the benchmarks share: timing, peak memory, a process for each measurement, and the name of the machine."""
+
+import datetime
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+Spread = tuple[float, float, float]
+"""Median, least and greatest."""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Time of one call."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def median_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median time of a call after one warm-up."""
+    work()
+    return statistics.median(seconds(work) for _ in range(repeats))
+
+
+def spread(values: list[float]) -> Spread:
+    return statistics.median(values), min(values), max(values)
+
+
+def ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int) -> Spread:
+    """How often faster, in pairs, turn by turn."""
+    slow(), fast()
+    return spread([seconds(slow) / seconds(fast) for _ in range(repeats)])
+
+
+def peak_mb() -> float:
+    """The most memory this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def in_own_process(script: str, *arguments: str) -> dict:
+    """The figures that a script prints as its last line, in JSON."""
+    done = subprocess.run([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    print(f"  {figures}", file=sys.stderr)
+    return figures
+
+
+def processor() -> str:
+    """What the machine calls its processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = (
+        [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
+    )
+    return names[0].partition(":")[2].strip() if names else platform.machine()
+
+
+def circumstances() -> str:
+    """When, with what and on what was measured, for the head of a table."""
+    import torch
+
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    return (
+        f"{datetime.date.today()}, commit {commit.strip() or 'unknown'}, {processor()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} threads, Python {platform.python_version()}, PyTorch {torch.__version__}"
+    )
