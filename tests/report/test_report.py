@@ -13,9 +13,10 @@ from PIL import Image
 
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint, Layout, decode_separator, draw
 from forearm.errors import ForearmError
-from forearm.evaluation import CATALOGUE, Persistence, evaluate
+from forearm.evaluation import CATALOGUE, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
 from forearm.report import Facts, recommend, write_report
-from forearm.report.figures import heat_map, line_chart
+from forearm.report.extras import extras
+from forearm.report.figures import bar_chart, heat_map, line_chart
 from forearm.transitions.batch import make_batch
 from forearm.transitions.store import Outcomes
 
@@ -406,3 +407,115 @@ def test_charts_take_the_page_s_colours():
     assert "var(--series-2)" in svg
     assert "#0102" not in svg
     assert "metadata" not in svg
+
+
+def rollouts_of(psnrs, verdicts, ssim_verdicts):
+    """Rollouts with given PSNR of the model (persistence has 10 dB), in which a verdict is "+", "−" or "0"."""
+    steps, k = 1 + np.arange(len(psnrs)), len(psnrs)
+    sure = {"+": (1.0, 2.0), "-": (-2.0, -1.0), "0": (-1.0, 1.0), "?": None}
+    level = [sure["0"]] * k
+    names = ("psnr", "val_mse", "ssim", "acting_joint_position_mae")
+    random = np.random.default_rng(0)
+    shape = (k, 3, LAYOUT.height, LAYOUT.frame_width)
+    film = Film(
+        rows=np.arange(7, 7 + k),
+        codes=np.arange(k) % 3,
+        start=random.integers(0, 255, shape[1:], np.uint8),
+        truth=random.integers(0, 255, shape, np.uint8),
+        predicted=random.integers(0, 255, shape, np.uint8),
+        psnr=np.array(psnrs),
+    )
+    return Rollouts(
+        horizons=steps,
+        paths=9,
+        episodes=5,
+        curves={
+            MODEL: {name: list(psnrs) if name == "psnr" else [0.5] * k for name in names},
+            PERSISTENCE: {name: [10.0] * k if name == "psnr" else [0.25] * k for name in names},
+        },
+        intervals=dict.fromkeys(names, [(0.4, 0.6)] * k),
+        differences={
+            PERSISTENCE: {
+                "psnr": [sure[v] for v in verdicts],
+                "ssim": [sure[v] for v in ssim_verdicts],
+                "val_mse": level,
+                "acting_joint_position_mae": level,
+            }
+        },
+        films=[film],
+    )
+
+
+def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
+    rolled = dataclasses.replace(good, rollouts=rollouts_of([24.5, 20.25, 16.0, 11.0], "+++0", "0---"))
+    page = page_of(rolled, tmp_path)
+    places = [
+        page.text.index(heading) for heading in ("Counterfactual Action Grids", "Rollouts", "Where the model errs")
+    ]
+    assert places == sorted(places)
+    assert "held still by PSNR at steps 1 to 3, by structural similarity at no step." in page.text
+    assert "4 steps along 9 recorded paths from 5 episodes" in page.text
+    assert re.search(r"psnr ↑ ?24\.50 ?20\.25 ?16\.00", page.text)  # the table stops at 1, 2 and 3
+    assert "step 3" in page.text
+    assert "step 4" not in page.text
+    written = json.loads((tmp_path / "metrics.json").read_text())["rollouts"]
+    assert written["curves"][MODEL]["psnr"] == [24.5, 20.25, 16.0, 11.0]
+    assert written["verdicts"]["psnr"] == ["better"] * 3 + ["level"]
+    assert "Rollouts" not in page_of(good, tmp_path).text
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "says"),
+    [("++++", "by PSNR at each of 4 steps"), ("+0++", "by PSNR at 3 of 4 steps"), ("0+00", "by PSNR at 1 of 4 steps")],
+)
+def test_the_steps_at_which_the_model_is_better_are_named(good, tmp_path, verdicts, says):
+    rolled = dataclasses.replace(good, rollouts=rollouts_of([24.0, 20.0, 16.0, 11.0], verdicts, "++++"))
+    assert says in page_of(rolled, tmp_path).text
+
+
+def test_one_episode_of_rollouts_claims_nothing(good, tmp_path):
+    rolled = dataclasses.replace(good, rollouts=rollouts_of([24.0, 20.0], "??", "??"))
+    text = page_of(rolled, tmp_path).text
+    assert "Rollouts" in text
+    assert "surely nearer to the truth than the first frame" not in text
+
+
+def test_an_unseen_action_is_a_guess_in_films_too(without_stay, tmp_path):
+    rolled = dataclasses.replace(without_stay, rollouts=rollouts_of([24.0, 20.0, 16.0], "+++", "+++"))
+    assert page_of(rolled, tmp_path).text.count("guess: never seen in training") == 1 + 4 + 1
+
+
+def test_losses_per_position_share_a_chart_in_which_the_strip_is_marked():
+    figures = {
+        "free_running_loss": np.array(0.25),
+        "teacher_forcing_loss_per_position": np.linspace(0.1, 0.2, 20),
+        "free_running_loss_per_position": np.linspace(0.1, 0.9, 20),
+        "squared_error_per_patch": np.ones((5, 4)),
+        "spread": np.arange(3.0),
+    }
+    shown = {extra["name"]: extra for extra in extras(LAYOUT, figures)}
+    assert list(shown) == ["free_running_loss", "squared_error_per_patch", "spread", "loss_per_position"]
+    assert shown["free_running_loss"]["value"] == "0.25"
+    assert "painted before it" in shown["free_running_loss"]["text"]
+    for words in ("teacher forcing", "free running", "motor strip"):
+        assert f">{words}<" in shown["loss_per_position"]["svg"]
+    assert shown["spread"]["kind"] == "chart"
+
+
+def test_losses_by_noise_level_are_bars_with_the_levels_names():
+    (extra,) = extras(LAYOUT, {"loss_by_noise_level": np.array([0.001, 0.01, 0.1, 0.2])})
+    for words in ("0 to ¼", "¾ to 1", "0.001", "share of noise"):
+        assert f">{words}<" in extra["svg"]
+    (other,) = extras(LAYOUT, {"loss_by_noise_level": np.ones(7)})
+    assert "¼" not in other["svg"]
+
+
+def test_a_chart_has_a_colour_for_each_curve_and_band():
+    x = np.arange(1, 5)
+    names = ("model", "persistence", "mean-frame", "neighbour", "joint-only")
+    bands = {"model": np.stack([x - 0.5, x + 0.5])}
+    svg = line_chart({name: (x, x * i) for i, name in enumerate(names)}, "steps", "error", bands=bands)
+    assert {f"var(--series-{i + 1})" for i in range(5)} <= set(re.findall(r"var\(--series-\d\)", svg))
+    assert "opacity: 0.18" in svg
+    assert "#0102" not in svg
+    assert "#0102" not in bar_chart({"a": 1.0}, "x", "y")

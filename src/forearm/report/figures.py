@@ -3,13 +3,15 @@
 import base64
 import io
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
 PHOTO_PIXELS = 200 * 200
@@ -18,6 +20,8 @@ HEAT = colormaps["turbo"]
 
 SERIES = 8
 """How many curves have a colour of their own; report.css names them."""
+
+LEGEND_COLUMNS = 3
 
 _INK = "#010203"  # stands for the page's text colour until the page knows whether it is dark
 _SERIES = tuple(f"#0102{4 + i:02x}" for i in range(SERIES))
@@ -55,32 +59,88 @@ def heat_gradient() -> str:
     return "linear-gradient(to right, " + ", ".join(f"rgb({r:.0%} {g:.0%} {b:.0%})" for r, g, b in stops) + ")"
 
 
+@dataclass(frozen=True)
+class Span:
+    """A stretch of the horizontal axis that a chart marks, and what it is."""
+
+    start: float
+    end: float
+    label: str
+
+
 def line_chart(
-    series: dict[str, tuple[np.ndarray, np.ndarray]], x_label: str, y_label: str, log: bool = False
+    series: dict[str, tuple[np.ndarray, np.ndarray]],
+    x_label: str,
+    y_label: str,
+    log: bool = False,
+    bands: dict[str, np.ndarray] | None = None,
+    span: Span | None = None,
 ) -> Markup:
-    """Curves as inline SVG without a size of its own, each series of x (K,) and y (K,); after eight, dashes."""
-    salt = f"{x_label}{y_label}{sorted(series)}"  # keeps the names inside one chart apart from another's
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9}):
-        figure = Figure(figsize=(5, 2.6), layout="constrained")
+    """Curves as inline SVG without a size of its own, each series of x (K,) and y (K,); after eight, dashes.
+
+    Args:
+        bands: for some of the series lower and upper bounds, (2, K), shaded in the curve's colour.
+        span: what to mark in the background.
+    """
+    legend_rows = -(-len(series) // LEGEND_COLUMNS) if len(series) > 1 else 0
+    figure, axes = _axes(x_label, y_label, height=2.5 + 0.19 * legend_rows)
+    for i, (name, (x, y)) in enumerate(series.items()):
+        sparse, colour, dashes = len(x) <= 30, _SERIES[i % SERIES], "--" if i >= SERIES else "-"
+        marker, width = ("o", 1.6) if sparse else ("", 1.0)
+        axes.plot(x, y, dashes, color=colour, label=name, linewidth=width, marker=marker, markersize=3)
+        if bands and name in bands:
+            axes.fill_between(x, *bands[name], color=colour, alpha=0.18, linewidth=0)
+    if log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if all(np.issubdtype(x.dtype, np.integer) for x, _ in series.values()):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if span:
+        axes.axvspan(span.start, span.end, color=_INK, alpha=0.08, linewidth=0)
+        above = axes.get_xaxis_transform()
+        axes.text(span.end, 1.01, span.label, transform=above, ha="right", va="bottom", color=_INK)
+    if legend_rows:  # above the curves, which it would hide
+        figure.legend(
+            loc="outside upper left",
+            ncols=LEGEND_COLUMNS,
+            frameon=False,
+            labelcolor=_INK,
+            borderaxespad=0,
+            fontsize=8.5,
+        )
+    return _as_svg(figure, f"{x_label}{y_label}{sorted(series)}")
+
+
+def bar_chart(bars: dict[str, float], x_label: str, y_label: str) -> Markup:
+    """Named values as inline SVG without a size of its own."""
+    figure, axes = _axes(x_label, y_label)
+    drawn = axes.bar(list(bars), list(bars.values()), color=_SERIES[0], width=0.6)
+    axes.bar_label(drawn, fmt="{:.2g}", color=_INK, padding=2)
+    axes.grid(visible=False, axis="x")
+    axes.margins(y=0.15)
+    return _as_svg(figure, f"{x_label}{y_label}{sorted(bars)}")
+
+
+def _axes(x_label: str, y_label: str, height: float = 2.6) -> tuple[Figure, Axes]:
+    with rc_context({"font.size": 9}):
+        figure = Figure(figsize=(5, height), layout="constrained")
         axes = figure.add_subplot()
-        for i, (name, (x, y)) in enumerate(series.items()):
-            sparse, colour, dashes = len(x) <= 30, _SERIES[i % SERIES], "--" if i >= SERIES else "-"
-            marker, width = ("o", 1.6) if sparse else ("", 1.0)
-            axes.plot(x, y, dashes, color=colour, label=name, linewidth=width, marker=marker, markersize=3)
-        if log:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(x_label, color=_INK)
         axes.set_ylabel(y_label, color=_INK)
         axes.tick_params(which="both", colors=_INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(_INK)
         axes.grid(color=_INK, alpha=0.12, linewidth=0.6)
-        if len(series) > 1:
-            axes.legend(frameon=False, labelcolor=_INK)
-        buffer = io.StringIO()
+        axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _as_svg(figure: Figure, salt: str) -> Markup:
+    """The figure in the page's colours; the salt keeps the names inside one chart apart from another's."""
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return _in_page_colours(buffer.getvalue())
 

@@ -10,17 +10,18 @@ from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import CATALOGUE, METRICS, PERSISTENCE, Evaluation, Example, Metric
+from forearm.report.extras import extras
 from forearm.report.figures import heat_gradient, heat_map, image, line_chart
 from forearm.report.grids import error_maps, heat_top, outcome_error, picture
 from forearm.report.headline import KEY_FIGURES, details, headline
 from forearm.report.numbers import NOTHING, number, short, span, unit_of
 from forearm.report.recommendations import recommend
+from forearm.report.rollouts import rollouts_shown
 from forearm.report.targets import Target
 
 SHOWN_WIDTH, SHOWN_HEAT, SMALL_HEAT = 290, 200, 130
 """About how many pixels wide canvases and heat maps are shown; the small ones at whole multiples of their own."""
 OPEN_EXAMPLES = 4
-EXTRA_TEXTS = {"squared_error_per_patch": "every patch of the last frame, the motor strip at the bottom"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
             for example in examples
         ],
         gradient=heat_gradient(),
-        extras=[_extra(evaluation.layout, name, values) for name, values in evaluation.extras.items()],
+        rollouts=rollouts_shown(evaluation),
+        extras=list(extras(evaluation.layout, evaluation.extras)),
         curves=_curves(facts.log),
         settings=list(flattened(facts.settings)),
         nothing=NOTHING,
@@ -300,22 +302,7 @@ def _degrees(value: float) -> str:
     return f"{value:.4f}".replace("-", "−")
 
 
-# Diagnosis, curves, settings
-
-
-def _extra(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
-    """A figure of the family's own: a number, a curve (K,), or a map (rows, columns)."""
-    kind = ("number", "curve", "map")[min(values.ndim, 2)]
-    extra: dict[str, Any] = {"name": name, "kind": kind, "text": EXTRA_TEXTS.get(name, "")}
-    if values.ndim == 0:
-        extra["value"] = f"{float(values):.6g}"
-    elif values.ndim == 1:
-        extra["svg"] = line_chart({name: (np.arange(len(values)), values)}, "index", name)
-    else:
-        plane = values.reshape(values.shape[0], -1)
-        cells = heat_map(plane, float(plane.max())).repeat(layout.patch, axis=0).repeat(layout.patch, axis=1)
-        extra |= {"image": image(cells, SHOWN_HEAT), "top": f"{plane.max():.2g}"}
-    return extra
+# Curves, settings
 
 
 def _curves(log: list[dict[str, Any]]) -> list[tuple[str, Markup]]:

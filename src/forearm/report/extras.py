@@ -1,0 +1,63 @@
+"""What only a family knows of itself, as numbers, curves, bars and maps."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from forearm.canvas import Layout
+from forearm.report.figures import Span, bar_chart, heat_map, image, line_chart
+
+TEXTS = {
+    "squared_error_per_patch": "every patch of the last frame, the motor strip at the bottom",
+    "teacher_forcing_loss": "squared error when each patch is painted from the true ones before it",
+    "free_running_loss": "squared error when each patch is painted from those that the model painted before it",
+    "teacher_forcing_gap": "free running − teacher forcing: what the model's own mistakes cost it",
+    "loss_by_noise_level": (
+        "squared error of the picture made out of the noise, by how much noise there was: 0 none, 1 nothing else"
+    ),
+}
+LEVELS = {"loss_by_noise_level": ("0 to ¼", "¼ to ½", "½ to ¾", "¾ to 1")}
+MAP_WIDTH = 200
+PER_POSITION = "_loss_per_position"
+
+
+def extras(layout: Layout, figures: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+    """Figures of shape (), (K,) or (rows, columns) as a page shows them; all losses per position in one chart."""
+    per_position = {name: values for name, values in figures.items() if name.endswith(PER_POSITION)}
+    for name, values in figures.items():
+        if name not in per_position:
+            yield {"name": name, "text": TEXTS.get(name, ""), **_shown(layout, name, values)}
+    if per_position:
+        yield _per_position(layout, per_position)
+
+
+def _shown(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
+    if values.ndim == 0:
+        return {"kind": "number", "value": f"{float(values):.6g}"}
+    if name in LEVELS and len(values) == len(LEVELS[name]):
+        bars = dict(zip(LEVELS[name], values.tolist(), strict=True))
+        return {"kind": "chart", "svg": bar_chart(bars, "share of noise", "squared error")}
+    if values.ndim == 1:
+        return {"kind": "chart", "svg": line_chart({name: (np.arange(len(values)), values)}, "index", name)}
+    plane = values.reshape(values.shape[0], -1)
+    cells = heat_map(plane, float(plane.max())).repeat(layout.patch, axis=0).repeat(layout.patch, axis=1)
+    return {"kind": "map", "image": image(cells, MAP_WIDTH), "top": f"{plane.max():.2g}"}
+
+
+def _per_position(layout: Layout, losses: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Losses by the place of the patch in raster order, each (N,)."""
+    strip = layout.strip_height // layout.patch * (layout.frame_width // layout.patch)
+    series = {
+        name.removesuffix(PER_POSITION).replace("_", " "): (np.arange(len(values)), values)
+        for name, values in losses.items()
+    }
+    patches = max(len(values) for values in losses.values())
+    svg = line_chart(
+        series,
+        "patch in raster order",
+        "squared error",
+        log=all((values > 0).all() for values in losses.values()),
+        span=Span(patches - strip, patches - 1, "motor strip"),
+    )
+    return {"name": "loss_per_position", "kind": "chart", "svg": svg, "text": "patch by patch of the last frame"}
