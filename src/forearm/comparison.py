@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Literal
 
 from forearm.assessment import Watch, assess
 from forearm.errors import ForearmError
@@ -92,7 +93,7 @@ def _require_ours(out: Path) -> None:
         require_absent(out)
 
 
-def _samples(runs: list[Run], data: Path | None) -> tuple[str, str]:
+def _samples(runs: list[Run], data: Path | None) -> tuple[str, Literal["val", "all"]]:
     """The digest of the samples to compare on, and the split that they are."""
     if data is not None:
         transitions = TransitionSet(data)

@@ -17,7 +17,7 @@ from forearm.report.figures import SERIES, image, line_chart
 from forearm.report.grids import picture
 from forearm.report.headline import KEY_FIGURES, listed
 from forearm.report.lineage import Kin, draw
-from forearm.report.numbers import NOTHING, number, short, span, unit_of
+from forearm.report.numbers import NOTHING, number, short, unit_of
 from forearm.report.page import OPEN_EXAMPLES, flattened, template
 
 GENERATOR = '<meta name="generator" content="forearm compare" />'
@@ -32,7 +32,7 @@ COLUMNS = (
     "controllability_psnr",
 )
 """The metrics of the leaderboard, from left to right; those that no run has are left out."""
-SHOWN_FRAME = 128
+SHOWN_FRAME = 96
 """About how many pixels wide a frame is shown."""
 
 
@@ -73,18 +73,18 @@ def render(entrants: list[Entrant], kin: list[Kin]) -> str:
     """
     contest = Contest(entrants)
     first = entrants[0]
-    cards = list(_cards(contest))
+    first_sentence, second_sentence = headline(contest)
     return template("compare.html").render(
         generator=Markup(GENERATOR),
-        headline=headline(contest),
-        details=_details(contest),
+        headline=first_sentence,
+        details=" ".join(filter(None, (second_sentence, _details(contest)))),
         tiles=[_tile(contest, standing) for standing in contest.standings],
         data=first.saved.figures["data"],
         samples=len(first.saved.rows),
         episodes=len(np.unique(first.saved.episodes)),
         newest=max(entrant.saved.figures["date"] for entrant in entrants)[:10],
         runs=contest.runs,
-        columns=contest.columns,
+        columns=[(metric, unit_of(first.layout, metric)) for metric in contest.columns],
         key=KEY_FIGURES,
         costs=COSTS,
         rows=_rows(contest),
@@ -92,7 +92,7 @@ def render(entrants: list[Entrant], kin: list[Kin]) -> str:
         actions=[
             {"code": code, "name": CODE_NAMES[code], "colour": _css(first.layout.palette[code])} for code in CODES
         ],
-        cards=cards,
+        cards=list(_cards(contest)),
         open_cards=OPEN_EXAMPLES,
         curves=_curves(contest),
         rollouts=_rollouts(contest),
@@ -138,9 +138,8 @@ class Contest:
         self.baselines = list(_baselines(entrants))
         self.contenders = self.runs + self.baselines
         self.episodes = entrants[0].saved.episodes
-        self.columns = [
-            METRICS[name] for name in COLUMNS if any(run.metrics.get(name) is not None for run in self.runs)
-        ]
+        measured = [name for name in COLUMNS if any(run.metrics.get(name) is not None for run in self.runs)]
+        self.columns = [METRICS[name] for name in measured]
 
     def difference(self, one: Contender, other: Contender, metric: Metric) -> Interval:
         """95% interval of (one's figure − the other's), the same episodes drawn for both; None where there is none."""
@@ -210,18 +209,20 @@ def _ranked(contenders: list[Contender], metric: Metric) -> list[Contender]:
     return sorted(rivals, key=lambda c: c.metrics[metric.name], reverse=metric.better == "higher")
 
 
-def headline(contest: Contest) -> str:
-    """Which run leads on the key figures, and whether it is surely better than the second and than the baselines."""
+def headline(contest: Contest) -> tuple[str, str]:
+    """Which run leads on the key figures and whether that is sure, then how it does against the baselines.
+
+    A single run has no one to lead, so that the baselines come first and nothing follows.
+    """
     standings = contest.standings
     leads = Counter(standing.leader.name for standing in standings)
     leader = max(leads, key=lambda name: leads[name])  # of equally many, the one of the first key figure
     led = [standing for standing in standings if standing.leader.name == leader]
-    return " ".join(filter(None, (_over_others(leader, led, standings), _over_baselines(leader, contest))))
+    against = _over_baselines(leader, contest)
+    return (_over_others(leader, led, standings), against) if len(contest.runs) > 1 else (against, "")
 
 
 def _over_others(leader: str, led: list[Standing], standings: list[Standing]) -> str:
-    if all(standing.second is None for standing in standings):
-        return ""
     where = f"all {len(led)} key figures" if len(led) == len(standings) else listed(_titles(led))
     sure = [standing for standing in led if standing.over_second == "better"]
     if all(standing.over_second is None for standing in led):
@@ -245,23 +246,19 @@ def _over_baselines(leader: str, contest: Contest) -> str:
     (run,) = [run for run in contest.runs if run.name == leader]
     verdicts: dict[str, list[str]] = {"better": [], "level": [], "worse": []}
     for standing in contest.standings:
-        verdict = contest.verdict(run, standing.baseline, standing.metric) if standing.baseline else None
-        if verdict:
-            rival = f" ({standing.baseline.name})" if standing.baseline and verdict == "worse" else ""
-            verdicts[verdict].append(KEY_FIGURES[standing.metric.name] + rival)
-    known = sum(map(len, verdicts.values()))
+        metric, title = standing.metric, KEY_FIGURES[standing.metric.name]
+        against = {rival.name: contest.verdict(run, rival, metric) for rival in contest.baselines}
+        if ahead := [rival.name for rival in _ranked(contest.baselines, metric) if against[rival.name] == "worse"]:
+            verdicts["worse"].append(f"{title} ({ahead[0]})")
+        elif known := set(filter(None, against.values())):
+            verdicts["level" if "level" in known else "better"].append(title)
     who = "It" if len(contest.runs) > 1 else leader
-    if not known:
-        return "" if len(contest.runs) > 1 else f"There is nothing to compare {leader} with."
-    if len(verdicts["better"]) == known:
-        return f"{who} surely beats every baseline on {'each' if len(contest.runs) > 1 else 'every key figure'}."
-    words = {"better": "surely beats every baseline on", "level": "is level with the best on", "worse": "loses on"}
-    claims = [f"{words[verdict]} {listed(titles)}" for verdict, titles in verdicts.items() if titles]
-    if not verdicts["better"]:
-        claims[0] = (
-            claims[0].replace("the best on", "the best baseline on").replace("loses on", "loses to a baseline on")
-        )
-    return f"{who} {'; '.join(claims)}."
+    if not any(verdicts.values()):
+        return "Nothing says how surely it differs from the baselines."
+    if not verdicts["level"] and not verdicts["worse"]:
+        return f"{who} surely beats every baseline on all of them."
+    words = {"better": "beats every baseline on", "level": "is level with a baseline on", "worse": "loses to one on"}
+    return f"{who} {'; '.join(f'{words[verdict]} {listed(titles)}' for verdict, titles in verdicts.items() if titles)}."
 
 
 def _titles(standings: list[Standing]) -> list[str]:
@@ -351,15 +348,21 @@ def _cell(contest: Contest, contender: Contender, metric: Metric, scale: tuple[f
     if contender in rivals and values[0] != values[-1]:
         mark = "best" if value == values[0] else "worst" if value == values[-1] else ""
     return {
-        "value": number(value, metric),
+        "value": brief(value, metric),
+        "exact": number(value, metric),
         "sort": "" if value is None else repr(value),
-        "interval": span(interval, metric),
+        "interval": " to ".join(brief(end, metric) for end in interval) if interval else NOTHING,
         "mark": mark,
         "rival": contender in rivals,
         "at": place(value) if value is not None else None,
         "from": place(interval[0]) if interval else None,
         "to": place(interval[1]) if interval else None,
     }
+
+
+def brief(value: Any, metric: Metric) -> str:
+    """A figure as short as a table of many columns needs it; the unit stands at the column's head."""
+    return number(value, metric) if metric.unit == "share" else short(value, metric).replace("-", "−")
 
 
 def _scale(contest: Contest, metric: Metric) -> tuple[float, float]:
@@ -469,13 +472,13 @@ def _card(contest: Contest, k: int, row: int) -> dict[str, Any]:
     return {
         "row": row,
         "code": int(examples.code[k]),
-        "joint": joint.name,
+        "joint": f"{joint.name} in {joint.unit}" if joint.unit else joint.name,
         "before": _shown(layout, examples.truth[k][..., layout.frame_columns(-2)]),
-        "value": _position(examples.before[k][acting], joint.unit),
+        "value": _position(examples.before[k][acting]),
         "outcomes": [
             {
                 "image": _shown(layout, examples.outcomes[k][code]) if examples.known[k][code] else None,
-                "value": _position(after[code], joint.unit) if examples.known[k][code] else "",
+                "value": _position(after[code]) if examples.known[k][code] else "",
             }
             for code in CODES
         ],
@@ -491,7 +494,7 @@ def _answer(run: Contender, row: int, after: np.ndarray, error: float, best: boo
     layout, examples = run.entrant.layout, run.entrant.saved.examples
     k = int(np.flatnonzero(examples.row == row)[0])
     acting = int(examples.acting[k])
-    unit, positions = layout.joints[acting].unit, examples.positions_under[k][:, acting]
+    positions = examples.positions_under[k][:, acting]
     return {
         "name": run.name,
         "colour": run.colour,
@@ -500,8 +503,8 @@ def _answer(run: Contender, row: int, after: np.ndarray, error: float, best: boo
         "under": [
             {
                 "image": _shown(layout, examples.under[k][code]),
-                "value": _position(positions[code], unit),
-                "off": f"{positions[code] - after[code]:+.2f}".replace("-", "−") if np.isfinite(after[code]) else "",
+                "value": _position(positions[code]),
+                "off": _position(positions[code] - after[code], "+") if np.isfinite(after[code]) else "",
                 "guess": code in run.metrics["guesses"],
             }
             for code in CODES
@@ -514,8 +517,8 @@ def _shown(layout: Layout, region: np.ndarray) -> dict[str, Any]:
     return image(picture(region[:, : layout.frame_height]), SHOWN_FRAME)
 
 
-def _position(value: float, unit: str) -> str:
-    return f"{value:.2f} {unit}".strip().replace("-", "−")
+def _position(value: float, sign: str = "-") -> str:
+    return f"{value:{sign}.2f}".replace("-", "−")
 
 
 def _css(colour: tuple[int, ...]) -> str:

@@ -57,9 +57,10 @@ def draw(kin: list[Kin]) -> Markup:
             parts.append(_edge(x, tops[parent.key] + HEIGHT, top) + _change(relative, parent, x, top))
         parts.append(_node(relative, x, top))
     width = max(depth for _, depth in rows) * INDENT + WIDTH + 2
-    return Markup(
-        '<svg class="lineage" viewBox="-1 -1 {w} {h}" width="{w}" height="{h}" role="img">{title}{parts}</svg>'
-    ).format(w=width, h=y - GAP + 2, title=Markup("<title>lineage of the runs</title>"), parts=Markup("").join(parts))
+    size = Markup('viewBox="-1 -1 {w} {h}" width="{w}" height="{h}"').format(w=width, h=y - GAP + 2)
+    return Markup('<svg class="lineage" {size} role="img"><title>lineage of the runs</title>{parts}</svg>').format(
+        size=size, parts=Markup("").join(parts)
+    )
 
 
 def _rows(kin: list[Kin]) -> Iterator[tuple[Kin, int]]:
