@@ -1,0 +1,49 @@
+"""Geometry of copying: where the pixels of one camera's picture come from in another, and copying them.
+
+Places are (x, y) in [−1, 1] from edge to edge of a camera's picture, so that they mean the same at every resolution.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def pixel_places(height: int, width: int) -> Tensor:
+    """The centres of a picture's pixels, (height, width, 2) float32."""
+    y, x = ((torch.arange(side) + 0.5) / side * 2 - 1 for side in (height, width))
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+
+
+def project(places: Tensor, motions: Tensor) -> Tensor:
+    """Where homographies send places: what a plane looks like from elsewhere (Hartley and Zisserman 2004, 2.3).
+
+    A homography is given by its logarithm, so that half a motion is half the numbers, and its undoing their negative.
+
+    Args:
+        places: (h, w, 2).
+        motions: (..., 8) the logarithm of a 3 × 3 matrix, row by row; its last entry is 0.
+
+    Returns:
+        (..., h, w, 2). What would come to lie behind the camera is kept before it.
+    """
+    logarithms = F.pad(motions, (0, 1)).unflatten(-1, (3, 3))
+    seen = F.pad(places, (0, 1), value=1.0).flatten(0, 1) @ torch.matrix_exp(logarithms).transpose(-1, -2)
+    return (seen[..., :2] / seen[..., 2:].clamp(min=0.2)).unflatten(-2, places.shape[:2])
+
+
+def copy(pictures: Tensor, places: Tensor) -> Tensor:
+    """Pictures read at places, between pixels bilinearly and beyond the edge as at the edge.
+
+    (B, C, h, w) and (B, K, h', w', 2) to (B, K, C, h', w').
+    """
+    b, k = places.shape[:2]
+    sources = pictures[:, None].expand(-1, k, -1, -1, -1).flatten(0, 1)
+    copies = F.grid_sample(sources, places.flatten(0, 1), padding_mode="border", align_corners=False)
+    return copies.unflatten(0, (b, k))
+
+
+def halve(places: Tensor) -> Tensor:
+    """Places (B, K, h, w, 2) for pictures of half the size."""
+    b, k = places.shape[:2]
+    halved = F.avg_pool2d(places.flatten(0, 1).permute(0, 3, 1, 2), 2)
+    return halved.permute(0, 2, 3, 1).unflatten(0, (b, k))

@@ -1,0 +1,313 @@
+"""Warp and paint: the next frame is the previous one, moved; only what cannot be copied is painted.
+
+Layers that move as wholes (Wang and Adelson 1994, Representing Moving Images with Layers), each a homography from the
+joints and the action (Hartley and Zisserman 2004) with a finer flow upon it, blended pixel by pixel with what stands
+still and with what is painted (as in Finn et al. 2016, Unsupervised Learning for Physical Interaction through Video
+Prediction). The flow is learned from pictures alone, by how well copies explain the truth, coarse to fine.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from forearm.canvas import Layout
+from forearm.errors import ForearmError
+from forearm.models.blocks import grid_positions, initialise, patchify, transformer
+from forearm.models.flow import copy, halve, pixel_places, project
+from forearm.models.world_model import Family, WorldModel
+from forearm.transitions.batch import Batch
+
+WAVES = 4
+"""Frequencies in which joint positions are told: what a camera sees changes fast with them (Tancik et al. 2020)."""
+FINE = 0.2
+"""Scale of the flow beside the homographies, so that it begins slowly."""
+COARSEST = 8
+"""Pixels a side down to which pictures are halved for the coarse-to-fine loss."""
+SHARPNESS = 30.0
+"""How strictly the best layer answers for a pixel; in 1 / difference of grey."""
+
+
+@dataclass(frozen=True)
+class WarpConfig:
+    """Size of the model, and what it practises.
+
+    ``layers`` move beside the one that stands still. ``features`` channels a pixel go from the transformer to the
+    convolutions, which have ``refine`` channels. ``synthetic_stay`` is the share of training transitions that are
+    replaced by a frame that stays itself under no action, so that STAY is known where no recording has it.
+    ``reversed_pairs`` shows half of the transitions backwards under the opposite action, which is right where a
+    change undone is the opposite change.
+    """
+
+    width: int = 384
+    depth: int = 4
+    heads: int = 6
+    layers: int = 2
+    features: int = 12
+    refine: int = 16
+    synthetic_stay: float = 0.1
+    reversed_pairs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width < 1 or self.width % self.heads or self.width % 4:
+            raise ForearmError(f"width is {self.width}; it has to be a multiple of 4 and of heads, {self.heads}")
+        for name in ("depth", "layers", "features", "refine"):
+            if getattr(self, name) < 1:
+                raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if not 0 <= self.synthetic_stay < 1:
+            raise ForearmError(f"synthetic_stay is {self.synthetic_stay}; it has to lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class View:
+    """What is predicted for one camera of h × w pixels, and from what.
+
+    box: its rows and columns in a frame. before: (B, 3, h, w) the previous picture. places: (B, K, h, w, 2) where
+    each moving layer's pixels come from. copies: (B, 1 + K, 3, h, w) the previous picture as it is and as the layers
+    move it. weights: (B, 1 + K + 2, h, w) shares of the copies, of the remembered and of the painted picture, which
+    add up to 1. painted, picture: (B, 3, h, w) what is painted, and the blend.
+    """
+
+    box: tuple[slice, slice]
+    before: Tensor
+    places: Tensor
+    copies: Tensor
+    weights: Tensor
+    painted: Tensor
+    picture: Tensor
+
+
+class Warp(WorldModel):
+    """Says for every pixel where it comes from in the previous frame, how far to trust that, and what to paint.
+
+    A transformer over the context frames' patches, told joints and actions, gives each patch fine flow and features;
+    convolutions over these and the moved pictures blend. Each camera copies from itself alone. A remembered picture
+    a camera, learned, holds what always looks the same. Joints have a head of their own, which begins with the
+    change that the action names; they are drawn into the strip as ``canvas.draw_strips`` draws them.
+    """
+
+    lows: Tensor
+    highs: Tensor
+    most: Tensor
+    waves: Tensor
+
+    def __init__(self, layout: Layout, config: WarpConfig):
+        super().__init__(layout)
+        self.config = config
+        p, moments, joints, actions = layout.patch, layout.history - 1, len(layout.joints), len(layout.actions)
+        for camera in layout.cameras:
+            if camera.height % p or camera.width % p:
+                size = f"{camera.height}×{camera.width}"
+                raise ForearmError(f"camera {camera.name} is {size}; family warp needs multiples of the patch, {p}")
+        bounds = {"lows": layout.lows, "highs": layout.highs, "most": layout.max_velocities}
+        for name, values in bounds.items():
+            self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
+        self.register_buffer("waves", 2.0 ** torch.arange(WAVES) * math.pi / 2, persistent=False)
+        for i, camera in enumerate(layout.cameras):
+            self.register_buffer(f"places_{i}", pixel_places(camera.height, camera.width), persistent=False)
+
+        known = moments * joints + (moments - 1) * joints + moments * actions
+        told = known + joints + 4 * WAVES * joints
+        self.change = nn.Linear(known, joints)
+        self.change_beyond = nn.Sequential(nn.Linear(known, 64), nn.GELU(), nn.Linear(64, joints))
+        self.embed = nn.Linear(3 * p * p * moments, config.width)
+        self.embed_state = nn.Sequential(
+            nn.Linear(told, config.width), nn.GELU(), nn.Linear(config.width, config.width)
+        )
+        self.places = nn.Parameter(grid_positions(layout.frame_height // p, layout.frame_width // p, config.width))
+        self.trunk = transformer(config.width, config.depth, config.heads)
+        moves = len(layout.cameras) * config.layers * 8 * joints
+        between = (1 + 2 * WAVES) * joints + config.width
+        self.jacobian = nn.Sequential(nn.Linear(between, 128), nn.GELU(), nn.Linear(128, moves))
+        self.fine = nn.Linear(config.width, 2 * 2 * 2 * config.layers)
+        self.features = nn.Linear(config.width, p * p * config.features)
+        self.remembered = nn.ParameterList(torch.zeros(3, c.height, c.width) for c in layout.cameras)
+        seen = 3 * (1 + config.layers) + 3 + config.features
+        self.refine = nn.Conv2d(seen, config.refine, 3, padding=1)
+        self.blend = nn.Conv2d(config.refine, 1 + config.layers + 2 + 3, 3, padding=1)
+        self._start()
+
+    def _start(self) -> None:
+        """Begin as a copy of the previous frame whose joints change as the action says."""
+        initialise(self)
+        for last in (self.change, self.change_beyond[-1], self.jacobian[-1], self.fine):
+            nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+        nn.init.normal_(self.jacobian[-1].bias, std=0.01)  # type: ignore[arg-type] # alike layers would stay alike
+        nn.init.normal_(self.blend.weight, std=0.01)
+        still = torch.zeros(self.blend.out_channels)
+        still[0] = 2.0
+        self.blend.bias = nn.Parameter(still)
+        entries = len(self.layout.actions)
+        with torch.no_grad():
+            for i, (entry, joint) in enumerate(zip(self.layout.actions, self.layout.joint_of_entry(), strict=True)):
+                if joint >= 0:
+                    self.change.weight[joint, i - entries] = entry.scale / self.layout.joints[joint].max_velocity
+
+    def predict(self, batch: Batch) -> Tensor:
+        views, change = self.explain(batch)
+        return self._frame(batch, views, change).clamp(0, 1)
+
+    def explain(self, batch: Batch) -> tuple[list[View], Tensor]:
+        """What is predicted for each camera, and each joint's change (B, J) as a share of its ``max_velocity``."""
+        layout, p = self.layout, self.layout.patch
+        frames = [batch.canvas[:, :, : layout.frame_height, layout.frame_columns(t)] for t in range(layout.history - 1)]
+        change, state, between = self._state(batch)
+        told = self.embed_state(state)[:, None]
+        tokens = self.embed(patchify(torch.cat(frames, dim=1), p) - 0.5) + self.places
+        summary, hidden = self.trunk(torch.cat([told, tokens + told], dim=1)).split([1, tokens.shape[1]], dim=1)
+
+        jacobian = self.jacobian(torch.cat([between, summary[:, 0]], dim=1)).float()
+        jacobian = jacobian.unflatten(1, (len(layout.cameras), self.config.layers, 8, -1))
+        motion = (jacobian * change.detach()[:, None, None, None]).sum(dim=-1)
+        fine = self._pixels(self.fine(hidden), 2).float()
+        features = self._pixels(self.features(hidden), p)
+        views = []
+        for i, (rows, columns) in enumerate(layout.camera_boxes()):
+            cut = slice(rows.start * 2 // p, rows.stop * 2 // p), slice(columns.start * 2 // p, columns.stop * 2 // p)
+            views.append(
+                self._view(
+                    i, frames[-1][..., rows, columns], motion[:, i], fine[..., *cut], features[..., rows, columns]
+                )
+            )
+        return views, change
+
+    def _state(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Each joint's change (B, J), and all that is known of joints and actions (B, told)."""
+        positions = batch.positions[:, :-1]
+        scaled = self._scaled(positions)
+        past = positions.diff(dim=1) / self.most
+        known = torch.cat([scaled.flatten(1), past.flatten(1), batch.actions.flatten(1)], dim=1)
+        with torch.autocast(known.device.type, enabled=False):  # half precision would cost tenths of a degree
+            change = self.change(known) + self.change_beyond(known)
+        ahead = change.detach()
+        before, after = scaled[:, -1], self._scaled(positions[:, -1] + ahead * self.most)
+        state = torch.cat([known, ahead, self._waves(before), self._waves(after)], dim=1)
+        between = (before + after) / 2
+        return change, state, torch.cat([between, self._waves(between)], dim=1)
+
+    def _waves(self, scaled: Tensor) -> Tensor:
+        angles = (scaled[..., None] * self.waves).flatten(1)
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+    def _scaled(self, positions: Tensor) -> Tensor:
+        return (positions - self.lows) / (self.highs - self.lows) * 2 - 1
+
+    def _pixels(self, patches: Tensor, side: int) -> Tensor:
+        """Lay out what is said of each patch, (B, L, C · side²) to (B, C, rows · side, columns · side)."""
+        columns = self.layout.frame_width // self.layout.patch
+        return F.pixel_shuffle(patches.transpose(1, 2).unflatten(2, (-1, columns)), side)
+
+    def _view(self, camera: int, before: Tensor, motion: Tensor, fine: Tensor, features: Tensor) -> View:
+        layers, size = self.config.layers, before.shape[-2:]
+        flow = F.interpolate(fine, size, mode="bilinear", align_corners=False).unflatten(1, (layers, 2))
+        places = project(getattr(self, f"places_{camera}"), motion) + FINE * flow.permute(0, 1, 3, 4, 2)
+        copies = torch.cat([before[:, None], copy(before, places)], dim=1)
+        remembered = (self.remembered[camera] + 0.5).expand_as(before)
+        seen = torch.cat([copies.flatten(1, 2) - 0.5, remembered - 0.5, features], dim=1)
+        said = self.blend(F.relu(self.refine(seen.contiguous(memory_format=torch.channels_last)))).float()
+        weights, painted = said[:, :-3].softmax(dim=1), said[:, -3:] + 0.5
+        sources = torch.cat([copies, remembered[:, None], painted[:, None]], dim=1)
+        picture = (weights[:, :, None] * sources).sum(dim=1)
+        return View(self.layout.camera_boxes()[camera], before, places, copies, weights, painted, picture)
+
+    def _frame(self, batch: Batch, views: list[View], change: Tensor) -> Tensor:
+        """The last frame with its strip, (B, 3, H, w); velocities are those of the positions that are drawn."""
+        frame = batch.canvas.new_zeros(len(batch), 3, self.layout.height, self.layout.frame_width)
+        for view in views:
+            frame[..., *view.box] = view.picture
+        before = batch.positions[:, -2]
+        after = (before + change.clamp(-1, 1) * self.most).clamp(self.lows, self.highs)
+        positions = (after - self.lows) / (self.highs - self.lows)
+        velocities = (0.5 + 0.5 * (after - before) / self.most).clamp(0, 1)
+        for grey, (rows, columns) in zip(
+            torch.cat([positions, velocities], dim=1).unbind(1), self.layout.strip_cells(), strict=True
+        ):
+            frame[..., rows, columns] = grey[:, None, None, None]
+        return frame
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """In evaluation the plain squared error of the last frame; in training what flow and blend learn from."""
+        if self.training:
+            batch = self._practise(batch)
+        views, change = self.explain(batch)
+        truth = batch.canvas[..., self.layout.frame_columns(-1)]
+        error = (self._frame(batch, views, change).detach() - truth) ** 2
+        visual, strip = error.split([self.layout.frame_height, self.layout.strip_height], dim=2)
+        watched = {"visual": visual.mean(), "strip": strip.mean()}
+        if not self.training:
+            return {"loss": error.mean(), **watched}
+        true_change = (batch.positions[:, -1] - batch.positions[:, -2]) / self.most
+        joints = _robust(10 * (change - true_change)).mean() / 10
+        copied, blended = torch.zeros_like(joints), torch.zeros_like(joints)
+        for view in views:
+            true = truth[..., *view.box]
+            share = true[0, 0].numel() / visual[0, 0].numel()
+            copied = copied + share * _copying_loss(view, true)
+            blended = blended + share * (_robust(view.picture - true).mean() + 0.25 * _unlikeness(view.picture, true))
+        return {
+            "loss": copied + blended + 0.1 * joints,
+            "copied": copied,
+            "blended": blended,
+            "joints": joints,
+            **watched,
+        }
+
+    def _practise(self, batch: Batch) -> Batch:
+        """The batch with some transitions reversed, and some in which nothing is done and nothing changes."""
+        canvas, positions, actions = batch.canvas.clone(), batch.positions.clone(), batch.actions.clone()
+        last, previous = self.layout.frame_columns(-1), self.layout.frame_columns(-2)
+        if self.config.reversed_pairs and self.layout.history == 2:
+            back = torch.rand(len(batch), device=canvas.device) < 0.5
+            canvas[back, ..., previous], canvas[back, ..., last] = (
+                batch.canvas[back][..., last],
+                batch.canvas[back][..., previous],
+            )
+            positions[back] = positions[back].flip(1)
+            actions[back] = -actions[back]
+        still = torch.rand(len(batch), device=canvas.device) < self.config.synthetic_stay
+        canvas[still, ..., last] = canvas[still][..., previous]
+        positions[still, -1] = positions[still, -2]
+        actions[still, -1] = 0
+        return dataclasses.replace(batch, canvas=canvas, positions=positions, actions=actions)
+
+
+def _robust(differences: Tensor) -> Tensor:
+    """Charbonnier's penalty: squares near zero, and no more than absolute values where nothing fits."""
+    return (differences.square() + 1e-4).sqrt() - 1e-2
+
+
+def _copying_loss(view: View, truth: Tensor) -> Tensor:
+    """How badly the best layer explains each pixel, at half the size and smaller.
+
+    Each pixel teaches the layer that explains it best, whatever the blend makes of it; small pictures see far motion,
+    whose details would fit anywhere.
+    """
+    before, places, levels = view.before, view.places, []
+    while min(truth.shape[-2:]) >= 2 * COARSEST and not any(side % 2 for side in truth.shape[-2:]):
+        truth, before, places = F.avg_pool2d(truth, 2), F.avg_pool2d(before, 2), halve(places)
+        copies = torch.cat([before[:, None], copy(before, places)], dim=1)
+        errors = _robust(copies - truth[:, None]).mean(dim=2)
+        levels.append(-torch.logsumexp(-SHARPNESS * errors, dim=1).mean() / SHARPNESS)
+    return torch.stack(levels).mean() if levels else truth.new_zeros(())
+
+
+def _unlikeness(a: Tensor, b: Tensor) -> Tensor:
+    """1 − structural similarity over windows of 3 × 3, as in Godard et al. 2017 (Monocular Depth Estimation)."""
+    mean_a, mean_b = F.avg_pool2d(a, 3, 1), F.avg_pool2d(b, 3, 1)
+    spread = F.avg_pool2d(a * a + b * b, 3, 1) - mean_a**2 - mean_b**2
+    together = F.avg_pool2d(a * b, 3, 1) - mean_a * mean_b
+    likeness = (2 * mean_a * mean_b + 0.01**2) * (2 * together + 0.03**2)
+    return (1 - likeness / ((mean_a**2 + mean_b**2 + 0.01**2) * (spread + 0.03**2))).mean()
+
+
+FAMILY = Family(
+    "warp",
+    Warp,
+    {
+        "so101": WarpConfig(),
+        "tiny": WarpConfig(width=128, depth=2, heads=2),
+    },
+)

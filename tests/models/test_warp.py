@@ -1,0 +1,273 @@
+"""Warp and paint: copies within each camera alone, draws what it says of the joints, and learns to move things."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import make_layout, write_data
+
+from forearm.canvas import ActionEntry, Camera, Joint, Layout, draw_strips
+from forearm.errors import ForearmError
+from forearm.evaluation.metrics import score
+from forearm.models import family_settings, make_model
+from forearm.models.flow import copy, halve, pixel_places, project
+from forearm.models.warp import Warp, WarpConfig
+from forearm.transitions.batch import Batch, make_batch
+from forearm.transitions.loader import TrainingSteps
+
+SMALL = {"width": 16, "depth": 1, "heads": 2, "features": 4, "refine": 4}
+
+LAYOUTS = {
+    "two cameras": make_layout(),
+    "one camera": make_layout(cameras=(Camera("base", 8, 8),)),
+    "side by side": make_layout(stacking="horizontal"),
+    "history of 4": make_layout(history=4),
+    "unlike cameras": make_layout(cameras=(Camera("base", 12, 8), Camera("wrist", 4, 8), Camera("top", 20, 8))),
+    "continuous": make_layout(
+        actions=(ActionEntry("pan", "pan"), ActionEntry("lift", "lift"), ActionEntry("x")), discrete=False
+    ),
+}
+
+
+def a_model(layout: Layout, seed: int = 0, **changes) -> Warp:
+    """A small model in which nothing is zero any more, so that it moves and paints wildly."""
+    torch.manual_seed(seed)
+    model = Warp(layout, WarpConfig(**SMALL | changes)).eval()
+    for weight in model.parameters():
+        weight.data += 0.1 * torch.randn_like(weight)
+    return model
+
+
+def noise(layout: Layout, n: int = 2, seed: int = 0) -> Batch:
+    """A batch of canvases of noise, joints within their bounds and any actions."""
+    random = np.random.default_rng(seed)
+    return make_batch(
+        random.random((n, 3, layout.height, layout.width), np.float32),
+        random.uniform(layout.lows, layout.highs, (n, layout.history, len(layout.joints))),
+        random.uniform(-1, 1, (n, layout.history - 1, len(layout.actions))),
+        np.zeros(n),
+        np.arange(n),
+    )
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@torch.no_grad()
+def test_paints_the_last_frame_of_every_layout(name):
+    layout = LAYOUTS[name]
+    model, batch = a_model(layout), noise(layout)
+    painted = model.predict(batch.context(layout))
+    assert painted.shape == (2, 3, layout.height, layout.frame_width)
+    assert painted.dtype == torch.float32
+    assert 0 <= painted.min() <= painted.max() <= 1
+    region = batch.canvas[..., layout.frame_columns(-1)]
+    losses = model.loss(batch)
+    assert set(losses) == {"loss", "visual", "strip"}
+    free = model._frame(batch, *model.explain(batch))
+    torch.testing.assert_close(losses["loss"], ((free - region) ** 2).mean())
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    heights=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    width=st.integers(1, 4),
+    stacking=st.sampled_from(["vertical", "horizontal"]),
+    history=st.integers(2, 4),
+    joints=st.integers(1, 7),
+    entries=st.integers(1, 3),
+)
+def test_any_layout_is_learned_and_predicted(heights, width, stacking, history, joints, entries):
+    patch = 4
+    sides = [(h * patch, width * patch)[:: 1 if stacking == "vertical" else -1] for h in heights]
+    layout = make_layout(
+        cameras=tuple(Camera(f"camera_{i}", *side) for i, side in enumerate(sides)),
+        joints=tuple(Joint(f"joint_{i}") for i in range(joints)),
+        actions=tuple(ActionEntry(f"entry_{i}", "joint_0") for i in range(entries)),
+        patch=patch,
+        separator=patch,
+        stacking=stacking,
+        history=history,
+    )
+    model, batch = a_model(layout), noise(layout)
+    assert torch.isfinite(model.predict(batch.context(layout))).all()
+    losses = model.train().loss(batch)
+    losses["loss"].backward()
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
+@torch.no_grad()
+def test_never_reads_the_last_frame():
+    layout = make_layout()
+    model, batch = a_model(layout), noise(layout)
+    assert torch.equal(model.predict(batch), model.predict(batch.context(layout)))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@torch.no_grad()
+def test_copies_come_from_the_same_camera_alone(name):
+    layout = LAYOUTS[name]
+    model, batch = a_model(layout), noise(layout)
+    batch.canvas[:] = 1.0  # strips, separators and other frames are white
+    for i, (rows, columns) in enumerate(layout.camera_boxes()):
+        batch.canvas[..., layout.frame_columns(-2)][..., rows, columns] = 0.2 * (i + 1)
+    views, _ = model.explain(batch.context(layout))
+    for i, view in enumerate(views):
+        assert view.places.abs().max() > 1.2  # it does look beyond the edge
+        torch.testing.assert_close(view.copies, torch.full_like(view.copies, 0.2 * (i + 1)))
+
+
+@torch.no_grad()
+def test_without_motion_and_with_full_trust_it_copies_exactly():
+    layout = make_layout()
+    torch.manual_seed(0)
+    model, batch = Warp(layout, WarpConfig(**SMALL)).eval(), noise(layout)
+    for layer in range(2):
+        model.blend.weight.zero_()
+        model.blend.bias.zero_()
+        model.blend.bias[layer] = 1e4
+        model.jacobian[-1].bias.zero_()
+        painted = model.predict(batch.context(layout))[:, :, : layout.frame_height]
+        before = batch.canvas[..., layout.frame_columns(-2)][:, :, : layout.frame_height]
+        torch.testing.assert_close(painted, before, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_begins_with_the_change_that_the_action_names():
+    layout = make_layout()
+    model, batch = Warp(layout, WarpConfig(**SMALL)).eval(), noise(layout)
+    _, change = model.explain(batch)
+    degrees = change * model.most
+    torch.testing.assert_close(degrees[:, 0], batch.actions[:, -1, 0] * layout.actions[0].scale)
+    assert not degrees[:, 1].any()
+
+
+@torch.no_grad()
+def test_the_strip_is_drawn_as_the_canvas_draws_it():
+    layout = make_layout()
+    model, batch = a_model(layout), noise(layout, n=64)
+    views, change = model.explain(batch)
+    before = batch.positions[:, -2]
+    after = (before + change.clamp(-1, 1) * model.most).clamp(model.lows, model.highs)
+    drawn = draw_strips(layout, torch.stack([before, after], dim=1).numpy())[:, -1]
+    strip = model._frame(batch, views, change)[:, :, layout.frame_height :]
+    for channel in strip.unbind(1):
+        np.testing.assert_allclose(channel, drawn, atol=1e-6)
+
+
+@torch.no_grad()
+def test_velocity_is_the_change_of_position():
+    layout = make_layout()
+    model, batch = a_model(layout), noise(layout, n=64)
+    strips = torch.from_numpy(draw_strips(layout, batch.positions.numpy()))
+    for t in range(layout.history):
+        batch.canvas[..., layout.frame_columns(t)][:, :, layout.frame_height :] = strips[:, t, None]
+    scores = score(batch.canvas, model.predict(batch.context(layout)), layout, np.ones(64, int))
+    assert scores["motor_position_mae_mean"] > 1
+    assert scores["motor_consistency_error"] < 1e-4
+
+
+def test_gradients_reach_all_weights():
+    layout = make_layout()
+    model = a_model(layout).train()
+    model.loss(noise(layout, n=4))["loss"].backward()
+    idle = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert not idle
+
+
+def test_practises_staying():
+    layout = make_layout(history=3)
+    batch = noise(layout, n=200)
+    shown = a_model(layout, synthetic_stay=0.5)._practise(batch)
+    last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
+    still = (shown.actions[:, -1] == 0).all(1)
+    assert 60 < still.sum() < 140
+    assert torch.equal(shown.canvas[still][..., last], batch.canvas[still][..., previous])
+    assert torch.equal(shown.positions[still, -1], batch.positions[still, -2])
+    for name in ("canvas", "positions", "actions"):
+        assert torch.equal(getattr(shown, name)[~still], getattr(batch, name)[~still])
+    assert torch.equal(shown.actions[:, 0], batch.actions[:, 0])
+    alone = a_model(layout, synthetic_stay=0.0)._practise(batch)
+    assert torch.equal(alone.canvas, batch.canvas)
+
+
+def test_practises_backwards():
+    layout = make_layout()
+    batch = noise(layout, n=200)
+    shown = a_model(layout, synthetic_stay=0.0, reversed_pairs=True)._practise(batch)
+    back = (shown.actions != batch.actions).any((1, 2))
+    assert 60 < back.sum() < 140
+    last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
+    assert torch.equal(shown.canvas[back][..., last], batch.canvas[back][..., previous])
+    assert torch.equal(shown.canvas[back][..., previous], batch.canvas[back][..., last])
+    assert torch.equal(shown.positions[back], batch.positions[back].flip(1))
+    assert torch.equal(shown.actions[back], -batch.actions[back])
+    assert torch.equal(shown.canvas[~back], batch.canvas[~back])
+
+
+def test_soon_beats_copying(tmp_path):
+    """A bar that jumps by two pixels, on backgrounds that validation has never seen."""
+    cameras = (Camera("base", 16, 16),)
+    data = write_data(tmp_path / "data", make_layout(cameras=cameras), episodes=24, val=4)
+    torch.manual_seed(0)
+    model = Warp(data.layout, WarpConfig(width=32, depth=1, heads=2))
+    steps = TrainingSteps(data, data.rows("train"), batch_size=16, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for step in range(100):
+        optimizer.zero_grad()
+        model.loss(steps[step])["loss"].backward()
+        optimizer.step()
+    rows = data.rows("val")
+    batch = data.batch(rows[data.codes[rows] != 0])
+    layout, columns = data.layout, data.layout.frame_columns(-1)
+    copied = batch.canvas[..., layout.frame_columns(-2)]
+    with torch.no_grad():
+        painted = model.eval().predict(batch.context(layout))
+        stayed = model.predict(batch.under(layout, 0))
+    h = layout.frame_height
+    truth = batch.canvas[..., columns]
+    assert ((painted - truth)[:, :, :h] ** 2).mean() < 0.5 * ((copied - truth)[:, :, :h] ** 2).mean()
+    assert ((stayed - copied)[:, :, :h] ** 2).mean() < 0.1 * ((copied - truth)[:, :, :h] ** 2).mean()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"width": 130, "heads": 4}, "multiple of 4 and of heads, 4"),
+        ({"depth": 0}, "depth is 0"),
+        ({"layers": 0}, "layers is 0"),
+        ({"refine": -1}, "refine is -1"),
+        ({"synthetic_stay": 1.0}, "synthetic_stay is 1.0"),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_line(changes, says):
+    with pytest.raises(ForearmError, match=says) as failure:
+        make_model("warp", make_layout(), family_settings("warp", "tiny", changes))
+    assert "\n" not in str(failure.value)
+
+
+def test_cameras_that_patches_do_not_divide_are_refused():
+    layout = make_layout(cameras=(Camera("base", 6, 8), Camera("wrist", 10, 8)))
+    with pytest.raises(ForearmError, match="camera base is 6×8; family warp needs multiples of the patch, 4"):
+        Warp(layout, WarpConfig(**SMALL))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-0.2, 0.2), min_size=8, max_size=8))
+def test_a_motion_and_its_negative_undo_each_other(numbers):
+    places, motion = pixel_places(6, 4), torch.tensor(numbers)
+    there = project(places, motion)
+    back = torch.stack([project(there[i : i + 1], -motion) for i in range(6)]).flatten(0, 1)
+    torch.testing.assert_close(back, places, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(project(places, torch.zeros(3, 8)), places.expand(3, -1, -1, -1))
+
+
+def test_copies_whole_pixels_exactly_and_the_edge_beyond_it():
+    picture = torch.rand(1, 3, 4, 6)
+    places = pixel_places(4, 6)[None, None] + torch.tensor([2 / 6 * 2, 0])
+    moved = copy(picture, places)[:, 0]
+    torch.testing.assert_close(moved[..., :4], picture[..., 2:])
+    torch.testing.assert_close(moved[..., 4:], picture[..., -1:].expand(-1, -1, -1, 2))
+
+
+def test_places_mean_the_same_at_half_the_size():
+    torch.testing.assert_close(halve(pixel_places(8, 4)[None, None])[0, 0], pixel_places(4, 2))
