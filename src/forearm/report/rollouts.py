@@ -40,7 +40,7 @@ def rollouts_shown(evaluation: Evaluation) -> dict[str, Any] | None:
 
 def _claim(rollouts: Rollouts) -> str:
     """For how many steps it is better to predict than to hold the first frame still; nothing where it is not sure."""
-    measures = {"psnr": "PSNR", "ssim": "structural similarity"}
+    measures = {"val_mse": "squared error", "psnr": "PSNR", "ssim": "structural similarity"}
     if any(None in rollouts.verdicts(name) for name in measures):
         return ""
     claims = [f"by {title} {_steps(rollouts.verdicts(name))}" for name, title in measures.items()]
