@@ -422,7 +422,7 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
         page.text.index(heading) for heading in ("Counterfactual Action Grids", "Rollouts", "Where the model errs")
     ]
     assert places == sorted(places)
-    assert "still by squared error at no step, by PSNR at steps 1 to 3, by structural similarity at no step." in page.text
+    assert "held still by squared error at no step, by PSNR at steps 1 to 3, by structural" in page.text
     assert "4 steps along 9 recorded paths from 5 episodes" in page.text
     assert re.search(r"psnr ↑ ?24\.50 ?20\.25 ?16\.00", page.text)  # the table stops at 1, 2 and 3
     assert "step 3" in page.text
