@@ -35,6 +35,6 @@ class Page(html.parser.HTMLParser):
 
     def needs_nothing_else(self):
         """Whether every address is inside the page."""
-        in_styles = [found for found in re.findall(r"url\(([^)]*)\)|(@import)", self.source)]
+        in_styles = re.findall(r"url\(([^)]*)\)|(@import)", self.source)
         addresses = self.addresses + [url or other for url, other in in_styles]
         return all(address.startswith(("data:image/", "#")) for address in addresses)

@@ -163,8 +163,14 @@ def _kin(runs: list[Run], found: dict[Path, Saved], digest: str) -> list[Kin]:
 
 
 def _distinct(paths: list[Path]) -> list[str]:
-    """The shortest ends of paths that tell them apart."""
-    depth = 1
-    while len({path.parts[-depth:] for path in paths}) < len(paths):
-        depth += 1
-    return ["/".join(path.parts[-depth:]) for path in paths]
+    """For each path the shortest end that no other has."""
+
+    def end(path: Path, depth: int) -> tuple[str, ...]:
+        return path.parts[-depth:]
+
+    def name(path: Path) -> str:
+        others = [other for other in paths if other != path]
+        depths = range(1, len(path.parts) + 1)
+        return "/".join(next(end(path, d) for d in depths if end(path, d) not in [end(other, d) for other in others]))
+
+    return [name(path) for path in paths]

@@ -1,0 +1,101 @@
+"""What an evaluation leaves on disk for comparisons is what was measured, and tells its samples from others."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import make_layout, write_data
+
+from forearm.canvas import CODES
+from forearm.errors import ForearmError
+from forearm.evaluation import MODEL, PERSISTENCE, Persistence, evaluate
+from forearm.evaluation.samples import intervals
+from forearm.evaluation.saved import EXAMPLES_FILE, SAMPLES_FILE, Examples, Saved, digest_of, save
+from forearm.files import write_json
+from forearm.transitions.loader import batches
+from forearm.transitions.store import TransitionSet
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("saved") / "data", episodes=4, length=3)
+
+
+@pytest.fixture(scope="module")
+def evaluation(data):
+    layout, rows = data.layout, data.rows("val")
+    seen = data.actions_seen()
+    return evaluate(Persistence(layout), batches(data, rows, 4), layout, data.columns.episodes, seen, samples=3)
+
+
+@pytest.fixture
+def folder(evaluation, tmp_path):
+    save(evaluation, tmp_path)
+    write_json(tmp_path / "metrics.json", evaluation.to_json())
+    return tmp_path
+
+
+def test_samples_come_back_as_they_were(evaluation, folder):
+    saved = Saved.open(folder)
+    assert list(saved.samples) == [MODEL, PERSISTENCE]
+    assert np.array_equal(saved.rows, evaluation.rows)
+    assert np.array_equal(saved.episodes, evaluation.episode_of_rows)
+    for was, came in ((evaluation.samples, saved.samples[MODEL]), (evaluation.baseline_samples[PERSISTENCE],) * 2):
+        assert came.sums.keys() == was.sums.keys()
+        for name in was.sums:
+            assert np.array_equal(came.sums[name], was.sums[name])
+            assert np.array_equal(came.weights[name], was.weights[name])
+    assert saved.samples[MODEL].table() == evaluation.metrics
+    assert intervals(saved.samples[MODEL], saved.episodes) == evaluation.intervals
+    assert saved.samples[PERSISTENCE].sums["motor_position_mae_per_joint"].shape == (6, 2)
+
+
+def test_examples_come_back_as_they_were(evaluation, folder):
+    examples, layout = Saved.open(folder).examples, evaluation.layout
+    last = layout.frame_columns(-1)
+    assert len(examples.row) == 3
+    for k, example in enumerate(evaluation.drawn):
+        assert (examples.row[k], examples.code[k], examples.acting[k]) == (example.row, example.code, example.acting)
+        assert np.array_equal(examples.truth[k], example.truth)
+        for code in CODES:
+            assert np.array_equal(examples.under[k][code], example.under[code][..., last])
+            assert np.array_equal(examples.positions_under[k][code], example.positions_under[code])
+        assert examples.known[k].tolist() == [code == example.code for code in CODES]
+        assert np.array_equal(examples.outcomes[k][example.code], example.truth[..., last])
+        assert np.array_equal(examples.positions_after[k][example.code], example.positions)
+        assert np.isnan(examples.positions_after[k][~examples.known[k]]).all()
+
+
+def test_outcomes_of_other_actions_are_kept_where_they_are_known(evaluation):
+    example = evaluation.drawn[0]
+    other = next(code for code in CODES if code != example.code)
+    region = np.full_like(example.truth[..., evaluation.layout.frame_columns(-1)], 7)
+    known = replace(example, outcomes={other: region}, positions_after={other: np.array([1.0, 2.0])})
+    examples = Examples.of([known], evaluation)
+    assert sorted(np.flatnonzero(examples.known[0])) == sorted((other, example.code))
+    assert np.array_equal(examples.outcomes[0][other], region)
+    assert examples.positions_after[0][other].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("name", [SAMPLES_FILE, EXAMPLES_FILE])
+def test_damaged_files_are_refused(folder, name):
+    whole = (folder / name).read_bytes()
+    for content in (whole[: len(whole) // 2], b"garbage" * 20):
+        (folder / name).write_bytes(content)
+        with pytest.raises(ForearmError, match=r"is damaged.*evaluate the run again"):
+            Saved.open(folder)
+
+
+def test_a_digest_tells_samples_apart_wherever_they_lie(data, tmp_path):
+    rows = data.rows("val")
+    digest = digest_of(data, rows)
+    copy = TransitionSet(shutil.copytree(data.path, tmp_path / "copy"))
+    assert digest_of(copy, rows) == digest
+    others = (
+        digest_of(data, rows[:-1]),
+        digest_of(data, data.rows("train")),
+        digest_of(write_data(tmp_path / "seed", episodes=4, length=3, seed=1), rows),
+        digest_of(write_data(tmp_path / "patch", make_layout(patch=2), episodes=4, length=3), rows),
+    )
+    assert [other == digest for other in others] == [False, False, False, True]  # a patch changes no picture

@@ -1,0 +1,199 @@
+"""Runs side by side as a user meets them: one page that holds every run and baseline, and says what is sure."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import SMALL, error_of, files, forearm
+from pages import Page
+from tiny import make_layout, write_data
+
+from forearm.canvas import Joint
+from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE
+from forearm.evaluation.saved import Saved
+
+BASELINES = (PERSISTENCE, MEAN_FRAME, NEAREST_NEIGHBOUR, JOINT_ONLY)
+NOTES = "A first try & <no> more.\ntarget: val_mse <= 0.9, acting_joint_direction_accuracy > 200%\n"
+CPU = ("--device", "cpu")
+
+
+def train(data: Path, out: Path, *options: object) -> Path:
+    trained = forearm(*("train", "mae", "--data", data, "--out", out, "--steps", 2, "--model", *SMALL, *CPU, *options))
+    assert trained.code == 0, trained.err
+    return out
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory) -> Path:
+    """The datasets `data` and `other`, run `first` with targets, its child `second`, and `elsewhere` on other data."""
+    shelf = tmp_path_factory.mktemp("shelf")
+    write_data(shelf / "data", episodes=5, length=3)
+    write_data(shelf / "other", episodes=4, length=3, seed=1)
+    (shelf / "notes.txt").write_text(NOTES)
+    train(shelf / "data", shelf / "first", "--notes", shelf / "notes.txt")
+    train(shelf / "data", shelf / "second", "--parent", shelf / "first", "--seed", 1)
+    train(shelf / "other", shelf / "elsewhere", "--fine-tune", shelf / "second")
+    return shelf
+
+
+@pytest.fixture
+def mine(shelf, tmp_path) -> Path:
+    """A copy of the shelf, to be spoilt; the runs' parents and data are still on the shelf."""
+    return Path(shutil.copytree(shelf, tmp_path / "shelf"))
+
+
+@pytest.fixture(scope="module")
+def page(shelf) -> Page:
+    out = shelf / "comparison.html"
+    compared = forearm("compare", shelf / "first", shelf / "second", "--out", out, *CPU)
+    assert compared.out == f"{out}\n", compared.err
+    assert "evaluating first" in compared.err
+    return Page(out)
+
+
+def test_the_page_holds_every_run_and_baseline_and_needs_nothing_else(page):
+    for name in ("first", "second", *BASELINES, "surely", "val_mse_dynamic", "Ground truth", "training.seed"):
+        assert name in page.text
+    for part in ("Leaderboard", "Which differences are real", "side by side", "Training", "Settings that differ"):
+        assert part in page.text
+    assert page.needs_nothing_else()
+    assert "leads on" in page.text
+    assert "A first try &amp; &lt;no&gt; more." in page.source  # in the lineage
+
+
+def test_the_figures_to_sort_by_are_those_of_the_evaluations(page, shelf):
+    board = page.source[page.source.index("<tbody>") : page.source.index("</tbody>")]
+    rows = {}
+    for row in re.findall(r"<tr.*?</tr>", board, re.DOTALL):
+        name, *figures = re.findall(r'data-sort="([^"]*)"', row)
+        rows[name] = figures
+    assert rows.keys() == {"first", "second", *BASELINES}
+    heads = page.source[page.source.index("<thead>") : page.source.index("</thead>")]
+    assert heads.count("data-better") == len(rows["first"]) + 1
+    for run in ("first", "second"):
+        figures = json.loads((shelf / run / "evaluation" / "metrics.json").read_text())
+        assert float(rows[run][0]) == figures["val_mse"]
+        assert str(figures["parameters"]) in rows[run]
+        assert float(rows[PERSISTENCE][0]) == figures["baselines"][PERSISTENCE]["metrics"]["val_mse"]
+    errors = [float(figures[0]) for figures in rows.values()]
+    assert errors == sorted(errors)
+    assert 'aria-sort="ascending"' in heads
+    assert 'setAttribute("aria-sort"' in page.source
+
+
+def test_what_was_evaluated_is_not_evaluated_again(page, shelf, mine):
+    again = forearm("compare", mine / "second", mine / "first", "--out", mine / "comparison.html", *CPU)
+    assert again.out == f"{mine / 'comparison.html'}\n"  # an earlier comparison may be replaced
+    assert "evaluating" not in again.err
+    for run in (mine / "first", mine / "second"):
+        assert files(run) == files(shelf / run.name)
+    (mine / "first/best.safetensors").write_bytes((mine / "second/best.safetensors").read_bytes())
+    after = forearm("compare", mine / "second", mine / "first", "--out", mine / "comparison.html", *CPU)
+    assert "evaluating first" in after.err
+    assert "evaluating second" not in after.err
+
+
+def test_runs_of_other_data_are_compared_on_data_that_is_named(page, mine):
+    runs, out = (mine / "first", mine / "elsewhere"), ("--out", mine / "other.html", *CPU)
+    before = files(mine)
+    said = error_of(forearm("compare", *runs, *out))
+    assert re.search(r"first and .*elsewhere validate on different samples .*--data$", said)
+    assert files(mine) == before
+    compared = forearm("compare", *runs, "--data", mine / "other", *out)
+    assert compared.code == 0, compared.err
+    rows = [Saved.open(mine / run / "evaluation-other").rows.tolist() for run in ("first", "elsewhere")]
+    assert rows[0] == rows[1]
+    text = Page(mine / "other.html").text
+    assert "nearest-neighbour of elsewhere" in text  # the runs learned from different data
+    assert "persistence of" not in text
+    assert "second" in text  # the parent, in the lineage
+
+
+def test_a_single_run_stands_beside_the_baselines(page, mine):
+    assert forearm("compare", mine / "second", "--out", mine / "one.html", *CPU).code == 0
+    text = Page(mine / "one.html").text
+    assert "leads on" not in text
+    assert "Settings that differ" not in text
+
+
+def test_comparisons_that_cannot_begin(page, mine, monkeypatch):
+    monkeypatch.chdir(mine)
+    write_data(mine / "joints", make_layout(joints=(Joint("pan"),)), episodes=3, val=1)
+    (mine / "mine.html").write_text("my own page")
+    before = files(mine)
+    for says, *args in (
+        ("compare needs at least one run",),
+        ("nothing is no run", "first", "nothing"),
+        ("run first is given twice", "first", "./first"),
+        ("mine.html already exists; choose another --out", "first", "--out", "mine.html"),
+        ("first is a folder; give --out the name of a file", "first", "--out", "first"),
+        ("has joints ('pan',), but run first has", "first", "--data", "joints"),
+        ("nothing is no dataset of transitions", "first", "--data", "nothing"),
+    ):
+        assert says in error_of(forearm("compare", *args))
+        assert files(mine) == before
+
+
+# Parents, notes and targets
+
+
+def test_a_report_says_whether_the_parent_s_targets_were_reached(page, shelf):
+    text = (shelf / "second/evaluation/report.html").read_text()
+    places = [text.index(part) for part in ("<h2>Targets</h2>", "the notes of its parent first", "<h2>Metrics</h2>")]
+    assert places == sorted(places)
+    assert ["≤ 0.900000" in text, "&gt; 200.0%" in text] == [True, True]
+    metrics = json.loads((shelf / "second/evaluation/metrics.json").read_text())
+    assert [judged["verdict"] for judged in metrics["targets"]] == ["reached", "missed"]
+    assert ">first</th>" in text  # compared with its parent
+    first = (shelf / "first/evaluation/report.html").read_text()
+    assert "A first try &amp; &lt;no&gt; more." in first  # its own notes
+    assert "<h2>Targets</h2>" not in first
+
+
+def test_a_parent_without_targets_is_to_be_reached_itself(page, mine):
+    third = train(mine / "data", mine / "third", "--parent", mine / "second")
+    assert forearm("evaluate", third, *CPU).code == 0
+    metrics = json.loads((third / "evaluation/metrics.json").read_text())
+    second = json.loads((mine / "second/evaluation/metrics.json").read_text())
+    assert "the figures of its parent second" in metrics["targets_from"]
+    assert metrics["targets"][0]["target"] == f"val_mse <= {second['val_mse']:g}"
+    (mine / "later.txt").write_text("target: ssim >= 0.1")
+    assert forearm("evaluate", mine / "second", "--notes", mine / "later.txt", *CPU).code == 0
+    assert forearm("evaluate", third, *CPU).code == 0  # targets that were set after the training count too
+    metrics = json.loads((third / "evaluation/metrics.json").read_text())
+    assert [judged["target"] for judged in metrics["targets"]] == ["ssim >= 0.1"]
+
+
+def test_a_parent_that_is_gone_and_a_run_older_than_its_keys(mine, shelf):
+    config = json.loads((mine / "elsewhere/config.json").read_text())
+    assert config["parent"] == str(shelf / "second")  # fine-tuned from it
+    gone = str(mine / "nowhere")
+    (mine / "elsewhere/config.json").write_text(json.dumps(config | {"parent": gone}))
+    del config["parent"], config["fine_tuned_from"]
+    shutil.copytree(mine / "elsewhere", mine / "old")
+    (mine / "old/config.json").write_text(json.dumps(config))
+    for run in ("elsewhere", "old"):
+        assert forearm("evaluate", mine / run, *CPU).code == 0
+        warnings = json.loads((mine / run / "evaluation/metrics.json").read_text())["warnings"]
+        assert any(gone in warning for warning in warnings) == (run == "elsewhere")
+    compared = forearm("compare", mine / "elsewhere", mine / "old", "--out", mine / "page.html", *CPU)
+    assert compared.code == 0, compared.err
+    assert "cannot be opened any more" in Page(mine / "page.html").text
+
+
+def test_notes_and_parents_that_cannot_be(mine, monkeypatch):
+    monkeypatch.chdir(mine)
+    (mine / "bad.txt").write_text("target: be good")
+    before = files(mine)
+    new = ("train", "mae", "--data", "data", "--out", "new", *CPU)
+    for says, *args in (
+        ("the target 'be good' in the notes cannot be understood", *new, "--notes", "bad.txt"),
+        ("the notes nothing.txt cannot be read", *new, "--notes", "nothing.txt"),
+        ("nothing is no run", *new, "--parent", "nothing"),
+        ("belong to a new run", "train", "mae", "--out", "first", "--resume", "--notes", "notes.txt"),
+        ("the target 'be good' in the notes", "evaluate", "first", "--notes", "bad.txt"),
+    ):
+        assert says in error_of(forearm(*args))
+        assert files(mine) == before
