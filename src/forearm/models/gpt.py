@@ -206,9 +206,9 @@ class CausalTransformer(WorldModel):
             tokens = self.embed(grey[:, first : seen + last - 1]) + known[:, first : seen + last - 1]
             hidden = self._transform(tokens, caches, first)[:, final - last :]
             fresh = (self.head(hidden) + start[:, final:last]).clamp(-0.5, 0.5)
-            changed = (fresh - painted[:, final:last]).abs().amax((0, 2)) > STILL
+            same = (fresh - painted[:, final:last]).abs().amax((0, 2)) <= STILL
             painted[:, final:last] = fresh
-            still = int((changed.cumsum(0) == 0).sum())
+            still = int(same.cumprod(0).sum())
             final = min(final + still + 1, last)  # the first that changed was painted from patches that did not
             first = seen + final - 1
             sweeps -= 1
