@@ -350,6 +350,12 @@ def test_recommendations_follow_from_the_figures(good, bad):
         assert advice.rule
 
 
+def test_a_wrong_effect_of_the_action_is_worse_than_none():
+    assert "than that nothing changes" in texts(evaluation_of(Arm(gain=-1.0), replayed=True))
+    assert "than that nothing changes" not in texts(evaluation_of(Blind(), replayed=True))
+    assert "than that nothing changes" not in texts(evaluation_of(Arm(gain=-1.0)))  # who knows
+
+
 def validations(*losses):
     return [{"step": 100 * i, "val_loss": loss} for i, loss in enumerate(losses)]
 

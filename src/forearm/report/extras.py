@@ -34,7 +34,7 @@ def extras(layout: Layout, figures: dict[str, np.ndarray]) -> Iterator[dict[str,
 
 def _shown(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
     if values.ndim == 0:
-        return {"kind": "number", "value": f"{float(values):.6g}"}
+        return {"kind": "number", "value": f"{float(values):.6g}".replace("-", "−")}
     if name in LEVELS and len(values) == len(LEVELS[name]):
         bars = dict(zip(LEVELS[name], values.tolist(), strict=True))
         return {"kind": "chart", "svg": bar_chart(bars, "share of noise", "squared error")}

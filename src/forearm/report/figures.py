@@ -92,7 +92,8 @@ def line_chart(
             axes.fill_between(x, *bands[name], color=colour, alpha=0.18, linewidth=0)
     if log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     if all(np.issubdtype(x.dtype, np.integer) for x, _ in series.values()):

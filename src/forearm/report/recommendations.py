@@ -140,6 +140,17 @@ def action_ignored(figures: _Figures, log: Log) -> Iterator[Recommendation]:
         )
 
 
+def wrong_effect(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    low, high = figures.interval("counterfactual_effect_error")
+    if low > 1:
+        yield Recommendation(
+            "What the model says that one action changes against another is further from the truth than that nothing "
+            "changes. Do not choose actions by its pictures; record several actions from the same poses.",
+            f"counterfactual_effect_error {figures['counterfactual_effect_error']:.2f} (95% {low:.2f} to {high:.2f})",
+            "its interval lies above 1, which ignoring the action gets",
+        )
+
+
 def wrong_way(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     for name, text in {
         "acting_joint_direction_accuracy": "The acting joint is often predicted to go the wrong way. Look at the grids "
@@ -216,6 +227,7 @@ RULES: tuple[Callable[[_Figures, Log], Iterator[Recommendation]], ...] = (
     behind_another_baseline,
     guesses,
     action_ignored,
+    wrong_effect,
     wrong_way,
     inconsistent,
     strip_against_picture,
