@@ -16,23 +16,23 @@ def places(svg):
 
 
 def test_children_stand_below_their_parents():
-    svg = draw([kin("a"), kin("c", "b"), kin("b", "a"), kin("d", "a"), kin("alone")])
+    svg = draw([kin("a"), kin("c", "b"), kin("b", "a"), kin("d", "a"), kin("alone")], {})
     at = places(svg)
     assert {name: x // INDENT for name, (x, _) in at.items()} == {"a": 0, "b": 1, "c": 2, "d": 1, "alone": 0}
     assert sorted(at, key=lambda name: at[name][1]) == ["a", "b", "c", "d", "alone"]
-    assert str(svg).count("<path") == 3
+    assert str(svg).count("<path d=") == 3
 
 
 def test_a_run_that_is_gone_is_drawn_as_such():
-    svg = str(draw([kin("lost", family=None), kin("child", "lost")]))
+    svg = str(draw([kin("lost", family=None), kin("child", "lost")], {}))
     assert 'class="gone"' in svg
     assert "cannot be opened any more" in svg
 
 
 def test_nobody_is_lost_where_a_run_descends_from_itself():
-    assert places(draw([kin("a", "b"), kin("b", "a"), kin("c", "c")])).keys() == {"a", "b", "c"}
+    assert places(draw([kin("a", "b"), kin("b", "a"), kin("c", "c")], {})).keys() == {"a", "b", "c"}
 
 
 def test_the_first_line_of_the_notes_is_shown_and_harmless():
-    svg = str(draw([kin("a", notes="\ntarget: val_mse <= 1\nA <brighter> lamp & so on\nmore")]))
+    svg = str(draw([kin("a", notes="\ntarget: val_mse <= 1\nA <brighter> lamp & so on\nmore")], {}))
     assert "mae · A &lt;brighter&gt; lamp &amp; so on<" in svg

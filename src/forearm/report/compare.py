@@ -74,6 +74,7 @@ def render(entrants: list[Entrant], kin: list[Kin]) -> str:
     contest = Contest(entrants)
     first = entrants[0]
     first_sentence, second_sentence = headline(contest)
+    colours = {run.name: run.colour for run in contest.runs}
     return template("compare.html").render(
         generator=Markup(GENERATOR),
         headline=first_sentence,
@@ -97,7 +98,7 @@ def render(entrants: list[Entrant], kin: list[Kin]) -> str:
         curves=_curves(contest),
         rollouts=_rollouts(contest),
         settings=_settings(entrants),
-        lineage=draw(kin) if any(relative.parent for relative in kin) else None,
+        lineage=draw(kin, colours) if any(relative.parent for relative in kin) else None,
         nothing=NOTHING,
     )
 
@@ -566,8 +567,8 @@ def _curve(rollouts: dict[str, Any] | None, who: str, name: str) -> tuple[np.nda
 
 
 def _settings(entrants: list[Entrant]) -> list[tuple[str, list[str]]]:
-    """The settings in which the runs differ, each with its value for every run."""
-    flat = [dict(flattened(entrant.config)) for entrant in entrants]
+    """The settings in which the runs differ, each with its value for every run; the parent is in the lineage."""
+    flat = [dict(flattened(entrant.config | {"parent": None})) for entrant in entrants]
     names = dict.fromkeys(name for settings in flat for name in settings)
     rows = [(name, [settings.get(name, NOTHING) for settings in flat]) for name in names]
     return [(name, values) for name, values in rows if len(set(values)) > 1]

@@ -40,8 +40,12 @@ class Kin:
         return next((line for line in lines if line and not line.lower().startswith("target")), "")
 
 
-def draw(kin: list[Kin]) -> Markup:
-    """The tree as inline SVG, children indented below their parents; runs without a parent stand on the left."""
+def draw(kin: list[Kin], colours: dict[str, str]) -> Markup:
+    """The tree as inline SVG, children indented below their parents; runs without a parent stand on the left.
+
+    Args:
+        colours: of the compared runs, by name, as CSS.
+    """
     by_key = {relative.key: relative for relative in kin}
     rows = list(_rows(kin))
     tops, y = {}, 0
@@ -55,7 +59,7 @@ def draw(kin: list[Kin]) -> Markup:
         if depth:
             parent = by_key[relative.parent or ""]
             parts.append(_edge(x, tops[parent.key] + HEIGHT, top) + _change(relative, parent, x, top))
-        parts.append(_node(relative, x, top))
+        parts.append(_node(relative, x, top, colours.get(relative.name, "none")))
     width = max(depth for _, depth in rows) * INDENT + WIDTH + 2
     size = Markup('viewBox="-1 -1 {w} {h}" width="{w}" height="{h}"').format(w=width, h=y - GAP + 2)
     return Markup('<svg class="lineage" {size} role="img"><title>lineage of the runs</title>{parts}</svg>').format(
@@ -83,7 +87,7 @@ def _rows(kin: list[Kin]) -> Iterator[tuple[Kin, int]]:
         yield from below(rest, 0)
 
 
-def _node(relative: Kin, x: int, y: int) -> Markup:
+def _node(relative: Kin, x: int, y: int, colour: str) -> Markup:
     kind = "gone" if relative.family is None else "given" if relative.given else "ancestor"
     value = short(relative.saved.figures[KEY.name], KEY) if relative.saved else ""
     about = "cannot be opened any more" if relative.family is None else relative.family
@@ -91,6 +95,7 @@ def _node(relative: Kin, x: int, y: int) -> Markup:
     return Markup(
         '<g class="{kind}"><title>{title}</title>'
         '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="7" />'
+        '<path class="mark" d="M{x} {mark} v{short}" style="stroke: {colour}" />'
         '<text class="who" x="{tx}" y="{y1}">{name}</text><text class="value" x="{right}" y="{y1}">{figure}</text>'
         '<text class="soft" x="{tx}" y="{y2}">{about}</text></g>'
     ).format(
@@ -99,6 +104,9 @@ def _node(relative: Kin, x: int, y: int) -> Markup:
         x=x,
         y=y,
         w=WIDTH,
+        mark=y + 7,
+        short=HEIGHT - 14,
+        colour=colour,
         h=HEIGHT,
         tx=x + 12,
         right=x + WIDTH - 12,
