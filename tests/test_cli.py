@@ -398,7 +398,8 @@ def test_help_names_every_option_and_is_there_at_once(tmp_path):
         "build": "--out --preset --size --cameras --stacking --history --actions --step --stride --val --seed",
         "combine": "--out",
         "inspect": "--pictures",
-        "train": "--data --out --size --model --fine-tune --parent --notes --resume --device --track --steps --minutes --seed",
+        "train": "--data --out --size --model --fine-tune --parent --notes --resume --device --track --steps --seed",
+        "compare": "--out --data --device",
         "evaluate": "--data --split --checkpoint --notes --against --samples --batch-size --device",
     }.items():
         assert f"forearm {command} " in usage.stdout
