@@ -1,0 +1,252 @@
+"""How good each family is after the same time of training, beside the baselines. One command:
+
+    python benchmarks/quality.py
+    python benchmarks/quality.py --real-train RECORDING --real-test RECORDING     # and on recordings of your own
+    python benchmarks/quality.py --preset so101 --device cuda --minutes 120 --only shoulder shoulder-stay   # on a GPU
+
+records what it needs in simulation, trains every family on the same transitions with the same processor time (one
+thread each, counted by the processor's clock, so that it does not matter what else the machine does; on a GPU by the
+clock on the wall), evaluates them, writes a page of comparison for each test set (quality/*.html) and
+docs/benchmarks/quality.md. What is done already is not done again, so an interrupted run goes on where it stopped.
+"""
+
+import argparse
+import datetime
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from measuring import ROOT, circumstances
+
+from forearm.evaluation import METRICS
+from forearm.evaluation.samples import Samples, differences
+from forearm.evaluation.saved import MODEL, Saved
+from forearm.models import FAMILIES
+
+TABLES = ROOT / "docs" / "benchmarks"
+COLUMNS = {
+    "val_mse": ("MSE", "{:.5f}"),
+    "val_mse_dynamic": ("dynamic MSE", "{:.5f}"),
+    "ssim": ("SSIM", "{:.3f}"),
+    "psnr": ("PSNR", "{:.2f}"),
+    "motor_position_mae_mean": ("joints' MAE", "{:.4f}"),
+    "acting_joint_position_mae": ("acting joint's MAE", "{:.4f}"),
+    "acting_joint_direction_accuracy": ("direction", "{:.1%}"),
+    "k_way_accuracy": ("which action", "{:.1%}"),
+    "counterfactual_mse": ("MSE, actions not taken", "{:.5f}"),
+    "val_mse_action_0": ("MSE of STAY", "{:.5f}"),
+}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A recording and how it is built: options of ``forearm record`` (none: it is at ``source``) and ``build``."""
+
+    record: tuple[str, ...]
+    build: tuple[str, ...]
+    source: Path | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Transitions to learn from, and others to be tested on besides the validation episodes."""
+
+    name: str
+    title: str
+    train: Recorded
+    tests: dict[str, Recorded]
+
+
+PIXELS = {"tiny": "64", "so101": "224"}
+WITHOUT_STAY = ("--STAY", "0")
+KNOWN_SCENES = ("--scene-seed", "0")
+EVERY_ACTION = ("--every-action", "--episodes", "300")
+WALKS = ("--decisions", "20", "--episodes", "24")
+ALL_TESTED = ("--val", "1")
+
+
+def tasks(arguments: argparse.Namespace) -> list[Task]:
+    """What is asked for, on simulated recordings and, where there are any, on real ones."""
+    common = ("--size", PIXELS[arguments.preset], "--fps", "2", "--sessions", "8")
+
+    def shoulder(episodes: int, actions: tuple[str, ...]) -> tuple[Recorded, dict[str, Recorded]]:
+        return Recorded(("--episodes", str(episodes), *actions, *common), ()), {
+            "known-scenes": Recorded((*EVERY_ACTION, *common, "--seed", "1", *KNOWN_SCENES), ALL_TESTED),
+            "new-scenes": Recorded((*EVERY_ACTION, *common, "--seed", "2"), ALL_TESTED),
+            "walks": Recorded((*WALKS, *actions, *common, "--seed", "3", *KNOWN_SCENES), ALL_TESTED),
+        }
+
+    known = [
+        Task("shoulder", "Simulated shoulder_pan, 700 moves without STAY", *shoulder(700, WITHOUT_STAY)),
+        Task("shoulder-stay", "Simulated shoulder_pan, 1,500 actions, a third of them STAY", *shoulder(1500, ())),
+    ]
+    if arguments.real_train:
+        tests = {"unseen": Recorded((), ALL_TESTED, arguments.real_test)} if arguments.real_test else {}
+        known.append(Task("real", "Real recordings", Recorded((), (), arguments.real_train), tests))
+    return [task for task in known if task.name in arguments.only]
+
+
+def forearm(*words: object) -> None:
+    """A command of forearm in a process of its own, with one thread; quiet, but for its errors."""
+    command = [sys.executable, "-m", "forearm", *map(str, words)]
+    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
+
+
+def prepared(folder: Path, name: str, recorded: Recorded, preset: str) -> Path:
+    """The transitions of a recording, made if they are not there."""
+    source, data = recorded.source or folder / "recordings" / name, folder / name
+    if recorded.source is None and not source.exists():
+        say(f"recording {source}")
+        forearm("record", "--out", source, *recorded.record)
+    if not data.exists():
+        forearm("build", source, "--preset", preset, "--out", data, *recorded.build)
+    return data
+
+
+def trained(run: Path, family: str, data: Path, seed: int, arguments: argparse.Namespace) -> None:
+    """Train a run, or let it go on."""
+    going = run.exists()
+    say(f"{'going on with' if going else 'training'} {run}")
+    clock = "cpu" if arguments.device == "cpu" else "wall"
+    budget = ("--minutes", arguments.minutes, "--clock", clock, "--learning-rate", arguments.learning_rate)
+    options = ("--resume",) if going else ("--data", data, "--seed", seed, *budget)
+    forearm("train", family, "--out", run, "--device", arguments.device, *options)
+
+
+def evaluated(run: Path, data: Path | None, device: str) -> Path:
+    """The folder of a run's evaluation, on other data than its own if some is given."""
+    folder = run / ("evaluation" if data is None else f"evaluation-{data.name}")
+    if not (folder / "metrics.json").exists():
+        say(f"evaluating {folder}")
+        forearm("evaluate", run, "--device", device, *(("--data", data) if data else ()))
+    return folder
+
+
+def say(text: str) -> None:
+    print(f"{datetime.datetime.now():%H:%M:%S} {text}", file=sys.stderr, flush=True)
+
+
+# Tables
+
+
+def mean_of(seeds: list[Samples]) -> Samples:
+    """The same samples under several seeds: their mean."""
+    return Samples(
+        {name: np.mean([samples.sums[name] for samples in seeds], axis=0) for name in seeds[0].sums},
+        seeds[0].weights,
+    )
+
+
+def table(folders: dict[str, list[Path]]) -> list[str]:
+    """Rows of markdown: each family (the mean of its seeds) and each baseline, on the same samples.
+
+    The best of a column is bold; with ≈ stands whatever is not surely worse than it (95 %, paired, over episodes).
+    """
+    opened = {family: [Saved.open(folder) for folder in seeds] for family, seeds in folders.items()}
+    first = next(iter(opened.values()))[0]
+    predictors = {family: mean_of([saved.samples[MODEL] for saved in seeds]) for family, seeds in opened.items()}
+    predictors |= {name: samples for name, samples in first.samples.items() if name != MODEL}
+    values = {name: samples.table() for name, samples in predictors.items()}
+    shown = [name for name in COLUMNS if any(isinstance(row.get(name), float) for row in values.values())]
+    cells: dict[str, list[str]] = {name: [] for name in predictors}
+    for metric in shown:
+        rivals = {n: v[metric] for n, v in values.items() if isinstance(v.get(metric), float)}
+        rivals = {n: v for n, v in rivals.items() if n in folders or METRICS[metric].fair(n)}
+        best = (min if METRICS[metric].better == "lower" else max)(rivals, key=rivals.__getitem__)  # type: ignore[arg-type]
+        for name, samples in predictors.items():
+            value = values[name].get(metric)
+            if not isinstance(value, float):
+                cells[name].append("–")
+                continue
+            text = COLUMNS[metric][1].format(value)
+            if name == best:
+                text = f"**{text}**"
+            elif name in rivals:
+                apart = differences(predictors[best].only([metric]), samples.only([metric]), first.episodes)[metric]
+                if not isinstance(apart, tuple) or apart[0] <= 0 <= apart[1]:
+                    text += " ≈"
+            cells[name].append(text)
+    latency = {f: np.median([s.figures["latency"]["single_ms"] for s in seeds]) for f, seeds in opened.items()}
+    return [
+        f"| | {' | '.join(COLUMNS[name][0] for name in shown)} | ms |",
+        f"|---|{'---:|' * (len(shown) + 1)}",
+        *(
+            f"| {name if name in folders else f'*{name}*'} | {' | '.join(row)} | "
+            f"{f'{latency[name]:.0f}' if name in latency else '–'} |"
+            for name, row in cells.items()
+        ),
+        "",
+        f"{len(first.rows)} samples of {len(np.unique(first.episodes))} episodes.",
+        "",
+    ]
+
+
+def page(sections: list[tuple[str, list[str]]], arguments: argparse.Namespace) -> str:
+    seeds = f"{arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
+    return "\n".join(
+        [
+            "# Quality at equal time of training",
+            "",
+            f"{circumstances()}. `{arguments.preset}` sizes, {seeds}, {arguments.minutes:g} minutes of "
+            f"{'one core' if arguments.device == 'cpu' else arguments.device} a training.",
+            "Made by `python benchmarks/quality.py`. Bold is the best of a column; ≈ is not surely worse than it",
+            "(95 %, paired, resampling episodes). Baselines in italics; where their rule decides a figure they are no",
+            "rivals.",
+            "",
+            *(line for title, lines in sections for line in (f"## {title}", "", *lines)),
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=6.0, help="of one processor core, for each training")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--learning-rate", type=float, default=1.4e-3)
+    parser.add_argument("--real-train", type=Path, help="a LeRobot recording to learn from")
+    parser.add_argument("--real-test", type=Path, help="another of the same robot, to be tested on alone")
+    parser.add_argument("--only", nargs="+", default=["shoulder", "real"], help="tasks: shoulder, shoulder-stay, real")
+    parser.add_argument("--preset", choices=PIXELS, default="tiny")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--work", type=Path, default=ROOT / "quality")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="trainings at a time")
+    arguments = parser.parse_args()
+    sections = []
+    for task in tasks(arguments):
+        folder = arguments.work / task.name
+        data = prepared(folder, "train", task.train, arguments.preset)
+        tests = {name: prepared(folder, name, test, arguments.preset) for name, test in task.tests.items()}
+        runs = {
+            (family, seed): folder / "runs" / f"{family}-{seed}"
+            for seed in range(arguments.seeds)
+            for family in arguments.families
+        }
+
+        def work(job: tuple[str, int], data: Path = data, tests: dict = tests, runs: dict = runs) -> list[Path]:
+            trained(runs[job], job[0], data, job[1], arguments)
+            return [evaluated(runs[job], test, arguments.device) for test in (None, *tests.values())]
+
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            folders = dict(zip(runs, pool.map(work, runs), strict=True))
+        for i, name in enumerate(("validation", *tests)):
+            by_family = {f: [folders[f, s][i] for s in range(arguments.seeds)] for f in arguments.families}
+            sections.append((f"{task.title}: {name}", table(by_family)))
+            compared = arguments.work / f"{task.name}-{name}.html"
+            given = ("--data", tests[name]) if name in tests else ()
+            forearm("compare", *(runs[f, 0] for f in arguments.families), "--out", compared, *given)
+            print(compared)
+    written = TABLES / ("quality.md" if arguments.preset == "tiny" else f"quality-{arguments.preset}.md")
+    written.parent.mkdir(parents=True, exist_ok=True)
+    written.write_text(page(sections, arguments), encoding="utf-8")
+    print(written)
+
+
+if __name__ == "__main__":
+    main()
