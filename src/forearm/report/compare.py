@@ -258,7 +258,11 @@ def _over_baselines(leader: str, contest: Contest) -> str:
         return "Nothing says how surely it differs from the baselines."
     if not verdicts["level"] and not verdicts["worse"]:
         return f"{who} surely beats every baseline on all of them."
-    words = {"better": "beats every baseline on", "level": "is level with a baseline on", "worse": "loses to one on"}
+    words = {
+        "better": "beats every baseline on",
+        "level": "is level with a baseline on",
+        "worse": "loses to a baseline on",
+    }
     return f"{who} {'; '.join(f'{words[verdict]} {listed(titles)}' for verdict, titles in verdicts.items() if titles)}."
 
 

@@ -133,7 +133,7 @@ def _change(child: Kin, parent: Kin, x: int, top: int) -> Markup:
     ours, others = (saved.samples[MODEL].only([KEY.name]) for saved in (child.saved, parent.saved))
     verdict = KEY.verdict(differences(ours, others, child.saved.episodes)[KEY.name])
     words = {"better": "surely better", "worse": "surely worse", "level": "no clear difference"}
-    text = f"{mine / theirs - 1:+.0%} {KEY.name}".replace("-", "−") if theirs else ""
+    text = f"{mine / theirs - 1:+.1%} {KEY.name}".replace("-", "−") if theirs else ""
     said = " · ".join(filter(None, (text, words.get(verdict or "", ""))))
     return Markup('<text class="change {verdict}" x="{x}" y="{y}">{said}</text>').format(
         verdict=verdict or "level", x=x + 2, y=top - 6, said=said
