@@ -3,6 +3,8 @@
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ from forearm.models import make_model
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run
 from forearm.training.run import save_tensors
+from forearm.transitions import TransitionSet
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +144,7 @@ def test_with_one_episode_nothing_is_sure(data):
 
 
 def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
-    settings = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
-    run = start_run(tmp_path / "run", "mae", settings, TrainConfig(steps=1), tiny_data)
-    torch.manual_seed(0)
-    model = make_model("mae", run.layout(), run.config()["model"])
-    save_tensors(run.weights_file("best"), model.state_dict())
+    run = untrained(tiny_data, tmp_path)
 
     def written(**options):
         return json.loads(assess(run.path, device="cpu", **options).with_name("metrics.json").read_text())["rollouts"]
@@ -161,3 +160,30 @@ def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
     assert written(rollouts=0) is None
     with pytest.raises(ForearmError, match="rollouts is -1"):
         assess(run.path, rollouts=-1)
+
+
+def test_an_evaluation_asks_the_dataset_for_the_outcomes_of_every_action(tiny_data, tmp_path):
+    run = untrained(tiny_data, tmp_path)
+    assert (
+        json.loads(assess(run.path, device="cpu").with_name("metrics.json").read_text())["counterfactual_mse"] is None
+    )
+    began = write_data(tmp_path / "moments", episodes=6, length=1, val=6)
+    for episode in began.episodes:
+        episode["moment"] = 0  # as if all six had begun in one moment
+    pq.write_table(pa.Table.from_pylist(began.episodes), began.path / "episodes.parquet")
+    began = TransitionSet(began.path)
+    assert began.has_outcomes
+    figures = json.loads(assess(run.path, data=began.path, device="cpu").with_name("metrics.json").read_text())
+    assert figures["episodes"] == 1  # what began in one moment is one thing
+    assert figures["baselines"][PERSISTENCE]["metrics"]["counterfactual_effect_error"] == pytest.approx(1)
+    assert figures["counterfactual_mse"] > 0
+
+
+def untrained(data, tmp_path):
+    """A run that was never trained."""
+    settings = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+    run = start_run(tmp_path / "run", "mae", settings, TrainConfig(steps=1), data)
+    torch.manual_seed(0)
+    model = make_model("mae", run.layout(), run.config()["model"])
+    save_tensors(run.weights_file("best"), model.state_dict())
+    return run

@@ -168,7 +168,8 @@ def evaluate(
     Every prediction is made from a batch's context, in which the truth is blacked out.
 
     Args:
-        episodes: the episode of each row of the dataset: an array that rows index, or a function of rows (n,).
+        episodes: the episode (or group of them) that each row of the dataset comes from: an array that rows index, or
+            a function of rows (n,).
         actions_seen: how often training saw each action code.
         baselines: predictors on the CPU; by default ``standard_baselines``, as others have to be fitted.
         outcomes: what every action leads to from the moments of rows (n,), where that is known.
