@@ -63,7 +63,8 @@ def test_paints_the_last_frame_of_every_layout(name):
     region = batch.canvas[..., layout.frame_columns(-1)]
     losses = model.loss(batch)
     assert set(losses) == {"loss", "visual", "strip"}
-    free = model._frame(batch, *model.explain(batch))
+    views, motors = model.explain(batch)
+    free = model._frame(batch, views, motors.change)
     torch.testing.assert_close(losses["loss"], ((free - region) ** 2).mean())
 
 
@@ -135,8 +136,8 @@ def test_without_motion_and_with_full_trust_it_copies_exactly():
 def test_begins_with_the_change_that_the_action_names():
     layout = make_layout()
     model, batch = Warp(layout, WarpConfig(**SMALL)).eval(), noise(layout)
-    _, change = model.explain(batch)
-    degrees = change * model.most
+    _, motors = model.explain(batch)
+    degrees = motors.change * model.most
     torch.testing.assert_close(degrees[:, 0], batch.actions[:, -1, 0] * layout.actions[0].scale)
     assert not degrees[:, 1].any()
 
@@ -145,7 +146,8 @@ def test_begins_with_the_change_that_the_action_names():
 def test_the_strip_is_drawn_as_the_canvas_draws_it():
     layout = make_layout()
     model, batch = a_model(layout), noise(layout, n=64)
-    views, change = model.explain(batch)
+    views, motors = model.explain(batch)
+    change = motors.change
     before = batch.positions[:, -2]
     after = (before + change.clamp(-1, 1) * model.most).clamp(model.lows, model.highs)
     drawn = draw_strips(layout, torch.stack([before, after], dim=1).numpy())[:, -1]

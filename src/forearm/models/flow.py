@@ -32,13 +32,13 @@ def project(places: Tensor, motions: Tensor) -> Tensor:
 
 
 def copy(pictures: Tensor, places: Tensor) -> Tensor:
-    """Pictures read at places, between pixels bilinearly and beyond the edge as at the edge.
+    """Pictures read at places, between pixels bicubically, as lines would blur, and beyond the edge as at the edge.
 
     (B, C, h, w) and (B, K, h', w', 2) to (B, K, C, h', w').
     """
     b, k = places.shape[:2]
     sources = pictures[:, None].expand(-1, k, -1, -1, -1).flatten(0, 1)
-    copies = F.grid_sample(sources, places.flatten(0, 1), padding_mode="border", align_corners=False)
+    copies = F.grid_sample(sources, places.flatten(0, 1), mode="bicubic", padding_mode="border", align_corners=False)
     return copies.unflatten(0, (b, k))
 
 

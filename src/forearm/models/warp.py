@@ -10,19 +10,25 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from forearm.canvas import Layout
+from forearm.canvas import Camera, Layout
 from forearm.errors import ForearmError
 from forearm.models.blocks import grid_positions, initialise, patchify, transformer
 from forearm.models.flow import copy, halve, pixel_places, project
 from forearm.models.world_model import Family, WorldModel
 from forearm.transitions.batch import Batch
 
-WAVES = 4
-"""Frequencies in which joint positions are told: what a camera sees changes fast with them (Tancik et al. 2020)."""
+SMOOTH, SHARP, SHARPEST = 2, 4, 6
+"""How many frequencies joint positions are told in (Tancik et al. 2020): to motion, which changes little with them, to
+the transformer, and to memory, as pictures change fast."""
+MEMORY = 64
+"""Features of the joints that a remembered picture is made of, and its longest side in pixels."""
+REMEMBERING = 0.2
+"""Share of the loss with which remembered and painted pictures learn by themselves, before the blend trusts them."""
 FINE = 0.2
 """Scale of the flow beside the homographies, so that it begins slowly."""
 COARSEST = 8
@@ -45,7 +51,7 @@ class WarpConfig:
     width: int = 384
     depth: int = 4
     heads: int = 6
-    layers: int = 2
+    layers: int = 1
     features: int = 12
     refine: int = 16
     synthetic_stay: float = 0.1
@@ -62,13 +68,27 @@ class WarpConfig:
 
 
 @dataclass(frozen=True)
+class Motors:
+    """Joints, as the parts of the model are told of them.
+
+    change: (B, J) predicted, as a share of each joint's ``max_velocity``. known: (B, K) past positions, actions, the
+    change and what comes of it. between, after: (B, M) and (B, N) the joints halfway and afterwards.
+    """
+
+    change: Tensor
+    known: Tensor
+    between: Tensor
+    after: Tensor
+
+
+@dataclass(frozen=True)
 class View:
     """What is predicted for one camera of h × w pixels, and from what.
 
     box: its rows and columns in a frame. before: (B, 3, h, w) the previous picture. places: (B, K, h, w, 2) where
     each moving layer's pixels come from. copies: (B, 1 + K, 3, h, w) the previous picture as it is and as the layers
     move it. weights: (B, 1 + K + 2, h, w) shares of the copies, of the remembered and of the painted picture, which
-    add up to 1. painted, picture: (B, 3, h, w) what is painted, and the blend.
+    add up to 1. remembered, painted, picture: (B, 3, h, w) what the joints call to mind, what is painted, the blend.
     """
 
     box: tuple[slice, slice]
@@ -76,6 +96,7 @@ class View:
     places: Tensor
     copies: Tensor
     weights: Tensor
+    remembered: Tensor
     painted: Tensor
     picture: Tensor
 
@@ -84,14 +105,17 @@ class Warp(WorldModel):
     """Says for every pixel where it comes from in the previous frame, how far to trust that, and what to paint.
 
     A transformer over the context frames' patches, told joints and actions, gives each patch fine flow and features;
-    convolutions over these and the moved pictures blend. Each camera copies from itself alone. A remembered picture
-    a camera, learned, holds what always looks the same. Joints have a head of their own, which begins with the
-    change that the action names; they are drawn into the strip as ``canvas.draw_strips`` draws them.
+    convolutions over these and the moved pictures blend. Each camera copies from itself alone. A layer's motion is the
+    joints' change times a learned image Jacobian (Chaumette and Hutchinson 2006, Visual Servo Control), so that all
+    actions teach it together and none moves nothing. What no copy shows is remembered: a camera's picture as it
+    usually looks with the joints as they will be. Joints have a head of their own, which begins with the change that
+    the action names; they are drawn into the strip as ``canvas.draw_strips`` draws them.
     """
 
     lows: Tensor
     highs: Tensor
     most: Tensor
+    reach: Tensor
     waves: Tensor
 
     def __init__(self, layout: Layout, config: WarpConfig):
@@ -102,15 +126,15 @@ class Warp(WorldModel):
             if camera.height % p or camera.width % p:
                 size = f"{camera.height}×{camera.width}"
                 raise ForearmError(f"camera {camera.name} is {size}; family warp needs multiples of the patch, {p}")
-        bounds = {"lows": layout.lows, "highs": layout.highs, "most": layout.max_velocities}
+        bounds = {"lows": layout.lows, "highs": layout.highs, "most": layout.max_velocities, "reach": _reach(layout)}
         for name, values in bounds.items():
             self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
-        self.register_buffer("waves", 2.0 ** torch.arange(WAVES) * math.pi / 2, persistent=False)
+        self.register_buffer("waves", 2.0 ** torch.arange(SHARPEST) * math.pi / 2, persistent=False)
         for i, camera in enumerate(layout.cameras):
             self.register_buffer(f"places_{i}", pixel_places(camera.height, camera.width), persistent=False)
 
         known = moments * joints + (moments - 1) * joints + moments * actions
-        told = known + joints + 4 * WAVES * joints
+        told = known + joints + 4 * SHARP * joints
         self.change = nn.Linear(known, joints)
         self.change_beyond = nn.Sequential(nn.Linear(known, 64), nn.GELU(), nn.Linear(64, joints))
         self.embed = nn.Linear(3 * p * p * moments, config.width)
@@ -120,11 +144,13 @@ class Warp(WorldModel):
         self.places = nn.Parameter(grid_positions(layout.frame_height // p, layout.frame_width // p, config.width))
         self.trunk = transformer(config.width, config.depth, config.heads)
         moves = len(layout.cameras) * config.layers * 8 * joints
-        between = (1 + 2 * WAVES) * joints + config.width
+        between = (1 + 2 * SMOOTH) * joints + config.width
         self.jacobian = nn.Sequential(nn.Linear(between, 128), nn.GELU(), nn.Linear(128, moves))
         self.fine = nn.Linear(config.width, 2 * 2 * 2 * config.layers)
         self.features = nn.Linear(config.width, p * p * config.features)
-        self.remembered = nn.ParameterList(torch.zeros(3, c.height, c.width) for c in layout.cameras)
+        after = (1 + 2 * SHARPEST) * joints
+        self.recall = nn.Sequential(nn.Linear(after, 128), nn.GELU(), nn.Linear(128, MEMORY), nn.GELU())
+        self.memories = nn.ModuleList(nn.Linear(MEMORY, 3 * h * w) for h, w in map(_memory_size, layout.cameras))
         seen = 3 * (1 + config.layers) + 3 + config.features
         self.refine = nn.Conv2d(seen, config.refine, 3, padding=1)
         self.blend = nn.Conv2d(config.refine, 1 + config.layers + 2 + 3, 3, padding=1)
@@ -147,71 +173,81 @@ class Warp(WorldModel):
                     self.change.weight[joint, i - entries] = entry.scale / self.layout.joints[joint].max_velocity
 
     def predict(self, batch: Batch) -> Tensor:
-        views, change = self.explain(batch)
-        return self._frame(batch, views, change).clamp(0, 1)
+        views, motors = self.explain(batch)
+        return self._frame(batch, views, motors.change).clamp(0, 1)
 
-    def explain(self, batch: Batch) -> tuple[list[View], Tensor]:
-        """What is predicted for each camera, and each joint's change (B, J) as a share of its ``max_velocity``."""
+    def explain(self, batch: Batch) -> tuple[list[View], Motors]:
+        """What is predicted for each camera and for the joints, and from what."""
         layout, p = self.layout, self.layout.patch
         frames = [batch.canvas[:, :, : layout.frame_height, layout.frame_columns(t)] for t in range(layout.history - 1)]
-        change, state, between = self._state(batch)
-        told = self.embed_state(state)[:, None]
+        motors = self._motors(batch)
+        told = self.embed_state(motors.known)[:, None]
         tokens = self.embed(patchify(torch.cat(frames, dim=1), p) - 0.5) + self.places
         summary, hidden = self.trunk(torch.cat([told, tokens + told], dim=1)).split([1, tokens.shape[1]], dim=1)
 
-        jacobian = self.jacobian(torch.cat([between, summary[:, 0]], dim=1)).float()
+        jacobian = self.jacobian(torch.cat([motors.between, summary[:, 0]], dim=1)).float()
         jacobian = jacobian.unflatten(1, (len(layout.cameras), self.config.layers, 8, -1))
-        motion = (jacobian * change.detach()[:, None, None, None]).sum(dim=-1)
+        motion = (jacobian * motors.change.detach()[:, None, None, None]).sum(dim=-1)
         fine = self._pixels(self.fine(hidden), 2).float()
         features = self._pixels(self.features(hidden), p)
+        recalled = self.recall(motors.after)
         views = []
         for i, (rows, columns) in enumerate(layout.camera_boxes()):
-            cut = slice(rows.start * 2 // p, rows.stop * 2 // p), slice(columns.start * 2 // p, columns.stop * 2 // p)
-            views.append(
-                self._view(
-                    i, frames[-1][..., rows, columns], motion[:, i], fine[..., *cut], features[..., rows, columns]
-                )
+            halves = (
+                slice(rows.start * 2 // p, rows.stop * 2 // p),
+                slice(columns.start * 2 // p, columns.stop * 2 // p),
             )
-        return views, change
+            before, fine_here, features_here = (
+                frames[-1][..., rows, columns],
+                fine[..., *halves],
+                features[..., rows, columns],
+            )
+            views.append(self._view(i, before, motion[:, i], fine_here, self.memories[i](recalled), features_here))
+        return views, motors
 
-    def _state(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Each joint's change (B, J), and all that is known of joints and actions (B, told)."""
+    def _motors(self, batch: Batch) -> Motors:
         positions = batch.positions[:, :-1]
-        scaled = self._scaled(positions)
+        scaled = (positions - self.lows) / (self.highs - self.lows) * 2 - 1
         past = positions.diff(dim=1) / self.most
         known = torch.cat([scaled.flatten(1), past.flatten(1), batch.actions.flatten(1)], dim=1)
         with torch.autocast(known.device.type, enabled=False):  # half precision would cost tenths of a degree
             change = self.change(known) + self.change_beyond(known)
         ahead = change.detach()
-        before, after = scaled[:, -1], self._scaled(positions[:, -1] + ahead * self.most)
-        state = torch.cat([known, ahead, self._waves(before), self._waves(after)], dim=1)
+        before = (positions[:, -1] - (self.lows + self.highs) / 2) / self.reach
+        after = before + ahead * self.most / self.reach
         between = (before + after) / 2
-        return change, state, torch.cat([between, self._waves(between)], dim=1)
+        return Motors(
+            change,
+            torch.cat([known, ahead, self._waves(before, SHARP), self._waves(after, SHARP)], dim=1),
+            torch.cat([between, self._waves(between, SMOOTH)], dim=1),
+            torch.cat([after, self._waves(after, SHARPEST)], dim=1),
+        )
 
-    def _waves(self, scaled: Tensor) -> Tensor:
-        angles = (scaled[..., None] * self.waves).flatten(1)
+    def _waves(self, places: Tensor, count: int) -> Tensor:
+        angles = (places[..., None] * self.waves[:count]).flatten(1)
         return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-    def _scaled(self, positions: Tensor) -> Tensor:
-        return (positions - self.lows) / (self.highs - self.lows) * 2 - 1
 
     def _pixels(self, patches: Tensor, side: int) -> Tensor:
         """Lay out what is said of each patch, (B, L, C · side²) to (B, C, rows · side, columns · side)."""
         columns = self.layout.frame_width // self.layout.patch
         return F.pixel_shuffle(patches.transpose(1, 2).unflatten(2, (-1, columns)), side)
 
-    def _view(self, camera: int, before: Tensor, motion: Tensor, fine: Tensor, features: Tensor) -> View:
+    def _view(
+        self, camera: int, before: Tensor, motion: Tensor, fine: Tensor, memory: Tensor, features: Tensor
+    ) -> View:
         layers, size = self.config.layers, before.shape[-2:]
         flow = F.interpolate(fine, size, mode="bilinear", align_corners=False).unflatten(1, (layers, 2))
         places = project(getattr(self, f"places_{camera}"), motion) + FINE * flow.permute(0, 1, 3, 4, 2)
         copies = torch.cat([before[:, None], copy(before, places)], dim=1)
-        remembered = (self.remembered[camera] + 0.5).expand_as(before)
+        remembered = memory.unflatten(1, (3, *_memory_size(self.layout.cameras[camera]))) + 0.5
+        if remembered.shape != before.shape:
+            remembered = F.interpolate(remembered, size, mode="bilinear", align_corners=False)
         seen = torch.cat([copies.flatten(1, 2) - 0.5, remembered - 0.5, features], dim=1)
         said = self.blend(F.relu(self.refine(seen.contiguous(memory_format=torch.channels_last)))).float()
         weights, painted = said[:, :-3].softmax(dim=1), said[:, -3:] + 0.5
         sources = torch.cat([copies, remembered[:, None], painted[:, None]], dim=1)
         picture = (weights[:, :, None] * sources).sum(dim=1)
-        return View(self.layout.camera_boxes()[camera], before, places, copies, weights, painted, picture)
+        return View(self.layout.camera_boxes()[camera], before, places, copies, weights, remembered, painted, picture)
 
     def _frame(self, batch: Batch, views: list[View], change: Tensor) -> Tensor:
         """The last frame with its strip, (B, 3, H, w); velocities are those of the positions that are drawn."""
@@ -232,20 +268,22 @@ class Warp(WorldModel):
         """In evaluation the plain squared error of the last frame; in training what flow and blend learn from."""
         if self.training:
             batch = self._practise(batch)
-        views, change = self.explain(batch)
+        views, motors = self.explain(batch)
         truth = batch.canvas[..., self.layout.frame_columns(-1)]
-        error = (self._frame(batch, views, change).detach() - truth) ** 2
+        error = (self._frame(batch, views, motors.change).detach() - truth) ** 2
         visual, strip = error.split([self.layout.frame_height, self.layout.strip_height], dim=2)
         watched = {"visual": visual.mean(), "strip": strip.mean()}
         if not self.training:
             return {"loss": error.mean(), **watched}
         true_change = (batch.positions[:, -1] - batch.positions[:, -2]) / self.most
-        joints = _robust(10 * (change - true_change)).mean() / 10
+        joints = _robust(10 * (motors.change - true_change)).mean() / 10
         copied, blended = torch.zeros_like(joints), torch.zeros_like(joints)
         for view in views:
             true = truth[..., *view.box]
             share = true[0, 0].numel() / visual[0, 0].numel()
             copied = copied + share * _copying_loss(view, true)
+            alone = _robust(view.painted - true).mean() + _robust(view.remembered - true).mean()
+            blended = blended + share * REMEMBERING * alone
             blended = blended + share * (_robust(view.picture - true).mean() + 0.25 * _unlikeness(view.picture, true))
         return {
             "loss": copied + blended + 0.1 * joints,
@@ -272,6 +310,19 @@ class Warp(WorldModel):
         positions[still, -1] = positions[still, -2]
         actions[still, -1] = 0
         return dataclasses.replace(batch, canvas=canvas, positions=positions, actions=actions)
+
+
+def _reach(layout: Layout) -> np.ndarray:
+    """Half the widest range among the joints of one unit, for each joint (J,): what only jitters is to look still."""
+    ranges = (layout.highs - layout.lows) / 2
+    units = np.array([joint.unit for joint in layout.joints])
+    return np.array([ranges[units == unit].max() for unit in units])
+
+
+def _memory_size(camera: Camera) -> tuple[int, int]:
+    """Height and width in which a camera's picture is remembered: its own, divided until it is small."""
+    shrink = math.ceil(max(camera.height, camera.width) / MEMORY)
+    return math.ceil(camera.height / shrink), math.ceil(camera.width / shrink)
 
 
 def _robust(differences: Tensor) -> Tensor:
