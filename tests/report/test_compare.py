@@ -11,6 +11,7 @@ from forearm.evaluation.samples import Samples, intervals
 from forearm.evaluation.saved import Saved
 from forearm.report.compare import Contest, Entrant, headline
 from forearm.report.headline import KEY_FIGURES
+from forearm.report.numbers import unit_of
 
 N = 60
 NOISE = np.random.default_rng(0).uniform(0.5, 1.5, N)
@@ -93,3 +94,9 @@ def test_baselines_stand_once_unless_they_differ(other, names):
     contest = Contest([entrant("a", 0.1, nearest_neighbour=0.4), entrant("b", 0.2, nearest_neighbour=other)])
     assert [baseline.name for baseline in contest.baselines if baseline.baseline == NEAREST_NEIGHBOUR] == names
     assert [baseline.name for baseline in contest.baselines if baseline.baseline == PERSISTENCE] == [PERSISTENCE]
+
+
+def test_only_joints_have_a_unit():
+    layout = make_layout()
+    assert unit_of(layout, METRICS["acting_joint_position_mae"]) == "deg"
+    assert unit_of(layout, METRICS["val_mse"]) == ""

@@ -47,7 +47,7 @@ class Entrant:
     log: list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contender:
     """A line of the leaderboard: the model of an entrant, or a baseline, named ``baseline``, beside it."""
 
@@ -86,7 +86,6 @@ def render(entrants: list[Entrant], kin: list[Kin]) -> str:
         newest=max(entrant.saved.figures["date"] for entrant in entrants)[:10],
         runs=contest.runs,
         columns=[(metric, unit_of(first.layout, metric)) for metric in contest.columns],
-        key=KEY_FIGURES,
         costs=COSTS,
         rows=_rows(contest),
         matrices=[_matrix(contest, metric) for metric in contest.columns],
@@ -144,7 +143,7 @@ class Contest:
 
     def difference(self, one: Contender, other: Contender, metric: Metric) -> Interval:
         """95% interval of (one's figure − the other's), the same episodes drawn for both; None where there is none."""
-        mine, theirs = self._resampled[one.name], self._resampled[other.name]
+        mine, theirs = self._resampled[one], self._resampled[other]
         if metric.name not in mine or metric.name not in theirs:
             return None
         return percentiles({metric.name: mine[metric.name] - theirs[metric.name]})[metric.name]
@@ -174,11 +173,11 @@ class Contest:
         )
 
     @cached_property
-    def _resampled(self) -> dict[str, Resampled]:
+    def _resampled(self) -> dict[Contender, Resampled]:
         if len(np.unique(self.episodes)) < 2:  # nothing to draw from, so nothing is sure
-            return {contender.name: {} for contender in self.contenders}
+            return {contender: {} for contender in self.contenders}
         names = [metric.name for metric in self.columns]
-        return {c.name: resample(c.samples.only(names), self.episodes) for c in self.contenders}
+        return {c: resample(c.samples.only(names), self.episodes) for c in self.contenders}
 
 
 def _baselines(entrants: list[Entrant]) -> Iterator[Contender]:

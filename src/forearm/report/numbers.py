@@ -32,7 +32,9 @@ def span(interval: Any, metric: Metric) -> str:
 
 
 def unit_of(layout: Layout, metric: Metric) -> str:
-    """The unit that the joints of a metric share, or nothing."""
+    """The unit of a metric in a joint's own unit, if the joints in question share one; else nothing."""
+    if metric.unit != "joint":
+        return ""
     driven = [layout.joints[j] for j in layout.joint_of_entry() if j >= 0]
     joints = driven if metric.name.startswith(("acting_joint", "counterfactual")) else layout.joints
     units = {joint.unit for joint in joints}
