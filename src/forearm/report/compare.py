@@ -392,14 +392,18 @@ def _costs(contender: Contender) -> list[dict[str, str]]:
             (trained["seconds"], _duration(trained["seconds"])),
             (trained["steps"], f"{trained['steps']:,}"),
             (trained["samples"], f"{trained['samples']:,}"),
-            (latency["single_ms"], f"{latency['single_ms']:.3g} ms"),
-            (latency["per_sample_ms"], f"{latency['per_sample_ms']:.3g} ms"),
+            (latency["single_ms"], _latency(latency["single_ms"])),
+            (latency["per_sample_ms"], _latency(latency["per_sample_ms"])),
         )
     ]
 
 
 def _count(value: int) -> str:
     return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value / 1e3:.3g} k" if value >= 1e3 else str(value)
+
+
+def _latency(milliseconds: float) -> str:
+    return f"{milliseconds:.3g} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"
 
 
 def _duration(seconds: float) -> str:
