@@ -108,6 +108,7 @@ def test_never_reads_the_last_frame():
 def test_copies_come_from_the_same_camera_alone(name):
     layout = LAYOUTS[name]
     model, batch = a_model(layout), noise(layout)
+    model.fine.bias += 3.0
     batch.canvas[:] = 1.0  # strips, separators and other frames are white
     for i, (rows, columns) in enumerate(layout.camera_boxes()):
         batch.canvas[..., layout.frame_columns(-2)][..., rows, columns] = 0.2 * (i + 1)
@@ -166,6 +167,33 @@ def test_velocity_is_the_change_of_position():
     scores = score(batch.canvas, model.predict(batch.context(layout)), layout, np.ones(64, int))
     assert scores["motor_position_mae_mean"] > 1
     assert scores["motor_consistency_error"] < 1e-4
+
+
+def test_knows_where_it_errs_and_learns_that_without_touching_the_picture():
+    """The left half of each frame is dark and stays so, the right half is noise."""
+    layout = make_layout(cameras=(Camera("base", 16, 16),))
+    model = a_model(layout).train()
+    model.loss(noise(layout))["doubted"].backward()
+    touched = {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
+    assert touched == {"doubting.weight", "doubting.bias"}
+
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for step in range(61):
+        batch = noise(layout, n=16, seed=step)
+        for t in range(2):
+            batch.canvas[..., layout.frame_columns(t)][..., :8] = 0
+        optimizer.zero_grad()
+        if step < 60:
+            model.loss(batch)["loss"].backward()
+            optimizer.step()
+    figures = model.eval().diagnose(batch)
+    assert figures["expected_error_per_patch"].shape == (16, 4, 4)
+    assert figures["expected_error_rank_correlation"].mean() > 0.5
+    shares = figures["copied_share"] + figures["remembered_share"] + figures["painted_share"]
+    torch.testing.assert_close(shares, torch.ones(16))
+    doubt = model.doubt(batch.context(layout))
+    assert doubt.shape == (16, 16, 16)
+    assert doubt[..., 9:].mean() > 2 * doubt[..., :7].mean()
 
 
 def test_gradients_reach_all_weights():

@@ -89,6 +89,7 @@ class View:
     each moving layer's pixels come from. copies: (B, 1 + K, 3, h, w) the previous picture as it is and as the layers
     move it. weights: (B, 1 + K + 2, h, w) shares of the copies, of the remembered and of the painted picture, which
     add up to 1. remembered, painted, picture: (B, 3, h, w) what the joints call to mind, what is painted, the blend.
+    doubt: (B, h, w) the squared error that the model expects of its picture, mean over the channels.
     """
 
     box: tuple[slice, slice]
@@ -99,6 +100,7 @@ class View:
     remembered: Tensor
     painted: Tensor
     picture: Tensor
+    doubt: Tensor
 
 
 class Warp(WorldModel):
@@ -154,6 +156,7 @@ class Warp(WorldModel):
         seen = 3 * (1 + config.layers) + 3 + config.features
         self.refine = nn.Conv2d(seen, config.refine, 3, padding=1)
         self.blend = nn.Conv2d(config.refine, 1 + config.layers + 2 + 3, 3, padding=1)
+        self.doubting = nn.Conv2d(config.refine, 1, 3, padding=1)
         self._start()
 
     def _start(self) -> None:
@@ -166,6 +169,8 @@ class Warp(WorldModel):
         still = torch.zeros(self.blend.out_channels)
         still[0] = 2.0
         self.blend.bias = nn.Parameter(still)
+        nn.init.zeros_(self.doubting.weight)
+        nn.init.constant_(self.doubting.bias, -5.0)  # type: ignore[arg-type]
         entries = len(self.layout.actions)
         with torch.no_grad():
             for i, (entry, joint) in enumerate(zip(self.layout.actions, self.layout.joint_of_entry(), strict=True)):
@@ -243,11 +248,14 @@ class Warp(WorldModel):
         if remembered.shape != before.shape:
             remembered = F.interpolate(remembered, size, mode="bilinear", align_corners=False)
         seen = torch.cat([copies.flatten(1, 2) - 0.5, remembered - 0.5, features], dim=1)
-        said = self.blend(F.relu(self.refine(seen.contiguous(memory_format=torch.channels_last)))).float()
+        hidden = F.relu(self.refine(seen.contiguous(memory_format=torch.channels_last)))
+        said = self.blend(hidden).float()
         weights, painted = said[:, :-3].softmax(dim=1), said[:, -3:] + 0.5
         sources = torch.cat([copies, remembered[:, None], painted[:, None]], dim=1)
         picture = (weights[:, :, None] * sources).sum(dim=1)
-        return View(self.layout.camera_boxes()[camera], before, places, copies, weights, remembered, painted, picture)
+        doubt = self.doubting(hidden.detach()).float()[:, 0].exp()  # so that doubting costs the picture nothing
+        box = self.layout.camera_boxes()[camera]
+        return View(box, before, places, copies, weights, remembered, painted, picture, doubt)
 
     def _frame(self, batch: Batch, views: list[View], change: Tensor) -> Tensor:
         """The last frame with its strip, (B, 3, H, w); velocities are those of the positions that are drawn."""
@@ -277,7 +285,7 @@ class Warp(WorldModel):
             return {"loss": error.mean(), **watched}
         true_change = (batch.positions[:, -1] - batch.positions[:, -2]) / self.most
         joints = _robust(10 * (motors.change - true_change)).mean() / 10
-        copied, blended = torch.zeros_like(joints), torch.zeros_like(joints)
+        copied, blended, doubted = torch.zeros(3, device=truth.device)
         for view in views:
             true = truth[..., *view.box]
             share = true[0, 0].numel() / visual[0, 0].numel()
@@ -285,13 +293,42 @@ class Warp(WorldModel):
             alone = _robust(view.painted - true).mean() + _robust(view.remembered - true).mean()
             blended = blended + share * REMEMBERING * alone
             blended = blended + share * (_robust(view.picture - true).mean() + 0.25 * _unlikeness(view.picture, true))
+            surprise = (view.picture - true).detach().square().mean(dim=1) / view.doubt
+            doubted = doubted + share * 0.5 * (surprise + view.doubt.log()).mean()
+        parts = {"copied": copied, "blended": blended, "joints": joints, "doubted": doubted}
+        return {"loss": copied + blended + 0.1 * joints + 0.01 * doubted, **parts, **watched}
+
+    @torch.inference_mode()
+    def doubt(self, batch: Batch) -> Tensor:
+        """The squared error that the model expects of its picture, mean over the channels, (B, h, w)."""
+        return self._expected(self.explain(batch)[0])
+
+    @torch.inference_mode()
+    def diagnose(self, batch: Batch) -> dict[str, Tensor]:
+        """Where pictures come from, as shares (B,); the error that is expected, (B, rows, columns); and how well that
+        orders a picture's patches by their true error: Spearman's rank correlation, (B,).
+        """
+        views, _ = self.explain(batch)
+        pixels = self.layout.frame_height * self.layout.frame_width
+        shares = torch.stack([view.weights.sum((2, 3)) for view in views]).sum(dim=0) / pixels
+        truth = batch.canvas[:, :, : self.layout.frame_height, self.layout.frame_columns(-1)]
+        error = torch.zeros_like(truth[:, 0])
+        for view in views:
+            error[:, *view.box] = (view.picture - truth[..., *view.box]).square().mean(dim=1)
+        expected, true = (F.avg_pool2d(plane, self.layout.patch) for plane in (self._expected(views), error))
         return {
-            "loss": copied + blended + 0.1 * joints,
-            "copied": copied,
-            "blended": blended,
-            "joints": joints,
-            **watched,
+            "copied_share": shares[:, :-2].sum(dim=1),
+            "remembered_share": shares[:, -2],
+            "painted_share": shares[:, -1],
+            "expected_error_per_patch": expected,
+            "expected_error_rank_correlation": _rank_correlation(expected.flatten(1), true.flatten(1)),
         }
+
+    def _expected(self, views: list[View]) -> Tensor:
+        expected = views[0].doubt.new_zeros(len(views[0].doubt), self.layout.frame_height, self.layout.frame_width)
+        for view in views:
+            expected[:, *view.box] = view.doubt
+        return expected
 
     def _practise(self, batch: Batch) -> Batch:
         """The batch with some transitions reversed, and some in which nothing is done and nothing changes."""
@@ -341,8 +378,15 @@ def _copying_loss(view: View, truth: Tensor) -> Tensor:
         truth, before, places = F.avg_pool2d(truth, 2), F.avg_pool2d(before, 2), halve(places)
         copies = torch.cat([before[:, None], copy(before, places)], dim=1)
         errors = _robust(copies - truth[:, None]).mean(dim=2)
-        levels.append(-torch.logsumexp(-SHARPNESS * errors, dim=1).mean() / SHARPNESS)
+        levels.append((math.log(copies.shape[1]) - torch.logsumexp(-SHARPNESS * errors, dim=1).mean()) / SHARPNESS)
     return torch.stack(levels).mean() if levels else truth.new_zeros(())
+
+
+def _rank_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Spearman's correlation of (B, N) with (B, N), row by row: (B,)."""
+    ranks = torch.stack([a, b]).argsort(dim=-1).argsort(dim=-1).float()
+    ranks = F.normalize(ranks - ranks.mean(dim=-1, keepdim=True), dim=-1)
+    return (ranks[0] * ranks[1]).sum(dim=-1)
 
 
 def _unlikeness(a: Tensor, b: Tensor) -> Tensor:
