@@ -69,7 +69,7 @@ def family(data: TransitionSet, name: str, size: str) -> dict:
 
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "samples_per_s": BATCH / median_seconds(step, 10 if size == "tiny" else 2),
+        "samples_per_s": BATCH / median_seconds(step, 10 if size == "tiny" else 1),
         "latency_1": latency[1],
         "latency_8": latency[8],
         "predicting_mb": predicting_mb,
@@ -99,7 +99,7 @@ def targets(work: Path) -> list[Target]:
             awake(make_model(name, tiny.layout, family_settings(name, "tiny", {}))) for name in ("diffusion", "mae")
         ]
         times = ratio(lambda: models[0].predict(batch), lambda: models[1].predict(batch), 20)
-        found.append(Target("prediction, diffusion / MAE (`tiny`)", 8, False, times))
+        found.append(Target("prediction at batch 1, diffusion's time by MAE's (`tiny`)", 8, False, times))
     run = start_run(
         work / "gpt",
         "gpt",
@@ -139,7 +139,7 @@ def generation(model: CausalTransformer, batches: list[Batch], weights: str, wan
     taken = f"{statistics.median(passes):.0f} passes, {min(passes)} to {max(passes)}"
     notes = {"all patches at once": taken, "one token a patch": f"{len(model.painted)} passes"}
     return [
-        Target(f"GPT's generation, {way} ({notes[way]}) / plain ({weights})", wanted, True, spread(ratios[way]))
+        Target(f"GPT's generation, {way} ({notes[way]}), against plain ({weights})", wanted, True, spread(ratios[way]))
         for way in ways
     ]
 

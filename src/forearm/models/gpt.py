@@ -22,7 +22,7 @@ from forearm.transitions.batch import Batch
 
 SWEEPS = 24
 """How often ``predict`` repaints all patches at once; what then still changes is painted one patch after another."""
-STILL = 1e-6
+STILL = 2e-6
 """A patch painted again stands still if no value of it changes by more than this, where white − black = 1."""
 
 
