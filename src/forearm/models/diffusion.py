@@ -42,7 +42,7 @@ class DiffusionConfig:
     ``copy`` shows each place that is painted the previous frame's patch there, and the change upon that is painted.
     ``process`` says how a picture turns to noise and what the loss weighs: "diffusion" on a quarter circle, with equal
     weight for all levels; "flow" on a straight line, with the weight of the flow's velocity, 1 / level².
-    ``steps`` is the number of sampling steps.
+    ``steps`` is the number of sampling steps; more than one gains nothing (docs/benchmarks/diffusion_steps.md).
     """
 
     width: int = 384
