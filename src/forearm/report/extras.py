@@ -16,6 +16,13 @@ TEXTS = {
     "loss_by_noise_level": (
         "squared error of the picture made out of the noise, by how much noise there was: 0 none, 1 nothing else"
     ),
+    "copied_share": "share of the picture that is copied from the previous frame, moved or not",
+    "remembered_share": "share that the joints alone call to mind",
+    "painted_share": "share that is painted anew",
+    "expected_error_per_patch": "the squared error that the model itself expects, patch by patch of the picture",
+    "expected_error_rank_correlation": (
+        "how well the expected error orders the patches of a picture by their true one: 1 perfectly, 0 not at all"
+    ),
 }
 LEVELS = {"loss_by_noise_level": ("0 to ¼", "¼ to ½", "½ to ¾", "¾ to 1")}
 MAP_WIDTH = 200
