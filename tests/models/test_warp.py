@@ -207,7 +207,7 @@ def test_gradients_reach_all_weights():
 def test_practises_staying():
     layout = make_layout(history=3)
     batch = noise(layout, n=200)
-    shown = a_model(layout, synthetic_stay=0.5)._practise(batch)
+    shown = a_model(layout, synthetic_stay=0.5, tint=0.0)._practise(batch)
     last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
     still = (shown.actions[:, -1] == 0).all(1)
     assert 60 < still.sum() < 140
@@ -216,14 +216,14 @@ def test_practises_staying():
     for name in ("canvas", "positions", "actions"):
         assert torch.equal(getattr(shown, name)[~still], getattr(batch, name)[~still])
     assert torch.equal(shown.actions[:, 0], batch.actions[:, 0])
-    alone = a_model(layout, synthetic_stay=0.0)._practise(batch)
+    alone = a_model(layout, synthetic_stay=0.0, tint=0.0)._practise(batch)
     assert torch.equal(alone.canvas, batch.canvas)
 
 
 def test_practises_backwards():
     layout = make_layout()
     batch = noise(layout, n=200)
-    shown = a_model(layout, synthetic_stay=0.0, reversed_pairs=True)._practise(batch)
+    shown = a_model(layout, synthetic_stay=0.0, tint=0.0, reversed_pairs=True)._practise(batch)
     back = (shown.actions != batch.actions).any((1, 2))
     assert 60 < back.sum() < 140
     last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
@@ -232,6 +232,19 @@ def test_practises_backwards():
     assert torch.equal(shown.positions[back], batch.positions[back].flip(1))
     assert torch.equal(shown.actions[back], -batch.actions[back])
     assert torch.equal(shown.canvas[~back], batch.canvas[~back])
+
+
+def test_practises_in_other_light_and_from_other_joints():
+    layout = make_layout()
+    batch = noise(layout, n=50)
+    shown = a_model(layout, synthetic_stay=0.0, tint=0.3, joint_noise=0.1)._practise(batch)
+    tints = (shown.canvas / batch.canvas)[:, :, : layout.frame_height]
+    torch.testing.assert_close(tints, tints[:, :, :1, :1].expand_as(tints))
+    assert 0.7 <= tints.min() < 0.8 < 1.2 < tints.max() <= 1.3
+    shifts = shown.positions - batch.positions
+    assert shifts.abs().mean() > 1
+    torch.testing.assert_close(shifts[:, 0], shifts[:, 1], atol=1e-4, rtol=0)
+    assert torch.equal(shown.actions, batch.actions)
 
 
 def test_soon_beats_copying(tmp_path):
@@ -266,6 +279,8 @@ def test_soon_beats_copying(tmp_path):
         ({"depth": 0}, "depth is 0"),
         ({"layers": 0}, "layers is 0"),
         ({"refine": -1}, "refine is -1"),
+        ({"tint": -0.1}, "tint is -0.1"),
+        ({"joint_noise": 1.0}, "joint_noise is 1.0"),
         ({"synthetic_stay": 1.0}, "synthetic_stay is 1.0"),
     ],
 )

@@ -22,9 +22,9 @@ from forearm.models.flow import copy, halve, pixel_places, project
 from forearm.models.world_model import Family, WorldModel
 from forearm.transitions.batch import Batch
 
-SMOOTH, SHARP, SHARPEST = 2, 4, 6
-"""How many frequencies joint positions are told in (Tancik et al. 2020): to motion, which changes little with them, to
-the transformer, and to memory, as pictures change fast."""
+SMOOTH, SHARP = 1, 6
+"""How many frequencies joint positions are told in (Tancik et al. 2020): to motion and transformer, which would learn
+few trajectories by heart from more, and to memory, as pictures change fast."""
 MEMORY = 64
 """Features of the joints that a remembered picture is made of, and its longest side in pixels."""
 REMEMBERING = 0.2
@@ -45,17 +45,21 @@ class WarpConfig:
     convolutions, which have ``refine`` channels. ``synthetic_stay`` is the share of training transitions that are
     replaced by a frame that stays itself under no action, so that STAY is known where no recording has it.
     ``reversed_pairs`` shows half of the transitions backwards under the opposite action, which is right where a
-    change undone is the opposite change.
+    change undone is the opposite change. ``tint`` is by how much the colours of a transition's pictures are made
+    brighter or darker, ``joint_noise`` how far its joints are shifted, as a share of the widest range among those of
+    their unit (the change stays right): where episodes are few, both keep the model from learning them by heart.
     """
 
     width: int = 384
     depth: int = 4
     heads: int = 6
-    layers: int = 1
+    layers: int = 2
     features: int = 12
     refine: int = 16
     synthetic_stay: float = 0.1
     reversed_pairs: bool = False
+    tint: float = 0.2
+    joint_noise: float = 0.0
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.width < 1 or self.width % self.heads or self.width % 4:
@@ -65,6 +69,9 @@ class WarpConfig:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")
         if not 0 <= self.synthetic_stay < 1:
             raise ForearmError(f"synthetic_stay is {self.synthetic_stay}; it has to lie in [0, 1)")
+        for name in ("tint", "joint_noise"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ForearmError(f"{name} is {getattr(self, name)}; it has to lie in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -131,12 +138,12 @@ class Warp(WorldModel):
         bounds = {"lows": layout.lows, "highs": layout.highs, "most": layout.max_velocities, "reach": _reach(layout)}
         for name, values in bounds.items():
             self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
-        self.register_buffer("waves", 2.0 ** torch.arange(SHARPEST) * math.pi / 2, persistent=False)
+        self.register_buffer("waves", 2.0 ** torch.arange(SHARP) * math.pi / 2, persistent=False)
         for i, camera in enumerate(layout.cameras):
             self.register_buffer(f"places_{i}", pixel_places(camera.height, camera.width), persistent=False)
 
         known = moments * joints + (moments - 1) * joints + moments * actions
-        told = known + joints + 4 * SHARP * joints
+        told = known + joints + 4 * SMOOTH * joints
         self.change = nn.Linear(known, joints)
         self.change_beyond = nn.Sequential(nn.Linear(known, 64), nn.GELU(), nn.Linear(64, joints))
         self.embed = nn.Linear(3 * p * p * moments, config.width)
@@ -150,7 +157,7 @@ class Warp(WorldModel):
         self.jacobian = nn.Sequential(nn.Linear(between, 128), nn.GELU(), nn.Linear(128, moves))
         self.fine = nn.Linear(config.width, 2 * 2 * 2 * config.layers)
         self.features = nn.Linear(config.width, p * p * config.features)
-        after = (1 + 2 * SHARPEST) * joints
+        after = (1 + 2 * SHARP) * joints
         self.recall = nn.Sequential(nn.Linear(after, 128), nn.GELU(), nn.Linear(128, MEMORY), nn.GELU())
         self.memories = nn.ModuleList(nn.Linear(MEMORY, 3 * h * w) for h, w in map(_memory_size, layout.cameras))
         seen = 3 * (1 + config.layers) + 3 + config.features
@@ -223,9 +230,9 @@ class Warp(WorldModel):
         between = (before + after) / 2
         return Motors(
             change,
-            torch.cat([known, ahead, self._waves(before, SHARP), self._waves(after, SHARP)], dim=1),
+            torch.cat([known, ahead, self._waves(before, SMOOTH), self._waves(after, SMOOTH)], dim=1),
             torch.cat([between, self._waves(between, SMOOTH)], dim=1),
-            torch.cat([after, self._waves(after, SHARPEST)], dim=1),
+            torch.cat([after, self._waves(after, SHARP)], dim=1),
         )
 
     def _waves(self, places: Tensor, count: int) -> Tensor:
@@ -331,7 +338,7 @@ class Warp(WorldModel):
         return expected
 
     def _practise(self, batch: Batch) -> Batch:
-        """The batch with some transitions reversed, and some in which nothing is done and nothing changes."""
+        """The batch in other light and from other joints, some reversed, some in which nothing is done or changes."""
         canvas, positions, actions = batch.canvas.clone(), batch.positions.clone(), batch.actions.clone()
         last, previous = self.layout.frame_columns(-1), self.layout.frame_columns(-2)
         if self.config.reversed_pairs and self.layout.history == 2:
@@ -342,6 +349,10 @@ class Warp(WorldModel):
             )
             positions[back] = positions[back].flip(1)
             actions[back] = -actions[back]
+        tints = 1 + self.config.tint * (2 * torch.rand(len(batch), 3, 1, 1, device=canvas.device) - 1)
+        canvas[:, :, : self.layout.frame_height] *= tints
+        shifts = torch.randn(len(batch), 1, positions.shape[2], device=canvas.device)
+        positions = positions + self.config.joint_noise * self.reach * shifts
         still = torch.rand(len(batch), device=canvas.device) < self.config.synthetic_stay
         canvas[still, ..., last] = canvas[still][..., previous]
         positions[still, -1] = positions[still, -2]
