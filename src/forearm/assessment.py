@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from forearm.canvas import Layout
+from forearm.canvas import STAY, Layout
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import fitted_baselines, standard_baselines
@@ -92,6 +92,8 @@ def assess(
     cautions += more
     if is_own and split == "all":
         cautions.append("The scored samples include those of training, which the nearest neighbour knows by heart.")
+    if config["model"].get("synthetic_stay") and not config["data"]["actions_seen"].get(str(STAY)):
+        cautions.append("STAY was practised on frames that stay what they are (synthetic_stay); no recording shows it.")
     paths = draw_paths(transitions, rows, horizon, rollouts)
     total = len(rows) + paths.size
     evaluation = evaluate(

@@ -7,12 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_layout, write_data
 
+from forearm.assessment import assess
 from forearm.canvas import ActionEntry, Camera, Joint, Layout, draw_strips
 from forearm.errors import ForearmError
 from forearm.evaluation.metrics import score
+from forearm.files import read_json, write_json
 from forearm.models import family_settings, make_model
 from forearm.models.flow import copy, halve, pixel_places, project
 from forearm.models.warp import Warp, WarpConfig
+from forearm.training import TrainConfig, start_run, train
 from forearm.transitions.batch import Batch, make_batch
 from forearm.transitions.loader import TrainingSteps
 
@@ -270,6 +273,21 @@ def test_soon_beats_copying(tmp_path):
     truth = batch.canvas[..., columns]
     assert ((painted - truth)[:, :, :h] ** 2).mean() < 0.5 * ((copied - truth)[:, :, :h] ** 2).mean()
     assert ((stayed - copied)[:, :, :h] ** 2).mean() < 0.1 * ((copied - truth)[:, :, :h] ** 2).mean()
+
+
+@pytest.mark.parametrize("practised", [0.1, 0.0])
+def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
+    data = write_data(tmp_path / "data")
+    settings = family_settings("warp", "tiny", SMALL | {"synthetic_stay": practised})
+    run = start_run(tmp_path / "run", "warp", settings, TrainConfig(steps=1), data)
+    facts = read_json(run.config_file)
+    facts["data"]["actions_seen"]["0"] = 0
+    write_json(run.config_file, facts)
+    train(run, data, device="cpu")
+    page = assess(run.path, rollouts=0, device="cpu")
+    figures = read_json(page.parent / "metrics.json")
+    assert any("STAY was practised" in warning for warning in figures["warnings"]) == (practised > 0)
+    assert {"copied_share", "expected_error_per_patch"} <= set(figures["extras"])
 
 
 @pytest.mark.parametrize(
