@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from tiny import make_layout
 
+from forearm.canvas import STAY
 from forearm.evaluation import JOINT_ONLY, METRICS, MODEL, NEAREST_NEIGHBOUR, PERSISTENCE
 from forearm.evaluation.samples import Samples, intervals
 from forearm.evaluation.saved import Saved
-from forearm.report.compare import Contest, Entrant, headline
+from forearm.report.compare import Contest, Entrant, details, headline
 from forearm.report.headline import KEY_FIGURES
 from forearm.report.numbers import unit_of
 
@@ -69,6 +70,13 @@ def test_a_baseline_that_is_better_is_named():
     alone, nothing = headline(Contest([entrant("a", 0.2, joint_only=0.1)]))
     assert alone.startswith(f"a loses to a baseline on picture error ({JOINT_ONLY}), ")
     assert nothing == ""
+
+
+def test_runs_that_guess_the_same_are_named_together():
+    runs = [entrant(name, 0.1) for name in "abc"]
+    for run in runs[1:]:
+        run.saved.figures["guesses"].append(STAY)
+    assert details(Contest(runs)) == "b and c never saw STAY in training; what is shown under it is a guess."
 
 
 def test_one_episode_makes_nothing_sure():

@@ -78,7 +78,7 @@ def render(entrants: list[Entrant], kin: list[Kin]) -> str:
     return template("compare.html").render(
         generator=Markup(GENERATOR),
         headline=first_sentence,
-        details=" ".join(filter(None, (second_sentence, _details(contest)))),
+        details=" ".join(filter(None, (second_sentence, details(contest)))),
         tiles=[_tile(contest, standing) for standing in contest.standings],
         data=first.saved.figures["data"],
         samples=len(first.saved.rows),
@@ -269,7 +269,7 @@ def _titles(standings: list[Standing]) -> list[str]:
     return [KEY_FIGURES[standing.metric.name] for standing in standings]
 
 
-def _details(contest: Contest) -> str:
+def details(contest: Contest) -> str:
     """What makes the comparison less sure than it looks."""
     sentences = []
     episodes = len(np.unique(contest.episodes))
@@ -277,10 +277,13 @@ def _details(contest: Contest) -> str:
         sentences.append("All samples are from one episode, so no difference can be called real.")
     elif episodes < 10:
         sentences.append(f"Only {episodes} episodes, so this is a rough judgement.")
+    unseen: dict[tuple[int, ...], list[str]] = {}
     for run in contest.runs:
-        guesses = [CODE_NAMES[code] for code in run.metrics["guesses"]]
-        if guesses:
-            sentences.append(f"{run.name} never saw {listed(guesses)} in training; what it shows under it is a guess.")
+        unseen.setdefault(tuple(run.metrics["guesses"]), []).append(run.name)
+    for codes, names in unseen.items():
+        if codes:
+            actions = listed([CODE_NAMES[code] for code in codes])
+            sentences.append(f"{listed(names)} never saw {actions} in training; what is shown under it is a guess.")
     return " ".join(sentences)
 
 
