@@ -61,6 +61,8 @@ class Task:
     tests: dict[str, Recorded]
 
 
+RATES = {"warp": 2e-3}
+"""Learning rates of families that learn better at another than the one for all."""
 PIXELS = {"tiny": "64", "so101": "224"}
 WITHOUT_STAY = ("--STAY", "0")
 KNOWN_SCENES = ("--scene-seed", "0")
@@ -114,7 +116,8 @@ def trained(run: Path, family: str, data: Path, seed: int, arguments: argparse.N
     going = run.exists()
     say(f"{'going on with' if going else 'training'} {run}")
     clock = "cpu" if arguments.device == "cpu" else "wall"
-    budget = ("--minutes", arguments.minutes, "--clock", clock, "--learning-rate", arguments.learning_rate)
+    rate = RATES.get(family, arguments.learning_rate)
+    budget = ("--minutes", arguments.minutes, "--clock", clock, "--learning-rate", rate)
     options = ("--resume",) if going else ("--data", data, "--seed", seed, *budget)
     forearm("train", family, "--out", run, "--device", arguments.device, *options)
 
