@@ -129,7 +129,7 @@ def train(args: list[str]) -> None:
 
     from forearm.assessment import checked_notes
     from forearm.devices import device_named
-    from forearm.models import FAMILIES, family_settings
+    from forearm.models import DEFAULT, FAMILIES, family_settings
     from forearm.progress import training
     from forearm.training.config import TrainConfig
     from forearm.training.loop import start_run
@@ -138,9 +138,9 @@ def train(args: list[str]) -> None:
     from forearm.transitions.store import TransitionSet
 
     def run(
-        family: Positional[Annotated[str, tyro.conf.arg(metavar="{" + ",".join(FAMILIES) + "}")]],
+        family: Positional[Annotated[str, tyro.conf.arg(metavar="{" + ",".join(FAMILIES) + "}")]] = DEFAULT,
         /,
-        config: OmitArgPrefixes[TrainConfig],
+        config: OmitArgPrefixes[TrainConfig] = TrainConfig(),  # noqa: B008 (frozen)
         *,
         data: Path | None = None,
         out: Path,

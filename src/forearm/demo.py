@@ -13,7 +13,7 @@ from rich.console import Console
 from forearm.assessment import assess
 from forearm.devices import device_named
 from forearm.inspection import facts_of, show
-from forearm.models import family_settings
+from forearm.models import DEFAULT, family_settings
 from forearm.progress import building, evaluating, training
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
@@ -21,9 +21,9 @@ from forearm.training.run import Run
 from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.store import TransitionSet
 
-NOTES = """Forearm's demo: a simulated SO-101 turns its shoulder by about 10° or stays, and a small masked autoencoder
+NOTES = """Forearm's demo: a simulated SO-101 turns its shoulder by about 10° or stays, and a small model, {family},
 learns to paint what its two cameras and its joints show half a second later. Trained for a few minutes on this
-machine, so the pictures are soft; what matters is that it follows the action and beats copying the last frame."""
+machine; what matters is that it follows the action and beats copying the last frame."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Demo:
     """Of training."""
     seed: int = 0
     """Of everything that is drawn."""
-    family: str = "mae"
+    family: str = DEFAULT
     """The family of models."""
     device: str = "auto"
     """Where to train and to predict: auto, cpu, cuda, cuda:1, mps."""
@@ -77,7 +77,7 @@ def run_demo(settings: Demo, console: Console) -> Path:
         train(run, data, device=settings.device, resume=run.resume_file.is_file(), report=report_step)
     console.print("[bold]4 of 4[/] evaluating")
     notes = settings.out / "notes.txt"
-    notes.write_text(NOTES, encoding="utf-8")
+    notes.write_text(NOTES.format(family=run.config()["family"]), encoding="utf-8")
     with evaluating(console) as watch:
         page = assess(run_path, notes=notes, device=settings.device, watch=watch)
     console.print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; the report:")

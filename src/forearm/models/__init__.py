@@ -20,6 +20,9 @@ def discover() -> dict[str, Family]:
 FAMILIES = discover()
 """The families that there are."""
 
+DEFAULT = "warp"
+"""The family for whoever names none: the best at equal time of training (docs/results.md)."""
+
 
 def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldModel:
     """A fresh model of a family from its settings as they stand in ``config.json``.
@@ -62,4 +65,4 @@ def _family(name: str) -> Family:
     return FAMILIES[name]
 
 
-__all__ = ["FAMILIES", "Family", "Predictor", "WorldModel", "family_settings", "make_model"]
+__all__ = ["DEFAULT", "FAMILIES", "Family", "Predictor", "WorldModel", "family_settings", "make_model"]
