@@ -13,6 +13,7 @@ from forearm.report.headline import KEY_FIGURES
 IGNORED = 0.25
 ORDERED = 0.8
 INCONSISTENT = 0.05
+NEGLIGIBLE = 0.01
 WIDE = 0.25
 IMPROVED = 0.02
 OVERFITTED = 0.1
@@ -100,11 +101,13 @@ def behind_another_baseline(figures: _Figures, log: Log) -> Iterator[Recommendat
     }
     for name, title in KEY_FIGURES.items():
         winner = figures.evaluation.ahead(name)
-        if winner:
+        negligible = figures[name] < NEGLIGIBLE * figures.persistence(name)
+        if winner and not negligible:
             yield Recommendation(
                 f"On {title}, {remedies.get(winner, f'the {winner} baseline does better.')}",
                 f"{name} {figures[name]:.4g}, {winner} {figures.baseline(winner, name):.4g}",
-                "surely worse than another baseline and not surely worse than persistence",
+                "surely worse than another baseline, not surely worse than persistence, and above "
+                f"{NEGLIGIBLE:.0%} of its error",
             )
 
 
