@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # helpers.py and tiny.py
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # canvases.py, helpers.py and tiny.py among others
 
 from tiny import make_layout, write_data
 

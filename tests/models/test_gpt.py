@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, noise
 from tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry, Camera, Joint, preset_layout
@@ -16,7 +17,6 @@ from forearm.models.gpt import SWEEPS, CausalTransformer, GPTConfig
 from forearm.transitions.batch import make_batch
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
-SIX_JOINTS = tuple(Joint(name) for name in ("pan", "lift", "elbow", "wrist", "roll", "gripper"))
 PRESETS = {
     name: preset_layout(name, ("base", "wrist"), SIX_JOINTS, (ActionEntry("pan", "pan"),)) for name in ("tiny", "so101")
 }
@@ -43,12 +43,6 @@ def tokens_read(model) -> list[int]:
     lengths: list[int] = []
     model.norm.register_forward_hook(lambda module, tokens, result: lengths.append(tokens[0].shape[1]))
     return lengths
-
-
-def noise(layout, n=2, seed=0):
-    """A batch of canvases of noise."""
-    canvases = np.random.default_rng(seed).random((n, 3, layout.height, layout.width), np.float32)
-    return make_batch(canvases, *[np.zeros((n, 1))] * 4)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -124,26 +118,12 @@ def test_a_batch_is_painted_as_its_samples_are_one_by_one():
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_never_reads_the_answer(name, variant):
-    layout = LAYOUTS[name]
-    model, batch = a_model(layout, **variant), noise(layout)
-    before = model.predict(batch)
-    batch.canvas[..., layout.frame_columns(-1)] = torch.nan
-    assert torch.equal(model.predict(batch), before)
-    assert torch.equal(model.predict(batch.context(layout)), before)
+    assert_answer_is_not_read(a_model(LAYOUTS[name], **variant))
 
 
 @pytest.mark.parametrize("copy", [True, False])
 def test_reads_everything_else(copy):
-    layout = make_layout(history=3)
-    model, batch = a_model(layout, copy=copy), noise(layout, 1)
-    before = model.predict(batch)
-    p = layout.patch
-    for x in range(0, layout.frame_columns(-1).start, p):
-        for y in range(0, layout.height, p):
-            changed = batch.canvas.clone()
-            changed[..., y : y + p, x : x + p] = 0
-            other = model.predict(make_batch(changed.numpy(), *[np.zeros((1, 1))] * 4))
-            assert not torch.equal(other, before), f"the patch at {x}, {y} says nothing"
+    assert_all_patches_before_are_read(a_model(make_layout(history=3), copy=copy))
 
 
 @pytest.mark.parametrize("strip_first", [True, False])

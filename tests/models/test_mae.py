@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, noise
 from tiny import make_layout, write_data
 
-from forearm.canvas import ActionEntry, Camera, Joint, preset_layout
+from forearm.canvas import ActionEntry, Camera, preset_layout
 from forearm.errors import ForearmError
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify, unpatchify
 from forearm.models.mae import MAEConfig, MaskedAutoencoder
-from forearm.transitions.batch import make_batch
 
 SMALL = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
-SIX_JOINTS = tuple(Joint(name) for name in ("pan", "lift", "elbow", "wrist", "roll", "gripper"))
 PAN = (ActionEntry("pan", "pan"),)
 
 LAYOUTS = {
@@ -33,18 +32,6 @@ def a_model(layout, seed=0, **changes) -> MaskedAutoencoder:
     model = MaskedAutoencoder(layout, MAEConfig(**SMALL | changes)).eval()
     torch.nn.init.normal_(model.head.weight, std=0.1)
     return model
-
-
-def noise(layout, n=2, seed=0):
-    """A batch of canvases of noise."""
-    random = np.random.default_rng(seed)
-    return make_batch(
-        random.random((n, 3, layout.height, layout.width), np.float32),
-        np.zeros((n, layout.history, len(layout.joints))),
-        np.zeros((n, layout.history - 1, len(layout.actions))),
-        np.zeros(n),
-        np.arange(n),
-    )
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -72,27 +59,13 @@ def test_paints_the_last_frame_of_every_layout(name):
 @pytest.mark.parametrize("name", LAYOUTS)
 @torch.no_grad()
 def test_never_reads_the_answer(name, copy):
-    layout = LAYOUTS[name]
-    model, batch = a_model(layout, copy=copy), noise(layout)
-    before = model.predict(batch)
-    batch.canvas[..., layout.frame_columns(-1)] = torch.nan
-    assert torch.equal(model.predict(batch), before)
-    assert torch.equal(model.predict(batch.context(layout)), before)
+    assert_answer_is_not_read(a_model(LAYOUTS[name], copy=copy))
 
 
 @pytest.mark.parametrize("copy", [True, False])
 @torch.no_grad()
 def test_reads_everything_else(copy):
-    layout = make_layout(history=3)
-    model, batch = a_model(layout, copy=copy), noise(layout, 1)
-    before = model.predict(batch)
-    p = layout.patch
-    for x in range(0, layout.frame_columns(-1).start, p):
-        for y in range(0, layout.height, p):
-            changed = batch.canvas.clone()
-            changed[..., y : y + p, x : x + p] = 0
-            other = model.predict(make_batch(changed.numpy(), *[np.zeros((1, 1))] * 4))
-            assert not torch.equal(other, before), f"the patch at {x}, {y} says nothing"
+    assert_all_patches_before_are_read(a_model(make_layout(history=3), copy=copy))
 
 
 @torch.no_grad()

@@ -5,6 +5,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forearm.canvas import Layout
+from forearm.errors import ForearmError
+
+
+def require_heads(width: int, heads: int, prefix: str = "") -> None:
+    """Refuse a width that heads cannot share or ``grid_positions`` cannot fill; ``prefix`` stands before both names.
+
+    Raises:
+        ForearmError: says what the width has to be.
+    """
+    if heads < 1 or width < 1 or width % heads or width % 4:
+        raise ForearmError(f"{prefix}width is {width}; it has to be a multiple of 4 and of {prefix}heads, {heads}")
 
 
 def patchify(pictures: Tensor, patch: int) -> Tensor:
@@ -33,6 +44,12 @@ def patch_places(layout: Layout) -> tuple[Tensor, Tensor, int]:
     frame, gap = layout.frame_width // layout.patch, layout.separator // layout.patch
     place = torch.arange(rows * columns).reshape(rows, columns)
     return place[:, :-frame], place[:, -frame:], frame + gap
+
+
+def patch_losses(error: Tensor, layout: Layout) -> dict[str, Tensor]:
+    """Means of the last frame's squared errors (B, N, pixels), patches in raster order: all, picture and strip."""
+    strip = layout.strip_height // layout.patch * (layout.frame_width // layout.patch)
+    return {"loss": error.mean(), "visual": error[:, :-strip].mean(), "strip": error[:, -strip:].mean()}
 
 
 def grid_positions(rows: int, columns: int, width: int) -> Tensor:

@@ -16,7 +16,16 @@ from torch.nn import functional as F
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.blocks import Attention, Block, grid_positions, initialise, patch_places, patchify, unpatchify
+from forearm.models.blocks import (
+    Attention,
+    Block,
+    grid_positions,
+    initialise,
+    patch_places,
+    patchify,
+    require_heads,
+    unpatchify,
+)
 from forearm.models.world_model import Family, WorldModel
 from forearm.transitions.batch import Batch
 
@@ -53,8 +62,7 @@ class DiffusionConfig:
     steps: int = 1
 
     def __post_init__(self) -> None:
-        if self.heads < 1 or self.width < 1 or self.width % self.heads or self.width % 4:
-            raise ForearmError(f"width is {self.width}; it has to be a multiple of 4 and of heads, {self.heads}")
+        require_heads(self.width, self.heads)
         for name in ("depth", "steps"):
             if getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")

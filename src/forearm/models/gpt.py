@@ -16,7 +16,17 @@ from torch.nn import functional as F
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.blocks import Attention, Block, grid_positions, initialise, patch_places, patchify, unpatchify
+from forearm.models.blocks import (
+    Attention,
+    Block,
+    grid_positions,
+    initialise,
+    patch_losses,
+    patch_places,
+    patchify,
+    require_heads,
+    unpatchify,
+)
 from forearm.models.world_model import Family, WorldModel
 from forearm.transitions.batch import Batch
 
@@ -44,8 +54,7 @@ class GPTConfig:
     stale: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.heads < 1 or self.width < 1 or self.width % self.heads or self.width % 4:
-            raise ForearmError(f"width is {self.width}; it has to be a multiple of 4 and of heads, {self.heads}")
+        require_heads(self.width, self.heads)
         if self.depth < 1:
             raise ForearmError(f"depth is {self.depth}; it has to be at least 1")
         if not 0 <= self.stale <= 1:
@@ -133,8 +142,7 @@ class CausalTransformer(WorldModel):
         grey = self._grey(batch)
         painted = self.paint(self._staled(grey) if self.training else grey)
         error = ((painted - grey[:, self.painted]) ** 2)[:, self.raster]
-        strip = self.layout.strip_height // self.layout.patch * (self.layout.frame_width // self.layout.patch)
-        return {"loss": error.mean(), "visual": error[:, :-strip].mean(), "strip": error[:, -strip:].mean()}
+        return patch_losses(error, self.layout)
 
     def paint(self, grey: Tensor) -> Tensor:
         """From all patches of a canvas (B, L, pixels) those of the last frame, each from the true ones before it.

@@ -7,7 +7,16 @@ from torch import Tensor, nn
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.blocks import grid_positions, initialise, patch_places, patchify, transformer, unpatchify
+from forearm.models.blocks import (
+    grid_positions,
+    initialise,
+    patch_losses,
+    patch_places,
+    patchify,
+    require_heads,
+    transformer,
+    unpatchify,
+)
 from forearm.models.world_model import Family, WorldModel
 from forearm.transitions.batch import Batch
 
@@ -30,9 +39,7 @@ class MAEConfig:
 
     def __post_init__(self) -> None:
         for part in ("", "decoder_"):
-            width, heads = getattr(self, part + "width"), getattr(self, part + "heads")
-            if heads < 1 or width < 1 or width % heads or width % 4:
-                raise ForearmError(f"{part}width is {width}; it has to be a multiple of 4 and of {part}heads, {heads}")
+            require_heads(getattr(self, part + "width"), getattr(self, part + "heads"), part)
             if getattr(self, part + "depth") < 1:
                 raise ForearmError(f"{part}depth is {getattr(self, part + 'depth')}; it has to be at least 1")
 
@@ -71,8 +78,7 @@ class MaskedAutoencoder(WorldModel):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         patches = patchify(batch.canvas, self.layout.patch)
         error = (self.paint(patches) - patches[:, self.masked].float()) ** 2
-        strip = self.layout.strip_height // self.layout.patch * (self.layout.frame_width // self.layout.patch)
-        return {"loss": error.mean(), "visual": error[:, :-strip].mean(), "strip": error[:, -strip:].mean()}
+        return patch_losses(error, self.layout)
 
     def paint(self, patches: Tensor) -> Tensor:
         """From all patches of a canvas (B, L, pixels), of which only the visible are read, those of the last frame."""

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from forearm.canvas import Camera, Layout
 from forearm.errors import ForearmError
-from forearm.models.blocks import grid_positions, initialise, patchify, transformer
+from forearm.models.blocks import grid_positions, initialise, patchify, require_heads, transformer
 from forearm.models.flow import copy, halve, pixel_places, project
 from forearm.models.world_model import Family, WorldModel
 from forearm.transitions.batch import Batch
@@ -62,8 +62,7 @@ class WarpConfig:
     joint_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.heads < 1 or self.width < 1 or self.width % self.heads or self.width % 4:
-            raise ForearmError(f"width is {self.width}; it has to be a multiple of 4 and of heads, {self.heads}")
+        require_heads(self.width, self.heads)
         for name in ("depth", "layers", "features", "refine"):
             if getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")
