@@ -68,24 +68,31 @@ WITHOUT_STAY = ("--STAY", "0")
 KNOWN_SCENES = ("--scene-seed", "0")
 EVERY_ACTION = ("--every-action", "--episodes", "300")
 WALKS = ("--decisions", "20", "--episodes", "24")
+SWEEPS = ("--decisions", "10", "--episodes", "24", "--STAY", "0", "--MOVE-", "0")
+ARM = ("--joints", "shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 ALL_TESTED = ("--val", "1")
 
 
 def tasks(arguments: argparse.Namespace) -> list[Task]:
     """What is asked for, on simulated recordings and, where there are any, on real ones."""
-    common = ("--size", PIXELS[arguments.preset], "--fps", "2", "--sessions", "8")
+    pictures = ("--size", PIXELS[arguments.preset], "--fps", "2")
+    common = (*pictures, "--sessions", "8")
 
     def shoulder(episodes: int, actions: tuple[str, ...]) -> tuple[Recorded, dict[str, Recorded]]:
         return Recorded(("--episodes", str(episodes), *actions, *common), ()), {
             "known-scenes": Recorded((*EVERY_ACTION, *common, "--seed", "1", *KNOWN_SCENES), ALL_TESTED),
             "new-scenes": Recorded((*EVERY_ACTION, *common, "--seed", "2"), ALL_TESTED),
             "walks": Recorded((*WALKS, *actions, *common, "--seed", "3", *KNOWN_SCENES), ALL_TESTED),
+            "sweeps": Recorded((*SWEEPS, *common, "--seed", "4", *KNOWN_SCENES), ALL_TESTED),
         }
 
     known = [
         Task("shoulder", "Simulated shoulder_pan, 700 moves without STAY", *shoulder(700, WITHOUT_STAY)),
         Task("shoulder-stay", "Simulated shoulder_pan, 1,500 actions, a third of them STAY", *shoulder(1500, ())),
     ]
+    training = Recorded((*ARM, "--episodes", "1500", *pictures, "--sessions", "24"), ())
+    tests = {"new-scenes": Recorded((*ARM, "--every-action", "--episodes", "324", *common, "--seed", "2"), ALL_TESTED)}
+    known.append(Task("arm", "Simulated, all six joints, 1,500 actions, a third of them STAY", training, tests))
     if arguments.real_train:
         tests = {"unseen": Recorded((), ALL_TESTED, arguments.real_test)} if arguments.real_test else {}
         known.append(Task("real", "Real recordings", Recorded((), (), arguments.real_train), tests))
@@ -215,7 +222,9 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1.4e-3)
     parser.add_argument("--real-train", type=Path, help="a LeRobot recording to learn from")
     parser.add_argument("--real-test", type=Path, help="another of the same robot, to be tested on alone")
-    parser.add_argument("--only", nargs="+", default=["shoulder", "real"], help="tasks: shoulder, shoulder-stay, real")
+    parser.add_argument(
+        "--only", nargs="+", default=["shoulder", "arm", "real"], help="tasks: shoulder, shoulder-stay, arm, real"
+    )
     parser.add_argument("--preset", choices=PIXELS, default="tiny")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--work", type=Path, default=ROOT / "quality")

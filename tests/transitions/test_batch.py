@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tiny import make_layout, write_data
 
 from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode, draw
-from forearm.transitions import TrainingSteps, batches
+from forearm.errors import ForearmError
+from forearm.transitions import TrainingSteps, batches, present
 
 
 def test_context_hides_the_answer_and_nothing_else(tiny_data):
@@ -161,3 +162,41 @@ def test_steps_can_be_sent_to_another_process(tiny_data):
     steps = TrainingSteps(tiny_data, tiny_data.rows("train"), 4, seed=0)
     sent = pickle.loads(pickle.dumps(steps))
     assert torch.equal(sent[3].canvas, steps[3].canvas)
+
+
+@pytest.mark.parametrize("history", [2, 3])
+@pytest.mark.parametrize("stacking", ["vertical", "horizontal"])
+def test_the_present_is_the_context_of_a_transition_in_which_nothing_has_happened(tmp_path, history, stacking):
+    layout = make_layout(history=history, stacking=stacking)
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (c.height, c.width, 3), np.uint8) for c in layout.cameras]
+    joints = random.uniform(layout.lows, layout.highs).astype(np.float32)
+    seen = present(layout, pictures, joints)
+    frame = np.concatenate(pictures, axis=0 if stacking == "vertical" else 1)
+    positions = np.repeat(joints[None, None], history, axis=1)
+    nothing = np.zeros((1, history - 1, len(layout.actions)))
+    drawn = draw(layout, np.repeat(frame[None, None], history, axis=1), positions, nothing)
+    drawn[..., layout.frame_columns(-1)] = 0
+    np.testing.assert_array_equal(seen.canvas.numpy(), drawn)
+    np.testing.assert_array_equal(seen.positions[:, :-1].numpy(), positions[:, :-1])
+    assert seen.positions[:, -1].isnan().all()
+    assert not seen.actions.any()
+    assert len(seen.repeated(3)) == 3
+    assert torch.equal(seen.repeated(3).canvas[2], seen.canvas[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda pictures, joints: (pictures[:1], joints), "1 pictures were given for 2 cameras; give one for each"),
+        (lambda pictures, joints: ([p[:-1] for p in pictures], joints), "the picture of camera .* is uint8 .*, not"),
+        (lambda pictures, joints: ([p / 255 for p in pictures], joints), "is float64 .*, not uint8"),
+        (lambda pictures, joints: (pictures, joints[:-1]), "joints are .*; give .* finite numbers: "),
+        (lambda pictures, joints: (pictures, joints * np.nan), "joints are .*; give .* finite numbers: "),
+    ],
+)
+def test_a_present_that_does_not_fit_is_refused(change, message):
+    layout = make_layout()
+    pictures = [np.zeros((c.height, c.width, 3), np.uint8) for c in layout.cameras]
+    with pytest.raises(ForearmError, match=message):
+        present(layout, *change(pictures, np.zeros(len(layout.joints))))

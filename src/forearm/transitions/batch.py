@@ -1,12 +1,14 @@
 """What a model is given: a batch of transitions, drawn."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from forearm.canvas import Layout, counterfactual, decode_strip, draw_separators, draw_strips
+from forearm.canvas import Layout, counterfactual, decode_strip, draw, draw_separators, draw_strips
+from forearm.errors import ForearmError
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
         return Batch(**{field.name: getattr(self, field.name).to(device) for field in dataclasses.fields(self)})
+
+    def repeated(self, times: int) -> "Batch":
+        """Every transition ``times`` times in a row, (B · times)."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Batch(**{name: values.repeat_interleave(times, dim=0) for name, values in fields.items()})
 
     def context(self, layout: Layout) -> "Batch":
         """The batch without its answer: the last frame is black, its positions are NaN.
@@ -98,3 +105,33 @@ def make_batch(
         torch.from_numpy(entries.astype(np.int64)),
         torch.from_numpy(rows.astype(np.int64)),
     )
+
+
+def present(layout: Layout, pictures: Sequence[np.ndarray], joints: np.ndarray) -> Batch:
+    """What cameras and joints show now, as a context of one: it has looked so for as long as is known.
+
+    Args:
+        pictures: (h, w, 3) uint8 for each camera of the layout, in its order and of its size.
+        joints: (J,) positions in the joints' units.
+
+    Raises:
+        ForearmError: cameras, a picture's size or the joints are not the layout's, or a joint is no finite number.
+    """
+    if len(pictures) != len(layout.cameras):
+        raise ForearmError(f"{len(pictures)} pictures were given for {len(layout.cameras)} cameras; give one for each")
+    frame = np.empty((layout.frame_height, layout.frame_width, 3), np.uint8)
+    for camera, picture, box in zip(layout.cameras, pictures, layout.camera_boxes(), strict=True):
+        if picture.shape != (camera.height, camera.width, 3) or picture.dtype != np.uint8:
+            raise ForearmError(
+                f"the picture of camera {camera.name} is {picture.dtype} {picture.shape}, "
+                f"not uint8 {(camera.height, camera.width, 3)}; give it in the size that the model knows"
+            )
+        frame[box] = picture
+    joints = np.asarray(joints, np.float32)
+    if joints.shape != (len(layout.joints),) or not np.isfinite(joints).all():
+        names = ", ".join(layout.joint_names)
+        raise ForearmError(f"joints are {joints.tolist()}; give {len(layout.joints)} finite numbers: {names}")
+    frames, positions = (np.repeat(now[None, None], layout.history, axis=1) for now in (frame, joints))
+    nothing = np.zeros((1, layout.history - 1, len(layout.actions)), np.float32)
+    canvas = draw(layout, frames, positions, nothing)
+    return make_batch(canvas, positions, nothing, np.zeros(1), np.full(1, -1)).context(layout)
