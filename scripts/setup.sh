@@ -45,7 +45,7 @@ if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
 fi
 
 say "installing forearm and what it needs"
-pip install --constraint constraints.txt --editable '.[sim,dev]'
+pip install --constraint constraints.txt --editable '.[sim,play,dev]'
 
 # MuJoCo draws in software where there is no display; what that takes is tried out, not guessed.
 can_draw() {
