@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py
     python benchmarks/quality.py --real-train RECORDING --real-test RECORDING     # and on recordings of your own
+    python benchmarks/quality.py --size 32 --minutes 20     # smaller pictures and more time: what they converge to
     python benchmarks/quality.py --preset so101 --device cuda --minutes 120 --only shoulder shoulder-stay   # on a GPU
 
 records what it needs in simulation, trains every family on the same transitions with the same processor time (one
@@ -26,6 +27,7 @@ from forearm.evaluation import METRICS
 from forearm.evaluation.samples import Samples, differences
 from forearm.evaluation.saved import MODEL, Saved
 from forearm.models import FAMILIES
+from forearm.training import Run
 
 TABLES = ROOT / "docs" / "benchmarks"
 COLUMNS = {
@@ -63,7 +65,7 @@ class Task:
 
 RATES = {"warp": 2e-3}
 """Learning rates of families that learn better at another than the one for all."""
-PIXELS = {"tiny": "64", "so101": "224"}
+PIXELS = {"tiny": 64, "so101": 224}
 WITHOUT_STAY = ("--STAY", "0")
 KNOWN_SCENES = ("--scene-seed", "0")
 EVERY_ACTION = ("--every-action", "--episodes", "300")
@@ -75,7 +77,7 @@ ALL_TESTED = ("--val", "1")
 
 def tasks(arguments: argparse.Namespace) -> list[Task]:
     """What is asked for, on simulated recordings and, where there are any, on real ones."""
-    pictures = ("--size", PIXELS[arguments.preset], "--fps", "2")
+    pictures = ("--size", str(arguments.size or PIXELS[arguments.preset]), "--fps", "2")
     common = (*pictures, "--sessions", "8")
 
     def shoulder(episodes: int, actions: tuple[str, ...]) -> tuple[Recorded, dict[str, Recorded]]:
@@ -107,14 +109,15 @@ def forearm(*words: object) -> None:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
 
 
-def prepared(folder: Path, name: str, recorded: Recorded, preset: str) -> Path:
+def prepared(folder: Path, name: str, recorded: Recorded, arguments: argparse.Namespace) -> Path:
     """The transitions of a recording, made if they are not there."""
     source, data = recorded.source or folder / "recordings" / name, folder / name
     if recorded.source is None and not source.exists():
         say(f"recording {source}")
         forearm("record", "--out", source, *recorded.record)
     if not data.exists():
-        forearm("build", source, "--preset", preset, "--out", data, *recorded.build)
+        size = ("--size", arguments.size) if arguments.size else ()
+        forearm("build", source, "--preset", arguments.preset, *size, "--out", data, *recorded.build)
     return data
 
 
@@ -143,6 +146,12 @@ def say(text: str) -> None:
 
 
 # Tables
+
+
+def best_after(run: Path) -> float:
+    """The share of a run's training after which its validation was best: below 1 where more would not have helped."""
+    validated = [entry for entry in Run.open(run).log() if "best" in entry]
+    return max(entry["step"] for entry in validated if entry["best"]) / validated[-1]["step"]
 
 
 def mean_of(seeds: list[Samples]) -> Samples:
@@ -182,6 +191,7 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
                 if not isinstance(apart, tuple) or apart[0] <= 0 <= apart[1]:
                     text += " ≈"
             cells[name].append(text)
+    ends = {family: np.mean([best_after(folder.parent) for folder in seeds]) for family, seeds in folders.items()}
     latency = {f: np.median([s.figures["latency"]["single_ms"] for s in seeds]) for f, seeds in opened.items()}
     return [
         f"| | {' | '.join(COLUMNS[name][0] for name in shown)} | ms |",
@@ -192,19 +202,21 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
             for name, row in cells.items()
         ),
         "",
-        f"{len(first.rows)} samples of {len(np.unique(first.episodes))} episodes.",
+        f"{len(first.rows)} samples of {len(np.unique(first.episodes))} episodes. Validation was best after "
+        f"{', '.join(f'{share:.0%} ({family})' for family, share in ends.items())} of the training.",
         "",
     ]
 
 
 def page(sections: list[tuple[str, list[str]]], arguments: argparse.Namespace) -> str:
     seeds = f"{arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
+    pixels = arguments.size or PIXELS[arguments.preset]
     return "\n".join(
         [
             "# Quality at equal time of training",
             "",
-            f"{circumstances()}. `{arguments.preset}` sizes, {seeds}, {arguments.minutes:g} minutes of "
-            f"{'one core' if arguments.device == 'cpu' else arguments.device} a training.",
+            f"{circumstances()}. `{arguments.preset}` sizes, {pixels} × {pixels} pixels a camera, {seeds}, "
+            f"{arguments.minutes:g} minutes of {'one core' if arguments.device == 'cpu' else arguments.device} a training.",
             "Made by `python benchmarks/quality.py`. Bold is the best of a column; ≈ is not surely worse than it",
             "(95 %, paired, resampling episodes). Baselines in italics; where their rule decides a figure they are no",
             "rivals.",
@@ -226,15 +238,16 @@ def main() -> None:
         "--only", nargs="+", default=["shoulder", "arm", "real"], help="tasks: shoulder, shoulder-stay, arm, real"
     )
     parser.add_argument("--preset", choices=PIXELS, default="tiny")
+    parser.add_argument("--size", type=int, help="side of the cameras' pictures, if not the preset's")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--work", type=Path, default=ROOT / "quality")
+    parser.add_argument("--work", type=Path, default=ROOT / "quality", help="a folder of its own for each size")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="trainings at a time")
     arguments = parser.parse_args()
     sections = []
     for task in tasks(arguments):
         folder = arguments.work / task.name
-        data = prepared(folder, "train", task.train, arguments.preset)
-        tests = {name: prepared(folder, name, test, arguments.preset) for name, test in task.tests.items()}
+        data = prepared(folder, "train", task.train, arguments)
+        tests = {name: prepared(folder, name, test, arguments) for name, test in task.tests.items()}
         runs = {
             (family, seed): folder / "runs" / f"{family}-{seed}"
             for seed in range(arguments.seeds)
@@ -254,7 +267,8 @@ def main() -> None:
             given = ("--data", tests[name]) if name in tests else ()
             forearm("compare", *(runs[f, 0] for f in arguments.families), "--out", compared, *given)
             print(compared)
-    written = TABLES / ("quality.md" if arguments.preset == "tiny" else f"quality-{arguments.preset}.md")
+    other = (arguments.preset != "tiny", f"-{arguments.preset}"), (arguments.size, f"-{arguments.size}")
+    written = TABLES / f"quality{''.join(name for differs, name in other if differs)}.md"
     written.parent.mkdir(parents=True, exist_ok=True)
     written.write_text(page(sections, arguments), encoding="utf-8")
     print(written)
