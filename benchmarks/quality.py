@@ -211,12 +211,13 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
 def page(sections: list[tuple[str, list[str]]], arguments: argparse.Namespace) -> str:
     seeds = f"{arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
     pixels = arguments.size or PIXELS[arguments.preset]
+    processor = "one core" if arguments.device == "cpu" else arguments.device
     return "\n".join(
         [
             "# Quality at equal time of training",
             "",
             f"{circumstances()}. `{arguments.preset}` sizes, {pixels} × {pixels} pixels a camera, {seeds}, "
-            f"{arguments.minutes:g} minutes of {'one core' if arguments.device == 'cpu' else arguments.device} a training.",
+            f"{arguments.minutes:g} minutes of {processor} a training.",
             "Made by `python benchmarks/quality.py`. Bold is the best of a column; ≈ is not surely worse than it",
             "(95 %, paired, resampling episodes). Baselines in italics; where their rule decides a figure they are no",
             "rivals.",
