@@ -7,7 +7,7 @@ from typing import Any
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.world_model import Family, Predictor, WorldModel
+from forearm.models.world_model import Doubting, Family, Predictor, WorldModel
 
 
 def discover() -> dict[str, Family]:
@@ -65,4 +65,13 @@ def _family(name: str) -> Family:
     return FAMILIES[name]
 
 
-__all__ = ["DEFAULT", "FAMILIES", "Family", "Predictor", "WorldModel", "family_settings", "make_model"]
+__all__ = [
+    "DEFAULT",
+    "FAMILIES",
+    "Doubting",
+    "Family",
+    "Predictor",
+    "WorldModel",
+    "family_settings",
+    "make_model",
+]

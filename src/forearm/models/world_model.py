@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -16,6 +16,15 @@ class Predictor(Protocol):
 
     def predict(self, batch: Batch) -> torch.Tensor:
         """Paint the last frame with its strip: (B, 3, H, w) float32 in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class Doubting(Protocol):
+    """A predictor that says how far wrong it expects its pictures to be."""
+
+    def doubt(self, batch: Batch) -> torch.Tensor:
+        """The squared error expected of each pixel of the last frame's cameras, mean over channels: (B, h, w)."""
         ...
 
 

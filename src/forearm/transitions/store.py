@@ -272,7 +272,7 @@ class TransitionSet:
 
     def outcomes(self, rows: np.ndarray, layout: Layout | None = None) -> Outcomes:
         """What came of transitions under their own action, and of the same moments under the others if recorded."""
-        sources = self._outcome_rows[rows]
+        sources = self.outcome_rows[rows]
         known = sources >= 0
         layout = layout or self.layout
         last = np.zeros((*known.shape, 3, layout.height, layout.frame_width), np.float32)
@@ -282,10 +282,10 @@ class TransitionSet:
     @property
     def has_outcomes(self) -> bool:
         """Whether of any transition the outcome of another action than its own is known."""
-        return bool(((self._outcome_rows >= 0).sum(axis=1) > 1).any())
+        return bool(((self.outcome_rows >= 0).sum(axis=1) > 1).any())
 
     @cached_property
-    def _outcome_rows(self) -> np.ndarray:
+    def outcome_rows(self) -> np.ndarray:
         """The row that ends as each transition would under each code, (N, 3) int64; −1: not recorded."""
         sources = np.full((len(self), len(CODES)), -1)
         # Only the first transition of an episode is sure to begin in the moment; later ones went their own ways.
