@@ -16,7 +16,9 @@ ENCODER_OPTIONS = {
     "preset": "medium",
     "bf": "0",
     "g": str(KEYFRAME_EVERY),
-    "x264-params": "chromaloc=1",  # colour is the mean of 2 × 2 pixels, at their centre; H.264 assumes the left
+    # chromaloc: colour is the mean of 2 × 2 pixels, at their centre; H.264 assumes the left. cpu-independent: some of
+    # x264's faster routines read memory that was never written, so that the same pictures may come out otherwise.
+    "x264-params": "chromaloc=1:cpu-independent=1",
 }
 TO_MEANS = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
