@@ -24,6 +24,7 @@ import numpy as np
 from measuring import ROOT, circumstances
 
 from forearm.evaluation import METRICS
+from forearm.evaluation.catalogue import Metric
 from forearm.evaluation.samples import Samples, differences
 from forearm.evaluation.saved import MODEL, Saved
 from forearm.models import FAMILIES
@@ -35,6 +36,7 @@ COLUMNS = {
     "val_mse_dynamic": ("dynamic MSE", "{:.5f}"),
     "ssim": ("SSIM", "{:.3f}"),
     "psnr": ("PSNR", "{:.2f}"),
+    "psnr_moves": ("PSNR of moves", "{:.2f}"),
     "motor_position_mae_mean": ("joints' MAE", "{:.4f}"),
     "acting_joint_position_mae": ("acting joint's MAE", "{:.4f}"),
     "acting_joint_direction_accuracy": ("direction", "{:.1%}"),
@@ -155,11 +157,14 @@ def best_after(run: Path) -> float:
 
 
 def mean_of(seeds: list[Samples]) -> Samples:
-    """The same samples under several seeds: their mean."""
-    return Samples(
-        {name: np.mean([samples.sums[name] for samples in seeds], axis=0) for name in seeds[0].sums},
-        seeds[0].weights,
-    )
+    """The same samples under several seeds: their mean; and PSNR without STAY, where copying is all but perfect."""
+    sums = {name: np.mean([samples.sums[name] for samples in seeds], axis=0) for name in seeds[0].sums}
+    moves = 1 - seeds[0].weights["val_mse_action_0"]
+    return Samples(sums | {"psnr_moves": sums["psnr"] * moves}, seeds[0].weights | {"psnr_moves": moves})
+
+
+def metric_of(column: str) -> Metric:
+    return METRICS[column.removesuffix("_moves")]
 
 
 def table(folders: dict[str, list[Path]]) -> list[str]:
@@ -170,14 +175,14 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
     opened = {family: [Saved.open(folder) for folder in seeds] for family, seeds in folders.items()}
     first = next(iter(opened.values()))[0]
     predictors = {family: mean_of([saved.samples[MODEL] for saved in seeds]) for family, seeds in opened.items()}
-    predictors |= {name: samples for name, samples in first.samples.items() if name != MODEL}
+    predictors |= {name: mean_of([samples]) for name, samples in first.samples.items() if name != MODEL}
     values = {name: samples.table() for name, samples in predictors.items()}
     shown = [name for name in COLUMNS if any(isinstance(row.get(name), float) for row in values.values())]
     cells: dict[str, list[str]] = {name: [] for name in predictors}
     for metric in shown:
         rivals = {n: v[metric] for n, v in values.items() if isinstance(v.get(metric), float)}
-        rivals = {n: v for n, v in rivals.items() if n in folders or METRICS[metric].fair(n)}
-        best = (min if METRICS[metric].better == "lower" else max)(rivals, key=rivals.__getitem__)  # type: ignore[arg-type]
+        rivals = {n: v for n, v in rivals.items() if n in folders or metric_of(metric).fair(n)}
+        best = (min if metric_of(metric).better == "lower" else max)(rivals, key=rivals.__getitem__)  # type: ignore[arg-type]
         for name, samples in predictors.items():
             value = values[name].get(metric)
             if not isinstance(value, float):
