@@ -479,6 +479,17 @@ def test_weights_of_another_layout_are_one_line(tmp_path, unbroken, data, file):
     one_line(failure)
 
 
+def test_weights_of_other_bounds_are_one_line(tmp_path, unbroken):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
+    layout = run.layout()
+    wider = layout.with_bounds(layout.lows, layout.highs + 1, layout.max_velocities)
+    run.layout_file.write_text(json.dumps(wider.to_json()))
+    for checkpoint in ("best", "last"):
+        with pytest.raises(ForearmError, match=r"was trained with another layout\.json; restore the one") as failure:
+            run.load(checkpoint)
+        one_line(failure)
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [

@@ -23,7 +23,7 @@ from forearm.models import WorldModel, make_model
 from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples
 from forearm.training.resume import load_state, save_state
-from forearm.training.run import Run, load_weights, save_tensors
+from forearm.training.run import Run, load_weights, save_weights
 from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 from forearm.transitions.loader import TrainingSteps, batches
 from forearm.transitions.store import TransitionSet
@@ -154,8 +154,8 @@ def train(
         log.write({"step": progress.step, **entry, "best": best, "seconds": round(progress.seconds, 2)})
         if main:
             if best:
-                save_tensors(run.weights_file("best"), average.model.state_dict())
-            save_tensors(run.weights_file("last"), average.model.state_dict())
+                save_weights(run.weights_file("best"), average.model)
+            save_weights(run.weights_file("last"), average.model)
             save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown, layout)
             save_state(run.resume_file, model, average, optimizer, progress)
 

@@ -156,7 +156,15 @@ def load_weights(model: WorldModel, path: Path) -> None:
     Raises:
         ForearmError: the file is missing, damaged, or holds the weights of another model or layout.
     """
-    fill(model, read_tensors(path)[0], path)
+    weights, metadata = read_tensors(path)
+    fill(model, weights, path)
+    if metadata.get("layout", _digest(model.layout)) != _digest(model.layout):  # weights of before 2026-11-23 lack it
+        raise ForearmError(f"{path} was trained with another layout.json; restore the one that came with it")
+
+
+def save_weights(path: Path, model: WorldModel) -> None:
+    """Write a model's weights, and what tells its layout from others: the same shapes may go with other bounds."""
+    save_tensors(path, model.state_dict(), {"layout": _digest(model.layout)})
 
 
 def fill(model: WorldModel, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -194,6 +202,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise ForearmError(f"{path} is damaged: {error}; train again or restore the file") from error
+
+
+def _digest(layout: Layout) -> str:
+    return hashlib.sha256(json.dumps(layout.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _missing(weights: Path) -> ForearmError:
