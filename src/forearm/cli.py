@@ -296,9 +296,52 @@ def compare(args: list[str]) -> None:
     tyro.cli(run, args=args, prog="forearm compare")
 
 
+def play(args: list[str]) -> None:
+    """play in what a run imagines: a page in the browser"""
+    from forearm.demo import has_screen
+    from forearm.play.app import make_app
+    from forearm.play.serve import address, listen, names_of, open_stage, serve
+
+    def run(
+        run: RunFolder,
+        /,
+        *,
+        data: Path | None = None,
+        simulator: int | None = None,
+        checkpoint: Literal["best", "last"] = "best",
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        open: bool = True,
+        device: Device = "auto",
+    ) -> None:
+        """Show what each action would show, choose, and go on from there: on a page in the browser, until Ctrl-C.
+
+        Args:
+            run: The run to play with.
+            data: The dataset whose moments to begin from; that of its training by default.
+            simulator: A scene of the simulated SO-101 by number: it begins there and does everything that you do.
+            checkpoint: Which weights.
+            host: Where to listen; by default for this machine alone.
+            port: Where to listen; 0 for any port that is free.
+            open: Show the page in a browser, where there is a screen.
+            device: Where to predict.
+        """
+        with listen(host, port) as listening:
+            stage = open_stage(run, data=data, simulator=simulator, checkpoint=checkpoint, device=device)
+            app, page = make_app(stage, names_of(host)), address(listening, host)
+            print(page, flush=True)
+            serve(app, listening, show=page if open and has_screen() else None)
+
+    tyro.cli(run, args=args, prog="forearm play")
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    command.__name__: command for command in (demo, record, build, combine, inspect, train, evaluate, compare)
+    command.__name__: command for command in (demo, record, build, combine, inspect, train, evaluate, compare, play)
 }
+
+
+EXTRAS = {"mujoco": "sim", "fastapi": "play", "uvicorn": "play", "tensorboard": "tracking", "trackio": "tracking"}
+"""The extra that installs a package which not everybody needs."""
 
 
 def usage() -> str:
@@ -331,7 +374,7 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ModuleNotFoundError as error:
-        extra = {"mujoco": "sim", "tensorboard": "tracking", "trackio": "tracking"}.get(error.name or "")
+        extra = EXTRAS.get(error.name or "")
         if extra is None:
             raise
         _leave(f"this needs {error.name}; install it with: pip install 'forearm[{extra}]'", 2)

@@ -81,11 +81,12 @@ def run_demo(settings: Demo, console: Console) -> Path:
     with evaluating(console) as watch:
         page = assess(run_path, notes=notes, device=settings.device, watch=watch)
     console.print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; the report:")
-    if settings.open and _has_screen():
+    if settings.open and has_screen():
         webbrowser.open(page.resolve().as_uri())
     return page
 
 
-def _has_screen() -> bool:
+def has_screen() -> bool:
+    """Whether a browser could be shown."""
     on_linux = sys.platform.startswith("linux")
     return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,1 @@
+"""The browser app: play in what a world model imagines."""

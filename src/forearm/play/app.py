@@ -1,0 +1,288 @@
+"""The web app: one page, and beneath it a handful of addresses that speak JSON.
+
+Nothing that a client says names a file. Whatever touches a model or the simulator happens on one thread, one thing
+after another and each as a whole: a browser that leaves in mid-step leaves a dream that has taken the step or has not.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+import torch
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from forearm.canvas import CODES, Layout
+from forearm.errors import ForearmError
+from forearm.models.world_model import Doubting, Predictor
+from forearm.play import clip
+from forearm.play.dream import Dream
+from forearm.play.state import state_of
+from forearm.play.truth import Source
+from forearm.play.visitors import MOST, Visitors
+
+COOKIE = "forearm_dream"
+LARGEST_BODY = 4096
+MEMORY = 2e9
+"""Bytes that all dreams together may take; it bounds how long a path can become."""
+LONGEST = 300
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is played with.
+
+    predictor: on ``device``. actions_seen: how often training showed each code. practised: codes that no recording
+    shows but that training practised. sources: by name, the first one first to be shown.
+    """
+
+    run_name: str
+    family: str
+    predictor: Predictor
+    layout: Layout
+    sources: Mapping[str, Source]
+    actions_seen: Mapping[int, int]
+    practised: tuple[int, ...] = ()
+    device: torch.device | str = "cpu"
+
+    def dream(self) -> Dream:
+        """A fresh dream from the first source's usual start."""
+        source = next(iter(self.sources.values()))
+        moment = 4 * 3 * self.layout.height * self.layout.width
+        longest = int(min(LONGEST, max(20, MEMORY / MOST / moment)))
+        return Dream(self.predictor, self.layout, source.begin(source.usual), self.device, longest)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the page has to know once."""
+        layout = self.layout
+        return {
+            "run": self.run_name,
+            "family": self.family,
+            "cameras": [{"name": c.name, "height": c.height, "width": c.width} for c in layout.cameras],
+            "joints": [{"name": j.name, "unit": j.unit, "low": j.low, "high": j.high} for j in layout.joints],
+            "entries": [
+                {"name": entry.name, "unit": entry.unit, "scale": entry.scale, "joint": int(joint)}
+                for entry, joint in zip(layout.actions, layout.joint_of_entry(), strict=True)
+            ],
+            "discrete": layout.discrete,
+            "palette": layout.palette,
+            "guesses": [code for code in CODES if not self.actions_seen.get(code)],
+            "practised": self.practised,
+            "doubts": isinstance(self.predictor, Doubting),
+            "sources": [{"name": source.name, "count": source.count} for source in self.sources.values()],
+        }
+
+
+class Step(BaseModel):
+    """Take an action at the moment that the visitor saw."""
+
+    moment: int
+    which: int
+
+
+class Choice(BaseModel):
+    """Choose the action entry, and the amount where actions are continuous."""
+
+    entry: int
+    amount: float | None = None
+
+
+class Back(BaseModel):
+    """Go back to a moment of the path."""
+
+    moment: int
+
+
+class Begin(BaseModel):
+    """Begin anew: at a source's start of a number, or at any of them."""
+
+    source: str
+    number: int | None = None
+
+
+def make_app(stage: Stage, hosts: frozenset[str] | None = None) -> FastAPI:
+    """The app.
+
+    Args:
+        stage: what is played with.
+        hosts: names under which it may be called, so that no other site's name can be made to lead here; None: any.
+
+    Raises:
+        ForearmError: the model or the simulator fails.
+    """
+    app = FastAPI(title="forearm play", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, hosts=hosts)
+    worker = ThreadPoolExecutor(1, thread_name_prefix="dreaming")
+    worker.submit(lambda: stage.dream().previews()).result()  # what cannot be is said before anybody comes
+    visitors = Visitors(stage.dream)
+    page = {name: (resources.files("forearm.play") / "page" / name).read_bytes() for name in PAGE}
+
+    async def on_dream(visitor: str, work: Callable[[Dream], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(worker, lambda: work(visitors.dream(visitor)))
+
+    async def changed(visitor: str, change: Callable[[Dream], object]) -> dict[str, Any]:
+        def work(dream: Dream) -> dict[str, Any]:
+            change(dream)
+            return state_of(dream)
+
+        return await on_dream(visitor, work)
+
+    def step(dream: Dream, wanted: Step) -> None:
+        if dream.now.number == wanted.moment:  # else a second click, or another tab: they see where the dream is now
+            dream.step(wanted.which)
+
+    def begin(dream: Dream, wanted: Begin) -> None:
+        if wanted.source not in stage.sources:
+            raise ForearmError(f"there is no {wanted.source!r} here; choose among {', '.join(stage.sources)}")
+        source = stage.sources[wanted.source]
+        number = int(np.random.default_rng().integers(source.count)) if wanted.number is None else wanted.number
+        dream.reset(source.begin(number))
+
+    @app.get("/")
+    def index() -> Response:
+        return Response(page["index.html"], media_type=PAGE["index.html"])
+
+    @app.get("/app.css")
+    def style() -> Response:
+        return Response(page["app.css"], media_type=PAGE["app.css"])
+
+    @app.get("/app.js")
+    def script() -> Response:
+        return Response(page["app.js"], media_type=PAGE["app.js"])
+
+    @app.get("/api/stage")
+    def about() -> dict[str, Any]:
+        return stage.to_json()
+
+    @app.get("/api/dream")
+    async def look(visitor: Visitor) -> dict[str, Any]:
+        return await on_dream(visitor, lambda dream: state_of(dream, whole=True))
+
+    @app.post("/api/dream/step")
+    async def go_on(visitor: Visitor, wanted: Step) -> dict[str, Any]:
+        return await changed(visitor, lambda dream: step(dream, wanted))
+
+    @app.post("/api/dream/choose")
+    async def choose(visitor: Visitor, wanted: Choice) -> dict[str, Any]:
+        return await changed(visitor, lambda dream: dream.choose(wanted.entry, wanted.amount))
+
+    @app.post("/api/dream/undo")
+    async def undo(visitor: Visitor) -> dict[str, Any]:
+        return await changed(visitor, lambda dream: dream.undo())
+
+    @app.post("/api/dream/back")
+    async def back(visitor: Visitor, wanted: Back) -> dict[str, Any]:
+        return await changed(visitor, lambda dream: dream.back_to(wanted.moment))
+
+    @app.post("/api/dream/begin")
+    async def begin_anew(visitor: Visitor, wanted: Begin) -> dict[str, Any]:
+        return await changed(visitor, lambda dream: begin(dream, wanted))
+
+    @app.get("/api/dream/path.json")
+    async def as_json(visitor: Visitor) -> Response:
+        start, path = await on_dream(visitor, lambda dream: (dream.start, list(dream.path)))
+        told = {
+            "run": stage.run_name,
+            "family": stage.family,
+            "start": {"source": start.source, "number": start.number, "note": start.note},
+            "path": clip.numbers(stage.layout, path),
+        }
+        return JSONResponse(told, headers=_to_keep("json"))
+
+    @app.get("/api/dream/path.{kind}")
+    async def as_film(visitor: Visitor, kind: str) -> Response:
+        if kind not in FILMS:
+            raise ForearmError(f"a path comes as json, {', '.join(FILMS)}, not as {kind}")
+        path = await on_dream(visitor, lambda dream: list(dream.path))
+        make, media_type = FILMS[kind]
+        content = await asyncio.to_thread(partial(make, stage.layout, path))  # nobody's steps wait for it
+        return Response(content, media_type=media_type, headers=_to_keep(kind))
+
+    @app.exception_handler(ForearmError)
+    async def refuse(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, 400)
+
+    @app.exception_handler(RequestValidationError)
+    async def misunderstand(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": "this is nothing that the page asks for"}, 422)
+
+    return app
+
+
+PAGE = {"index.html": "text/html; charset=utf-8", "app.css": "text/css", "app.js": "text/javascript"}
+"""The files of the page and their kinds."""
+FILMS: dict[str, tuple[Callable[..., bytes], str]] = {"mp4": (clip.mp4, "video/mp4"), "gif": (clip.gif, "image/gif")}
+
+
+def visitor_of(request: Request, response: Response) -> str:
+    """The visitor's name, from the cookie; whoever has none is given one."""
+    name = request.cookies.get(COOKIE, "")
+    if not re.fullmatch(r"[\w-]{22}", name):
+        name = secrets.token_urlsafe(16)
+        response.set_cookie(COOKIE, name, httponly=True, samesite="strict")
+    return name
+
+
+Visitor = Annotated[str, Depends(visitor_of)]
+
+
+def _to_keep(kind: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="dream.{kind}"'}
+
+
+class Guard:
+    """Keeps other sites away, and says to browsers what the page may do.
+
+    A site whose name is made to lead to this machine (DNS rebinding) is told by the Host header, one that sends
+    requests from elsewhere by the Origin header.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None):
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        await (refusal or self._app)(scope, receive, send_guarded)
+
+    def _refusal(self, method: str, headers: Headers) -> Response | None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._hosts is not None and urlsplit(f"//{host}").hostname not in self._hosts:
+            return PlainTextResponse("this is not the address that forearm play told; use that one", 403)
+        if origin is not None and urlsplit(origin).netloc != host:
+            return PlainTextResponse("another site has no business here", 403)
+        if method not in ("GET", "HEAD"):
+            length = headers.get("content-length", "")
+            if not length.isdigit() or int(length) > LARGEST_BODY:
+                return PlainTextResponse("this is more than the page ever says", 413)
+        return None

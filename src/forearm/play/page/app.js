@@ -1,0 +1,360 @@
+"use strict";
+
+const NAMES = ["STAY", "MOVE+", "MOVE−"];
+const COLOURS = ["--stay", "--plus", "--minus"];
+const RECORDED = 3;
+const ORDER = [2, 0, 1, RECORDED]; // as the arrow keys lie
+const KEYS = ["S", "→", "←", "F"];
+const MOST_WAITING = 2;
+
+const find = (selector) => document.querySelector(selector);
+const view = { overlay: "", beside: true };
+const pictures = new Map(); // of each moment of the path, by its number
+let stage, state;
+
+// Elements
+
+function make(tag, className, ...children) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...children);
+  return element;
+}
+
+/** Leave the element alone where it has the attribute already: pictures would flicker. */
+function set(element, name, value) {
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
+const number = (value, low, high) => value.toFixed(high - low < 20 ? 2 : 1).replace("-", "−");
+
+// What the server is asked, one thing after the other
+
+let waiting = 0;
+let last = Promise.resolve();
+
+function ask(path, body) {
+  waiting += 1;
+  last = last.then(() => fetchState(path, body)).finally(() => { waiting -= 1; });
+  return last;
+}
+
+async function fetchState(path, body) {
+  const wanted = typeof body === "function" ? body() : body;
+  try {
+    const told = await talk(path, wanted);
+    if (!told.path.every((place) => place.pictures || place.moment === told.now.moment || pictures.has(place.moment)))
+      show(await talk("/api/dream")); // another tab has gone on with this dream
+    else show(told);
+  } catch (error) {
+    trouble(error.message);
+  }
+}
+
+async function talk(path, body) {
+  const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("forearm play does not answer any more; start it again and reload this page");
+  }
+  if (response.ok) return response.json();
+  const said = await response.text();
+  let told = said;
+  try { told = JSON.parse(said).error; } catch { /* plain text */ }
+  throw new Error(told);
+}
+
+let silence;
+function trouble(message) {
+  const note = find("#trouble");
+  note.textContent = message;
+  note.hidden = false;
+  clearTimeout(silence);
+  silence = setTimeout(() => { note.hidden = true; }, 6000);
+}
+
+// What one can do
+
+function step(which) {
+  if (waiting >= MOST_WAITING || !(which in state.previews)) return;
+  const choice = find(`.choice[data-which="${which}"]`);
+  choice.classList.add("taken");
+  setTimeout(() => choice.classList.remove("taken"), 120);
+  ask("/api/dream/step", () => ({ moment: state.now.moment, which }));
+}
+const undo = () => { if (waiting < MOST_WAITING && state.path.length > 1) ask("/api/dream/undo", {}); };
+const begin = (source, number) => ask("/api/dream/begin", { source, number });
+const reset = () => begin(state.start.source, state.start.number);
+const choose = (entry) => { if (entry in stage.entries) ask("/api/dream/choose", { entry }); };
+const follow = () => { if (state.recorded !== null) step(state.recorded); };
+function lay(overlay) {
+  view.overlay = view.overlay === overlay ? "" : overlay;
+  show(state);
+}
+function beside() {
+  view.beside = !view.beside;
+  show(state);
+}
+
+// What is seen
+
+/** Pictures of the cameras, each with what is laid over it; the elements stay, only what they show changes. */
+function fill(place, sources, over, captions) {
+  stage.cameras.forEach((camera, i) => {
+    let figure = place.children[i];
+    if (!figure) {
+      const base = make("img"), heat = make("img", "over");
+      [base.width, base.height, heat.alt] = [camera.width, camera.height, ""];
+      base.style.height = "auto";
+      figure = captions
+        ? make("figure", "camera", make("div", "screen", base, heat), make("figcaption", "", camera.name))
+        : make("div", "shot", base, heat);
+      place.append(figure);
+    }
+    const [base, heat] = figure.querySelectorAll("img");
+    const unknown = !sources;
+    (captions ? figure.firstChild : figure).classList.toggle("unknown", unknown);
+    set(base, "src", sources ? sources[i] : state.now.pictures[i]);
+    set(base, "alt", captions ? (unknown ? `${camera.name}: unknown` : camera.name) : "");
+    heat.hidden = !over;
+    if (over) set(heat, "src", over[i]);
+  });
+}
+
+function show(told) {
+  state = told;
+  for (const place of told.path) if (place.pictures) pictures.set(place.moment, place.pictures);
+  pictures.set(told.now.moment, told.now.pictures);
+  const here = new Set(told.path.map((place) => place.moment));
+  for (const moment of pictures.keys()) if (!here.has(moment)) pictures.delete(moment);
+  showNow();
+  showJoints();
+  showChoices();
+  showPath();
+}
+
+function showNow() {
+  const { now, path, start } = state;
+  const place = path[path.length - 1], steps = path.length - 1;
+  find("#step").textContent = steps ? `Step ${steps}` : "The start";
+  find("#words").textContent = steps ? place.words : start.note;
+  find("#truth-note").textContent = now.truth ? (start.source === "simulator" ? "simulated beside" : "as recorded") : "nobody did this";
+  find("#truth").hidden = !view.beside;
+  fill(find("#dream .cameras"), now.pictures, view.overlay ? now[view.overlay] : null, true);
+  fill(find("#truth .cameras"), now.truth, null, true);
+  find("#doubt").textContent = percent(place.doubt);
+  find("#error").textContent = steps ? percent(place.error) : "–";
+  for (const button of document.querySelectorAll("[data-overlay]")) set(button, "aria-checked", button.dataset.overlay === view.overlay);
+  set(find("#beside"), "aria-pressed", view.beside);
+  find("#scale").hidden = !view.overlay;
+  if (document.activeElement !== find("#number")) find("#number").value = start.number;
+  find("#source").value = start.source;
+  limitNumber();
+  const entry = stage.entries[state.entry], joint = stage.joints[entry.joint];
+  const told = joint ? `${joint.name} ${number(now.joints[entry.joint], joint.low, joint.high)} ${joint.unit}` : "";
+  find("#status").textContent = `${find("#step").textContent}, ${place.words}. ${told}`;
+}
+
+function showJoints() {
+  const { now, previews } = state;
+  for (const row of document.querySelectorAll(".joint")) {
+    const entry = row.dataset.entry === "" ? null : Number(row.dataset.entry);
+    const chosen = entry === state.entry;
+    set(row, "aria-checked", chosen);
+    row.tabIndex = chosen ? 0 : -1;
+    const index = Number(row.dataset.joint), joint = stage.joints[index];
+    if (!joint) continue;
+    const at = (value) => `${100 * Math.min(1, Math.max(0, (value - joint.low) / (joint.high - joint.low)))}%`;
+    row.querySelector(".value b").textContent = number(now.joints[index], joint.low, joint.high);
+    row.querySelector(".fill").style.width = at(now.joints[index]);
+    row.querySelector(".now").style.left = at(now.joints[index]);
+    const known = view.beside && now.true_joints !== null;
+    row.querySelector(".true").hidden = !known;
+    if (known) row.querySelector(".true").style.left = at(now.true_joints[index]);
+    row.querySelectorAll(".tick").forEach((tick, code) => {
+      tick.hidden = !chosen;
+      tick.style.left = at(previews[code].joints[index]);
+    });
+  }
+  const { scale, unit } = stage.entries[state.entry];
+  find("#amount").value = state.amount;
+  find("#amount-told").textContent = `±${(state.amount * scale).toPrecision(2)} ${unit}`;
+}
+
+function showChoices() {
+  for (const choice of document.querySelectorAll(".choice")) {
+    const which = Number(choice.dataset.which), preview = state.previews[which];
+    choice.hidden = !preview;
+    if (!preview) continue;
+    const { code } = preview;
+    choice.style.setProperty("--action", `var(${COLOURS[code]})`);
+    fill(choice.querySelector(".shots"), preview.pictures, view.overlay === "doubt" ? preview.heat : null, false);
+    const isGuess = stage.guesses.includes(code), isRecorded = state.recorded === which;
+    choice.classList.toggle("guess", isGuess);
+    const guess = choice.querySelector(".chip.guess");
+    guess.hidden = !isGuess;
+    guess.textContent = stage.practised.includes(code) ? "guess, practised only" : "guess: never trained";
+    guess.title = stage.practised.includes(code)
+      ? `${NAMES[code]} was practised on frames that stay what they are; no recording that was trained on shows it.`
+      : `Training never saw ${NAMES[code]}: what is shown is a guess.`;
+    choice.querySelector(".chip.recorded").hidden = !isRecorded;
+    const { joint: index } = stage.entries[state.entry], joint = stage.joints[index];
+    const told = choice.querySelector(".outcome");
+    if (which === RECORDED) told.textContent = preview.words;
+    else if (joint) {
+      const change = preview.joints[index] - state.now.joints[index];
+      told.textContent = `${number(preview.joints[index], joint.low, joint.high)} ${joint.unit} `;
+      told.append(make("small", "soft", `${change < 0 ? "" : "+"}${number(change, joint.low, joint.high)}`));
+    }
+    choice.querySelector(".doubt").textContent = preview.doubt === null ? "" : `expects ${percent(preview.doubt)} error`;
+    set(choice, "aria-label", `${which === RECORDED ? "as recorded" : preview.words}: ${told.textContent.trim()}${isGuess ? ", a guess" : ""}`);
+  }
+}
+
+function showPath() {
+  const { path } = state, list = find("#path");
+  find("#length").textContent = path.length > 1 ? `${path.length - 1} step${path.length > 2 ? "s" : ""}; click a moment to go back there` : "nothing done yet";
+  const wanted = path.map((place) => String(place.moment));
+  for (const item of [...list.children]) if (!wanted.includes(item.dataset.moment)) item.remove();
+  path.forEach((place, i) => {
+    if (!list.children[i]) list.append(thumbnail(place, i));
+    set(list.children[i].querySelector(".thumb"), "aria-current", i === path.length - 1);
+  });
+  find("#undo").disabled = path.length < 2;
+  list.scrollLeft = list.scrollWidth;
+}
+
+function thumbnail(place, i) {
+  const frame = make("span", "frame");
+  for (const source of pictures.get(place.moment)) {
+    const picture = make("img");
+    [picture.src, picture.alt] = [source, ""];
+    frame.append(picture);
+  }
+  const told = make("span", "told", i ? String(i) : "start");
+  if (i && place.error !== null) told.append(" · ", make("span", "true", percent(place.error)));
+  const button = make("button", "thumb", frame, told);
+  button.title = place.words;
+  set(button, "aria-label", i ? `go back to step ${i}, ${place.words}` : "go back to the start");
+  button.addEventListener("click", () => ask("/api/dream/back", { moment: place.moment }));
+  const item = make("li");
+  item.dataset.moment = place.moment;
+  if (place.code !== null) {
+    const band = make("span", "band");
+    band.style.setProperty("--action", `var(${COLOURS[place.code]})`);
+    item.append(band);
+  }
+  item.append(button);
+  return item;
+}
+
+// The page, once
+
+function build() {
+  const root = document.documentElement.style;
+  COLOURS.forEach((name, code) => root.setProperty(name, `rgb(${stage.palette[code].join(" ")})`));
+  root.setProperty("--cameras", stage.cameras.length);
+  document.title = `${stage.run} · forearm play`;
+  find("#run").textContent = `${stage.run} · family ${stage.family}`;
+  for (const source of stage.sources) {
+    const option = make("option", "", source.name === "simulator" ? "simulated pose" : "recorded moment");
+    option.value = source.name;
+    find("#source").append(option);
+  }
+  find('[data-overlay="doubt"]').disabled = !stage.doubts;
+  find("#amount-row").hidden = stage.discrete;
+  buildJoints();
+  ORDER.forEach((which) => find("#choices").append(choice(which)));
+}
+
+function buildJoints() {
+  const driven = stage.entries.map((entry) => entry.joint);
+  const rows = stage.joints.map((joint, index) => [index, driven.indexOf(index)]);
+  stage.entries.forEach((entry, i) => { if (entry.joint < 0 || rows[entry.joint][1] !== i) rows.push([-1, i]); });
+  for (const [index, entry] of rows) {
+    const joint = stage.joints[index];
+    const row = make("button", "joint", make("span", ""), make("span", "name", joint ? joint.name : stage.entries[entry].name));
+    row.dataset.joint = index;
+    row.dataset.entry = entry < 0 ? "" : entry;
+    set(row, "role", "radio");
+    row.disabled = entry < 0;
+    if (entry >= 0 && entry < 9) row.firstChild.append(make("kbd", "", String(entry + 1)));
+    if (entry >= 0) row.addEventListener("click", () => choose(entry));
+    if (joint) {
+      row.append(make("span", "value", make("b", ""), make("small", "", joint.unit)));
+      const ticks = COLOURS.map((name) => {
+        const tick = make("span", "tick");
+        tick.style.background = `var(${name})`;
+        return tick;
+      });
+      row.append(make("span", "gauge", make("span", "fill"), make("span", "now"), make("span", "true"), ...ticks));
+      row.append(make("span", "bounds", make("span", "", number(joint.low, joint.low, joint.high)), make("span", "", number(joint.high, joint.low, joint.high))));
+    }
+    find("#joints").append(row);
+  }
+}
+
+function choice(which) {
+  const name = which === RECORDED ? "AS RECORDED" : NAMES[which];
+  const head = make("span", "head", make("b", "", name), make("kbd", "", KEYS[which]), make("span", "chip guess"), make("span", "chip recorded", "recorded"));
+  const told = make("span", "told", make("span", "outcome"), make("small", "doubt soft"));
+  const button = make("button", "choice", head, make("span", "shots"), told);
+  button.dataset.which = which;
+  button.addEventListener("click", () => step(which));
+  return button;
+}
+
+/** The largest number that the chosen source has. */
+function limitNumber() {
+  const source = stage.sources.find((one) => one.name === find("#source").value);
+  find("#number").max = source.count - 1;
+  find("#number").title = `0 to ${source.count - 1}`;
+}
+
+const onKey = {
+  " ": () => step(0), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), "-": () => step(2), "−": () => step(2),
+  f: follow, z: undo, backspace: undo, r: reset, t: beside, d: () => { if (stage.doubts) lay("doubt"); }, e: () => lay("error"),
+};
+
+function listen() {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
+    const key = event.key.toLowerCase();
+    if (key === " " && event.target.matches("button, a")) return; // it presses what is focused
+    const act = /^[1-9]$/.test(key) ? () => choose(Number(key) - 1) : onKey[key];
+    if (!act) return;
+    event.preventDefault();
+    if (!event.repeat || "sarrowleftarrowright+-−".includes(key)) act();
+  });
+  for (const button of document.querySelectorAll("[data-overlay]")) button.addEventListener("click", () => lay(button.dataset.overlay));
+  find("#beside").addEventListener("click", beside);
+  find("#undo").addEventListener("click", undo);
+  find("#reset").addEventListener("click", reset);
+  find("#random").addEventListener("click", () => begin(find("#source").value, null));
+  find("#source").addEventListener("change", limitNumber);
+  find("#begin").addEventListener("submit", (event) => {
+    event.preventDefault();
+    begin(find("#source").value, find("#number").valueAsNumber);
+    find("#number").blur();
+  });
+  find("#amount").addEventListener("change", () => ask("/api/dream/choose", { entry: state.entry, amount: find("#amount").valueAsNumber }));
+}
+
+async function main() {
+  try {
+    const [about, dream] = await Promise.all([talk("/api/stage"), talk("/api/dream")]);
+    stage = about;
+    build();
+    show(dream);
+    listen();
+    document.body.dataset.ready = "yes";
+  } catch (error) {
+    trouble(error.message);
+  }
+}
+
+main();
