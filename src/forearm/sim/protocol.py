@@ -224,7 +224,7 @@ def perform_all(
             see()
             for step in range(steps):
                 target = start.copy()
-                target[joint] += change * _ramp((frame * steps + step + 1) / PHYSICS_HZ / duration)
+                target[joint] += change * ramp((frame * steps + step + 1) / PHYSICS_HZ / duration)
                 simulator.step(target, 1 / PHYSICS_HZ)
             targets.append(target)
     see()
@@ -232,7 +232,7 @@ def perform_all(
     return Clip(np.stack(states), np.stack(targets), {camera: np.stack(p) for camera, p in pictures.items()})
 
 
-def _ramp(share: float) -> float:
+def ramp(share: float) -> float:
     """How much of a change has been sent after this share of the duration: from 0 to 1 without a jerk."""
     x = min(share / _RAMP, 1.0)
     return x * x * (3 - 2 * x)

@@ -1,0 +1,218 @@
+"""What is wanted, as a cost of predicted frames: joint positions, a picture, or a thing at a place in a picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from forearm.canvas import Layout, decode_strip
+from forearm.errors import ForearmError
+
+TOLERANCE = 0.1
+"""Share of a full move, summed over the joints, up to which a joint goal counts as reached."""
+
+
+class Goal(Protocol):
+    """Says how far frames are from what is wanted. ``enough`` is the cost up to which the goal counts as reached."""
+
+    enough: float
+
+    def cost(self, layout: Layout, regions: Tensor) -> Tensor:
+        """How far each frame is from the goal, at least 0.
+
+        Args:
+            layout: of the frames.
+            regions: (B, 3, H, w) float32 in [0, 1], last frames with their strips.
+
+        Returns:
+            (B,) float32.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class JointGoal:
+    """Joints are to be somewhere; all others may be anywhere.
+
+    The cost is the way still to go in moves: the sum over the joints of |target − position| / scale, where scale is
+    what an action of amount 1 changes (where no action drives the joint, what it changes at most from frame to frame).
+
+    Attributes:
+        targets: (J,) in the joints' units, NaN where a joint may be anywhere.
+        enough: moves.
+    """
+
+    targets: np.ndarray
+    enough: float = TOLERANCE
+
+    @classmethod
+    def named(cls, layout: Layout, wanted: Mapping[str, float]) -> "JointGoal":
+        """A goal from joints' names, with or without LeRobot's ending ``.pos``, and positions in their units.
+
+        Raises:
+            ForearmError: the layout has no such joint, or the model has never seen the joint there.
+        """
+        if not wanted:
+            raise ForearmError("a joint goal needs at least one joint, such as shoulder_pan=30")
+        targets = np.full(len(layout.joints), np.nan)
+        names = [plain(name) for name in layout.joint_names]
+        for name, target in wanted.items():
+            if plain(name) not in names:
+                raise ForearmError(f"no joint {name!r}; there are {', '.join(layout.joint_names)}")
+            joint = layout.joints[names.index(plain(name))]
+            if not joint.low <= target <= joint.high:
+                raise ForearmError(
+                    f"the goal {name}={target:g} lies outside the joint's limits, "
+                    f"{joint.low:.4g} to {joint.high:.4g} {joint.unit}; choose one within what the model was trained on"
+                )
+            targets[names.index(plain(name))] = target
+        return cls(targets)
+
+    def cost(self, layout: Layout, regions: Tensor) -> Tensor:
+        positions, _ = decode_strip(layout, regions[:, :1].detach().cpu().numpy())
+        moves = np.abs(positions - self.targets) / joint_scales(layout)
+        return torch.from_numpy(np.nansum(moves, axis=1).astype(np.float32)).to(regions.device)
+
+
+def plain(name: str) -> str:
+    """A joint's name without LeRobot's ending."""
+    return name.removesuffix(".pos")
+
+
+def joint_scales(layout: Layout) -> np.ndarray:
+    """What an action of amount 1 changes at each joint, (J,) in its unit; where none does, the most a frame changes."""
+    scales = layout.max_velocities.copy()
+    for entry, joint in zip(layout.actions, layout.joint_of_entry(), strict=True):
+        if joint >= 0:
+            scales[joint] = entry.scale
+    return scales
+
+
+@dataclass(frozen=True)
+class PictureGoal:
+    """The cameras are to show given pictures.
+
+    The cost is the squared error summed over a pyramid of ever smaller pictures (Burt and Adelson 1983). That of the
+    pictures as they are has a narrow valley: a move away, nothing lies on anything any more, and farther away it is no
+    worse. Small pictures see from afar on which side the goal lies.
+
+    Attributes:
+        frame: (3, h, w) float32 in [0, 1], the cameras' pictures as they stand in a frame.
+        weights: (1, h, w) float32, how much each pixel counts; 0 where the picture does not matter.
+        enough: mean squared error.
+    """
+
+    frame: Tensor
+    weights: Tensor
+    enough: float = 1e-6
+
+    @classmethod
+    def of(
+        cls, layout: Layout, pictures: Sequence[np.ndarray | None], masks: Sequence[np.ndarray | None] | None = None
+    ) -> "PictureGoal":
+        """A goal from a picture for each camera; None where a camera may show anything.
+
+        Args:
+            pictures: (h, w, 3) uint8 each, in the order and of the sizes of the layout's cameras.
+            masks: (h, w) each, true where a picture counts; None: everywhere.
+
+        Raises:
+            ForearmError: a picture or a mask is missing or of another size, or nothing counts.
+        """
+        frame = torch.zeros(3, layout.frame_height, layout.frame_width)
+        weights = torch.zeros(1, layout.frame_height, layout.frame_width)
+        masks = [None] * len(pictures) if masks is None else masks
+        if not len(pictures) == len(masks) == len(layout.cameras):
+            names = ", ".join(camera.name for camera in layout.cameras)
+            raise ForearmError(f"the goal has {len(pictures)} pictures; give one for each camera: {names}")
+        for camera, box, picture, mask in zip(layout.cameras, layout.camera_boxes(), pictures, masks, strict=True):
+            size = (camera.height, camera.width)
+            if picture is None:
+                continue
+            if picture.shape != (*size, 3) or picture.dtype != np.uint8 or (mask is not None and mask.shape != size):
+                shown = picture.shape if mask is None else mask.shape
+                raise ForearmError(
+                    f"the goal picture of camera {camera.name} is {'×'.join(map(str, shown[:2]))} pixels high and "
+                    f"wide, not {size[0]}×{size[1]}; give it in colour and in the size that the model knows"
+                )
+            frame[:, *box] = torch.from_numpy(picture.copy()).permute(2, 0, 1) / 255
+            weights[:, *box] = 1.0 if mask is None else torch.from_numpy(mask.astype(np.float32))
+        if not weights.any():
+            raise ForearmError("no pixel of the goal pictures counts; give a picture, or a mask that is not black")
+        return cls(frame, weights)
+
+    def cost(self, layout: Layout, regions: Tensor) -> Tensor:
+        total = regions.new_zeros(len(regions))
+        frame, weights = self.frame.to(regions), self.weights.to(regions)
+        share = weights.sum()
+        for box in layout.camera_boxes():
+            differences, counts = (regions[..., *box] - frame[:, *box]) * weights[:, *box], weights[:, *box]
+            pixels = 1.0
+            while True:
+                error = (differences.square() / counts.clamp_min(1e-6)).mean(dim=1).sum(dim=(1, 2))
+                total = total + error * pixels / share
+                if min(differences.shape[-2:]) < 2:
+                    break
+                differences, counts = F.avg_pool2d(differences, 2), F.avg_pool2d(counts, 2)
+                pixels *= 4
+        return total
+
+
+@dataclass(frozen=True)
+class RegionGoal:
+    """Somewhere in a box of a camera's picture a given crop is to appear.
+
+    The cost is 1 − the best normalised cross-correlation of the crop with a place in the box (Lewis 1995, Fast
+    Normalized Cross-Correlation): 0 where it is there, about 1 where nothing resembles it.
+
+    Attributes:
+        crop: (3, ch, cw) float32 in [0, 1].
+        rows, columns: of the box within a frame, at least as large as the crop.
+        enough: 1 − correlation.
+    """
+
+    crop: Tensor
+    rows: slice
+    columns: slice
+    enough: float = 0.05
+
+    @classmethod
+    def of(cls, layout: Layout, camera: str, box: tuple[int, int, int, int], crop: np.ndarray) -> "RegionGoal":
+        """A goal from a box (x, y, width, height) of a camera's picture and a crop (ch, cw, 3) uint8.
+
+        Raises:
+            ForearmError: there is no such camera, the box leaves its picture, or the crop the box, or it is one
+                even grey.
+        """
+        names = [known.name for known in layout.cameras]
+        if camera not in names:
+            raise ForearmError(f"no camera {camera!r}; there are {', '.join(names)}")
+        known, (rows, columns) = layout.cameras[names.index(camera)], layout.camera_boxes()[names.index(camera)]
+        x, y, width, height = box
+        if min(x, y) < 0 or min(width, height) < 1 or x + width > known.width or y + height > known.height:
+            raise ForearmError(
+                f"the box {x} {y} {width} {height} (x, y, width, height) leaves the picture of camera {camera}, "
+                f"which is {known.width} wide and {known.height} high"
+            )
+        if crop.ndim != 3 or crop.shape[2] != 3 or crop.shape[0] > height or crop.shape[1] > width:
+            raise ForearmError(
+                f"the crop is {crop.shape[1]} wide and {crop.shape[0]} high and does not fit in a box {width} wide and "
+                f"{height} high; choose a larger box"
+            )
+        pixels = torch.from_numpy(crop.copy()).permute(2, 0, 1) / 255
+        if pixels.std() < 1e-3:
+            raise ForearmError("the crop is one even grey, which is like nothing; choose one that shows something")
+        top, left = rows.start + y, columns.start + x
+        return cls(pixels, slice(top, top + height), slice(left, left + width))
+
+    def cost(self, layout: Layout, regions: Tensor) -> Tensor:
+        crop = self.crop.to(regions).flatten()
+        patches = F.unfold(regions[..., self.rows, self.columns], self.crop.shape[-2:])  # (B, 3 · ch · cw, places)
+        patches = patches - patches.mean(dim=1, keepdim=True)
+        crop = F.normalize(crop - crop.mean(), dim=0)
+        correlations = torch.einsum("bkp,k->bp", F.normalize(patches, dim=1), crop)
+        return 1 - correlations.amax(dim=1)

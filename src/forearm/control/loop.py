@@ -1,0 +1,135 @@
+"""Model-predictive control: look, plan, take the first action, look again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from forearm.canvas import Layout, as_float, as_uint8, decode_strip, draw_strips
+from forearm.control.goals import Goal
+from forearm.control.planners import Plan, Planner
+from forearm.models.world_model import Predictor
+from forearm.transitions.batch import present
+
+REACHED, STAYING, SPENT = "the goal is reached", "staying is best", "all steps are taken"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an arm shows: (h, w, 3) uint8 for each camera of the layout, and joints (J,) float32 in their units."""
+
+    pictures: list[np.ndarray]
+    joints: np.ndarray
+
+
+class Arm(Protocol):
+    """Something that can be looked at and moved: a simulated arm, a real one, or a dreamt one."""
+
+    def observe(self) -> Observation:
+        """Look, at rest."""
+        ...
+
+    def act(self, amounts: np.ndarray, entry: int) -> None:
+        """Carry out signed amounts (A,) in [−1, 1] about an action entry, and come to rest."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """A moment of a controlled arm: what was seen, and what was planned from it."""
+
+    seen: Observation
+    plan: Plan
+
+
+@dataclass
+class Trace:
+    """What control did. The last step took no action; ``outcome`` says why."""
+
+    layout: Layout
+    steps: list[Step] = field(default_factory=list)
+    outcome: str = ""
+
+    @property
+    def actions(self) -> int:
+        """How many were taken."""
+        return len(self.steps) - 1
+
+
+def control(
+    arm: Arm,
+    predictor: Predictor,
+    layout: Layout,
+    goal: Goal,
+    planner: Planner,
+    *,
+    steps: int = 12,
+    device: torch.device | str = "cpu",
+    before_action: Callable[[Step], None] = lambda step: None,
+) -> Trace:
+    """Drive an arm towards a goal, planning anew after every action.
+
+    It ends when the goal is reached, when no plan is better than staying, or after ``steps`` actions.
+
+    Args:
+        arm: at rest.
+        predictor: foresees, on ``device``.
+        layout: of the predictor; the arm observes in it.
+        goal: what is wanted.
+        planner: what looks for actions.
+        before_action: is told each step before its action is taken; what it raises ends the control.
+
+    Raises:
+        ForearmError: what the arm shows does not fit the layout, or the arm cannot act.
+    """
+    trace = Trace(layout)
+    while True:
+        seen = arm.observe()
+        context = present(layout, seen.pictures, seen.joints).to(device)
+        step = Step(seen, planner.plan(predictor, layout, context, goal))
+        trace.steps.append(step)
+        if step.plan.staying <= goal.enough:
+            trace.outcome = REACHED
+        elif not len(step.plan):
+            trace.outcome = STAYING
+        elif trace.actions == steps:
+            trace.outcome = SPENT
+        if trace.outcome:
+            return trace
+        before_action(step)
+        arm.act(step.plan.amounts[0], int(step.plan.entries[0]))
+
+
+class DreamtArm:
+    """An arm that exists in a model alone: what it shows after an action is what the model predicts."""
+
+    def __init__(self, predictor: Predictor, layout: Layout, seen: Observation, device: torch.device | str = "cpu"):
+        self.predictor, self.layout, self.seen, self.device = predictor, layout, seen, device
+
+    def observe(self) -> Observation:
+        return self.seen
+
+    @torch.inference_mode()
+    def act(self, amounts: np.ndarray, entry: int) -> None:
+        context = present(self.layout, self.seen.pictures, self.seen.joints).to(self.device)
+        taken = context.with_action(self.layout, torch.from_numpy(amounts[None]), torch.tensor([entry]))
+        self.seen = observed(self.layout, self.predictor.predict(taken).cpu().numpy()[0])
+
+
+def observed(layout: Layout, region: np.ndarray) -> Observation:
+    """What a frame with its strip, (3, H, w) float32 in [0, 1], shows."""
+    positions, _ = decode_strip(layout, region[None])
+    frame = as_uint8(region).transpose(1, 2, 0)
+    pictures = [np.ascontiguousarray(frame[box]) for box in layout.camera_boxes()]
+    return Observation(pictures, positions[0].astype(np.float32))
+
+
+def region_of(layout: Layout, seen: Observation, before: np.ndarray) -> np.ndarray:
+    """The frame with its strip that shows an observation, (3, H, w) float32, after joints ``before`` (J,)."""
+    region = np.empty((3, layout.height, layout.frame_width), np.float32)
+    for picture, box in zip(seen.pictures, layout.camera_boxes(), strict=True):
+        region[:, *box] = as_float(picture).transpose(2, 0, 1)
+    region[:, layout.frame_height :] = draw_strips(layout, np.stack([before, seen.joints])[None])[0, -1]
+    return region

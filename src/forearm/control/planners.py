@@ -1,0 +1,237 @@
+"""Looking for actions whose predicted outcome is what a goal wants.
+
+Nothing here knows a family of models: a planner asks a `Predictor` what actions would show and the goal what that
+costs. Doing nothing is the empty plan, whose outcome needs no prediction: it is what is seen now.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forearm.canvas import Layout, dominant_entries
+from forearm.control.goals import Goal
+from forearm.errors import ForearmError
+from forearm.models.rollout import rollout
+from forearm.models.world_model import Predictor
+from forearm.transitions.batch import Batch
+
+PRICE = 0.02
+"""What an action costs, as a share of the cost of staying, so that the shortest of like ways is taken."""
+AT_ONCE = 64
+"""Contexts that are predicted at a time, so that memory stays small."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """K actions, none where staying is best, and what they are predicted to show.
+
+    amounts: (K, A) float32 signed amounts in [−1, 1]; entries: (K,) int64, the entry that each is about; regions:
+    (K, 3, H, w) float32 in [0, 1], predicted frames with their strips; cost: the goal's, of the last of them;
+    staying: the goal's cost of what is seen now.
+    """
+
+    amounts: np.ndarray
+    entries: np.ndarray
+    regions: Tensor
+    cost: float
+    staying: float
+
+    def __len__(self) -> int:
+        return len(self.amounts)
+
+
+class Planner(Protocol):
+    """Looks for the actions to take from a moment."""
+
+    def plan(self, predictor: Predictor, layout: Layout, present: Batch, goal: Goal) -> Plan:
+        """Plan from a context of one, as `transitions.present` makes it; its last action is not looked at."""
+        ...
+
+
+@dataclass(frozen=True)
+class TreeSearch:
+    """Try every sequence of full moves up to ``depth``, or only those that go on from the ``width`` best.
+
+    Sequences share their beginnings: a level of the tree is predicted in one batch. Without a width this is
+    exhaustive; with one it is beam search (Lowerre 1976), for arms whose many joints branch too much.
+
+    Attributes:
+        depth: most actions of a plan.
+        width: how many sequences of each length are gone on from; None: all.
+        entries: action entries to use, by index; all by default.
+        price: of an action, as a share of the cost of staying.
+    """
+
+    depth: int = 3
+    width: int | None = None
+    entries: tuple[int, ...] = ()
+    price: float = PRICE
+
+    def __post_init__(self) -> None:
+        _require_positive(depth=self.depth, width=1 if self.width is None else self.width)
+
+    @torch.inference_mode()
+    def plan(self, predictor: Predictor, layout: Layout, present: Batch, goal: Goal) -> Plan:
+        amounts, entries = full_moves(layout, self.entries)
+        stay = _staying(layout, present, goal)
+        if stay.cost <= goal.enough:
+            return stay
+        lowest, place = stay.cost, (0, 0)  # length and row of the best sequence
+        levels: list[_Level] = []
+        for length in range(1, self.depth + 1):
+            if not levels:
+                parents = torch.zeros(len(amounts), dtype=torch.long)
+                context = present.repeated(len(amounts)).with_action(layout, amounts, entries)
+            else:
+                above = levels[-1]
+                kept = above.costs.argsort()[: self.width].cpu()
+                parents = kept.repeat_interleave(len(amounts))
+                told = amounts.repeat(len(kept), 1), entries.repeat(len(kept))
+                context = _chosen(context, parents).then(layout, above.regions[parents], *told)
+            regions = _predicted(predictor, context)
+            levels.append(_Level(regions, goal.cost(layout, regions), parents))
+            total, row = (levels[-1].costs + self.price * stay.cost * length).min(dim=0)
+            if total < lowest:
+                lowest, place = float(total), (length, int(row))
+            if levels[-1].costs.min() <= goal.enough:
+                break
+        if not place[0]:
+            return stay
+        rows = [place[1]]
+        for level in reversed(levels[1 : place[0]]):
+            rows.insert(0, int(level.parents[rows[0]]))
+        taken = torch.tensor(rows) % len(amounts)
+        regions = torch.stack([level.regions[row] for level, row in zip(levels, rows, strict=False)])
+        cost = float(levels[place[0] - 1].costs[place[1]])
+        return Plan(amounts[taken].numpy(), entries[taken].numpy(), regions, cost, stay.cost)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """All sequences of one length: what they show last, what that costs, and the row that each goes on from."""
+
+    regions: Tensor
+    costs: Tensor
+    parents: Tensor
+
+
+@dataclass(frozen=True)
+class CEM:
+    """The cross-entropy method (De Boer et al. 2005, A Tutorial): draw sequences, fit a Gaussian to the best, again.
+
+    For amounts of any size and many joints at once. Where a layout knows only full moves of one entry, what is drawn
+    is rounded to such.
+
+    Attributes:
+        depth: most actions of a plan.
+        samples: sequences a round.
+        elites: how many of them the next round is drawn from.
+        rounds: how often.
+        spread: standard deviation of the first round's amounts.
+        price: of an action, as a share of the cost of staying.
+        seed: of what is drawn; the same moment always gets the same plan.
+    """
+
+    depth: int = 3
+    samples: int = 64
+    elites: int = 8
+    rounds: int = 4
+    spread: float = 0.5
+    price: float = PRICE
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require_positive(depth=self.depth, samples=self.samples, elites=self.elites, rounds=self.rounds)
+        if self.elites > self.samples:
+            raise ForearmError(f"elites is {self.elites}; choose no more than the {self.samples} samples")
+
+    @torch.inference_mode()
+    def plan(self, predictor: Predictor, layout: Layout, present: Batch, goal: Goal) -> Plan:
+        random = np.random.default_rng(self.seed)
+        shape = (self.samples, self.depth, len(layout.actions))
+        mean, deviation = np.zeros(shape[1:], np.float32), np.full(shape[1:], self.spread, np.float32)
+        best = stay = _staying(layout, present, goal)
+        if stay.cost <= goal.enough:
+            return stay
+        lowest = stay.cost
+        for _ in range(self.rounds):
+            drawn = np.clip(mean + deviation * random.standard_normal(shape, dtype=np.float32), -1, 1)
+            drawn[0] = mean
+            if layout.discrete:
+                drawn = single_moves(drawn)
+            entries = dominant_entries(drawn.reshape(-1, shape[2])).reshape(shape[:2])
+            costs, regions = self._try(predictor, layout, present, goal, drawn, entries)
+            total = costs + self.price * stay.cost * np.arange(1, self.depth + 1)
+            row, last = np.unravel_index(total.argmin(), total.shape)
+            if total[row, last] < lowest:
+                lowest, taken = total[row, last], slice(0, last + 1)
+                best = Plan(
+                    drawn[row, taken], entries[row, taken], regions[row, taken], float(costs[row, last]), stay.cost
+                )
+            elites = drawn[total.min(axis=1).argsort()[: self.elites]]
+            mean, deviation = elites.mean(axis=0), elites.std(axis=0) + 0.05
+        return best
+
+    @staticmethod
+    def _try(
+        predictor: Predictor, layout: Layout, present: Batch, goal: Goal, amounts: np.ndarray, entries: np.ndarray
+    ) -> tuple[np.ndarray, Tensor]:
+        """Costs (N, K) and predicted frames (N, K, 3, H, w) of sequences (N, K, A)."""
+        parts = []
+        for start in range(0, len(amounts), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            told = torch.from_numpy(amounts[part]), torch.from_numpy(entries[part])
+            parts.append(rollout(predictor, layout, present.repeated(len(told[0])), *told))
+        regions = torch.cat(parts)
+        return goal.cost(layout, regions.flatten(0, 1)).view(regions.shape[:2]).cpu().numpy(), regions
+
+
+def planner_for(layout: Layout, depth: int = 3, entries: tuple[int, ...] = ()) -> TreeSearch | CEM:
+    """What suits a layout: all sequences of few full moves, the best of many, CEM for amounts of any size."""
+    if not layout.discrete and not entries:
+        return CEM(depth)
+    branches = len(full_moves(layout, entries)[0])
+    return TreeSearch(depth, None if branches**depth <= AT_ONCE else 8, entries)
+
+
+def full_moves(layout: Layout, entries: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    """MOVE+ and MOVE− of each entry (of all where none are named): amounts (2n, A) and the entries (2n,)."""
+    chosen = torch.tensor(list(entries) or range(len(layout.actions)))
+    one = torch.eye(len(layout.actions))[chosen]
+    return torch.stack([one, -one], dim=1).flatten(0, 1), chosen.repeat_interleave(2)
+
+
+def single_moves(amounts: np.ndarray) -> np.ndarray:
+    """Only each action's largest entry, as a full move or, below a third of one, as none: (…, A) to (…, A) float32."""
+    largest = np.abs(amounts).argmax(axis=-1)[..., None]
+    value = np.take_along_axis(amounts, largest, -1)
+    rounded = np.zeros(amounts.shape, np.float32)
+    np.put_along_axis(rounded, largest, np.where(np.abs(value) > 1 / 3, np.sign(value), 0).astype(np.float32), -1)
+    return rounded
+
+
+def _staying(layout: Layout, present: Batch, goal: Goal) -> Plan:
+    seen = present.canvas[..., layout.frame_columns(-2)]
+    cost = float(goal.cost(layout, seen))
+    nothing = np.zeros((0, len(layout.actions)), np.float32)
+    return Plan(nothing, np.zeros(0, np.int64), seen[:0], cost, cost)
+
+
+def _predicted(predictor: Predictor, context: Batch) -> Tensor:
+    parts = torch.arange(len(context)).split(AT_ONCE)
+    return torch.cat([predictor.predict(_chosen(context, rows)) for rows in parts])
+
+
+def _chosen(batch: Batch, rows: Tensor) -> Batch:
+    return Batch(**{field.name: getattr(batch, field.name)[rows] for field in dataclasses.fields(batch)})
+
+
+def _require_positive(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ForearmError(f"{name} is {number}; choose at least 1")

@@ -1,0 +1,82 @@
+"""The simulated SO-101 to be controlled, and as a predictor that is never wrong."""
+
+import numpy as np
+import torch
+
+from forearm.canvas import Layout
+from forearm.control.goals import plain
+from forearm.control.loop import Observation, region_of
+from forearm.errors import ForearmError
+from forearm.sim import CAMERAS, JOINTS, Simulator
+from forearm.sim.protocol import ramp
+from forearm.sim.scene import PHYSICS_HZ
+from forearm.transitions.batch import Batch
+
+
+class SimulatedArm:
+    """A simulator seen and moved as a layout says: an amount of 1 moves a joint's target by the entry's scale.
+
+    Args:
+        simulator: at rest.
+        layout: of simulated recordings: cameras and joints are among the simulator's, each entry moves a joint.
+        duration: seconds of an action, those of the recordings.
+
+    Raises:
+        ForearmError: the layout has a camera, joint or action that the simulator has not.
+    """
+
+    def __init__(self, simulator: Simulator, layout: Layout, duration: float = 0.5):
+        for what, wanted, known in (
+            ("camera", [camera.name for camera in layout.cameras], CAMERAS),
+            ("joint", [plain(name) for name in layout.joint_names], JOINTS),
+            ("action that moves a joint", [plain(entry.joint or entry.name) for entry in layout.actions], JOINTS),
+        ):
+            for name in wanted:
+                if name not in known:
+                    raise ForearmError(
+                        f"the simulator has no {what} {name!r} as this run has; plan with --start or --robot instead"
+                    )
+        self.simulator, self.layout, self.duration = simulator, layout, duration
+        self._joints = [JOINTS.index(plain(name)) for name in layout.joint_names]
+        self._driven = [JOINTS.index(plain(entry.joint or entry.name)) for entry in layout.actions]
+
+    def observe(self) -> Observation:
+        sizes = {camera.name: (camera.height, camera.width) for camera in self.layout.cameras}
+        pictures = [self.simulator.render(name, size) for name, size in sizes.items()]
+        return Observation(pictures, self.simulator.joints()[self._joints])
+
+    def act(self, amounts: np.ndarray, entry: int) -> None:
+        start, change = self.simulator.targets(), np.zeros(len(JOINTS), np.float32)
+        np.add.at(change, self._driven, amounts * [entry.scale for entry in self.layout.actions])
+        steps = round(self.duration * PHYSICS_HZ)
+        for step in range(steps):
+            self.simulator.step(start + change * ramp((step + 1) / steps), 1 / PHYSICS_HZ)
+
+    def place(self, joints: np.ndarray) -> None:
+        """Put the arm at rest where the layout's joints (J,) say; others stay where they are."""
+        pose = self.simulator.joints()
+        pose[self._joints] = joints
+        self.simulator.place(pose)
+
+
+class TrueDynamics:
+    """The simulator as a predictor: puts the arm where a context's joints say, acts, and paints what is seen.
+
+    An arm at rest is told by its joints alone, so nothing but the context is needed. It shows how well a planner does
+    with a model that is right.
+    """
+
+    def __init__(self, arm: SimulatedArm):
+        self.arm = arm
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """The true last frames with their strips: (B, 3, H, w) float32 in [0, 1]."""
+        layout, before = self.arm.layout, self.arm.simulator.snapshot()
+        regions = torch.empty(len(batch), 3, layout.height, layout.frame_width)
+        told = (batch.positions[:, -2], batch.actions[:, -1], batch.entries)
+        for i, (joints, amounts, entry) in enumerate(zip(*(values.cpu().numpy() for values in told), strict=True)):
+            self.arm.place(joints)
+            self.arm.act(amounts, int(entry))
+            regions[i] = torch.from_numpy(region_of(layout, self.arm.observe(), joints))
+        self.arm.simulator.restore(before)
+        return regions.to(batch.canvas)

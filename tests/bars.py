@@ -1,0 +1,52 @@
+"""A world that is known exactly: a bright bar stands where the first joint says, and every action does what it says."""
+
+import numpy as np
+import torch
+from tiny import picture
+
+from forearm.canvas import Layout
+from forearm.control.loop import Observation, region_of
+
+
+def seen_at(layout: Layout, joints: np.ndarray) -> Observation:
+    """What the cameras show when the joints (J,) are there."""
+    background = np.full((layout.frame_height, layout.frame_width, 3), 40, np.uint8)
+    frame = picture(layout, float(joints[0]), background)
+    return Observation([frame[box] for box in layout.camera_boxes()], np.asarray(joints, np.float32))
+
+
+def moved(layout: Layout, joints: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """Where joints (J,) are after an action (A,), which ends at the joints' bounds."""
+    there = np.array(joints, np.float64)
+    for entry, joint, amount in zip(layout.actions, layout.joint_of_entry(), amounts, strict=True):
+        there[joint] += entry.scale * amount
+    return np.clip(there, layout.lows, layout.highs)
+
+
+class BarArm:
+    """An arm of that world."""
+
+    def __init__(self, layout: Layout, joints):
+        self.layout, self.joints, self.acted = layout, np.array(joints, float), []
+
+    def observe(self) -> Observation:
+        return seen_at(self.layout, self.joints)
+
+    def act(self, amounts: np.ndarray, entry: int) -> None:
+        self.acted.append((amounts.tolist(), entry))
+        self.joints = moved(self.layout, self.joints, amounts)
+
+
+class BarDynamics:
+    """Predicts that world without error, and counts what it was asked."""
+
+    def __init__(self, layout: Layout):
+        self.layout, self.asked = layout, []
+
+    def predict(self, batch):
+        self.asked.append(len(batch))
+        regions = []
+        for joints, amounts in zip(batch.positions[:, -2].numpy(), batch.actions[:, -1].numpy(), strict=True):
+            there = seen_at(self.layout, moved(self.layout, joints, amounts))
+            regions.append(region_of(self.layout, there, joints))
+        return torch.from_numpy(np.stack(regions))

@@ -1,0 +1,18 @@
+"""Layouts of the world of bars."""
+
+import pytest
+from tiny import make_layout
+
+from forearm.canvas import ActionEntry, Layout
+
+
+@pytest.fixture
+def layout() -> Layout:
+    """Two joints, pan that shows as a bar and lift that shows in the strip alone, each with a move of 10°."""
+    return make_layout(actions=(ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0)))
+
+
+@pytest.fixture
+def pan_layout() -> Layout:
+    """The same with moves of pan alone."""
+    return make_layout()

@@ -1,0 +1,87 @@
+"""The loop looks, plans, acts and looks again, and says why it ended."""
+
+import numpy as np
+import pytest
+from bars import BarArm, BarDynamics, seen_at
+
+from forearm.control import DreamtArm, JointGoal, TreeSearch, control
+from forearm.control.loop import REACHED, SPENT, STAYING, observed, region_of
+from forearm.errors import ForearmError
+
+
+def test_it_acts_until_the_goal_is_reached(layout) -> None:
+    arm = BarArm(layout, [0, 0])
+    trace = control(
+        arm, BarDynamics(layout), layout, JointGoal.named(layout, {"pan": 20, "lift": -10}), TreeSearch(2, width=4)
+    )
+    assert trace.outcome == REACHED
+    assert trace.actions == len(arm.acted) == 3
+    np.testing.assert_allclose(arm.joints, [20, -10])
+    taken = [(step.plan.amounts[0].tolist(), int(step.plan.entries[0])) for step in trace.steps[:-1]]
+    assert taken == arm.acted
+    assert [step.plan.staying for step in trace.steps] == pytest.approx([3, 2, 1, 0], abs=1e-4)
+    # what was predicted of each action is what came of it
+    for step, following in zip(trace.steps, trace.steps[1:], strict=False):
+        predicted = observed(layout, step.plan.regions[0].numpy())
+        np.testing.assert_allclose(predicted.joints, following.seen.joints, atol=1e-3)
+        for one, other in zip(predicted.pictures, following.seen.pictures, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_it_stays_where_no_move_helps(pan_layout) -> None:
+    arm = BarArm(pan_layout, [0, 0])
+    trace = control(arm, BarDynamics(pan_layout), pan_layout, JointGoal.named(pan_layout, {"pan": 13}), TreeSearch(2))
+    assert (trace.outcome, trace.actions) == (STAYING, 1)
+
+
+def test_it_ends_when_its_steps_are_spent(pan_layout) -> None:
+    arm = BarArm(pan_layout, [-40, 0])
+    goal = JointGoal.named(pan_layout, {"pan": 40})
+    trace = control(arm, BarDynamics(pan_layout), pan_layout, goal, TreeSearch(1), steps=3)
+    assert (trace.outcome, trace.actions, arm.joints[0]) == (SPENT, 3, -10)
+
+
+def test_whoever_is_told_of_an_action_can_prevent_it(pan_layout) -> None:
+    arm = BarArm(pan_layout, [0, 0])
+
+    def refuse(step) -> None:
+        assert step.plan.amounts[0].tolist() == [1]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        control(
+            arm,
+            BarDynamics(pan_layout),
+            pan_layout,
+            JointGoal.named(pan_layout, {"pan": 20}),
+            TreeSearch(1),
+            before_action=refuse,
+        )
+    assert arm.acted == []
+
+
+def test_a_dreamt_arm_shows_what_is_predicted(pan_layout) -> None:
+    start = np.array([-20.0, 5.0], np.float32)
+    arm = DreamtArm(BarDynamics(pan_layout), pan_layout, seen_at(pan_layout, start))
+    goal = JointGoal.named(pan_layout, {"pan": 20})
+    trace = control(arm, BarDynamics(pan_layout), pan_layout, goal, TreeSearch(3))
+    assert (trace.outcome, trace.actions) == (REACHED, 4)
+    expected = seen_at(pan_layout, np.array([20.0, 5.0]))
+    np.testing.assert_allclose(arm.observe().joints, expected.joints, atol=1e-2)
+    for one, other in zip(arm.observe().pictures, expected.pictures, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_frame_shows_what_was_observed(layout) -> None:
+    seen = seen_at(layout, np.array([12.0, -7.0]))
+    again = observed(layout, region_of(layout, seen, np.array([2.0, -7.0])))
+    np.testing.assert_allclose(again.joints, seen.joints, atol=1e-4)
+    for one, other in zip(again.pictures, seen.pictures, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_arm_with_other_pictures_is_refused(layout, pan_layout) -> None:
+    arm = BarArm(pan_layout, [0, 0])
+    arm.observe = lambda: seen_at(layout, np.zeros(3))
+    with pytest.raises(ForearmError, match="give 2 finite numbers"):
+        control(arm, BarDynamics(layout), layout, JointGoal.named(layout, {"pan": 0}), TreeSearch(1))

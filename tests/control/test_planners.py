@@ -1,0 +1,129 @@
+"""In a world that is known exactly planners find the shortest way, ask for no more than they need, and know to stay."""
+
+import numpy as np
+import pytest
+import torch
+from bars import BarArm, BarDynamics, seen_at
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import make_layout
+
+from forearm.canvas import ActionEntry, decode_strip
+from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control, planner_for
+from forearm.control.planners import full_moves, single_moves
+from forearm.errors import ForearmError
+from forearm.models.rollout import rollout
+from forearm.transitions import present
+
+
+def plan_for(planner, layout, start, goal, dynamics=None):
+    seen = seen_at(layout, np.array(start, float))
+    return planner.plan(dynamics or BarDynamics(layout), layout, present(layout, seen.pictures, seen.joints), goal)
+
+
+def test_the_tree_shares_beginnings_and_stops_where_the_goal_is(pan_layout) -> None:
+    dynamics = BarDynamics(pan_layout)
+    plan = plan_for(TreeSearch(3), pan_layout, [0, 0], JointGoal.named(pan_layout, {"pan": 30}), dynamics)
+    assert dynamics.asked == [2, 4, 8]
+    assert plan.amounts.tolist() == [[1], [1], [1]]
+    assert (plan.staying, plan.cost) == (pytest.approx(3), pytest.approx(0, abs=1e-5))
+    dynamics.asked.clear()
+    assert len(plan_for(TreeSearch(3), pan_layout, [0, 0], JointGoal.named(pan_layout, {"pan": -10}), dynamics)) == 1
+    assert dynamics.asked == [2]
+
+
+def test_a_plan_is_what_its_actions_are_predicted_to_show(layout) -> None:
+    goal = JointGoal.named(layout, {"pan": 10, "lift": -20})
+    for planner in (TreeSearch(3), TreeSearch(3, width=2), CEM(3, samples=200)):
+        plan = plan_for(planner, layout, [0, 0], goal)
+        assert sorted(plan.amounts.tolist()) == [[0, -1], [0, -1], [1, 0]]
+        assert plan.entries.tolist() == [int(np.abs(a).argmax()) for a in plan.amounts]
+        seen = seen_at(layout, np.zeros(2))
+        told = torch.from_numpy(plan.amounts)[None], torch.from_numpy(plan.entries)[None]
+        first = present(layout, seen.pictures, seen.joints)
+        torch.testing.assert_close(plan.regions, rollout(BarDynamics(layout), layout, first, *told)[0])
+        assert plan.cost == pytest.approx(float(goal.cost(layout, plan.regions[-1:])))
+        np.testing.assert_allclose(decode_strip(layout, plan.regions.numpy())[0][-1], [10, -20], atol=1e-3)
+
+
+@given(st.integers(-3, 3), st.floats(-4.9, 4.9))
+def test_nothing_is_done_where_no_move_comes_nearer(moves: int, off: float) -> None:
+    layout = make_layout()
+    target = float(np.clip(10 * moves + off, -45, 45))
+    for planner in (TreeSearch(2), CEM(2, samples=16, rounds=2)):
+        assert len(plan_for(planner, layout, [10 * moves, 0], JointGoal.named(layout, {"pan": target}))) == 0
+
+
+def test_a_beam_goes_on_from_the_best_alone(layout) -> None:
+    dynamics = BarDynamics(layout)
+    goal = JointGoal.named(layout, {"pan": 20, "lift": 40})
+    plan = plan_for(TreeSearch(4, width=2), layout, [0, 0], goal, dynamics)
+    assert dynamics.asked == [4, 8, 8, 8]
+    assert plan.cost == pytest.approx(2, abs=1e-4)
+
+
+def test_a_batch_is_no_larger_than_memory_allows(layout, monkeypatch) -> None:
+    monkeypatch.setattr("forearm.control.planners.AT_ONCE", 5)
+    goal = JointGoal.named(layout, {"pan": 20, "lift": 20})
+    for planner in (TreeSearch(3), CEM(2, samples=16, elites=4)):
+        dynamics = BarDynamics(layout)
+        assert len(plan_for(planner, layout, [0, 0], goal, dynamics))
+        assert max(dynamics.asked) == 5
+
+
+def test_only_the_named_entries_are_used(layout) -> None:
+    goal = JointGoal.named(layout, {"pan": 10, "lift": 10})
+    plan = plan_for(TreeSearch(3, entries=(1,)), layout, [0, 0], goal)
+    assert plan.amounts.tolist() == [[0, 1]]
+
+
+def test_cem_chooses_amounts_of_any_size() -> None:
+    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
+    layout = make_layout(actions=entries, discrete=False)
+    goal = JointGoal.named(layout, {"pan": 13, "lift": -4})
+    plan = plan_for(CEM(2, samples=128, elites=12, rounds=8), layout, [0, 0], goal)
+    assert plan.cost < 0.15
+    assert np.abs(plan.amounts).max() <= 1
+    again = plan_for(CEM(2, samples=128, elites=12, rounds=8), layout, [0, 0], goal)
+    assert np.array_equal(plan.amounts, again.amounts)
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=3))
+def test_single_moves_are_full_moves_of_the_largest_entry_or_nothing(amounts: list[float]) -> None:
+    rounded = single_moves(np.array([amounts], np.float32))[0]
+    largest = int(np.abs(amounts).argmax())
+    assert set(np.abs(rounded).tolist()) <= {0.0, 1.0}
+    assert np.abs(rounded).sum() == (abs(np.float32(amounts[largest])) > 1 / 3)
+    assert rounded[largest] in (0, np.sign(amounts[largest]))
+
+
+def test_full_moves_go_both_ways(layout) -> None:
+    amounts, entries = full_moves(layout)
+    assert amounts.tolist() == [[1, 0], [-1, 0], [0, 1], [0, -1]]
+    assert entries.tolist() == [0, 0, 1, 1]
+
+
+def test_the_planner_suits_the_layout(pan_layout) -> None:
+    six = make_layout(actions=tuple(ActionEntry(f"{i}", "pan") for i in range(6)))
+    assert planner_for(pan_layout) == TreeSearch(3)
+    assert planner_for(six) == TreeSearch(3, width=8)
+    assert planner_for(make_layout(discrete=False), 2) == CEM(2)
+
+
+def test_a_picture_is_reached_in_closed_loop_from_farther_than_a_plan_sees(pan_layout) -> None:
+    arm = BarArm(pan_layout, [-30, 0])
+    goal = PictureGoal.of(pan_layout, seen_at(pan_layout, np.array([30, 0])).pictures)
+    trace = control(arm, BarDynamics(pan_layout), pan_layout, goal, TreeSearch(3))
+    assert arm.joints.tolist() == [30, 0]
+    assert trace.actions == 6
+
+
+@pytest.mark.parametrize("make", [lambda: TreeSearch(0), lambda: TreeSearch(1, width=0), lambda: CEM(elites=0)])
+def test_settings_have_to_be_positive(make) -> None:
+    with pytest.raises(ForearmError, match="is 0; choose at least 1"):
+        make()
+
+
+def test_elites_are_among_the_samples() -> None:
+    with pytest.raises(ForearmError, match="elites is 9; choose no more than the 8 samples"):
+        CEM(samples=8, elites=9)

@@ -1,0 +1,90 @@
+"""The simulated arm acts as the recordings do, and the simulator as a predictor is right about itself."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+
+if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the first to do so
+    pytest.skip("needs the extra `sim`", allow_module_level=True)
+
+from forearm.canvas import ActionEntry, Joint, decode_strip, preset_layout
+from forearm.control import JointGoal, PictureGoal, TreeSearch, control
+from forearm.control.loop import REACHED, STAYING, region_of
+from forearm.control.simulated import SimulatedArm, TrueDynamics
+from forearm.errors import ForearmError
+from forearm.sim import CAMERAS, JOINTS, Simulator, perform, settle
+from forearm.sim.poses import NOMINAL
+from forearm.transitions import present
+
+
+def make_layout(*moving: str, **changes):
+    joints = tuple(Joint(f"{name}.pos", "deg", -100, 100, 15) for name in JOINTS)
+    actions = tuple(ActionEntry(name, f"{name}.pos", "deg", 10.0) for name in moving)
+    return preset_layout("tiny", **{"cameras": CAMERAS, "joints": joints, "actions": actions, **changes})
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Simulator:
+    return Simulator(session_seed=5)
+
+
+def test_it_acts_and_looks_as_recordings_do(simulator: Simulator) -> None:
+    layout = make_layout("elbow_flex", "gripper")
+    arm = SimulatedArm(simulator, layout)
+    settle(simulator, NOMINAL)
+    clip = perform(simulator, 5, -10.0, fps=2, size=64)
+    settle(simulator, NOMINAL)
+    arm.act(np.array([0, -1], np.float32), 1)
+    seen = arm.observe()
+    np.testing.assert_allclose(seen.joints, clip.states[-1], atol=1e-6)
+    for camera, picture in zip(CAMERAS, seen.pictures, strict=True):
+        np.testing.assert_array_equal(picture, clip.pictures[camera][-1])
+
+
+def test_the_true_dynamics_foresee_what_happens_and_leave_no_trace(simulator: Simulator) -> None:
+    layout = make_layout("shoulder_pan", "wrist_flex")
+    arm = SimulatedArm(simulator, layout)
+    settle(simulator, NOMINAL)
+    before = arm.observe()
+    amounts = torch.tensor([[1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
+    context = present(layout, before.pictures, before.joints).repeated(3)
+    state = simulator.snapshot()
+    regions = TrueDynamics(arm).predict(context.with_action(layout, amounts, torch.tensor([0, 1, 0])))
+    np.testing.assert_array_equal(simulator.joints(), before.joints)
+    for region, action in zip(regions.numpy(), amounts.numpy(), strict=True):
+        simulator.restore(state)
+        arm.act(action, 0)
+        true = region_of(layout, arm.observe(), before.joints)
+        positions, expected = decode_strip(layout, region[None])[0], decode_strip(layout, true[None])[0]
+        np.testing.assert_allclose(positions, expected, atol=0.05)
+        assert np.abs(region - true)[:, : layout.frame_height].mean() < 0.002
+
+
+def test_pictures_and_joints_are_reached(simulator: Simulator) -> None:
+    layout = make_layout("shoulder_pan")
+    arm = SimulatedArm(simulator, layout)
+    there = NOMINAL + np.array([20, 0, 0, 0, 0, 0])
+    settle(simulator, there)
+    for goal, outcomes in (
+        (PictureGoal.of(layout, arm.observe().pictures), (STAYING, REACHED)),
+        (JointGoal.named(layout, {"shoulder_pan": 20}), (REACHED,)),
+    ):
+        settle(simulator, NOMINAL)
+        trace = control(arm, TrueDynamics(arm), layout, goal, TreeSearch(2))
+        assert (trace.outcome in outcomes, trace.actions) == (True, 2)
+        assert abs(simulator.joints()[0] - 20) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"cameras": ("top",)}, "no camera 'top' as this run has"),
+        ({"joints": (Joint("knee"),), "actions": (ActionEntry("knee", "knee"),)}, "no joint 'knee'"),
+        ({"actions": (ActionEntry("gripper_closed"),)}, "no action that moves a joint 'gripper_closed'"),
+    ],
+)
+def test_another_robots_layout_is_refused(simulator: Simulator, changes, said: str) -> None:
+    with pytest.raises(ForearmError, match=said):
+        SimulatedArm(simulator, make_layout("shoulder_pan", **changes))
