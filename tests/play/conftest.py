@@ -1,0 +1,44 @@
+"""A run of the smallest flagship, the data it was trained on, and the stage that they make; only to be read."""
+
+import pytest
+from tiny import make_layout, write_data
+
+from forearm.canvas import ActionEntry
+from forearm.models import family_settings
+from forearm.play.serve import open_stage
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run, train
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Settings of the smallest flagship."""
+    return family_settings("warp", "tiny", {"width": 16, "depth": 1, "heads": 2, "features": 2, "refine": 4})
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """The tiny dataset: 8 episodes of 6 transitions that follow one another, 2 of the episodes validating."""
+    return write_data(tmp_path_factory.mktemp("play") / "data")
+
+
+@pytest.fixture(scope="session")
+def run(data, small):
+    """A run of family warp, after a few steps."""
+    config = TrainConfig(steps=5, batch_size=8)
+    run = start_run(data.path.parent / "run", "warp", small, config, data)
+    train(run, data, device="cpu")
+    return run
+
+
+@pytest.fixture(scope="session")
+def stage(run):
+    """What ``forearm play`` plays with."""
+    return open_stage(run.path, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def long_memory(tmp_path_factory):
+    """The tiny dataset with three frames a canvas and two joints to move."""
+    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
+    return write_data(tmp_path_factory.mktemp("play") / "data", make_layout(history=3, actions=entries))

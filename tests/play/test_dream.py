@@ -1,0 +1,216 @@
+"""Dreams: previews are what the model says alone, steps are previews, undo is exact, and each goes its own way."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import make_layout, write_data
+
+from forearm.canvas import CODES, MOVE_PLUS, ActionEntry, decode_strip
+from forearm.errors import ForearmError
+from forearm.evaluation.baselines import Persistence
+from forearm.models import make_model
+from forearm.models.rollout import rollout
+from forearm.play.dream import RECORDED, Dream
+from forearm.play.truth import Recording
+
+
+@pytest.fixture(scope="module", params=["short", "long"])
+def source(request, data, long_memory):
+    chosen = data if request.param == "short" else long_memory
+    return Recording(chosen, chosen.layout, "a test")
+
+
+@pytest.fixture(scope="module")
+def model(source, small):
+    torch.manual_seed(0)
+    model = make_model("warp", source.layout, small).eval()
+    for weights in model.parameters():  # fresh, it would only copy
+        torch.nn.init.normal_(weights, std=0.2)
+    return model
+
+
+def dreaming(model, source, number=3):
+    return Dream(model, source.layout, source.begin(number))
+
+
+def looks(dream):
+    """Everything that a dream shows and goes on from."""
+    now = dream.now
+    return [
+        now.number,
+        now.picture,
+        now.joints,
+        *(getattr(now.context, field.name).numpy() for field in dataclasses.fields(now.context)),
+        *(array for preview in dream.previews() for array in (preview.region.numpy(), preview.joints, preview.doubt)),
+    ]
+
+
+def same(one, other):
+    return len(one) == len(other) and all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+
+
+def test_previews_are_three_single_predictions(model, source):
+    dream, context = dreaming(model, source), source.begin(3).context
+    for code, preview in zip(CODES, dream.previews(), strict=False):
+        alone = context.with_action(
+            source.layout, torch.from_numpy(preview.action.amounts)[None], torch.tensor([dream.entry])
+        )
+        with torch.inference_mode():
+            torch.testing.assert_close(preview.region[None], model.predict(alone), atol=1e-5, rtol=0)
+            torch.testing.assert_close(torch.from_numpy(preview.doubt)[None], model.doubt(alone), atol=1e-5, rtol=1e-4)
+        assert preview.action.code == code
+        assert np.array_equal(preview.joints, decode_strip(source.layout, preview.region[None].numpy())[0][0])
+
+
+def test_a_path_is_the_rollout_of_its_actions(model, source):
+    dream, taken = dreaming(model, source), [1, 0, 2, 2, 1]
+    entries = [0, 0, len(source.layout.actions) - 1, 0, 0]
+    for which, entry in zip(taken, entries, strict=True):
+        dream.choose(entry)
+        dream.step(which)
+    amounts = np.stack([step.action.amounts for step in dream.steps])
+    frames = rollout(
+        model, source.layout, source.begin(3).context, torch.from_numpy(amounts)[None], torch.tensor(entries)[None]
+    )
+    for step, frame in zip(dream.steps, frames[0], strict=True):
+        torch.testing.assert_close(step.region, frame, atol=1e-5, rtol=0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(walk=st.lists(st.integers(0, 2), min_size=1, max_size=6), back=st.integers(1, 6))
+def test_undo_is_exact(model, source, walk, back):
+    dream, seen = dreaming(model, source), []
+    for which in walk:
+        seen.append(looks(dream))
+        dream.step(which)
+    for _ in range(min(back, len(walk))):
+        dream.undo()
+        assert same(looks(dream), seen.pop())
+
+
+def test_going_back_is_undoing_all_since(model, source):
+    dream = dreaming(model, source)
+    for which in (1, 2, 0):
+        dream.step(which)
+    target = dream.path[1].number
+    dream.back_to(target)
+    assert [moment.number for moment in dream.path] == [dream.path[0].number, target]
+    with pytest.raises(ForearmError, match="no moment"):
+        dream.back_to(target + 1)
+    dream.undo()
+    dream.undo()  # at the start there is nothing to take back
+    assert len(dream.path) == 1
+
+
+def test_dreams_do_not_know_of_each_other(model, source):
+    one, other, alone = (dreaming(model, source) for _ in range(3))
+    for mine, theirs in ((1, 2), (1, 0), (2, 2)):
+        one.step(mine)
+        other.step(theirs)
+        alone.step(mine)
+    assert same(looks(one)[1:], looks(alone)[1:])
+    assert not np.array_equal(one.now.joints, other.now.joints)
+
+
+def test_a_step_costs_no_further_prediction(model, source, monkeypatch):
+    dream, calls = dreaming(model, source), []
+    predict = model.predict
+    monkeypatch.setattr(model, "predict", lambda batch: calls.append(len(batch)) or predict(batch))
+    shown = dream.previews()[MOVE_PLUS]
+    assert calls == [len(dream.previews())]
+    assert dream.step(MOVE_PLUS).taken is shown
+    assert len(calls) == 1
+
+
+def test_models_that_fail_leave_the_path_as_it_was(model, source, monkeypatch):
+    dream = dreaming(model, source)
+    dream.step(1)
+    before = [moment.number for moment in dream.path]
+    monkeypatch.setattr(model, "predict", lambda batch: torch.full((len(batch), 3, 24, 8), torch.nan))
+    with pytest.raises(ForearmError, match="no number"):
+        dream.step(1)
+    assert [moment.number for moment in dream.path] == before
+    monkeypatch.undo()
+    dream.step(1)
+    assert len(dream.path) == 3
+
+
+def test_what_cannot_be_asked_for(model, source):
+    dream = Dream(model, source.layout, source.begin(0), longest=2)
+    for refused in (
+        lambda: dream.step(-1),
+        lambda: dream.step(RECORDED),
+        lambda: dream.choose(-1),
+        lambda: dream.choose(len(source.layout.actions)),
+        lambda: dream.choose(0, 0.5),
+        lambda: source.begin(-1),
+        lambda: source.begin(source.count),
+    ):
+        with pytest.raises(ForearmError):
+            refused()
+    dream.step(1)
+    dream.step(1)
+    with pytest.raises(ForearmError, match="2 steps long"):
+        dream.step(1)
+
+
+def test_models_without_doubt_have_none(source):
+    dream = Dream(Persistence(source.layout), source.layout, source.begin(0))
+    assert dream.previews()[0].doubt is None
+    assert dream.step(0).taken.doubt is None
+
+
+def test_following_the_recording_shows_the_truth(data):
+    source = Recording(data, data.layout, "a test")
+    dream = dreaming(Persistence(data.layout), source, number=0)
+    assert dream.now.error.max() == 0  # it begins with what is there
+    for row in range(6):
+        assert dream.now.truth.recorded().code == data.codes[row]
+        dream.step(dream.recorded())
+        truth = dream.now.truth
+        assert np.array_equal(truth.picture, data.frames[data.columns.frames[row, -1]])
+        assert np.array_equal(truth.joints, data.states[data.columns.frames[row, -1]])
+        difference = dream.now.picture / 255 - truth.picture / 255
+        np.testing.assert_allclose(dream.now.error, (difference**2).mean(-1), atol=1e-6)
+    assert dream.now.truth.recorded() is None  # the episode ends here
+    dream.step(1)
+    assert dream.now.truth is None
+    assert dream.now.error is None
+    dream.undo()
+    assert dream.now.truth is not None
+
+
+def test_leaving_the_recording_ends_the_truth(data):
+    source = Recording(data, data.layout, "a test")
+    dream = dreaming(Persistence(data.layout), source, number=0)
+    others = [code for code in CODES if code != dream.recorded()]
+    dream.step(others[0])
+    assert dream.now.truth is None
+    dream.undo()
+    assert dream.recorded() is not None
+
+
+@pytest.fixture(scope="module")
+def continuous(tmp_path_factory):
+    """A dataset whose actions are amounts of two joints, as they are where the change was the action."""
+    entries = (ActionEntry("pan", "pan", "deg", 25.0), ActionEntry("lift", "lift", "deg", 25.0))
+    return write_data(tmp_path_factory.mktemp("play") / "data", make_layout(discrete=False, actions=entries))
+
+
+def test_continuous_amounts_are_chosen_and_what_was_recorded_can_be_done(continuous):
+    source = Recording(continuous, continuous.layout, "a test")
+    moving = int(np.flatnonzero(continuous.codes == MOVE_PLUS)[0])
+    dream = Dream(Persistence(source.layout), source.layout, source.begin(moving))
+    assert [preview.action.amounts.tolist() for preview in dream.previews()[:3]] == [[0, 0], [0.5, 0], [-0.5, 0]]
+    assert dream.recorded() == RECORDED
+    np.testing.assert_allclose(dream.previews()[RECORDED].action.amounts, [0.4, 0], atol=1e-6)
+    dream.choose(1, 0.8)
+    np.testing.assert_allclose(dream.previews()[MOVE_PLUS].action.amounts, [0, 0.8])
+    dream.choose(0, 0.4)
+    assert dream.recorded() == MOVE_PLUS
+    assert len(dream.previews()) == 3
+    assert dream.step(MOVE_PLUS).truth is not None

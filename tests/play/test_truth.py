@@ -1,0 +1,100 @@
+"""Where dreams begin: data that do not fit are refused, and the simulator does what the dream does."""
+
+import dataclasses
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from tiny import make_layout
+
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint
+from forearm.errors import ForearmError
+from forearm.evaluation.baselines import Persistence
+from forearm.play.dream import Dream
+from forearm.play.truth import Recording, Simulation
+from forearm.transitions import TransitionSet
+
+needs_simulator = pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
+JOINTS = ("shoulder_pan", "elbow_flex", "gripper")
+
+
+def simulated_layout(**changes):
+    return make_layout(
+        cameras=(Camera("base", 16, 16), Camera("wrist", 16, 16)),
+        joints=tuple(Joint(name, "deg", -100, 100, 20) for name in JOINTS),
+        actions=tuple(ActionEntry(name, name, "deg", 10.0) for name in JOINTS[:2]),
+        **changes,
+    )
+
+
+def test_starts_are_the_datasets_moments(data):
+    source = Recording(data, data.layout, "a test")
+    for number in (0, 7, source.count - 1):
+        start = source.begin(number)
+        row = np.array([number])
+        assert np.array_equal(start.context.canvas, data.batch(row).context(data.layout).canvas)
+        assert np.array_equal(start.truth.picture, data.frames[data.columns.frames[number, -2]])
+    assert source.begin(source.usual).note == "episode 6 of data, validation"
+
+
+def test_data_that_do_not_fit_are_refused(data):
+    with pytest.raises(ForearmError, match="has joints"):
+        Recording(data, dataclasses.replace(data.layout, joints=(Joint("pan"), Joint("tilt"))), "run x")
+
+
+def test_an_empty_dataset_has_no_moments(data):
+    empty = TransitionSet(data.path)
+    empty.columns = dataclasses.replace(
+        empty.columns, **{f.name: getattr(empty.columns, f.name)[:0] for f in dataclasses.fields(empty.columns)}
+    )
+    with pytest.raises(ForearmError, match="no moments to begin from"):
+        Recording(empty, data.layout, "a test")
+
+
+def test_every_recorded_outcome_of_a_moment_is_true(data, monkeypatch):
+    """Where several episodes show the same moment, each of their actions leads to what they show."""
+    outcomes = data.outcome_rows.copy()
+    row = int(np.flatnonzero(data.codes == MOVE_PLUS)[0])
+    other = int(np.flatnonzero(data.codes == MOVE_MINUS)[0])
+    outcomes[row, MOVE_MINUS] = other
+    monkeypatch.setitem(data.__dict__, "outcome_rows", outcomes)
+    source = Recording(data, data.layout, "a test")
+    dream = Dream(Persistence(data.layout), data.layout, source.begin(row))
+    assert np.array_equal(dream.step(MOVE_MINUS).truth.picture, data.frames[data.columns.frames[other, -1]])
+    dream.undo()
+    assert dream.step(STAY).truth is None
+
+
+@needs_simulator
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"cameras": (Camera("top", 16, 16),)}, "the simulated SO-101 has no top"),
+        ({"joints": (Joint("shoulder_pan"), Joint("elbow_flex"), Joint("tail"))}, "has no tail"),
+        ({"actions": (ActionEntry("dance"),)}, "has no dance"),
+    ],
+)
+def test_runs_that_are_not_of_the_simulated_arm(changes, says):
+    with pytest.raises(ForearmError, match=says):
+        Simulation(dataclasses.replace(simulated_layout(), **changes), 0)
+    with pytest.raises(ForearmError, match="seed is -1"):
+        Simulation(simulated_layout(), -1)
+
+
+@needs_simulator
+def test_the_simulator_does_what_the_dream_does_and_comes_back():
+    layout = simulated_layout()
+    source = Simulation(layout, 0)
+    one, other = (Dream(Persistence(layout), layout, source.begin(number)) for number in (0, 1))
+    start = one.now.truth.joints[0]
+    went = one.step(MOVE_PLUS).truth
+    assert went.joints[0] - start == pytest.approx(10, abs=1)
+    assert (went.picture != one.path[0].truth.picture).any()
+    other.choose(1)
+    other.step(MOVE_MINUS)  # another visitor's dream moves the same simulator
+    one.undo()
+    again = one.step(MOVE_PLUS).truth
+    assert np.array_equal(again.joints, went.joints)
+    assert np.array_equal(again.picture, went.picture)
+    assert one.step(STAY).truth.joints[0] == pytest.approx(went.joints[0], abs=0.5)
+    assert np.array_equal(source.begin(0).truth.picture, one.path[0].truth.picture)
