@@ -107,17 +107,38 @@ def inspect(args: list[str]) -> None:
     """facts and pictures of a recording, a dataset or a run"""
     from forearm.inspection import facts_of, save_pictures, show
 
-    def run(path: Anything, /, *, pictures: Path | None = None) -> None:
+    def run(
+        path: Anything,
+        /,
+        *,
+        pictures: Path | None = None,
+        html: Path | None = None,
+        samples: int = 200,
+        data: Path | None = None,
+        device: Device = "auto",
+    ) -> None:
         """Say what a recording, a dataset of transitions or a run is and holds.
 
         Args:
             path: A folder, or the Hub id of a recording.
             pictures: A PNG file to write some of its canvases or pictures to.
+            html: A page to write, on which its canvases can be browsed by action, joint, episode and error; only an
+                earlier such page there is replaced.
+            samples: How many canvases the page shows at most; all actions, joints and episodes are among them.
+            data: What the page shows of a run; the validation part of its own data by default.
+            device: Where a run predicts what the page shows.
         """
         show(facts_of(path), Console(highlight=False))
         if pictures is not None:
             save_pictures(path, pictures)
             print(pictures)
+        if html is not None:
+            from forearm.gallery import save_gallery
+            from forearm.progress import drawing
+
+            with drawing(console) as watch:
+                save_gallery(path, html, samples=samples, data=data, device=device, watch=watch)
+            print(html)
 
     tyro.cli(run, args=args, prog="forearm inspect")
 

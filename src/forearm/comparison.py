@@ -8,7 +8,7 @@ from typing import Literal
 from forearm.assessment import Watch, assess
 from forearm.errors import ForearmError
 from forearm.evaluation.saved import METRICS_FILE, Saved, digest_of, evaluations_of, scored_on
-from forearm.files import read_json, require_absent, writing
+from forearm.files import read_json, require_replaceable, writing
 from forearm.report.compare import GENERATOR, Entrant, render
 from forearm.report.lineage import Kin
 from forearm.training.run import Run
@@ -44,7 +44,7 @@ def compare(
     """
     if not paths:
         raise ForearmError("compare needs at least one run: a folder that forearm train wrote")
-    _require_ours(out)
+    require_replaceable(Path(out), GENERATOR)
     runs = [Run.open(path) for path in paths]
     places = [run.path.resolve() for run in runs]
     for i, place in enumerate(places):
@@ -79,18 +79,6 @@ def saved_on(run: Run, digest: str) -> Saved | None:
             if not run.weights_file(checkpoint).is_file() or run.weights_digest(checkpoint) == figures["weights"]:
                 return Saved.open(folder)
     return None
-
-
-def _require_ours(out: Path) -> None:
-    """Refuse to overwrite anything but an earlier comparison."""
-    try:
-        ours = out.is_file() and GENERATOR in out.read_text(encoding="utf-8")[:1000]
-    except (OSError, UnicodeDecodeError):
-        ours = False
-    if out.is_dir():
-        raise ForearmError(f"{out} is a folder; give --out the name of a file, such as {out / 'comparison.html'}")
-    if not ours:
-        require_absent(out)
 
 
 def _samples(runs: list[Run], data: Path | None) -> tuple[str, Literal["val", "all"]]:

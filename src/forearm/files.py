@@ -69,6 +69,22 @@ def require_absent(path: Path) -> None:
         raise ForearmError(f"{path} already exists; choose another --out or remove it first")
 
 
+def require_replaceable(path: Path, mark: str, option: str = "--out") -> None:
+    """Refuse to overwrite any file but one of our own pages, which bears ``mark`` near its beginning.
+
+    Raises:
+        ForearmError: ``path`` is a folder, or a file without the mark.
+    """
+    if path.is_dir():
+        raise ForearmError(f"{path} is a folder; give {option} the name of a file, such as {path / 'page.html'}")
+    try:
+        ours = path.is_file() and mark in path.read_text(encoding="utf-8")[:1000]
+    except (OSError, UnicodeDecodeError):
+        ours = False
+    if path.exists() and not ours:
+        raise ForearmError(f"{path} already exists; choose another {option} or remove it first")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all."""
     with writing(path) as beside:

@@ -26,12 +26,13 @@ def facts_of(path: Path | str) -> Facts:
     """
     if (Path(path) / "dataset.json").is_file():
         return _facts_of_dataset(Path(path))
-    if _is_run(path):
+    if is_run(path):
         return _facts_of_run(Path(path))
     return _facts_of_recording(path)
 
 
-def _is_run(path: Path | str) -> bool:
+def is_run(path: Path | str) -> bool:
+    """Whether a folder is one that a training left."""
     return (Path(path) / "config.json").is_file() and (Path(path) / "layout.json").is_file()
 
 
@@ -136,7 +137,7 @@ def save_pictures(path: Path | str, target: Path) -> None:
     """
     if (Path(path) / "dataset.json").is_file():
         pictures = _canvases(Path(path))
-    elif _is_run(path):
+    elif is_run(path):
         pictures = [_last_sample(Path(path))]
     else:
         pictures = _camera_pictures(path)

@@ -64,3 +64,10 @@ def evaluating(console: Console, name: str = "") -> Iterator[Callable[[int, int]
     """Show how many samples have been scored."""
     with _bar(console, f"evaluating {name}".strip()) as (bar, task):
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def drawing(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Show how many canvases of a gallery have been drawn."""
+    with _bar(console, "drawing") as (bar, task):
+        yield lambda done, total: bar.update(task, completed=done, total=total)

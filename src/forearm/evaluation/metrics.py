@@ -82,10 +82,8 @@ class Truth:
         self.before, _ = decode_strip(layout, self.previous)
         if entries is None:
             entries = largest_entries(decode_separator(layout, canvases[..., layout.separator_columns(-1)]))
-        named = _joints_of_entries(layout)[entries]
-        most_changed = (np.abs(self.positions - self.before) / (layout.highs - layout.lows)).argmax(1)
-        self.driven = named >= 0
-        self.acting = np.where(self.driven, named, most_changed)
+        self.driven = _joints_of_entries(layout)[entries] >= 0
+        self.acting = acting_joints(layout, entries, self.before, self.positions)
 
     def of_acting(self, joints: np.ndarray) -> np.ndarray:
         """The acting joint's column of (N, J): (N,)."""
@@ -243,6 +241,18 @@ def _masked_mean(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.n
 
 def _psnr(errors: np.ndarray) -> np.ndarray:
     return -10 * np.log10(np.maximum(errors, 10 ** (-PSNR_CAP / 10)))
+
+
+def acting_joints(layout: Layout, entries: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The joint that each action is about, (N,) int64: the entry's own, else the one that changed most for its range.
+
+    Args:
+        entries: (N,) the action entry that each decision was about.
+        before, after: (N, J) positions in the joints' units.
+    """
+    named = _joints_of_entries(layout)[entries]
+    most_changed = (np.abs(after - before) / (layout.highs - layout.lows)).argmax(1)
+    return np.where(named >= 0, named, most_changed)
 
 
 def _joints_of_entries(layout: Layout) -> np.ndarray:

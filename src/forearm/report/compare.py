@@ -13,7 +13,7 @@ from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import METRICS, MODEL, PERSISTENCE, Interval, Metric
 from forearm.evaluation.samples import Resampled, Samples, percentiles, resample
 from forearm.evaluation.saved import Saved
-from forearm.report.figures import SERIES, image, line_chart
+from forearm.report.figures import SERIES, css_colour, image, line_chart
 from forearm.report.grids import picture
 from forearm.report.headline import KEY_FIGURES, listed
 from forearm.report.lineage import Kin, draw
@@ -90,7 +90,7 @@ def render(entrants: list[Entrant], kin: list[Kin]) -> str:
         rows=_rows(contest),
         matrices=[_matrix(contest, metric) for metric in contest.columns],
         actions=[
-            {"code": code, "name": CODE_NAMES[code], "colour": _css(first.layout.palette[code])} for code in CODES
+            {"code": code, "name": CODE_NAMES[code], "colour": css_colour(first.layout.palette[code])} for code in CODES
         ],
         cards=list(_cards(contest)),
         open_cards=OPEN_EXAMPLES,
@@ -530,10 +530,6 @@ def _shown(layout: Layout, region: np.ndarray) -> dict[str, Any]:
 
 def _position(value: float, sign: str = "-") -> str:
     return f"{value:{sign}.2f}".replace("-", "−")
-
-
-def _css(colour: tuple[int, ...]) -> str:
-    return "#" + "".join(f"{channel:02x}" for channel in colour)
 
 
 # Curves, settings

@@ -27,9 +27,9 @@ _INK = "#010203"  # stands for the page's text colour until the page knows wheth
 _SERIES = tuple(f"#0102{4 + i:02x}" for i in range(SERIES))
 
 
-def data_uri(pixels: np.ndarray) -> str:
-    """A picture (H, W, 3) uint8 as a URI that needs no file."""
-    kind, options = ("WEBP", {"quality": 88}) if pixels.shape[0] * pixels.shape[1] > PHOTO_PIXELS else ("PNG", {})
+def data_uri(pixels: np.ndarray, exact_up_to: int = PHOTO_PIXELS) -> str:
+    """A picture (H, W, 3) uint8 as a URI that needs no file; exact if it has no more than so many pixels."""
+    kind, options = ("WEBP", {"quality": 88}) if pixels.shape[0] * pixels.shape[1] > exact_up_to else ("PNG", {})
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
@@ -46,6 +46,11 @@ def image(pixels: np.ndarray, about: float) -> dict[str, Any]:
         "height": round(height * scale),
         "kind": "photo" if shrunk else "pixels",
     }
+
+
+def css_colour(colour: tuple[int, ...]) -> str:
+    """Red, green and blue from 0 to 255 as CSS writes them."""
+    return "#" + "".join(f"{channel:02x}" for channel in colour)
 
 
 def heat_map(values: np.ndarray, top: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import CATALOGUE, METRICS, PERSISTENCE, Evaluation, Example, Metric
 from forearm.report.extras import extras
-from forearm.report.figures import heat_gradient, heat_map, image, line_chart
+from forearm.report.figures import css_colour, heat_gradient, heat_map, image, line_chart
 from forearm.report.grids import error_maps, heat_top, outcome_error, picture
 from forearm.report.headline import KEY_FIGURES, details, headline
 from forearm.report.numbers import NOTHING, number, short, span, unit_of
@@ -229,7 +229,7 @@ def _action(evaluation: Evaluation, code: int) -> dict[str, Any]:
     return {
         "code": code,
         "name": CODE_NAMES[code],
-        "colour": "#" + "".join(f"{channel:02x}" for channel in evaluation.layout.palette[code]),
+        "colour": css_colour(evaluation.layout.palette[code]),
         "seen": evaluation.actions_seen.get(code, 0),
         "samples": evaluation.validated[code],
         "guess": code in evaluation.guesses,

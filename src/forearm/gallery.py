@@ -1,0 +1,320 @@
+"""From a recording, a dataset or a run to one page on which its canvases can be browsed."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from forearm.canvas import (
+    CODES,
+    ActionEntry,
+    Camera,
+    Joint,
+    Layout,
+    action_codes,
+    as_uint8,
+    decode_strip,
+    dominant_entries,
+    draw,
+)
+from forearm.comparison import saved_on
+from forearm.devices import device_named
+from forearm.errors import ForearmError
+from forearm.evaluation import MODEL
+from forearm.evaluation.metrics import acting_joints, picture_error
+from forearm.evaluation.saved import digest_of
+from forearm.files import require_replaceable, writing
+from forearm.inspection import facts_of, is_run
+from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
+from forearm.report.gallery import GENERATOR, Card, Foreseen, Holdings, Subject, render, spread
+from forearm.training.run import Run
+from forearm.transitions.batch import Batch, make_batch
+from forearm.transitions.plan import NO_PLAN, Plan, changes, plan_every, plan_from_log, typical_steps
+from forearm.transitions.split import fit_bounds_to
+from forearm.transitions.store import TransitionSet
+
+Watch = Callable[[int, int], None]
+
+BATCH = 16
+WORST = 0.1
+"""Share of a run's cards that goes to its highest errors."""
+PICTURE_WIDTH, PATCH, SEPARATOR = 160, 8, 16
+"""Pixels of the canvases on which a recording is shown."""
+STEP = 0.5
+"""Seconds between the two frames of such a canvas where no log says when something was decided."""
+
+
+@dataclass(frozen=True)
+class Exhibition:
+    """What a page shows: all there is, the places chosen from it, and how to draw the canvases of some of them.
+
+    predict: what a run foresees of a batch, (B, 3, H, w) float32 in [0, 1].
+    """
+
+    subject: Subject
+    holdings: Holdings
+    places: np.ndarray
+    batch: Callable[[np.ndarray], Batch]
+    predict: Callable[[Batch], np.ndarray] | None = None
+
+
+def save_gallery(
+    path: Path | str,
+    target: Path,
+    *,
+    samples: int = 200,
+    data: Path | None = None,
+    device: str = "auto",
+    watch: Watch = lambda done, total: None,
+) -> Path:
+    """Write a page of canvases to browse and return its path; only an earlier such page is replaced.
+
+    A recording shows what its cameras saw at each decision and at its outcome, a dataset its canvases, a run those of
+    its validation beside what it predicts.
+
+    Args:
+        path: a folder, or the Hub id of a recording.
+        samples: how many canvases at most; all actions, joints and episodes are among them as far as they go.
+        data: what a run is shown on; its own validation part by default.
+        watch: told how many canvases are drawn, and of how many.
+
+    Raises:
+        ForearmError: it is none of the three or cannot be read, there is nothing to show, or something else stands at
+            the target.
+    """
+    target = Path(target)
+    require_replaceable(target, GENERATOR, "--html")
+    if samples < 1:
+        raise ForearmError(f"samples is {samples}; it has to be at least 1")
+    if is_run(path):
+        exhibition = _of_run(Run.open(path), samples, data, device_named(device))
+    elif data is not None:
+        raise ForearmError(f"{path} is no run; --data says on what a run is shown")
+    elif (Path(path) / "dataset.json").is_file():
+        exhibition = _of_dataset(TransitionSet(path), samples)
+    else:
+        exhibition = _of_recording(path, samples)
+    page = render(exhibition.subject, exhibition.holdings, list(_cards(exhibition, watch)))
+    with writing(target) as beside:
+        beside.write_text(page, encoding="utf-8")
+    return target
+
+
+def _cards(exhibition: Exhibition, watch: Watch) -> Iterator[Card]:
+    """The drawn transitions, each with what a model predicts if there is one."""
+    layout, places = exhibition.holdings.layout, exhibition.places
+    last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
+    for start in range(0, len(places), BATCH):
+        watch(start, len(places))
+        some = places[start : start + BATCH]
+        batch = exhibition.batch(some)
+        canvases, positions = batch.canvas.numpy(), batch.positions.numpy()
+        regions = exhibition.predict(batch) if exhibition.predict else [None] * len(batch)
+        for i, (place, region) in enumerate(zip(some.tolist(), regions, strict=True)):
+            truth = canvases[i][..., last]
+            yield Card(
+                place=place,
+                row=int(batch.rows[i]),
+                canvas=as_uint8(canvases[i]),
+                before=positions[i, -2],
+                after=positions[i, -1],
+                copying=picture_error(layout, canvases[i][..., previous], truth),
+                foreseen=None if region is None else _foreseen(layout, region, truth),
+            )
+    watch(len(places), len(places))
+
+
+def _foreseen(layout: Layout, region: np.ndarray, truth: np.ndarray) -> Foreseen:
+    """What a card says of a predicted last frame (3, H, w)."""
+    positions, _ = decode_strip(layout, region[None])
+    return Foreseen(as_uint8(region), positions[0], picture_error(layout, region, truth))
+
+
+def _holdings(
+    layout: Layout,
+    positions: np.ndarray,
+    codes: np.ndarray,
+    entries: np.ndarray,
+    episodes: np.ndarray,
+    splits: np.ndarray | None = None,
+) -> Holdings:
+    """What is known of N transitions from their joints, (N, T, J), codes and entries, (N,)."""
+    before, after = positions[:, -2], positions[:, -1]
+    acting = acting_joints(layout, entries, before, after)
+    moved = np.take_along_axis(after - before, acting[:, None], axis=1)[:, 0]
+    return Holdings(layout, codes, acting, episodes, moved, splits)
+
+
+# Datasets and runs
+
+
+def _of_dataset(data: TransitionSet, samples: int) -> Exhibition:
+    rows = data.rows()
+    if not len(rows):
+        raise ForearmError(f"{data.path} has no transitions to show")
+    holdings = _held(data, rows, data.layout)
+    subject = Subject("dataset", data.path.resolve().name, facts_of(data.path))
+    return Exhibition(subject, holdings, spread(holdings.kinds, holdings.episodes, samples), data.batch)
+
+
+def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> Exhibition:
+    """A run on its validation part, or on all of another dataset; its highest errors are shown if they are known."""
+    config, layout = run.config(), run.layout()
+    own = Path(config["data"]["path"])
+    data = TransitionSet(path or own)
+    data.require_fit(layout, f"run {run.name}")
+    is_own = data.path.resolve() == own.resolve()
+    rows = data.rows("val" if is_own else None)
+    if not len(rows):
+        raise ForearmError(f"{data.path} has no validation transitions; name others with --data")
+    holdings = _held(data, rows, layout)
+    saved = saved_on(run, digest_of(data, rows))
+    worst = np.empty(0, np.int64)
+    notes = [f"On {'the validation part of ' if is_own else ''}{data.path}."]
+    if saved is not None and len(rows) > samples:
+        worst = np.argsort(-saved.samples[MODEL].sums["val_mse"], kind="stable")[: int(WORST * samples)]
+        notes.append(f"Among those shown are the {len(worst)} of the highest error.")
+    model = run.load("best", device)
+
+    def predict(batch: Batch) -> np.ndarray:
+        with torch.inference_mode():
+            return model.predict(batch.context(layout).to(device)).float().cpu().numpy()
+
+    seen = {int(code): count for code, count in config["data"]["actions_seen"].items()}
+    return Exhibition(
+        subject=Subject(
+            what="run",
+            name=run.name,
+            facts=facts_of(run.path),
+            notes=tuple(notes),
+            guesses=tuple(code for code in CODES if not seen.get(code)),
+        ),
+        holdings=holdings,
+        places=spread(holdings.kinds, holdings.episodes, samples, worst),
+        batch=lambda places: data.batch(rows[places], layout),
+        predict=predict,
+    )
+
+
+def _held(data: TransitionSet, rows: np.ndarray, layout: Layout) -> Holdings:
+    table = data.columns
+    splits = np.where(table.validation[rows], "val", "train")
+    return _holdings(layout, data.positions(rows), data.codes[rows], table.entries[rows], table.episodes[rows], splits)
+
+
+# Recordings
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """A moment of a recording that can be shown: its episode, the two rows, the action as amounts, its entry."""
+
+    episode: int
+    rows: np.ndarray
+    states: np.ndarray
+    action: np.ndarray
+    entry: int
+
+
+def _of_recording(path: Path | str, samples: int) -> Exhibition:
+    """Decisions and their outcomes; without a log frames half a second apart, and what the joints did meanwhile."""
+    recording = open_recording(path)
+    skipped: dict[int, str] = {}
+    sights = [
+        sight
+        for episode in recording.read(on_skip=skipped.__setitem__)
+        for sight in _sights(episode, _plan(recording, episode))
+    ]
+    if not sights:
+        what = "a logged decision whose outcome was recorded" if recording.has_logs else f"{STEP} seconds to show"
+        raise ForearmError(f"{path} has no readable episode with {what}")
+    actions, entries = np.stack([sight.action for sight in sights]), np.array([sight.entry for sight in sights])
+    if recording.has_logs:
+        kept, entries = np.unique(entries, return_inverse=True)
+        amounts = np.sign(actions[:, kept])
+    else:
+        kept = np.arange(len(recording.joints))
+        amounts = np.clip(actions / typical_steps(actions, recording.units), -1, 1)
+        entries = dominant_entries(amounts)
+    positions = np.stack([sight.states for sight in sights])
+    layout = fit_bounds_to(_layout(recording, kept), positions)
+    episodes = np.array([sight.episode for sight in sights])
+    holdings = _holdings(layout, positions, action_codes(amounts), entries, episodes)
+    places = spread(holdings.kinds, holdings.episodes, samples)
+    frames = dict(_frames(recording, layout, {place: sights[place] for place in places.tolist()}, skipped))
+    if not frames:
+        index, reason = next(iter(skipped.items()))
+        raise ForearmError(f"{path} has no picture that can be read; episode {index}: {reason}")
+
+    def batch(places: np.ndarray) -> Batch:
+        pictures = np.stack([frames[place] for place in places.tolist()])
+        taken = amounts[places, None].astype(np.float32)
+        canvases = draw(layout, pictures, positions[places], taken)
+        rows = np.array([sights[place].rows[0] for place in places.tolist()])
+        return make_batch(canvases, positions[places], taken, entries[places], rows)
+
+    notes = tuple(
+        f"{len(skipped)} of {len(recording.episodes)} episodes cannot be read; episode {index}: {reason}."
+        for index, reason in list(skipped.items())[:1]
+    )
+    subject = Subject("recording", recording.name, facts_of(path), "frame", notes)
+    return Exhibition(subject, holdings, np.array(sorted(frames)), batch)
+
+
+def _plan(recording: Recording, episode: Episode) -> Plan:
+    joints = len(recording.joints)
+    if not recording.has_logs:
+        step = max(1, round(STEP * recording.fps))
+        frames = plan_every(episode, step, step, 2)
+        return Plan(frames, changes(episode, frames), np.full(len(frames), -1))
+    if episode.log is None:
+        return NO_PLAN
+    return plan_from_log(episode, recording.joint_index(episode.log.joint_name), joints, recording.fps, 2)
+
+
+def _sights(episode: Episode, plan: Plan) -> Iterator[_Sight]:
+    for rows, actions, entry in zip(plan.frames, plan.actions, plan.entries.tolist(), strict=True):
+        yield _Sight(episode.index, rows, episode.states[rows], actions[-1], entry)
+
+
+def _layout(recording: Recording, acting: np.ndarray) -> Layout:
+    """Cameras below each other in their own proportions, all joints, and an action entry for each joint that acts."""
+    sizes = [recording.camera_size(camera) for camera in recording.cameras]
+    width = max(PATCH, min(PICTURE_WIDTH, *(width for _, width in sizes)) // PATCH * PATCH)
+    joints = tuple(
+        Joint(name.removesuffix(".pos"), unit) for name, unit in zip(recording.joints, recording.units, strict=True)
+    )
+    return Layout(
+        cameras=tuple(
+            Camera(camera, max(PATCH, round(width * h / w / PATCH) * PATCH), width)
+            for camera, (h, w) in zip(recording.cameras, sizes, strict=True)
+        ),
+        joints=joints,
+        actions=tuple(ActionEntry(joints[j].name, joints[j].name, joints[j].unit) for j in acting),
+        patch=PATCH,
+        separator=SEPARATOR,
+    )
+
+
+def _frames(
+    recording: Recording, layout: Layout, wanted: dict[int, _Sight], skipped: dict[int, str]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The two frames (2, h, w, 3) uint8 of each place that is wanted and whose episode can be read to its end."""
+    sizes = {camera.name: (camera.height, camera.width) for camera in layout.cameras}
+    of_episode: dict[int, list[int]] = {}
+    for place, sight in wanted.items():
+        of_episode.setdefault(sight.episode, []).append(place)
+    for episode in recording.read(on_skip=skipped.__setitem__):
+        places = of_episode.get(episode.index, [])
+        rows = [row for place in places for row in wanted[place].rows.tolist()]
+        try:
+            seen = {
+                row: np.concatenate([pictures[camera] for camera in recording.cameras])
+                for row, pictures in episode.pictures(rows, sizes)
+            }
+        except EpisodeUnreadable:
+            continue
+        for place in places:
+            yield place, np.stack([seen[row] for row in wanted[place].rows.tolist()])

@@ -1,0 +1,124 @@
+// Filters, sorts and enlarges the cards. What is chosen stands in the address behind #, so that it can be kept and
+// passed on: #action=1&joint=gripper&sort=-error&card=12
+document.documentElement.classList.add("js");
+const form = document.querySelector("form.filters");
+const shelf = document.querySelector(".shelf");
+const cards = [...shelf.children];
+const dialog = document.querySelector("dialog");
+let enlarged = null;
+
+function fits(card, chosen) {
+  const named = ["action", "joint", "split", "episode"].every((name) => {
+    const wanted = chosen.getAll(name).filter((value) => value !== "");
+    return !wanted.length || wanted.includes(card.dataset[name]);
+  });
+  const [low, high] = (chosen.get("error") || "0-1").split("-").map(Number);
+  return named && low < card.dataset.share && card.dataset.share < high;
+}
+
+function apply() {
+  const chosen = new FormData(form);
+  const [, down, key] = (chosen.get("sort") || "place").match(/(-?)(\w+)/);
+  cards.sort((a, b) => (a.dataset[key] - b.dataset[key]) * (down ? -1 : 1) || a.dataset.place - b.dataset.place);
+  shelf.append(...cards);
+  for (const card of cards) card.hidden = !fits(card, chosen);
+  const left = cards.filter((card) => !card.hidden).length;
+  form.querySelector("output").value = `${left} of ${cards.length}`;
+  document.querySelector(".none").hidden = left > 0;
+}
+
+function note() {
+  const told = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+  if (enlarged) told.set("card", enlarged.dataset.place);
+  history.replaceState(null, "", `#${told}`);
+}
+
+function recall() {
+  const told = new URLSearchParams(location.hash.slice(1));
+  for (const field of form.elements) {
+    if (field.type === "checkbox") field.checked = told.getAll(field.name).includes(field.value);
+    else if (field.name) field.value = told.get(field.name) ?? "";
+    if (field.selectedIndex === -1) field.value = "";
+  }
+  apply();
+  if ([...told].length) document.getElementById("gallery").scrollIntoView();
+  const card = cards.find((one) => one.dataset.place === told.get("card"));
+  if (card) enlarge(card);
+  else if (dialog.open) dialog.close();
+}
+
+function figure(title, picture) {
+  const made = document.createElement("figure");
+  made.appendChild(document.createElement("figcaption")).textContent = title;
+  made.append(picture);
+  return made;
+}
+
+// Where two pictures differ, fourfold: each an image and the side of it that counts.
+function difference(title, one, other) {
+  const picture = document.createElement("div");
+  picture.className = "difference";
+  picture.style.backgroundImage = `url(${one.image.src}), url(${other.image.src})`;
+  picture.style.backgroundPosition = `${one.side}, ${other.side}`;
+  return figure(title, picture);
+}
+
+function differences([canvas, predicted]) {
+  const [before, after] = ["var(--before)", "right"].map((side) => ({ image: canvas, side }));
+  const row = document.createElement("div");
+  row.className = "differences";
+  row.append(difference("changed ×4", before, after));
+  if (predicted) row.append(difference("missed ×4", { image: predicted, side: "left" }, after));
+  return row;
+}
+
+function enlarge(card) {
+  enlarged = card;
+  const shown = cards.filter((one) => !one.hidden);
+  const [seen, pictures, told] = [0, 1, 2].map(() => document.createElement("div"));
+  const images = [...card.querySelectorAll(".canvases img")];
+  pictures.className = "canvases";
+  for (const image of images) {
+    const captioned = figure(image.alt, image.cloneNode());
+    captioned.style.flexGrow = image.style.flexGrow;
+    pictures.append(captioned);
+  }
+  seen.append(pictures, differences(images));
+  told.append(...[...card.querySelectorAll("h3, p, .scroll")].map((part) => part.cloneNode(true)));
+  dialog.querySelector(".enlarged").replaceChildren(seen, told);
+  dialog.querySelector(".place").textContent = card.hidden ? "" : `${shown.indexOf(card) + 1} of ${shown.length}`;
+  if (!dialog.open) dialog.showModal();
+  note();
+}
+
+function step(by) {
+  const shown = cards.filter((one) => !one.hidden);
+  const next = shown[shown.indexOf(enlarged) + by];
+  if (next) enlarge(next);
+}
+
+shelf.addEventListener("click", (event) => {
+  const button = event.target.closest("button.canvases");
+  if (button) enlarge(button.closest(".exhibit"));
+});
+dialog.querySelector(".previous").addEventListener("click", () => step(-1));
+dialog.querySelector(".next").addEventListener("click", () => step(1));
+dialog.addEventListener("keydown", (event) => {
+  if (event.key === "ArrowLeft") step(-1);
+  if (event.key === "ArrowRight") step(1);
+});
+dialog.addEventListener("click", (event) => {
+  if (event.target === dialog) dialog.close();
+});
+dialog.addEventListener("close", () => {
+  enlarged?.querySelector(".canvases").focus();
+  enlarged = null;
+  note();
+});
+form.addEventListener("input", () => {
+  apply();
+  note();
+});
+form.addEventListener("reset", () => setTimeout(() => { apply(); note(); }));
+addEventListener("hashchange", recall);
+recall();
