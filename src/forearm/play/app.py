@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -67,12 +66,16 @@ class Stage:
     practised: tuple[int, ...] = ()
     device: torch.device | str = "cpu"
 
+    @property
+    def longest(self) -> int:
+        """So many steps a dream may have, so that all of them fit in ``MEMORY``; at least 20."""
+        moment = 4 * 3 * self.layout.height * self.layout.width
+        return int(min(LONGEST, max(20, MEMORY / MOST / moment)))
+
     def dream(self) -> Dream:
         """A fresh dream from the first source's usual start."""
         source = next(iter(self.sources.values()))
-        moment = 4 * 3 * self.layout.height * self.layout.width
-        longest = int(min(LONGEST, max(20, MEMORY / MOST / moment)))
-        return Dream(self.predictor, self.layout, source.begin(source.usual), self.device, longest)
+        return Dream(self.predictor, self.layout, source.begin(source.usual), self.device, self.longest)
 
     def to_json(self) -> dict[str, Any]:
         """What the page has to know once."""
@@ -277,9 +280,10 @@ class Guard:
 
     def _refusal(self, method: str, headers: Headers) -> Response | None:
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._hosts is not None and urlsplit(f"//{host}").hostname not in self._hosts:
+        named = re.fullmatch(r"\[?([^\[\]@]*?)\]?(:\d+)?", host)
+        if self._hosts is not None and (named is None or named[1].lower() not in self._hosts):
             return PlainTextResponse("this is not the address that forearm play told; use that one", 403)
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return PlainTextResponse("another site has no business here", 403)
         if method not in ("GET", "HEAD"):
             length = headers.get("content-length", "")

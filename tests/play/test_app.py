@@ -1,0 +1,263 @@
+"""What the page asks the app, and what nobody may ask: other sites, other files, other people's dreams."""
+
+import base64
+import dataclasses
+import io
+import json
+import re
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from forearm.canvas import CODE_NAMES, MOVE_PLUS
+from forearm.errors import ForearmError
+from forearm.evaluation.baselines import Persistence
+from forearm.play.visitors import Visitors
+
+testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra `play`", exc_type=ImportError)
+
+from forearm.play.app import COOKIE, MOST, make_app  # noqa: E402 (needs the extra)
+
+BASE = "http://127.0.0.1:8000"
+HOSTS = frozenset({"127.0.0.1", "localhost"})
+
+
+@pytest.fixture(scope="module")
+def app(stage):
+    return make_app(stage, HOSTS)
+
+
+@pytest.fixture
+def visitor(app):
+    return testclient.TestClient(app, base_url=BASE)
+
+
+def post(visitor, what, **body):
+    answer = visitor.post(f"/api/dream/{what}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def step(visitor, which):
+    return post(visitor, "step", moment=visitor.get("/api/dream").json()["now"]["moment"], which=which)
+
+
+def pixels(uri):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))))
+
+
+def test_the_page_needs_nothing_from_elsewhere(visitor):
+    for path in ("/", "/app.css", "/app.js"):
+        answer = visitor.get(path)
+        assert answer.status_code == 200
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        addresses = re.findall(r"""(?:src|href)="([^"]+)"|url\(([^)]+)\)|["'`](https?:[^"'`]+)""", answer.text)
+        for found in addresses:
+            (address,) = filter(None, found)
+            assert address.startswith(("data:", "/app.", "/api/dream/path.")), address
+
+
+def test_what_is_shown_is_exact(visitor, stage):
+    told = visitor.get("/api/dream").json()
+    start = stage.sources["recording"].begin(told["start"]["number"])
+    frame = np.zeros_like(start.truth.picture)
+    for box, uri in zip(stage.layout.camera_boxes(), told["now"]["pictures"], strict=True):
+        frame[box] = pixels(uri)
+    assert np.array_equal(frame, start.truth.picture)
+    assert told["now"]["joints"] == start.truth.joints.tolist()
+    assert [preview["code"] for preview in told["previews"]] == [0, 1, 2]
+
+
+def test_a_step_shows_what_was_previewed(visitor):
+    before = visitor.get("/api/dream").json()
+    after = step(visitor, MOVE_PLUS)
+    preview = before["previews"][MOVE_PLUS]
+    assert after["now"]["pictures"] == preview["pictures"]
+    assert after["now"]["joints"] == preview["joints"]
+    assert after["path"][-1]["doubt"] == preview["doubt"]
+    assert [place["moment"] for place in post(visitor, "undo")["path"]] == [before["now"]["moment"]]
+
+
+def test_the_stage_says_what_is_a_guess(stage):
+    told = testclient.TestClient(
+        make_app(dataclasses.replace(stage, actions_seen={0: 0, 1: 5, 2: 5}, practised=(0,)), None)
+    ).get("/api/stage")
+    assert told.json()["guesses"] == [0]
+    assert told.json()["practised"] == [0]
+
+
+def test_visitors_have_their_own_dreams(app):
+    one, other = (testclient.TestClient(app, base_url=BASE) for _ in range(2))
+    step(one, 1)
+    step(one, 1)
+    assert len(other.get("/api/dream").json()["path"]) == 1
+    assert len(one.get("/api/dream").json()["path"]) == 3
+    number = one.get("/api/dream").json()["path"][0]["moment"]
+    refused = other.post("/api/dream/back", json={"moment": number})
+    assert refused.status_code == 400
+    assert "no moment" in refused.json()["error"]
+
+
+def test_the_cookie_is_for_the_page_alone(visitor):
+    cookie = visitor.get("/api/dream").headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "set-cookie" not in visitor.get("/api/dream").headers
+    forged = visitor.get("/api/dream", headers={"cookie": f"{COOKIE}=x"})
+    assert COOKIE in forged.headers["set-cookie"]
+
+
+def test_a_second_click_on_a_moment_that_is_past_changes_nothing(visitor):
+    moment = visitor.get("/api/dream").json()["now"]["moment"]
+    first = post(visitor, "step", moment=moment, which=1)
+    second = post(visitor, "step", moment=moment, which=2)
+    assert second["path"] == first["path"]
+
+
+def test_begin_anywhere_and_back(visitor, stage):
+    count = stage.sources["recording"].count
+    assert post(visitor, "begin", source="recording", number=5)["start"]["number"] == 5
+    step(visitor, 1)
+    assert len(post(visitor, "begin", source="recording", number=5)["path"]) == 1
+    numbers = {post(visitor, "begin", source="recording", number=None)["start"]["number"] for _ in range(12)}
+    assert len(numbers) > 1
+    assert numbers <= set(range(count))
+
+
+def test_the_path_to_take_home(visitor, stage):
+    post(visitor, "begin", source="recording", number=0)
+    codes = [1, 0, 2, 1]
+    told = [visitor.get("/api/dream").json(), *(step(visitor, code) for code in codes)]
+    path = visitor.get("/api/dream/path.json")
+    assert 'filename="dream.json"' in path.headers["content-disposition"]
+    places = path.json()["path"]
+    assert path.json()["start"]["number"] == 0
+    assert places[0]["action"] is None
+    assert [place["action"].split()[0] for place in places[1:]] == [CODE_NAMES[code] for code in codes]
+    for place, shown in zip(places, told, strict=True):
+        assert list(place["joints"].values()) == shown["now"]["joints"]
+    assert places[1]["amounts"] == [1.0]
+
+    for kind in ("mp4", "gif"):
+        answer = visitor.get(f"/api/dream/path.{kind}")
+        with av.open(io.BytesIO(answer.content)) as film:
+            frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        assert len(frames) == len(places)
+        palette = np.array(stage.layout.palette)
+        for frame, code in zip(frames, codes, strict=False):  # right of the cameras, the action to come
+            colour = frame[frame.shape[0] // 2, -4].astype(int)
+            assert np.abs(palette - colour).sum(axis=1).argmin() == code
+        left = frames[0][: frames[0].shape[0] // 2, : frames[0].shape[1] // 3]
+        assert left.std() > 10
+
+
+def test_a_path_of_no_steps_can_be_taken_home_too(visitor):
+    post(visitor, "begin", source="recording", number=0)
+    for kind in ("mp4", "gif"):
+        with av.open(io.BytesIO(visitor.get(f"/api/dream/path.{kind}").content)) as film:
+            assert len(list(film.decode(video=0))) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "body"),
+    [
+        ("step", {"which": 7}),
+        ("step", {"which": -1}),
+        ("back", {"moment": -1}),
+        ("begin", {"source": "recording", "number": 10**9}),
+        ("begin", {"source": "recording", "number": -1}),
+        ("begin", {"source": "../../etc/passwd", "number": 0}),
+        ("choose", {"entry": 9}),
+        ("choose", {"entry": 0, "amount": -3}),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(visitor, what, body):
+    before = visitor.get("/api/dream").json()
+    answer = visitor.post(f"/api/dream/{what}", json={"moment": before["now"]["moment"], **body})
+    assert answer.status_code == 400
+    assert "\n" not in answer.json()["error"]
+    assert visitor.get("/api/dream").json() == before
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"which": "x"}', b'{"moment": 1e400, "which": NaN}', b"\xff"])
+def test_what_cannot_be_understood(visitor, body):
+    answer = visitor.post("/api/dream/step", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert json.loads(answer.text)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/config.json",
+        "/best.safetensors",
+        "/../pyproject.toml",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/page/index.html",
+        "/docs",
+        "/openapi.json",
+        "/api/dream/path.json/../../../etc/passwd",
+        "//etc/passwd",
+    ],
+)
+def test_no_file_can_be_read_through_it(visitor, path):
+    assert visitor.get(path).status_code == 404
+
+
+def test_a_path_comes_in_three_kinds(visitor):
+    answer = visitor.get("/api/dream/path.exe")
+    assert answer.status_code == 400
+    assert "json, mp4, gif" in answer.json()["error"]
+
+
+def test_other_sites_are_kept_away(app):
+    rebound = testclient.TestClient(app, base_url="http://evil.example:8000")
+    for path in ("/", "/api/dream", "/app.js"):
+        assert rebound.get(path).status_code == 403
+    visitor = testclient.TestClient(app, base_url=BASE)
+    for origin in ("http://evil.example", "http://127.0.0.1:9000", "null"):
+        assert visitor.post("/api/dream/undo", json={}, headers={"Origin": origin}).status_code == 403
+    assert visitor.post("/api/dream/undo", json={}, headers={"Origin": BASE}).status_code == 200
+    assert testclient.TestClient(app, base_url="http://localhost:8000").get("/").status_code == 200
+    for host in ("", "127.0.0.1.evil.example", "[::1", "localhost@evil.example"):
+        assert visitor.get("/", headers={"Host": host}).status_code == 403
+
+
+def test_bodies_have_bounds(visitor):
+    assert visitor.post("/api/dream/undo", content=b" " * 10_000).status_code == 413
+    assert visitor.post("/api/dream/undo", content=iter([b" " * 100])).status_code == 413  # of a length not told
+
+
+def test_models_that_fail_at_once_are_told_before_anybody_comes(stage):
+    class Broken(Persistence):
+        def predict(self, batch):
+            return super().predict(batch) * float("nan")
+
+    with pytest.raises(ForearmError, match="no number"):
+        make_app(dataclasses.replace(stage, predictor=Broken(stage.layout)), HOSTS)
+
+
+def test_dreams_are_bounded_and_forgotten():
+    now, begun = [0.0], []
+    visitors = Visitors(lambda: begun.append(len(begun)) or object(), most=3, idle=10, clock=lambda: now[0])
+    first = visitors.dream("a")
+    for name in "bcd":
+        visitors.dream(name)
+    assert len(visitors) == 3
+    assert visitors.dream("b") is visitors.dream("b")
+    assert visitors.dream("a") is not first
+    now[0] = 11.0
+    kept = visitors.dream("b")
+    assert len(visitors) == 1
+    assert visitors.dream("b") is kept
+    assert len(begun) == 6
+
+
+def test_memory_has_a_bound(stage):
+    dream = stage.dream()
+    wide = dataclasses.replace(stage.layout, cameras=stage.layout.cameras * 4000)
+    longest = dataclasses.replace(stage, layout=wide)
+    assert dream.longest * MOST * dream.now.context.canvas.numel() * 4 <= 2.1e9
+    assert longest.longest < stage.longest

@@ -1,0 +1,304 @@
+"""The page in a real browser: what it shows is what the model says, and nothing goes wrong or elsewhere on the way."""
+
+import http.client
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+import urllib.parse
+import urllib.request
+
+import av
+import numpy as np
+import pytest
+import torch
+from commands import end, error_of, files, forearm, start
+from PIL import Image
+
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, decode_strip
+from forearm.models.rollout import rollout
+
+pytest.importorskip("uvicorn", reason="needs the extra `play`", exc_type=ImportError)
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# Only this machine has a name, so that whatever the page wanted from elsewhere would fail.
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+MOMENT = 3
+
+
+@pytest.fixture(scope="module")
+def address(run):
+    """Where ``forearm play`` serves the run, as a user starts it."""
+    process = start("play", run.path, "--port", 0, "--device", "cpu")
+    yield process.stdout.readline().strip()
+    os.killpg(process.pid, signal.SIGINT)
+    outcome = end(process)
+    assert outcome.code == 130
+    assert outcome.err == "forearm: stopped\n"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if BROWSER is None:
+        pytest.skip("needs Chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", ALONE]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address, request):
+    """The page, opened by a new visitor; whatever goes wrong in it is an error here."""
+    options = {"viewport": {"width": 1200, "height": 900}, **getattr(request, "param", {})}
+    context = browser.new_context(**options)
+    page, wrong, asked = context.new_page(), [], []
+    page.on("console", lambda said: wrong.append(said.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("requestfailed", lambda asked: wrong.append(f"{asked.url} {asked.failure}"))
+    page.on("response", lambda answer: wrong.append(f"{answer.url} {answer.status}") if answer.status >= 400 else None)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("body[data-ready]")
+    yield page
+    context.close()
+    assert not wrong
+    assert all(url.startswith((address, "data:image/")) for url in asked)
+
+
+def steps(page, count):
+    """Wait until the path has so many steps."""
+    page.wait_for_function("count => document.querySelectorAll('.thumb').length === count + 1", arg=count)
+
+
+def shown_joints(page):
+    """The joints' numbers as they stand on the page."""
+    return [float(text.replace("−", "-")) for text in page.locator(".joint .value b").all_inner_texts()]
+
+
+def begin(page, number):
+    page.fill("#number", str(number))
+    page.get_by_role("button", name="Begin").click()
+    page.wait_for_function("number => state.start.number === number && state.path.length === 1", arg=number)
+
+
+def test_ten_steps_two_undone_and_a_clip(page, run, data, tmp_path):
+    begin(page, MOMENT)
+    ways = {
+        MOVE_PLUS: [lambda: page.keyboard.press("ArrowRight"), lambda: page.get_by_text("MOVE+", exact=True).click()],
+        MOVE_MINUS: [lambda: page.keyboard.press("ArrowLeft"), lambda: page.get_by_text("MOVE−", exact=True).click()],
+        STAY: [lambda: page.keyboard.press("s"), lambda: page.get_by_text("STAY", exact=True).click()],
+    }
+    codes = [MOVE_PLUS, MOVE_PLUS, STAY, MOVE_MINUS, MOVE_PLUS, STAY, MOVE_MINUS, MOVE_MINUS, MOVE_PLUS, MOVE_MINUS]
+    seen = [shown_joints(page)]
+    for number, code in enumerate(codes, start=1):
+        ways[code][number % 2]()
+        steps(page, number)
+        seen.append(shown_joints(page))
+    page.keyboard.press("z")
+    steps(page, 9)
+    page.get_by_role("button", name="Undo").click()
+    steps(page, 8)
+    assert shown_joints(page) == seen[8]
+
+    layout, model = run.layout(), run.load()
+    amounts = torch.tensor([0.0, 1.0, -1.0])[torch.tensor(codes)][None, :, None]
+    first = data.batch(np.array([MOMENT]), layout)
+    frames = rollout(model, layout, first, amounts, torch.zeros(1, len(codes), dtype=torch.long))[0]
+    called, _ = decode_strip(layout, frames.numpy())
+    np.testing.assert_allclose(seen[1:], called, atol=0.051)  # a digit behind the point is shown
+    np.testing.assert_allclose(page.evaluate("state.now.joints"), called[7], atol=1e-3)
+
+    for kind in ("MP4", "GIF"):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=kind).click()
+        download.value.save_as(tmp_path / kind)
+        assert download.value.suggested_filename == f"dream.{kind.lower()}"
+        with av.open(str(tmp_path / kind)) as film:
+            assert len(list(film.decode(video=0))) == 9
+    with page.expect_download() as download:
+        page.get_by_role("link", name="JSON").click()
+    path = json.loads(download.value.path().read_text())["path"]
+    np.testing.assert_allclose([list(place["joints"].values()) for place in path[1:]], called[:8], atol=1e-3)
+
+
+def test_truth_doubt_and_error_can_be_laid_over(page):
+    begin(page, 0)
+    page.keyboard.press("f")  # what was recorded here
+    steps(page, 1)
+    assert page.evaluate("state.now.truth !== null && state.now.error !== null && state.now.doubt !== null")
+    for key, overlay in (("e", "error"), ("d", "doubt")):
+        page.keyboard.press(key)
+        shown = page.locator("#dream img.over").evaluate_all("images => images.map(one => [one.hidden, one.src])")
+        assert shown == [[False, uri] for uri in page.evaluate(f"state.now.{overlay}")]
+    page.keyboard.press("d")
+    assert page.locator("#dream img.over:visible").count() == 0
+    assert page.locator("#truth").is_visible()
+    page.get_by_role("button", name="Truth beside").click()
+    assert page.locator("#truth").is_hidden()
+    assert re.fullmatch(r"\d+\.\d %", page.locator("#error").inner_text())
+
+
+def test_a_thumbnail_leads_back_and_reset_to_the_start(page):
+    for number in (1, 2, 3):
+        page.keyboard.press("ArrowRight")
+        steps(page, number)
+    page.locator(".thumb").nth(1).click()
+    steps(page, 1)
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    steps(page, 1)  # the dream outlives the page
+    assert page.locator(".thumb img").first.evaluate("image => image.naturalWidth > 0")
+    page.keyboard.press("r")
+    steps(page, 0)
+
+
+def test_everything_can_be_reached_and_read_without_a_mouse(page):
+    page.keyboard.press("Tab")
+    outlined = set()
+    for _ in range(40):
+        outlined.add(page.evaluate("getComputedStyle(document.activeElement).outlineStyle !== 'none'"))
+        if page.evaluate("document.activeElement.matches('.choice[data-which=\"1\"]')"):
+            break
+        page.keyboard.press("Tab")
+    assert outlined == {True}
+    page.keyboard.press("Enter")
+    steps(page, 1)
+    assert page.locator("#status").inner_text().startswith("Step 1, MOVE+ pan")
+    unnamed = page.locator("button, a, input, select").evaluate_all(
+        "all => all.filter(one => one.checkVisibility())"
+        ".filter(one => !(one.ariaLabel || one.labels?.length || one.innerText)).length"
+    )
+    assert unnamed == 0
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+        for width, scheme in itertools.product((390, 1200), ("light", "dark"))
+    ],
+    indirect=True,
+)
+def test_it_fits_phones_and_both_themes(page, tmp_path):
+    page.keyboard.press("ArrowRight")
+    steps(page, 1)
+    picture = tmp_path / "page.png"
+    page.screenshot(path=picture, full_page=True)
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    width = page.viewport_size["width"]
+    assert pixels.shape[1] == width
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert (pixels[2, 2].mean() < 60) == dark
+    for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)):  # the actions' colours, as everywhere
+        assert (np.abs(pixels.astype(int) - colour).sum(-1) < 40).sum() > 200
+
+
+def ask(address, path, cookie=None, body=None):
+    """What the server says to whoever has this cookie, and the cookie it gives."""
+    headers = {"Content-Type": "application/json"} | ({"Cookie": cookie} if cookie else {})
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(address + path, data, headers)) as answer:
+        return json.load(answer), (answer.headers["Set-Cookie"] or "").split(";")[0]
+
+
+def test_clicks_at_the_same_time_are_one(address):
+    told, cookie = ask(address, "api/dream")
+    wanted = {"moment": told["now"]["moment"], "which": 1}
+    clicks = [threading.Thread(target=ask, args=(address, "api/dream/step", cookie, wanted)) for _ in range(8)]
+    for click in clicks:
+        click.start()
+    for click in clicks:
+        click.join()
+    assert len(ask(address, "api/dream", cookie)[0]["path"]) == 2
+
+
+def test_a_browser_that_leaves_in_mid_step_leaves_a_whole_dream(address):
+    told, cookie = ask(address, "api/dream")
+    where = urllib.parse.urlsplit(address)
+    for whole in (True, False):  # gone before the answer, or before its own words were out
+        body = json.dumps({"moment": told["now"]["moment"], "which": 1})
+        with socket.create_connection((where.hostname, where.port)) as line:
+            head = f"POST /api/dream/step HTTP/1.1\r\nHost: {where.netloc}\r\nCookie: {cookie}\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            line.sendall((head + (body if whole else body[:5])).encode())
+        after = ask(address, "api/dream", cookie)[0]
+        assert len(after["path"]) in (1, 2)
+        told, _ = ask(address, "api/dream/step", cookie, {"moment": after["now"]["moment"], "which": 0})
+        assert len(told["path"]) == len(after["path"]) + 1
+        told, _ = ask(address, "api/dream/begin", cookie, {"source": "recording", "number": 0})
+
+
+def test_it_listens_for_this_machine_alone(address):
+    assert urllib.parse.urlsplit(address).hostname == "127.0.0.1"
+    call = http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(address).port)
+    call.request("GET", "/", headers={"Host": "evil.example"})
+    assert call.getresponse().status == 403
+
+
+# What a user gets wrong
+
+
+def refused(folder, *args):
+    before = files(folder)
+    said = error_of(forearm("play", *args, "--device", "cpu"))
+    assert files(folder) == before
+    return said
+
+
+def test_a_port_in_use(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused(run.path, run.path, "--port", port)
+    assert re.search(rf"cannot listen on port {port} of 127.0.0.1: .*; choose another --port", said)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--port", 70000), "there is no port 70000"),
+        (("--port", -1), "there is no port -1"),
+        (("--host", "203.0.113.7", "--port", 0), "cannot listen on port 0 of 203.0.113.7"),
+        (("--data", "nowhere", "--port", 0), "nowhere is no dataset of transitions"),
+        (("--simulator", 0, "--port", 0), "the simulated SO-101 has no"),
+        (("--simulator", -1, "--port", 0), "the simulator's seed is -1"),
+    ],
+)
+def test_options_that_cannot_be(run, options, says):
+    if "--simulator" in options:
+        pytest.importorskip("mujoco", reason="needs the extra `sim`")
+    assert says in refused(run.path, run.path, *options)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("best.safetensors", None, "best.safetensors is missing; train the run first"),
+        ("best.safetensors", b"garbage" * 100, "best.safetensors is damaged"),
+        ("config.json", None, "is no run (no config.json)"),
+        ("layout.json", b"[]", "not a canvas layout"),
+    ],
+)
+def test_runs_without_a_model(run, tmp_path, name, content, says):
+    spoilt = shutil.copytree(run.path, tmp_path / "run")
+    (spoilt / name).unlink()
+    if content is not None:
+        (spoilt / name).write_bytes(content)
+    assert says in refused(tmp_path, spoilt, "--port", 0)
+
+
+def test_runs_whose_data_are_gone(run, tmp_path):
+    alone = shutil.copytree(run.path, tmp_path / "run")
+    config = json.loads((alone / "config.json").read_text())
+    config["data"]["path"] = str(tmp_path / "gone")
+    (alone / "config.json").write_text(json.dumps(config))
+    said = refused(tmp_path, alone, "--port", 0)
+    assert "gone is no dataset of transitions" in said
+    assert "--data, or --simulator" in said
