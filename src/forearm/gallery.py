@@ -175,7 +175,7 @@ def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> 
     notes = [f"On {'the validation part of ' if is_own else ''}{data.path}."]
     if saved is not None and len(rows) > samples:
         worst = np.argsort(-saved.samples[MODEL].sums["val_mse"], kind="stable")[: int(WORST * samples)]
-        notes.append(f"Among those shown are the {len(worst)} of the highest error.")
+        notes.append("One in ten of those shown has one of the highest errors of all.")
     model = run.load("best", device)
 
     def predict(batch: Batch) -> np.ndarray:

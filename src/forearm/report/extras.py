@@ -20,9 +20,7 @@ TEXTS = {
     "remembered_share": "share that the joints alone call to mind",
     "painted_share": "share that is painted anew",
     "expected_error_per_patch": "the squared error that the model itself expects, patch by patch of the picture",
-    "expected_error_rank_correlation": (
-        "how well the expected error orders the patches of a picture by their true one: 1 perfectly, 0 not at all"
-    ),
+    "unheard_of": "how likely it is that training never asked for the like, joints and action taken together",
 }
 LEVELS = {"loss_by_noise_level": ("0 to ¼", "¼ to ½", "½ to ¾", "¾ to 1")}
 MAP_WIDTH = 200

@@ -54,21 +54,25 @@ function figure(title, picture) {
   return made;
 }
 
-// Where two pictures differ, fourfold: each an image and the side of it that counts.
-function difference(title, one, other) {
+// Where two pictures differ, fourfold: each an image and the part of it that counts.
+function difference(title, ...two) {
   const picture = document.createElement("div");
   picture.className = "difference";
-  picture.style.backgroundImage = `url(${one.image.src}), url(${other.image.src})`;
-  picture.style.backgroundPosition = `${one.side}, ${other.side}`;
+  for (const { image, part } of two) {
+    const copy = image.cloneNode();
+    copy.alt = "";
+    copy.style.objectPosition = part;
+    picture.append(copy);
+  }
   return figure(title, picture);
 }
 
 function differences([canvas, predicted]) {
-  const [before, after] = ["var(--before)", "right"].map((side) => ({ image: canvas, side }));
+  const [before, after] = ["var(--before)", "right"].map((part) => ({ image: canvas, part }));
   const row = document.createElement("div");
   row.className = "differences";
   row.append(difference("changed ×4", before, after));
-  if (predicted) row.append(difference("missed ×4", { image: predicted, side: "left" }, after));
+  if (predicted) row.append(difference("missed ×4", { image: predicted, part: "left" }, after));
   return row;
 }
 
