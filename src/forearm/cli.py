@@ -356,12 +356,51 @@ def play(args: list[str]) -> None:
     tyro.cli(run, args=args, prog="forearm play")
 
 
+def plan(args: list[str]) -> None:
+    """find actions that lead to a goal: imagined, in the simulator, or on an SO-101"""
+    from forearm.planning import PlanOptions
+    from forearm.planning import plan as plan_run
+
+    def run(
+        run: RunFolder,
+        /,
+        options: OmitArgPrefixes[PlanOptions] = PlanOptions(),  # noqa: B008 (frozen)
+        *,
+        out: Path | None = None,
+        device: Device = "auto",
+    ) -> None:
+        """Look for actions that a run foresees to lead to a goal, and take them.
+
+        The goal is one of --joints, --picture, --like and --region, the start one of --start, --simulator and --robot.
+        After every action it looks and plans anew, until the goal is reached or staying is best.
+
+        Args:
+            run: The run that foresees.
+            options: Goal, start, and how to look for actions.
+            out: A folder to write the trace to, as JSON and as a film; it must not exist.
+            device: Where to predict.
+        """
+        plan_run(run, options, console, out=out, device=device)
+        if out is not None:
+            print(out)
+
+    tyro.cli(run, args=args, prog="forearm plan")
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    command.__name__: command for command in (demo, record, build, combine, inspect, train, evaluate, compare, play)
+    command.__name__: command
+    for command in (demo, record, build, combine, inspect, train, evaluate, compare, play, plan)
 }
 
 
-EXTRAS = {"mujoco": "sim", "fastapi": "play", "uvicorn": "play", "tensorboard": "tracking", "trackio": "tracking"}
+EXTRAS = {
+    "mujoco": "sim",
+    "lerobot": "robot",
+    "fastapi": "play",
+    "uvicorn": "play",
+    "tensorboard": "tracking",
+    "trackio": "tracking",
+}
 """The extra that installs a package which not everybody needs."""
 
 

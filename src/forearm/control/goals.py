@@ -19,7 +19,8 @@ TOLERANCE = 0.1
 class Goal(Protocol):
     """Says how far frames are from what is wanted. ``enough`` is the cost up to which the goal counts as reached."""
 
-    enough: float
+    @property
+    def enough(self) -> float: ...
 
     def cost(self, layout: Layout, regions: Tensor) -> Tensor:
         """How far each frame is from the goal, at least 0.

@@ -7,7 +7,8 @@ from forearm.canvas import Layout
 from forearm.control.goals import plain
 from forearm.control.loop import Observation, region_of
 from forearm.errors import ForearmError
-from forearm.sim import CAMERAS, JOINTS, Simulator
+from forearm.sim import CAMERAS, JOINTS, Simulator, settle
+from forearm.sim.poses import Vary, sample_pose
 from forearm.sim.protocol import ramp
 from forearm.sim.scene import PHYSICS_HZ
 from forearm.transitions.batch import Batch
@@ -52,6 +53,10 @@ class SimulatedArm:
         for step in range(steps):
             self.simulator.step(start + change * ramp((step + 1) / steps), 1 / PHYSICS_HZ)
 
+    def close(self) -> None:
+        """Free the simulator's renderers."""
+        self.simulator.close()
+
     def place(self, joints: np.ndarray) -> None:
         """Put the arm at rest where the layout's joints (J,) say; others stay where they are."""
         pose = self.simulator.joints()
@@ -80,3 +85,19 @@ class TrueDynamics:
             regions[i] = torch.from_numpy(region_of(layout, self.arm.observe(), joints))
         self.arm.simulator.restore(before)
         return regions.to(batch.canvas)
+
+
+def simulated_arm(layout: Layout, seed: int, duration: float = 0.5) -> SimulatedArm:
+    """A simulated arm at rest in a scene, at a pose like those of recordings; the seed decides both.
+
+    Raises:
+        ForearmError: the layout is not of simulated recordings, or the seed is negative.
+    """
+    if seed < 0:
+        raise ForearmError(f"the simulator's seed is {seed}; choose a number from 0 up")
+    arm = SimulatedArm(Simulator(seed), layout, duration)
+    entry = layout.actions[0]
+    vary: Vary = "acting" if len(layout.actions) == 1 else "all"
+    joint = JOINTS.index(plain(entry.joint or entry.name))
+    settle(arm.simulator, sample_pose(arm.simulator, joint, entry.scale, vary, np.random.default_rng([seed, 1])))
+    return arm

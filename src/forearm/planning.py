@@ -1,0 +1,234 @@
+"""From a run, a goal and a start to actions: what ``forearm plan`` does."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.table import Table
+
+from forearm.canvas import Layout
+from forearm.control import (
+    CEM,
+    Arm,
+    DreamtArm,
+    Goal,
+    JointGoal,
+    Observation,
+    PictureGoal,
+    Planner,
+    RegionGoal,
+    Trace,
+    TreeSearch,
+    control,
+    planner_for,
+)
+from forearm.control.goals import plain
+from forearm.control.loop import Step
+from forearm.control.trace import action_words, save_trace
+from forearm.devices import device_named
+from forearm.errors import ForearmError
+from forearm.files import require_absent, writing_folder
+from forearm.models.world_model import Predictor
+from forearm.training.run import Run
+from forearm.transitions.store import TransitionSet
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """A goal (one of --joints, --picture, --like, --region), a start (one of --start, --simulator, --robot), and how to
+    look for actions."""
+
+    joints: tuple[str, ...] = ()
+    """Joint positions to reach, as name=value in the joints' units, such as shoulder_pan=30."""
+    picture: tuple[Path, ...] = ()
+    """Pictures to see, a PNG file for each camera, in the run's order and size."""
+    mask: tuple[Path, ...] = ()
+    """What of each --picture counts: a PNG file for each camera, black where it does not matter."""
+    like: int | None = None
+    """Row of the data whose first frame is to be seen."""
+    region: tuple[str, int, int, int, int, Path] | None = None
+    """CAMERA X Y WIDTH HEIGHT FILE: somewhere in that box of the camera's picture the crop in the file is to appear."""
+    start: int | None = None
+    """Row of the data to start from, in the model's imagination alone."""
+    simulator: int | None = None
+    """Drive a simulated SO-101; the number decides its scene and its pose."""
+    robot: str | None = None
+    """Drive a real SO-101 at this serial port, such as /dev/ttyACM0. It moves."""
+    data: Path | None = None
+    """The dataset that --start and --like look in; that of the run's training by default."""
+    planner: Literal["auto", "tree", "cem"] = "auto"
+    """tree: sequences of full moves; cem: the cross-entropy method, for amounts of any size; auto: what suits."""
+    depth: int = 3
+    """Most actions that are looked ahead."""
+    width: int | None = None
+    """For tree: go on from so many best sequences alone; by default from all if they are few, else from 8."""
+    steps: int = 12
+    """Most actions that are taken."""
+    action_duration: float = 0.5
+    """Seconds of an action, as in the recordings that the run was trained on."""
+    robot_id: str | None = None
+    """The name under which lerobot-calibrate stored the arm's calibration."""
+    camera: tuple[str, ...] = ()
+    """The robot's cameras as name=index or name=path, such as base=0 wrist=/dev/video2."""
+    max_step: float = 15.0
+    """Most that an action may move a joint of the robot, in the joint's unit; a run with larger ones is refused."""
+    release: bool = False
+    """Let the robot go slack at the end, instead of holding its position; support the arm!"""
+    yes: bool = False
+    """Move the robot without asking first."""
+
+
+def plan(run_path: Path, options: PlanOptions, console: Console, *, out: Path | None, device: str = "auto") -> Trace:
+    """Plan, act where there is an arm, show the steps on the console, and write the trace to ``out`` if there is one.
+
+    Raises:
+        ForearmError: the run has no model, goal or start are missing, two, or do not fit it, the arm cannot be used.
+    """
+    if out is not None:
+        require_absent(out)
+    if options.steps < 1:
+        raise ForearmError(f"steps is {options.steps}; choose at least 1")
+    place, run = device_named(device), Run.open(run_path)
+    layout = run.layout()
+    _one_of(options, "goal", ("joints", "picture", "like", "region"))
+    _one_of(options, "start", ("start", "simulator", "robot"))
+    goal = _goal(run, layout, options)
+    planner = _planner(layout, options)
+    model = run.load("best", place)
+    with _arm(run, layout, options, model, place, console) as (arm, before_action):
+        trace = control(
+            arm, model, layout, goal, planner, steps=options.steps, device=place, before_action=before_action
+        )
+    show(trace, console)
+    if out is not None:
+        with writing_folder(out) as folder:
+            save_trace(folder, trace, goal, {"run": str(run_path), "goal": _words(options)})
+    return trace
+
+
+def show(trace: Trace, console: Console) -> None:
+    """Print the steps as a table, with the joints that actions drive."""
+    table = Table("", "cost", "joints", "next action", "cost foreseen", box=None)
+    driven = sorted(set(trace.layout.joint_of_entry()) - {-1})
+    for number, step in enumerate(trace.steps):
+        joints = "  ".join(f"{plain(trace.layout.joint_names[j])} {step.seen.joints[j]:.1f}" for j in driven)
+        then = action_words(trace.layout, step.plan.amounts[0]) if len(step.plan) else ""
+        last = number == trace.actions
+        table.add_row(
+            str(number),
+            f"{step.plan.staying:.4g}",
+            joints,
+            trace.outcome if last else then,
+            "" if last else f"{step.plan.cost:.4g}",
+        )
+    console.print(table)
+
+
+def _one_of(options: PlanOptions, what: str, names: tuple[str, ...]) -> None:
+    given = [f"--{name}" for name in names if getattr(options, name) not in (None, ())]
+    if len(given) != 1:
+        choice = ", ".join(f"--{name}" for name in names)
+        found = f"{' and '.join(given)} are two" if given else "none is given"
+        raise ForearmError(f"plan needs one {what}, {choice}; {found}")
+
+
+def _words(options: PlanOptions) -> dict[str, Any]:
+    """The goal as it was asked for, for the trace."""
+    asked = {name: getattr(options, name) for name in ("joints", "picture", "mask", "like", "region")}
+    return {
+        name: [str(part) for part in value] if isinstance(value, tuple) else value
+        for name, value in asked.items()
+        if value not in (None, ())
+    }
+
+
+def _goal(run: Run, layout: Layout, options: PlanOptions) -> Goal:
+    if options.mask and not options.picture:
+        raise ForearmError("--mask says what of each --picture counts; give --picture too")
+    if options.joints:
+        return JointGoal.named(layout, dict(_target(text) for text in options.joints))
+    if options.picture:
+        masks = [np.asarray(_picture(path).any(axis=2)) for path in options.mask] or None
+        return PictureGoal.of(layout, [_picture(path) for path in options.picture], masks)
+    if options.like is not None:
+        return PictureGoal.of(layout, _recorded(run, layout, options, options.like).pictures)
+    assert options.region is not None
+    camera, *box, path = options.region
+    return RegionGoal.of(layout, camera, tuple(box), _picture(path))  # type: ignore[arg-type]
+
+
+def _target(text: str) -> tuple[str, float]:
+    """``shoulder_pan=30`` as ("shoulder_pan", 30.0)."""
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ForearmError(f"--joints takes targets as name=value, such as shoulder_pan=30, not {text!r}") from None
+
+
+def _picture(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or "it is no picture"
+        raise ForearmError(f"the picture {path} cannot be read: {reason}") from error
+
+
+def _recorded(run: Run, layout: Layout, options: PlanOptions, row: int) -> Observation:
+    """What the data show before the last action of a row."""
+    data = TransitionSet(options.data or Path(run.config()["data"]["path"]))
+    data.require_fit(layout, f"run {run.name}")
+    if not 0 <= row < len(data):
+        raise ForearmError(f"{data.path} has no row {row}; it has rows 0 to {len(data) - 1}")
+    frame = np.asarray(data.frames[data.columns.frames[row, -2]])
+    pictures = [frame[box] for box in layout.camera_boxes()]
+    return Observation(pictures, data.positions(np.array([row]))[0, -2])
+
+
+def _planner(layout: Layout, options: PlanOptions) -> Planner:
+    if options.planner == "cem":
+        return CEM(options.depth)
+    if options.planner == "tree" or options.width is not None:
+        return TreeSearch(options.depth, options.width)
+    return planner_for(layout, options.depth)
+
+
+@contextlib.contextmanager
+def _arm(
+    run: Run, layout: Layout, options: PlanOptions, model: Predictor, device: torch.device, console: Console
+) -> Iterator[tuple[Arm, Any]]:
+    """The arm to control, and what is to be asked before each action."""
+
+    def nothing(step: Step) -> None:
+        pass
+
+    if options.start is not None:
+        yield DreamtArm(model, layout, _recorded(run, layout, options, options.start), device), nothing
+    elif options.simulator is not None:
+        from forearm.control.simulated import simulated_arm
+
+        with contextlib.closing(simulated_arm(layout, options.simulator, options.action_duration)) as simulated:
+            yield simulated, nothing
+    elif options.robot is not None:
+        from forearm.control.robot import RobotArm, so101
+
+        cameras = dict(_camera(text) for text in options.camera)
+        robot = so101(options.robot, options.robot_id, cameras, layout, options.max_step, release=options.release)
+        arm = RobotArm(robot, layout, duration=options.action_duration, max_step=options.max_step)
+        with arm.connected():
+            yield arm, nothing if options.yes else arm.confirming(console)
+
+
+def _camera(text: str) -> tuple[str, str]:
+    """``base=0`` as ("base", "0")."""
+    name, equals, place = text.partition("=")
+    if not equals or not place:
+        raise ForearmError(f"--camera takes cameras as name=index or name=path, such as base=0, not {text!r}")
+    return name, place
