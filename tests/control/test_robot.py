@@ -1,0 +1,247 @@
+"""A robot that has LeRobot's interface and no motors: what it is sent, when it is stopped, and what is refused."""
+
+import io
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from bars import BarDynamics
+from rich.console import Console
+from tiny import make_layout
+
+from forearm.canvas import ActionEntry, Joint
+from forearm.control import JointGoal, TreeSearch, control
+from forearm.control.loop import REACHED
+from forearm.control.robot import RATE, RobotArm, ramp, shrunk, so101
+from forearm.errors import ForearmError
+
+DURATION = 0.1
+UP = np.array([1, 0], np.float32)
+
+
+class FakeRobot:
+    """Motors that are where they are sent at once (or stay, if stuck), and cameras that show how bright the pan is."""
+
+    def __init__(self, **joints: float):
+        self.joints = {f"{name}.pos": value for name, value in joints.items()}
+        self.is_connected = self.stuck = False
+        self.is_calibrated = True
+        self.sent: list[dict[str, float]] = []
+        self.broken: Exception | None = None
+
+    @property
+    def observation_features(self):
+        return {**self.action_features, "base": (48, 64, 3), "wrist": (48, 64, 3)}
+
+    @property
+    def action_features(self):
+        return dict.fromkeys(self.joints, float)
+
+    def connect(self, calibrate: bool = True) -> None:
+        assert not calibrate  # nobody is there to calibrate it
+        self.is_connected = True
+
+    def get_observation(self):
+        assert self.is_connected
+        if self.broken:
+            raise self.broken
+        grey = np.uint8(100 + self.joints["pan.pos"])
+        return {**self.joints, "base": np.full((48, 64, 3), grey), "wrist": np.full((48, 64, 3), grey)}
+
+    def send_action(self, action):
+        assert self.is_connected
+        self.sent.append(action)
+        if not self.stuck:
+            self.joints.update(action)
+        return action
+
+    def disconnect(self) -> None:
+        self.is_connected = False
+
+
+@pytest.fixture
+def layout():
+    joints = (Joint("pan.pos", "deg", -45, 45, 15), Joint("lift.pos", "deg", -45, 45, 15))
+    actions = (ActionEntry("pan", "pan.pos", "deg", 10.0), ActionEntry("lift", "lift.pos", "deg", 10.0))
+    return make_layout(joints=joints, actions=actions)
+
+
+def arm_of(robot: FakeRobot, layout, **options) -> RobotArm:
+    return RobotArm(robot, layout, **{"duration": DURATION, "pressed": lambda: False, **options})
+
+
+def drive(arm: RobotArm, *actions: np.ndarray) -> None:
+    """Look, then carry out actions."""
+    with arm.connected():
+        arm.observe()
+        for amounts in actions:
+            arm.act(amounts, 0)
+
+
+def drive_asking(robot: FakeRobot, layout, said: io.StringIO) -> None:
+    """Turn pan by 20° with what a person is asked before."""
+    with arm_of(robot, layout).connected() as arm:
+        confirm = arm.confirming(Console(file=said, width=200))
+        goal = JointGoal.named(layout, {"pan": 20.0})
+        control(arm, BarDynamics(layout), layout, goal, TreeSearch(1), before_action=confirm)
+
+
+def test_it_is_driven_to_a_goal_while_other_joints_are_held(layout) -> None:
+    robot = FakeRobot(pan=1.0, lift=-2.0, gripper=50.0)
+    goal = JointGoal.named(layout, {"pan": 21.0, "lift": -12.0})
+    with arm_of(robot, layout).connected() as arm:
+        trace = control(arm, BarDynamics(layout), layout, goal, TreeSearch(2))
+    assert (trace.outcome, trace.actions) == (REACHED, 3)
+    assert robot.joints == pytest.approx({"pan.pos": 21.0, "lift.pos": -12.0, "gripper.pos": 50.0})
+    assert {action["gripper.pos"] for action in robot.sent} == {50.0}
+    assert not robot.is_connected
+    assert trace.steps[0].seen.pictures[0].shape == (8, 8, 3)
+    assert (trace.steps[0].seen.pictures[0] == 101).all()
+
+
+def test_a_move_is_smooth(layout) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    drive(arm_of(robot, layout, duration=0.5), UP)
+    pans = np.array([0.0] + [action["pan.pos"] for action in robot.sent])
+    assert len(robot.sent) == round(0.5 * RATE)
+    assert pans[-1] == 10
+    assert (np.diff(pans) >= 0).all()
+    assert np.diff(pans).max() < 2  # of the 10° that it moves in half a second
+    assert np.abs(np.diff(pans, n=2)).max() < 0.7
+
+
+def test_the_ramp_is_that_of_the_simulated_recordings() -> None:
+    protocol = pytest.importorskip("forearm.sim.protocol")
+    for share in np.linspace(0, 1, 11):
+        assert ramp(share) == protocol.ramp(share)
+
+
+@pytest.mark.parametrize("how", ["key", "interrupt"])
+def test_a_key_or_ctrl_c_in_mid_motion_makes_it_hold_its_position(layout, how: str) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+
+    def pressed() -> bool:
+        if len(robot.sent) == 2 and how == "interrupt":
+            raise KeyboardInterrupt
+        return len(robot.sent) == 2
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(arm_of(robot, layout, duration=0.3, pressed=pressed), UP)
+    there = robot.sent[1]["pan.pos"]
+    assert 0 < there < 10
+    assert [action["pan.pos"] for action in robot.sent[2:]] == [there]  # told once more to stay, and nothing after
+    assert not robot.is_connected
+
+
+def test_an_arm_that_does_not_follow_is_stopped_and_relieved(layout) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    robot.stuck = True
+    with pytest.raises(ForearmError, match=r"pan.pos is 20.0 behind its target; see whether something is in its way"):
+        drive(arm_of(robot, layout, max_step=10.0), UP, UP)
+    assert robot.sent[-1]["pan.pos"] == 0  # no longer pressing
+
+
+def test_no_joint_is_moved_out_of_its_limits_but_back_into_them_it_is(layout) -> None:
+    robot = FakeRobot(pan=40.0, lift=-60.0)
+    with arm_of(robot, layout).connected() as arm:
+        arm.observe()
+        with pytest.raises(ForearmError, match=r"would take pan.pos to 50.0 deg, beyond .* -45.0 to 45.0"):
+            arm.act(UP, 0)
+        assert robot.sent == []
+        arm.act(np.array([0, 1], np.float32), 1)
+    assert robot.joints == pytest.approx({"pan.pos": 40.0, "lift.pos": -50.0})
+
+
+def test_steps_larger_than_allowed_are_refused_before_anything_moves(layout) -> None:
+    with pytest.raises(ForearmError, match=r"moves pan by 10 deg, more than a step of 5; allow it with --max-step"):
+        arm_of(FakeRobot(pan=0.0, lift=0.0), layout, max_step=5.0)
+
+
+def test_a_robot_without_what_the_run_needs_is_refused(layout) -> None:
+    with pytest.raises(ForearmError, match=r"the robot has no joint 'lift.pos' as this run has; it has pan.pos, base"):
+        arm_of(FakeRobot(pan=0.0), layout)
+
+
+def test_a_robot_that_is_not_calibrated_is_refused(layout) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    robot.is_calibrated = False
+    with pytest.raises(ForearmError, match="not calibrated; run lerobot-calibrate"), arm_of(robot, layout).connected():
+        pass
+    assert not robot.is_connected
+
+
+def test_what_the_drivers_raise_is_one_line(layout) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    robot.broken = TimeoutError("no status\npacket")
+    with pytest.raises(ForearmError, match="could not be read from: no status packet; see to"):
+        drive(arm_of(robot, layout))
+    assert not robot.is_connected
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "moves"), [("y\n", True), ("\n", False), ("no\n", False)])
+def test_it_asks_before_the_first_motion_and_only_then(layout, monkeypatch, answer: str, moves: bool) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    said = io.StringIO()
+    if moves:
+        drive_asking(robot, layout, said)
+        assert robot.joints["pan.pos"] == pytest.approx(20)
+    else:
+        with pytest.raises(KeyboardInterrupt, match="the arm was not moved"):
+            drive_asking(robot, layout, said)
+        assert robot.joints["pan.pos"] == 0
+    assert said.getvalue().count("about to move: pan MOVE+") == 1
+
+
+def test_where_nobody_can_be_asked_it_does_not_move(layout, monkeypatch) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    with pytest.raises(ForearmError, match="add --yes if it may"):
+        drive_asking(robot, layout, io.StringIO())
+    assert robot.joints["pan.pos"] == 0
+
+
+def test_pictures_are_shrunk_to_means_as_build_does() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    means = picture.reshape(8, 6, 8, 8, 3).mean((1, 3))
+    np.testing.assert_allclose(shrunk(picture, (8, 8)), means, atol=2.5)
+    assert shrunk(picture, (48, 64)) is picture
+
+
+def test_without_lerobot_it_is_said_what_is_missing(layout, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "lerobot", None)
+    with pytest.raises(ModuleNotFoundError):
+        so101("/dev/ttyACM0", None, {"base": "0", "wrist": "1"}, layout, 15.0)
+    with pytest.raises(ForearmError, match="looks through camera wrist; name it with --camera wrist=INDEX"):
+        so101("/dev/ttyACM0", None, {"base": "0"}, layout, 15.0)
+
+
+@pytest.mark.parametrize("folder", ["so_follower", "so101_follower"])
+def test_lerobots_arm_is_made_with_limits_and_holds_its_position_at_the_end(layout, monkeypatch, folder: str) -> None:
+    known = {
+        "lerobot": ModuleType("lerobot"),
+        "lerobot.robots": ModuleType("lerobot.robots"),
+        f"lerobot.robots.{folder}": SimpleNamespace(SO101FollowerConfig=dict, SO101Follower=lambda config: config),
+        "lerobot.cameras.opencv": SimpleNamespace(OpenCVCameraConfig=dict),
+    }
+    for name, module in known.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    config = so101("/dev/ttyACM0", "white", {"base": "0", "wrist": "/dev/video2"}, layout, 12.0)
+    assert config == {
+        "port": "/dev/ttyACM0",
+        "id": "white",
+        "cameras": {
+            "base": {"index_or_path": 0, "fps": 30, "width": 640, "height": 480},
+            "wrist": {"index_or_path": Path("/dev/video2"), "fps": 30, "width": 640, "height": 480},
+        },
+        "use_degrees": True,
+        "max_relative_target": 12.0,
+        "disable_torque_on_disconnect": False,
+    }

@@ -1,0 +1,73 @@
+"""What is left of a control: readable JSON and films that can be opened."""
+
+import json
+
+import av
+import numpy as np
+import pytest
+from bars import BarArm, BarDynamics, seen_at
+from PIL import Image
+from tiny import make_layout
+
+from forearm.canvas import ActionEntry
+from forearm.control import JointGoal, PictureGoal, RegionGoal, TreeSearch, control
+from forearm.control.trace import action_words, film, save_trace
+
+
+def drive(layout, goal):
+    return control(BarArm(layout, [-10, 0]), BarDynamics(layout), layout, goal, TreeSearch(2))
+
+
+def goals(layout):
+    pictures = seen_at(layout, np.array([10, 0])).pictures
+    return [
+        JointGoal.named(layout, {"pan": 10}),
+        PictureGoal.of(layout, pictures),
+        RegionGoal.of(layout, "wrist", (3, 1, 5, 3), pictures[1][1:4, 3:8]),
+    ]
+
+
+@pytest.mark.parametrize("kind", range(3))
+def test_a_trace_tells_every_step_and_can_be_watched(pan_layout, tmp_path, kind: int) -> None:
+    goal = goals(pan_layout)[kind]
+    trace = drive(pan_layout, goal)
+    save_trace(tmp_path, trace, goal, {"run": "some run"})
+    told = json.loads((tmp_path / "trace.json").read_text())
+    assert (told["run"], told["outcome"], told["actions_taken"]) == ("some run", trace.outcome, 2)
+    assert [step["joints"]["pan"] for step in told["steps"]] == pytest.approx([-10, 0, 10])
+    assert [len(step["plan"]) for step in told["steps"]] == [2, 1, 0]
+    first = told["steps"][0]["plan"][0]
+    assert (first["action"], first["entry"], first["amounts"]) == ("pan MOVE+", "pan", [1.0])
+    assert first["foreseen_joints"]["pan"] == pytest.approx(0, abs=1e-3)
+    with Image.open(tmp_path / "film.gif") as gif:
+        assert (gif.n_frames, gif.info["loop"]) == (3, 0)
+        size = gif.size
+    with av.open(str(tmp_path / "film.mp4")) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(frames) == 3 * 8
+    assert frames[0].shape == (size[1], size[0], 3)
+
+
+def test_a_film_shows_what_was_seen_beside_what_was_foreseen(pan_layout) -> None:
+    goal = goals(pan_layout)[1]
+    pages = film(drive(pan_layout, goal), goal)
+    width = pan_layout.frame_width * (384 // pan_layout.frame_height)
+    top, left = 38, 12
+    seen, foreseen, wanted = (
+        [page[top : top + 384, left + i * (width + 12) :][:, :width] for page in pages] for i in range(3)
+    )
+    assert len(np.unique(foreseen[0].reshape(-1, 3), axis=0)) == 1  # nothing had been foreseen of the first
+    for step in (1, 2):
+        np.testing.assert_array_equal(seen[step], foreseen[step])
+    np.testing.assert_array_equal(seen[2], wanted[2])
+    assert (seen[1] != wanted[1]).any()
+
+
+def test_actions_in_words() -> None:
+    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("grip", None, "", 2.0))
+    discrete, continuous = (make_layout(actions=entries, discrete=kind) for kind in (True, False))
+    assert action_words(discrete, np.array([0, -1.0])) == "grip MOVE−"
+    assert action_words(discrete, np.zeros(2)) == "STAY"
+    assert action_words(continuous, np.array([0.25, -0.5])) == "pan +2.5 deg, grip -1"
+    assert action_words(continuous, np.array([0.25, 0.01])) == "pan +2.5 deg"
+    assert action_words(continuous, np.zeros(2)) == "STAY"
