@@ -96,7 +96,8 @@ def action_in_words(layout: Layout, action: Action) -> str:
     moved = np.flatnonzero(action.amounts) if (action.amounts != 0).sum() <= 2 else [np.abs(action.amounts).argmax()]
     entries = ((layout.actions[entry], float(action.amounts[entry])) for entry in moved)
     told = ", ".join(f"{entry.name} {amount * entry.scale:+.3g} {entry.unit}" for entry, amount in entries)
-    return f"{CODE_NAMES[action.code]} {told}{' …' if len(moved) < (action.amounts != 0).sum() else ''}"
+    more = " …" if len(moved) < (action.amounts != 0).sum() else ""
+    return f"{CODE_NAMES[action.code]} {told.replace('-', '−')}{more}"
 
 
 def mean(values: np.ndarray | None) -> float | None:

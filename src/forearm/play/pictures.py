@@ -10,7 +10,7 @@ from forearm.canvas import Layout
 
 TOP = 0.4
 """The error, root of the squared one, at which heat is at its strongest; a share of the range from black to white."""
-HEAT = np.array([[60, 0, 90, 0], [150, 10, 110, 170], [230, 70, 60, 220], [255, 180, 40, 240], [255, 250, 190, 250]])
+HEAT = np.array([[60, 0, 90, 0], [150, 10, 110, 120], [230, 70, 60, 200], [255, 180, 40, 235], [255, 250, 190, 250]])
 """Colours (red, green, blue, opacity) of heat from none to the strongest, at equal distances."""
 
 

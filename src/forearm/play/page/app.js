@@ -28,7 +28,11 @@ function set(element, name, value) {
 }
 
 const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
-const number = (value, low, high) => value.toFixed(high - low < 20 ? 2 : 1).replace("-", "−");
+const plain = (value, digits) => value.toFixed(digits).replace("-", "−");
+/** Numbers in a joint's unit, with as many digits as its range asks for. */
+const number = (value, joint) => plain(value, joint.high - joint.low < 20 ? 2 : 1);
+const signed = (said) => (/[1-9]/.test(said) ? (said.startsWith("−") ? said : `+${said}`) : `±${said.replace("−", "")}`);
+const bound = (value) => make("span", "", plain(value, Math.abs(value) < 10 ? 1 : 0));
 
 // What the server is asked, one thing after the other
 
@@ -141,7 +145,7 @@ function showNow() {
   const { now, path, start } = state;
   const place = path[path.length - 1], steps = path.length - 1;
   find("#step").textContent = steps ? `Step ${steps}` : "The start";
-  find("#words").textContent = steps ? place.words : start.note;
+  find("#words").textContent = find("#words").title = steps ? place.words : start.note;
   find("#truth-note").textContent = now.truth ? (start.source === "simulator" ? "simulated beside" : "as recorded") : "nobody did this";
   find("#truth").hidden = !view.beside;
   fill(find("#dream .cameras"), now.pictures, view.overlay ? now[view.overlay] : null, true);
@@ -155,7 +159,7 @@ function showNow() {
   find("#source").value = start.source;
   limitNumber();
   const entry = stage.entries[state.entry], joint = stage.joints[entry.joint];
-  const told = joint ? `${joint.name} ${number(now.joints[entry.joint], joint.low, joint.high)} ${joint.unit}` : "";
+  const told = joint ? `${joint.name} ${number(now.joints[entry.joint], joint)} ${joint.unit}` : "";
   find("#status").textContent = `${find("#step").textContent}, ${place.words}. ${told}`;
 }
 
@@ -169,7 +173,7 @@ function showJoints() {
     const index = Number(row.dataset.joint), joint = stage.joints[index];
     if (!joint) continue;
     const at = (value) => `${100 * Math.min(1, Math.max(0, (value - joint.low) / (joint.high - joint.low)))}%`;
-    row.querySelector(".value b").textContent = number(now.joints[index], joint.low, joint.high);
+    row.querySelector(".value b").textContent = number(now.joints[index], joint);
     row.querySelector(".fill").style.width = at(now.joints[index]);
     row.querySelector(".now").style.left = at(now.joints[index]);
     const known = view.beside && now.true_joints !== null;
@@ -195,23 +199,20 @@ function showChoices() {
     fill(choice.querySelector(".shots"), preview.pictures, view.overlay === "doubt" ? preview.heat : null, false);
     const isGuess = stage.guesses.includes(code), isRecorded = state.recorded === which;
     choice.classList.toggle("guess", isGuess);
-    const guess = choice.querySelector(".chip.guess");
-    guess.hidden = !isGuess;
-    guess.textContent = stage.practised.includes(code) ? "guess, practised only" : "guess: never trained";
-    guess.title = stage.practised.includes(code)
-      ? `${NAMES[code]} was practised on frames that stay what they are; no recording that was trained on shows it.`
-      : `Training never saw ${NAMES[code]}: what is shown is a guess.`;
-    choice.querySelector(".chip.recorded").hidden = !isRecorded;
+    choice.querySelector(".chip.guess").hidden = !isGuess;
+    choice.querySelector(".chip.recorded").hidden = !isRecorded || which === RECORDED;
     const { joint: index } = stage.entries[state.entry], joint = stage.joints[index];
     const told = choice.querySelector(".outcome");
     if (which === RECORDED) told.textContent = preview.words;
     else if (joint) {
       const change = preview.joints[index] - state.now.joints[index];
-      told.textContent = `${number(preview.joints[index], joint.low, joint.high)} ${joint.unit} `;
-      told.append(make("small", "soft", `${change < 0 ? "" : "+"}${number(change, joint.low, joint.high)}`));
+      told.textContent = `${number(preview.joints[index], joint)} ${joint.unit} `;
+      told.append(make("small", "soft", signed(number(change, joint))));
     }
-    choice.querySelector(".doubt").textContent = preview.doubt === null ? "" : `expects ${percent(preview.doubt)} error`;
-    set(choice, "aria-label", `${which === RECORDED ? "as recorded" : preview.words}: ${told.textContent.trim()}${isGuess ? ", a guess" : ""}`);
+    const doubt = choice.querySelector(".doubt");
+    doubt.hidden = preview.doubt === null;
+    doubt.lastChild.textContent = `${percent(preview.doubt)} error`;
+    set(choice, "aria-label", `${which === RECORDED ? "replay what was recorded" : preview.words}: ${told.textContent.trim()}${isGuess ? ", a guess" : ""}`);
   }
 }
 
@@ -258,6 +259,7 @@ function build() {
   const root = document.documentElement.style;
   COLOURS.forEach((name, code) => root.setProperty(name, `rgb(${stage.palette[code].join(" ")})`));
   root.setProperty("--cameras", stage.cameras.length);
+  document.documentElement.classList.toggle("single", stage.cameras.length === 1);
   document.title = `${stage.run} · forearm play`;
   find("#run").textContent = `${stage.run} · family ${stage.family}`;
   for (const source of stage.sources) {
@@ -268,6 +270,9 @@ function build() {
   find('[data-overlay="doubt"]').disabled = !stage.doubts;
   find("#amount-row").hidden = stage.discrete;
   buildJoints();
+  find("#footnote").textContent = stage.guesses.map((code) => stage.practised.includes(code)
+    ? `${NAMES[code]} is a guess: no recording that was trained on shows it; it was practised on frames that stay what they are.`
+    : `${NAMES[code]} is a guess: training never saw it.`).join(" ");
   ORDER.forEach((which) => find("#choices").append(choice(which)));
 }
 
@@ -291,17 +296,17 @@ function buildJoints() {
         tick.style.background = `var(${name})`;
         return tick;
       });
-      row.append(make("span", "gauge", make("span", "fill"), make("span", "now"), make("span", "true"), ...ticks));
-      row.append(make("span", "bounds", make("span", "", number(joint.low, joint.low, joint.high)), make("span", "", number(joint.high, joint.low, joint.high))));
+      const gauge = make("span", "gauge", make("span", "fill"), make("span", "now"), ...ticks, make("span", "true"));
+      row.append(make("span", "range", bound(joint.low), gauge, bound(joint.high)));
     }
     find("#joints").append(row);
   }
 }
 
 function choice(which) {
-  const name = which === RECORDED ? "AS RECORDED" : NAMES[which];
-  const head = make("span", "head", make("b", "", name), make("kbd", "", KEYS[which]), make("span", "chip guess"), make("span", "chip recorded", "recorded"));
-  const told = make("span", "told", make("span", "outcome"), make("small", "doubt soft"));
+  const name = which === RECORDED ? "REPLAY" : NAMES[which];
+  const head = make("span", "head", make("b", "", name), make("kbd", "", KEYS[which]), make("span", "chip guess", "guess"), make("span", "chip recorded", "recorded"));
+  const told = make("span", "told", make("span", "outcome"), make("small", "doubt soft", make("i", "", "expects "), ""));
   const button = make("button", "choice", head, make("span", "shots"), told);
   button.dataset.which = which;
   button.addEventListener("click", () => step(which));
