@@ -162,9 +162,10 @@ def test_knows_where_it_errs_and_learns_that_without_touching_the_picture():
     """The left half of each frame is dark and stays so, the right half is noise."""
     layout = make_layout(cameras=(Camera("base", 16, 16),))
     model = a_model(layout).train()
-    model.loss(noise(layout))["doubted"].backward()
+    losses = model.loss(noise(layout))
+    (losses["doubted"] + losses["judged"]).backward()
     touched = {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
-    assert touched == {"doubting.weight", "doubting.bias"}
+    assert {name.split(".")[0] for name in touched} == {"doubting", "judge"}
 
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for step in range(61):
@@ -176,13 +177,62 @@ def test_knows_where_it_errs_and_learns_that_without_touching_the_picture():
             model.loss(batch)["loss"].backward()
             optimizer.step()
     figures = model.eval().diagnose(batch)
-    assert figures["expected_error_per_patch"].shape == (16, 4, 4)
-    assert figures["expected_error_rank_correlation"].mean() > 0.5
     shares = figures["copied_share"] + figures["remembered_share"] + figures["painted_share"]
     torch.testing.assert_close(shares, torch.ones(16))
     doubt = model.doubt(batch.context(layout))
     assert doubt.shape == (16, 16, 16)
     assert doubt[..., 9:].mean() > 2 * doubt[..., :7].mean()
+
+
+def test_doubts_what_it_was_never_asked():
+    """Pan went up alone, from −40 to 0, and each time all pixels brightened by 0.3; lift has never moved."""
+    layout = make_layout(actions=(ActionEntry("pan", "pan"), ActionEntry("lift", "lift")))
+
+    def moments(seed, pan=1.0, lift=0.0, at=(-40.0, 0.0)):
+        batch, random = noise(layout, n=16, seed=seed), np.random.default_rng(seed)
+        batch.canvas[..., layout.frame_columns(-2)] *= 0.7
+        batch.canvas[..., layout.frame_columns(-1)] = batch.canvas[..., layout.frame_columns(-2)] + 0.3
+        batch.positions[..., 0] = torch.from_numpy(random.uniform(*at, (16, 1)))
+        batch.positions[..., 1] = 0
+        batch.actions[:] = torch.tensor([pan, lift])
+        return batch
+
+    model = a_model(layout).train()
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for step in range(300):
+        optimizer.zero_grad()
+        loss = model._judging_loss(model._practise(moments(step)))
+        loss.backward()
+        optimizer.step()
+        model._count_changes(moments(step))
+    model.eval()
+
+    def added(**changes):
+        context = moments(1000, **changes).context(layout)
+        known = torch.stack([model._known_error(view) for view in model.explain(context)[0]]).detach().mean()
+        return float(model.doubt(context).mean() - known)
+
+    assert 0 <= added() < 0.01
+    assert added(pan=0.0) == 0  # to ask for nothing changes nothing
+    assert added(pan=-1.0) > 0.03
+    assert added(pan=0.0, lift=1.0) > 0.06
+    assert added(at=(30.0, 40.0)) > 0.03
+    assert added(pan=0.0, lift=1.0) < 0.1  # nothing is expected beyond what a move changes: 0.3²
+
+
+def test_what_changes_usually_is_that_of_a_whole_move():
+    layout = make_layout(actions=(ActionEntry("pan", "pan"),), discrete=False)
+    model = a_model(layout)
+    for step in range(5):
+        batch = noise(layout, n=30, seed=step)
+        batch.actions[:10], batch.actions[10:20], batch.actions[20:] = 0, -1, 0.5
+        for rows, change in ((slice(0, 10), 0.0), (slice(10, 20), 0.04), (slice(20, 30), 0.02)):
+            before = 0.5 * batch.canvas[rows][..., layout.frame_columns(-2)]
+            batch.canvas[rows, ..., layout.frame_columns(-2)] = before
+            batch.canvas[rows, ..., layout.frame_columns(-1)] = before + change**0.5
+        model._count_changes(batch)
+    usual = model.changed / model.asked
+    torch.testing.assert_close(usual, torch.full_like(usual, 0.04), atol=1e-5, rtol=0)
 
 
 def test_gradients_reach_all_weights():
@@ -273,7 +323,7 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
     page = assess(run.path, rollouts=0, device="cpu")
     figures = read_json(page.parent / "metrics.json")
     assert any("STAY was practised" in warning for warning in figures["warnings"]) == (practised > 0)
-    assert {"copied_share", "expected_error_per_patch"} <= set(figures["extras"])
+    assert {"copied_share", "unheard_of", "expected_error_per_patch"} <= set(figures["extras"])
 
 
 @pytest.mark.parametrize(

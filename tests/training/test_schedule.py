@@ -85,6 +85,15 @@ def test_moving_average_is_the_formula():
         assert not torch.allclose(value, dict(model.named_parameters())[name])
 
 
+def test_moving_average_takes_over_what_is_counted():
+    model = torch.nn.BatchNorm1d(3)
+    average = MovingAverage(model, 0.9)
+    model(torch.randn(5, 3))
+    average.update(model, 1)
+    assert torch.equal(average.model.running_mean, model.running_mean)
+    assert int(average.model.num_batches_tracked) == 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [

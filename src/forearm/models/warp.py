@@ -35,6 +35,12 @@ COARSEST = 8
 """Pixels a side down to which pictures are halved for the coarse-to-fine loss."""
 SHARPNESS = 30.0
 """How strictly the best layer answers for a pixel; in 1 / difference of grey."""
+IMAGINED = 4
+"""How many imagined requests the judge of what is known is shown beside each that training makes."""
+UNHEARD = 0.05
+"""How likely a request is one of the imagined, before it is looked at."""
+FORGETTING = 0.01
+"""By how much a training step's changes count in what moves change in the mean."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class View:
     each moving layer's pixels come from. copies: (B, 1 + K, 3, h, w) the previous picture as it is and as the layers
     move it. weights: (B, 1 + K + 2, h, w) shares of the copies, of the remembered and of the painted picture, which
     add up to 1. remembered, painted, picture: (B, 3, h, w) what the joints call to mind, what is painted, the blend.
-    doubt: (B, h, w) the squared error that the model expects of its picture, mean over the channels.
+    hidden: (B, C, h, w) what the blend was decided from.
     """
 
     box: tuple[slice, slice]
@@ -106,7 +112,12 @@ class View:
     remembered: Tensor
     painted: Tensor
     picture: Tensor
-    doubt: Tensor
+    hidden: Tensor
+
+    def spread(self) -> Tensor:
+        """How far the blended sources lie apart: their variance about the picture, mean over channels, (B, h, w)."""
+        beside = torch.cat([self.copies, self.remembered[:, None], self.painted[:, None]], dim=1)
+        return (self.weights * (beside - self.picture[:, None]).square().mean(dim=2)).sum(dim=1)
 
 
 class Warp(WorldModel):
@@ -118,6 +129,10 @@ class Warp(WorldModel):
     actions teach it together and none moves nothing. What no copy shows is remembered: a camera's picture as it
     usually looks with the joints as they will be. Joints have a head of their own, which begins with the change that
     the action names; they are drawn into the strip as ``canvas.draw_strips`` draws them.
+
+    The error that it expects is learned from the errors that it makes, which say nothing of actions that it never saw.
+    So a judge learns to tell the joints and actions of training from imagined ones (Gutmann and Hyvärinen 2010,
+    Noise-Contrastive Estimation), and where it does not know them, what moves change in the mean is to be expected too.
     """
 
     lows: Tensor
@@ -125,6 +140,8 @@ class Warp(WorldModel):
     most: Tensor
     reach: Tensor
     waves: Tensor
+    changed: Tensor
+    asked: Tensor
 
     def __init__(self, layout: Layout, config: WarpConfig):
         super().__init__(layout)
@@ -162,7 +179,12 @@ class Warp(WorldModel):
         seen = 3 * (1 + config.layers) + 3 + config.features
         self.refine = nn.Conv2d(seen, config.refine, 3, padding=1)
         self.blend = nn.Conv2d(config.refine, 1 + config.layers + 2 + 3, 3, padding=1)
-        self.doubting = nn.Conv2d(config.refine, 1, 3, padding=1)
+        self.doubting = nn.Conv2d(config.refine + 1, 1, 3, padding=1)
+        self.judge = nn.Sequential(
+            nn.Linear(joints + actions, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, 1)
+        )
+        self.register_buffer("changed", torch.zeros(layout.frame_height, layout.frame_width))
+        self.register_buffer("asked", torch.zeros(()))
         self._start()
 
     def _start(self) -> None:
@@ -259,9 +281,8 @@ class Warp(WorldModel):
         weights, painted = said[:, :-3].softmax(dim=1), said[:, -3:] + 0.5
         sources = torch.cat([copies, remembered[:, None], painted[:, None]], dim=1)
         picture = (weights[:, :, None] * sources).sum(dim=1)
-        doubt = self.doubting(hidden.detach()).float()[:, 0].exp()  # so that doubting costs the picture nothing
         box = self.layout.camera_boxes()[camera]
-        return View(box, before, places, copies, weights, remembered, painted, picture, doubt)
+        return View(box, before, places, copies, weights, remembered, painted, picture, hidden)
 
     def _frame(self, batch: Batch, views: list[View], change: Tensor) -> Tensor:
         """The last frame with its strip, (B, 3, H, w); velocities are those of the positions that are drawn."""
@@ -291,7 +312,7 @@ class Warp(WorldModel):
             return {"loss": error.mean(), **watched}
         true_change = (batch.positions[:, -1] - batch.positions[:, -2]) / self.most
         joints = _robust(10 * (motors.change - true_change)).mean() / 10
-        copied, blended, doubted = torch.zeros(3, device=truth.device)
+        copied, blended = torch.zeros(2, device=truth.device)
         for view in views:
             true = truth[..., *view.box]
             share = true[0, 0].numel() / visual[0, 0].numel()
@@ -299,42 +320,86 @@ class Warp(WorldModel):
             alone = _robust(view.painted - true).mean() + _robust(view.remembered - true).mean()
             blended = blended + share * REMEMBERING * alone
             blended = blended + share * (_robust(view.picture - true).mean() + 0.25 * _unlikeness(view.picture, true))
-            surprise = (view.picture - true).detach().square().mean(dim=1) / view.doubt
-            doubted = doubted + share * 0.5 * (surprise + view.doubt.log()).mean()
-        parts = {"copied": copied, "blended": blended, "joints": joints, "doubted": doubted}
-        return {"loss": copied + blended + 0.1 * joints + 0.01 * doubted, **parts, **watched}
+        expected = self._expected(batch, views)
+        doubted = 0.5 * (visual.mean(dim=1) / expected + expected.log()).mean()
+        judged = self._judging_loss(batch)
+        self._count_changes(batch)
+        parts = {"copied": copied, "blended": blended, "joints": joints, "doubted": doubted, "judged": judged}
+        return {"loss": copied + blended + 0.1 * joints + 0.01 * (doubted + judged), **parts, **watched}
 
     @torch.inference_mode()
     def doubt(self, batch: Batch) -> Tensor:
         """The squared error that the model expects of its picture, mean over the channels, (B, h, w)."""
-        return self._expected(self.explain(batch)[0])
+        return self._expected(batch, self.explain(batch)[0])
 
     @torch.inference_mode()
     def diagnose(self, batch: Batch) -> dict[str, Tensor]:
-        """Where pictures come from, as shares (B,); the error that is expected, (B, rows, columns); and how well that
-        orders a picture's patches by their true error: Spearman's rank correlation, (B,).
-        """
+        """Where pictures come from, as shares, and how far joints and action are unlike training's: each (B,)."""
         views, _ = self.explain(batch)
         pixels = self.layout.frame_height * self.layout.frame_width
         shares = torch.stack([view.weights.sum((2, 3)) for view in views]).sum(dim=0) / pixels
-        truth = batch.canvas[:, :, : self.layout.frame_height, self.layout.frame_columns(-1)]
-        error = torch.zeros_like(truth[:, 0])
-        for view in views:
-            error[:, *view.box] = (view.picture - truth[..., *view.box]).square().mean(dim=1)
-        expected, true = (F.avg_pool2d(plane, self.layout.patch) for plane in (self._expected(views), error))
         return {
             "copied_share": shares[:, :-2].sum(dim=1),
             "remembered_share": shares[:, -2],
             "painted_share": shares[:, -1],
-            "expected_error_per_patch": expected,
-            "expected_error_rank_correlation": _rank_correlation(expected.flatten(1), true.flatten(1)),
+            "unheard_of": self._unheard_of(self._request(batch)),
         }
 
-    def _expected(self, views: list[View]) -> Tensor:
-        expected = views[0].doubt.new_zeros(len(views[0].doubt), self.layout.frame_height, self.layout.frame_width)
+    def _expected(self, batch: Batch, views: list[View]) -> Tensor:
+        """The error of what is known, and what a move usually changes as far as this one is not, (B, h, w)."""
+        known = batch.canvas.new_zeros(len(batch), self.layout.frame_height, self.layout.frame_width)
         for view in views:
-            expected[:, *view.box] = view.doubt
-        return expected
+            known[:, *view.box] = self._known_error(view)
+        unheard_of = self._unheard_of(self._request(batch)).detach() * batch.actions[:, -1].norm(dim=1)
+        return known + unheard_of[:, None, None] * self.changed / self.asked.clamp(min=1e-6)
+
+    def _known_error(self, view: View) -> Tensor:
+        """The error to be expected of a picture, mean over channels, where the model knows the action, (B, h, w)."""
+        spread = 0.2 * (view.spread() + 1e-6).log()[:, None] + 1
+        clues = torch.cat([view.hidden, spread], dim=1).detach()  # so that doubting costs the picture nothing
+        return self.doubting(clues).float()[:, 0].exp()
+
+    def _request(self, batch: Batch) -> Tensor:
+        """Joints before the action, from −1 to 1 within their bounds, and its amounts, (B, J + A)."""
+        joints = (batch.positions[:, -2] - self.lows) / (self.highs - self.lows) * 2 - 1
+        return torch.cat([joints, batch.actions[:, -1]], dim=1)
+
+    def _unheard_of(self, request: Tensor) -> Tensor:
+        """The probability that training never asked for the like, (B,)."""
+        return (self._judge(request) + math.log(UNHEARD / (1 - UNHEARD))).sigmoid()
+
+    def _judge(self, request: Tensor) -> Tensor:
+        """How much likelier a request is among the imagined than in training: the logarithm of the ratio, (B,)."""
+        return self.judge(3 * request)[:, 0].float()  # threefold, as it has to tell apart what lies close together
+
+    def _judging_loss(self, batch: Batch) -> Tensor:
+        real = self._request(batch)
+        imagined = self._imagined(real.repeat(IMAGINED, 1))
+        return F.softplus(self._judge(real)).mean() + F.softplus(-self._judge(imagined)).mean()
+
+    def _imagined(self, request: Tensor) -> Tensor:
+        """Requests (B, J + A) with some joints anywhere, or with other amounts, of one action entry mostly, or both."""
+
+        def chance(share: float) -> Tensor:
+            return torch.rand(len(request), 1, device=request.device) < share
+
+        joints, amounts = request.split([len(self.layout.joints), len(self.layout.actions)], dim=1)
+        moved = torch.rand_like(joints) < torch.rand_like(joints[:, :1]) * chance(0.5)
+        joints = torch.where(moved, 1.2 * (2 * torch.rand_like(joints) - 1), joints)
+        other = 2 * torch.rand_like(amounts) - 1
+        other = torch.where(chance(0.5), other.sign(), other)
+        alone = torch.rand_like(amounts).argsort(dim=1) == 0
+        other = torch.where(chance(0.75), other * alone, other)
+        return torch.cat([joints, torch.where(chance(0.75), other, amounts)], dim=1)
+
+    @torch.no_grad()
+    def _count_changes(self, batch: Batch) -> None:
+        """Keep in mind by how much moves change each pixel: squares, for as much as is asked, by least squares."""
+        before, after = (batch.canvas[..., self.layout.frame_columns(t)] for t in (-2, -1))
+        change = (after - before)[:, :, : self.layout.frame_height].square().mean(dim=1)
+        amount = batch.actions[:, -1].norm(dim=1)
+        self.changed.lerp_((amount[:, None, None] * change).mean(dim=0), FORGETTING)
+        self.asked.lerp_(amount.square().mean(), FORGETTING)
 
     def _practise(self, batch: Batch) -> Batch:
         """The batch in other light and from other joints, some reversed, some in which nothing is done or changes."""
@@ -390,13 +455,6 @@ def _copying_loss(view: View, truth: Tensor) -> Tensor:
         errors = _robust(copies - truth[:, None]).mean(dim=2)
         levels.append((math.log(copies.shape[1]) - torch.logsumexp(-SHARPNESS * errors, dim=1).mean()) / SHARPNESS)
     return torch.stack(levels).mean() if levels else truth.new_zeros(())
-
-
-def _rank_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman's correlation of (B, N) with (B, N), row by row: (B,)."""
-    ranks = torch.stack([a, b]).argsort(dim=-1).argsort(dim=-1).float()
-    ranks = F.normalize(ranks - ranks.mean(dim=-1, keepdim=True), dim=-1)
-    return (ranks[0] * ranks[1]).sum(dim=-1)
 
 
 def _unlikeness(a: Tensor, b: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def learning_rate(config: TrainConfig, progress: Progress) -> float:
 
 
 class MovingAverage:
-    """An exponential moving average of a model's weights; young averages forget faster."""
+    """An exponential moving average of a model's weights; young averages forget faster. Buffers are those of now."""
 
     def __init__(self, model: WorldModel, decay: float):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
@@ -69,3 +69,5 @@ class MovingAverage:
         """Move towards ``model`` after ``step`` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)
