@@ -12,6 +12,7 @@ from forearm.canvas import STAY, Layout
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import fitted_baselines, standard_baselines
+from forearm.evaluation.doubt import Kinds, count_kinds
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.rollouts import draw_paths, roll_out
 from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
@@ -107,6 +108,7 @@ def assess(
         samples=samples,
         device=place,
         cautions=tuple(cautions),
+        kinds_seen=_kinds_seen(own),
     )
     followed = roll_out(
         model, transitions, paths, layout, baselines, place, lambda steps: watch(len(rows) + steps, total)
@@ -125,6 +127,16 @@ def _baselines(training: Path, layout: Layout, run: Run) -> tuple[dict[str, Pred
     except ForearmError as error:
         caution = f"Persistence is the only baseline, as the others are fitted on the training's dataset: {error}."
         return standard_baselines(layout), [caution]
+
+
+def _kinds_seen(training: Path) -> Kinds | None:
+    """How often each kind of action occurs in what a run was trained on; None if that is gone."""
+    try:
+        data = TransitionSet(training)
+    except ForearmError:
+        return None
+    rows = data.rows("train")
+    return count_kinds(data.columns.entries[rows], data.codes[rows])
 
 
 def checked_notes(path: Path) -> str:

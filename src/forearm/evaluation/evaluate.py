@@ -14,11 +14,12 @@ from forearm.canvas import CODE_NAMES, CODES, Layout, action_codes, as_uint8, de
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import PERSISTENCE, standard_baselines
 from forearm.evaluation.catalogue import ERRORS, METRICS
+from forearm.evaluation.doubt import Doubt, Doubts, Kinds
 from forearm.evaluation.examples import Example, Gallery
 from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_sample, picture_error
 from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value, differences, intervals, skill_intervals, skills
-from forearm.models.world_model import Predictor
+from forearm.models.world_model import Doubting, Predictor
 from forearm.transitions.batch import Batch
 from forearm.transitions.store import Outcomes
 
@@ -57,7 +58,8 @@ class Evaluation:
     latency: milliseconds. extras: means of the family's own figures, and ``squared_error_per_patch`` (rows,
     columns) of the last frame. samples: the metrics per sample, in the order of ``rows``, which come from the episodes
     ``episode_of_rows``; baseline_samples: the baselines' likewise. cautions: sentences that whoever evaluated knows,
-    and that belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them.
+    and that belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them. doubt: how far the
+    errors that the predictor expects can be trusted, if it expects any.
     """
 
     layout: Layout
@@ -78,6 +80,7 @@ class Evaluation:
     episode_of_rows: np.ndarray
     cautions: tuple[str, ...] = ()
     rollouts: Rollouts | None = None
+    doubt: Doubt | None = None
 
     @property
     def guesses(self) -> list[int]:
@@ -137,6 +140,7 @@ class Evaluation:
             "latency": self.latency,
             "extras": {name: values.tolist() for name, values in self.extras.items()},
             "rollouts": self.rollouts.to_json() if self.rollouts else None,
+            "doubt": self.doubt.to_json() if self.doubt else None,
             "warnings": self.warnings,
         }
 
@@ -162,6 +166,7 @@ def evaluate(
     samples: int = 8,
     device: torch.device | str = "cpu",
     cautions: tuple[str, ...] = (),
+    kinds_seen: Kinds | None = None,
 ) -> Evaluation:
     """Score a predictor and the baselines on batches, in one pass and with one batch in memory.
 
@@ -176,6 +181,7 @@ def evaluate(
         samples: how many samples to keep for pictures, besides the best and the worst.
         device: where the predictor is.
         cautions: sentences to put among the warnings.
+        kinds_seen: how often training saw each move of each action entry, where that is known.
 
     Raises:
         ForearmError: there are no batches, or predictions are no numbers or of the wrong shape.
@@ -186,7 +192,7 @@ def evaluate(
     ours: list[Samples] = []
     theirs: dict[str, list[Samples]] = {name: [] for name in baselines}
     rows, codes = [], []
-    gallery, extras, clock = Gallery(samples), Means(), Clock(predictor, device)
+    gallery, extras, clock, doubts = Gallery(samples), Means(), Clock(predictor, device), Doubts(layout)
     for batch in batches:
         truth = _truth(batch, layout)
         known = outcomes(batch.rows.numpy()) if outcomes else None
@@ -200,6 +206,10 @@ def evaluate(
             theirs[name].append(_measure(truth, baseline_under, copies[name], known))
         extras.add({"squared_error_per_patch": _per_patch((own - truth.last) ** 2, layout.patch)})
         extras.add(_diagnosis(predictor, batch, device))
+        if isinstance(predictor, Doubting):
+            expected = _predict_under(partial(_doubt, predictor, device), batch, truth)
+            doubts.add(truth, batch.entries.numpy(), expected, under, known)
+            extras.add({"expected_error_per_patch": _per_patch(_own(expected, truth)[:, None], layout.patch)})
         for i, error in enumerate(ours[-1].sums["val_mse"]):
             row, code = int(batch.rows[i]), int(truth.codes[i])
             gallery.offer(row, code, error, partial(_example, i, batch, truth, under, copies, error, known))
@@ -229,6 +239,7 @@ def evaluate(
         rows=all_rows,
         episode_of_rows=of_rows,
         cautions=cautions,
+        doubt=doubts.result(of_rows, kinds_seen),
     )
 
 
@@ -302,7 +313,10 @@ def _truth(batch: Batch, layout: Layout) -> Truth:
 
 
 def _predict_under(predict: Callable[[Batch], np.ndarray], batch: Batch, truth: Truth) -> dict[int, np.ndarray]:
-    """Last frames (B, 3, H, w) under each code; under its own code a sample's action stays what it was."""
+    """Last frames (B, 3, H, w), or whatever ``predict`` says of contexts, under each code.
+
+    Under its own code a sample's action stays what it was.
+    """
     own = predict(batch.context(truth.layout))
     under = {}
     for code in CODES:
@@ -318,7 +332,7 @@ def _measure(truth: Truth, under: dict[int, np.ndarray], own: np.ndarray, outcom
 
 
 def _own(under: dict[int, np.ndarray], truth: Truth) -> np.ndarray:
-    """The predictions under the action that was taken, (B, 3, H, w)."""
+    """Of what is said under each code, (B, …), that under the action that was taken."""
     return np.stack([under[int(code)][i] for i, code in enumerate(truth.codes)])
 
 
@@ -328,6 +342,12 @@ def _diagnosis(predictor: Predictor, batch: Batch, device: torch.device | str) -
     with torch.inference_mode():
         figures = predictor.diagnose(batch.to(device))
     return {name: values.float().cpu().numpy() for name, values in figures.items()}
+
+
+def _doubt(predictor: Doubting, device: torch.device | str, context: Batch) -> np.ndarray:
+    """The squared errors that a predictor expects of its pictures, (B, h, w)."""
+    with torch.inference_mode():
+        return predictor.doubt(context.to(device)).float().cpu().numpy()
 
 
 def _on_cpu(predictor: Predictor) -> Callable[[Batch], np.ndarray]:

@@ -1,0 +1,265 @@
+"""Whether a model knows where it errs: the squared error that it expects, against the true one.
+
+Patches stand for their pixels: expected and true errors are means over them. Bins of equally many patches are compared
+as in Naeini et al. 2015 (Obtaining Well Calibrated Probabilities Using Bayesian Binning), and what remains without the
+most doubtful patches as in Ilg et al. 2018 (Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow).
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from forearm.canvas import CODE_NAMES, CODES, STAY, Layout
+from forearm.evaluation.metrics import Truth
+from forearm.evaluation.samples import Interval, Samples, Value, intervals, resample
+from forearm.transitions.store import Outcomes
+
+BINS = 10
+REMOVED = np.linspace(0, 0.95, 20)
+"""Shares of the patches that are taken away, the most doubtful first."""
+
+Kinds = dict[tuple[int, int], int]
+"""How often training saw each kind of action: (entry, code) to a number; STAY is (0, STAY), whatever it was about."""
+
+
+@dataclass(frozen=True)
+class OfKind:
+    """What is expected under one kind of action, from all moments that were asked about it.
+
+    name: what is done. seen: how often in training, None where nobody knows. moments: how many; expected: their mean
+    expected error. known: of how many the outcome is known; true: their mean error, and ratio: expected / true error
+    over these, with its interval.
+    """
+
+    name: str
+    seen: int | None
+    moments: int
+    expected: float
+    known: int
+    true: float | None
+    ratio: Value
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How far a model's expected squared errors can be trusted.
+
+    figures, intervals: by name, ``FIGURES`` says what each is. expected, true: (BINS,) means of bins with equally many
+    patches, from the least to the most doubtful; true_intervals of the latter. doubtful, ideal: mean error of what
+    remains without each share of ``REMOVED``, the most doubtful or the worst patches taken first, as a share of the
+    error of all. kinds: action by action.
+    """
+
+    figures: dict[str, Value]
+    intervals: dict[str, Interval]
+    expected: list[float]
+    true: list[float]
+    true_intervals: list[tuple[float, float] | None]
+    doubtful: list[float]
+    ideal: list[float]
+    kinds: list[OfKind]
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds under ``doubt``."""
+        return {**dataclasses.asdict(self), "removed": REMOVED.tolist()}
+
+
+FIGURES = {
+    "doubt_ratio": "Expected / true error over all patches: 1 is right, above 1 too doubtful, below too sure.",
+    "doubt_calibration_error": (
+        f"How far the expected error of {BINS} bins, from the least to the most doubtful patches, lies from the true "
+        "one, as a share of the true error: 0 is right."
+    ),
+    "doubt_order_within": (
+        "How well the expected error orders the patches of a picture by their true one: mean rank correlation."
+    ),
+    "doubt_order_between": "How well the expected error orders the pictures by their true one: rank correlation.",
+    "doubt_sparsification": (
+        "How much of the error goes with the most doubtful patches, between taking patches by lot (0) and the worst "
+        "ones first (1)."
+    ),
+}
+
+
+class Doubts:
+    """Collects what a model expects and what came true, batch by batch."""
+
+    def __init__(self, layout: Layout):
+        self.layout = layout
+        self._patches: list[tuple[np.ndarray, np.ndarray]] = []
+        self._entries: list[np.ndarray] = []
+        self._means: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def add(
+        self,
+        truth: Truth,
+        entries: np.ndarray,
+        expected: dict[int, np.ndarray],
+        under: dict[int, np.ndarray],
+        outcomes: Outcomes | None,
+    ) -> None:
+        """Add B samples.
+
+        Args:
+            entries: (B,) the action entry that each is about.
+            expected: for each code the expected squared error of every pixel of the picture, (B, h, w).
+            under: for each code the predicted last frames (B, 3, H, w).
+            outcomes: what each action really leads to, where that is known.
+        """
+        h, patch, own = self.layout.frame_height, self.layout.patch, truth.codes
+        errors = {code: _per_patch(_squares(region, truth.last, h), patch) for code, region in under.items()}
+        doubts = {code: _per_patch(plane, patch) for code, plane in expected.items()}
+        self._patches.append((_taken(doubts, own), _taken(errors, own)))
+        true = np.full((len(own), len(CODES)), np.nan)
+        if outcomes is not None:
+            for a, code in enumerate(CODES):
+                known = outcomes.known[:, a]
+                true[known, a] = _squares(under[code], outcomes.last[:, a], h)[known].mean((1, 2))
+        true[np.arange(len(own)), own] = _taken(errors, own).mean(1)
+        self._means.append((np.stack([doubts[code].mean(1) for code in CODES], axis=1), true))
+        self._entries.append(entries)
+
+    def result(self, episodes: np.ndarray, seen: Kinds | None) -> Doubt | None:
+        """What all samples say, which come from episodes (N,); None without any."""
+        if not self._patches:
+            return None
+        expected, true = (np.concatenate(parts).astype(np.float64) for parts in zip(*self._patches, strict=True))
+        asked, came = (np.concatenate(parts) for parts in zip(*self._means, strict=True))
+        samples = _binned(expected, true) | Samples.of({"doubt_order_within": _correlation(expected, true)})
+        samples |= Samples({"doubt_ratio": expected.mean(1)}, {"doubt_ratio": true.mean(1)})
+        table, spread = samples.table(), intervals(samples, episodes)
+        resampled = resample(samples.only(("expected", "true")), episodes) if len(np.unique(episodes)) > 1 else {}
+        doubtful, ideal = _remaining(expected, true), _remaining(true, true)
+        return Doubt(
+            figures={
+                "doubt_ratio": table["doubt_ratio"],
+                "doubt_calibration_error": float(_miss(np.array(table["expected"]), np.array(table["true"]))),
+                "doubt_order_within": table["doubt_order_within"],
+                "doubt_order_between": _number(_correlation(expected.mean(1)[None], true.mean(1)[None])[0]),
+                "doubt_sparsification": _number((1 - doubtful).mean() / max((1 - ideal).mean(), 1e-12)),
+            },
+            intervals={
+                "doubt_ratio": spread["doubt_ratio"],
+                "doubt_calibration_error": _percentiles(_miss(**resampled)) if resampled else None,
+                "doubt_order_within": spread["doubt_order_within"],
+                "doubt_order_between": None,
+                "doubt_sparsification": None,
+            },
+            expected=table["expected"],  # type: ignore[arg-type]
+            true=table["true"],  # type: ignore[arg-type]
+            true_intervals=spread["true"],  # type: ignore[arg-type]
+            doubtful=doubtful.tolist(),
+            ideal=ideal.tolist(),
+            kinds=_by_kind(self.layout, np.concatenate(self._entries), asked, came, episodes, seen),
+        )
+
+
+def kinds_of(layout: Layout) -> list[tuple[tuple[int, int], str]]:
+    """Every kind of action, (entry, code), and its name: STAY, and each move of each entry."""
+    several = len(layout.actions) > 1
+    moves = [
+        ((e, code), f"{CODE_NAMES[code]} {entry.name}" if several else CODE_NAMES[code])
+        for e, entry in enumerate(layout.actions)
+        for code in CODES
+        if code != STAY
+    ]
+    return [((0, STAY), CODE_NAMES[STAY]), *moves]
+
+
+def count_kinds(entries: np.ndarray, codes: np.ndarray) -> Kinds:
+    """How often each kind occurs among transitions about entries (N,) with codes (N,)."""
+    pairs, counts = np.unique(np.stack([np.where(codes == STAY, 0, entries), codes]), axis=1, return_counts=True)
+    return {(int(entry), int(code)): int(count) for (entry, code), count in zip(pairs.T, counts, strict=True)}
+
+
+def _by_kind(
+    layout: Layout,
+    entries: np.ndarray,
+    expected: np.ndarray,
+    true: np.ndarray,
+    episodes: np.ndarray,
+    seen: Kinds | None,
+) -> list[OfKind]:
+    """From entries (N,) and mean errors under each code, (N, 3) twice, to the kinds that were asked about."""
+    kinds = []
+    for (entry, code), name in kinds_of(layout):
+        asked = np.ones(len(entries), bool) if code == STAY else entries == entry
+        doubt, error = expected[:, CODES.index(code)], true[:, CODES.index(code)]
+        known = asked & np.isfinite(error)
+        if not asked.any():
+            continue
+        ratio = Samples({"ratio": np.where(known, doubt, 0)}, {"ratio": np.where(known, error, 0)})
+        kinds.append(
+            OfKind(
+                name=name,
+                seen=None if seen is None else seen.get((entry, code), 0),
+                moments=int(asked.sum()),
+                expected=float(doubt[asked].mean()),
+                known=int(known.sum()),
+                true=float(error[known].mean()) if known.any() else None,
+                ratio=ratio.table()["ratio"],
+                interval=intervals(ratio, episodes)["ratio"],
+            )
+        )
+    return kinds
+
+
+def _binned(expected: np.ndarray, true: np.ndarray) -> Samples:
+    """Sums and counts by sample, (N, BINS), of patches (N, P) in bins that share them equally by expected error."""
+    n, patches = expected.shape
+    ranks = np.empty(expected.size, np.int64)
+    ranks[expected.argsort(axis=None, kind="stable")] = np.arange(expected.size)
+    places = ranks * BINS // expected.size + np.repeat(np.arange(n), patches) * BINS
+    counts, *sums = (
+        np.bincount(places, values, minlength=n * BINS).reshape(n, BINS)
+        for values in (np.ones(expected.size), expected.ravel(), true.ravel())
+    )
+    return Samples(dict(zip(("expected", "true"), sums, strict=True)), {"expected": counts, "true": counts})
+
+
+def _miss(expected: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """How far bins (…, BINS) lie apart, as a share of the true error."""
+    return np.nansum(np.abs(expected - true), axis=-1) / np.maximum(np.nansum(true, axis=-1), 1e-12)
+
+
+def _remaining(order: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Mean error without each share of ``REMOVED``, the highest in order taken first, as a share of all: (20,)."""
+    sums = np.concatenate([[0], error.ravel()[order.argsort(axis=None, kind="stable")].cumsum()])
+    kept = np.maximum(1, np.round((1 - REMOVED) * error.size).astype(int))
+    return sums[kept] / kept / max(sums[-1] / error.size, 1e-12)
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of (N, K) with (N, K), row by row: (N,); 0 where a row is all alike."""
+    ranks = [rankdata(values, axis=1) for values in (a, b)]
+    x, y = (values - values.mean(1, keepdims=True) for values in ranks)
+    return (x * y).sum(1) / np.maximum(np.sqrt((x**2).sum(1) * (y**2).sum(1)), 1e-12)
+
+
+def _squares(region: np.ndarray, truth: np.ndarray, height: int) -> np.ndarray:
+    """Squared error of the picture, mean over channels, (B, h, w)."""
+    return ((region - truth)[:, :, :height] ** 2).mean(1)
+
+
+def _per_patch(planes: np.ndarray, patch: int) -> np.ndarray:
+    """Means over patches, (B, h, w) to (B, patches)."""
+    b, h, w = planes.shape
+    return planes.reshape(b, h // patch, patch, w // patch, patch).mean((2, 4)).reshape(b, -1)
+
+
+def _taken(values: dict[int, np.ndarray], codes: np.ndarray) -> np.ndarray:
+    """Of values by code, (B, …) each, those of each sample's own."""
+    return np.stack([values[int(code)][i] for i, code in enumerate(codes)])
+
+
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _number(value: Any) -> float:
+    return float(value)
