@@ -400,6 +400,7 @@ def test_help_names_every_option_and_is_there_at_once(tmp_path):
         "inspect": "--pictures",
         "train": "--data --out --size --model --fine-tune --parent --notes --resume --device --track --steps --seed",
         "compare": "--out --data --device",
+        "plan": "--joints --picture --mask --like --region --start --simulator --robot --planner --depth --out --yes",
         "evaluate": "--data --split --checkpoint --notes --against --samples --batch-size --device",
     }.items():
         assert f"forearm {command} " in usage.stdout

@@ -1,0 +1,129 @@
+"""``forearm plan`` as a user meets it: what it finds, what it leaves behind, and what it refuses in one line."""
+
+import json
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import SMALL, error_of, files, forearm
+from PIL import Image
+from tiny import write_data
+
+from forearm.training.run import Run
+from forearm.transitions import TransitionSet
+
+CPU = ("--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory) -> Path:
+    """A folder with the dataset `data`, a run that was trained on it, and pictures; only to be read."""
+    shelf = tmp_path_factory.mktemp("shelf")
+    write_data(shelf / "data")
+    trained = forearm(
+        "train", "mae", "--data", shelf / "data", "--out", shelf / "run", "--steps", 3, "--model", *SMALL, *CPU
+    )
+    assert trained.code == 0
+    for name, size in (("good", (8, 8)), ("large", (9, 8)), ("crop", (3, 3))):
+        noise = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3)).astype(np.uint8)
+        Image.fromarray(noise).save(shelf / f"{name}.png")
+    (shelf / "text.png").write_text("no picture")
+    return shelf
+
+
+@pytest.mark.parametrize("planner", ["tree", "cem"])
+def test_a_dream_is_written_whole(shelf, tmp_path, planner: str) -> None:
+    out = tmp_path / "plan"
+    done = forearm(
+        *("plan", shelf / "run", "--start", 0, "--like", 5, "--steps", 2, "--depth", 2),
+        *("--planner", planner, "--out", out, *CPU),
+    )
+    assert (done.code, done.out.strip()) == (0, str(out))
+    assert sorted(path.name for path in out.iterdir()) == ["film.gif", "film.mp4", "trace.json"]
+    told = json.loads((out / "trace.json").read_text())
+    assert (told["run"], told["goal"]) == (str(shelf / "run"), {"like": 5})
+    data = TransitionSet(shelf / "data")
+    first = dict(zip(data.layout.joint_names, data.positions(np.array([0]))[0, -2].tolist(), strict=True))
+    assert told["steps"][0]["joints"] == pytest.approx(first)
+    assert told["outcome"] in done.err.replace("\n", " ")
+    assert error_of(forearm("plan", shelf / "run", "--start", 0, "--like", 5, "--out", out)).startswith(
+        f"{out} already exists"
+    )
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        ("--joints", "pan=0", "lift.pos=0"),
+        ("--picture", "good.png", "good.png"),
+        ("--picture", "good.png", "good.png", "--mask", "good.png", "good.png"),
+        ("--region", "wrist", 1, 2, 4, 5, "crop.png"),
+    ],
+    ids=lambda goal: goal[0],
+)
+def test_every_kind_of_goal_is_taken(shelf, monkeypatch, goal) -> None:
+    monkeypatch.chdir(shelf)
+    layout = Run.open(shelf / "run").layout()
+    if goal[0] == "--joints":
+        goal = (goal[0], *(f"{joint.name}={(joint.low + joint.high) / 2}" for joint in layout.joints))
+    done = forearm("plan", "run", *goal, "--start", 3, "--steps", 1, *CPU)
+    assert (done.code, done.out) == (0, "")
+    assert "cost" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--start", 0), "plan needs one goal, --joints, --picture, --like, --region; none is given"),
+        (("--like", 1), "plan needs one start, --start, --simulator, --robot; none is given"),
+        (("--like", 1, "--joints", "pan=0", "--start", 0), "--joints and --like are two"),
+        (("--like", 1, "--start", 0, "--simulator", 0), "--start and --simulator are two"),
+        (("--joints", "pan=400", "--start", 0), "the goal pan=400 lies outside the joint's limits"),
+        (("--joints", "knee=0", "--start", 0), "no joint 'knee'; there are pan, lift"),
+        (("--joints", "pan", "--start", 0), "--joints takes targets as name=value, such as shoulder_pan=30"),
+        (("--picture", "good.png", "--start", 0), "the goal has 1 pictures; give one for each camera: base, wrist"),
+        (("--picture", "good.png", "large.png", "--start", 0), "camera wrist is 8×9 pixels high and wide, not 8×8"),
+        (("--picture", "good.png", "text.png", "--start", 0), "the picture text.png cannot be read: it is no picture"),
+        (("--picture", "good.png", "no.png", "--start", 0), "the picture no.png cannot be read: No such file"),
+        (("--mask", "good.png", "--like", 1, "--start", 0), "give --picture too"),
+        (("--region", "wrist", 1, 2, 2, 2, "crop.png", "--start", 0), "does not fit in a box 2 wide and 2 high"),
+        (("--like", 4000, "--start", 0), "has no row 4000; it has rows 0 to 47"),
+        (("--like", 1, "--start", -1), "has no row -1"),
+        (("--like", 1, "--start", 0, "--data", "nowhere"), "nowhere is no dataset"),
+        (("--like", 1, "--start", 0, "--depth", 0), "depth is 0; choose at least 1"),
+        (("--like", 1, "--start", 0, "--steps", 0), "steps is 0; choose at least 1"),
+        (("--like", 1, "--robot", "/dev/null", "--camera", "base"), "--camera takes cameras as name=index"),
+        (("--like", 1, "--robot", "/dev/null", "--camera", "base=0"), "looks through camera wrist; name it with"),
+        (("--like", 1, "--start", 0, "--device", "mars"), "no device 'mars'"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(shelf, monkeypatch, options, said: str) -> None:
+    monkeypatch.chdir(shelf)
+    before = files(shelf)
+    assert said in error_of(forearm("plan", "run", "--out", "plan", *options))
+    assert files(shelf) == before
+
+
+def test_a_run_without_a_model_is_one_line(shelf, tmp_path) -> None:
+    run = shutil.copytree(shelf / "run", tmp_path / "run")
+    (run / "best.safetensors").unlink()
+    assert "best.safetensors is missing; train the run first" in error_of(
+        forearm("plan", run, "--like", 1, "--start", 0)
+    )
+    assert "is no run" in error_of(forearm("plan", tmp_path, "--like", 1, "--start", 0))
+
+
+def test_a_missing_extra_is_one_line(shelf, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "lerobot", None)
+    cameras = ("--camera", "base=0", "wrist=1")
+    said = error_of(forearm("plan", shelf / "run", "--like", 1, "--robot", "/dev/null", *cameras))
+    assert said == "this needs lerobot; install it with: pip install 'forearm[robot]'"
+
+
+@pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
+def test_a_run_of_another_arm_is_not_for_the_simulator(shelf) -> None:
+    said = error_of(forearm("plan", shelf / "run", "--like", 1, "--simulator", 0))
+    assert said.startswith("the simulator has no joint 'pan' as this run has")
