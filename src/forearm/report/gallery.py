@@ -17,8 +17,8 @@ GENERATOR = '<meta name="generator" content="forearm inspect" />'
 """What tells a gallery from other files, so that it may be replaced."""
 WIDTH = 272
 """About how many pixels wide a canvas is shown; narrower ones are stored doubled."""
-BANDS = (("highest tenth", 0.0, 0.1), ("highest quarter", 0.0, 0.25), ("lower half", 0.5, 1.0))
-"""What the page filters errors by: of the cards in the order of their errors, from which share to which."""
+BANDS = (("top 10%", 0.0, 0.1), ("top 25%", 0.0, 0.25), ("lower half", 0.5, 1.0))
+"""What the page filters errors by: of the cards, the highest error first, from which share to which."""
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -198,7 +198,8 @@ def _bands(errors: np.ndarray, shares: np.ndarray) -> Iterator[tuple[str, str]]:
     for name, low, high in BANDS:
         within = errors[(shares > low) & (shares < high)]
         if len(within):
-            yield f"{low:g}-{high:g}", f"{name}, {within.min():.2g} to {within.max():.2g}"
+            limit = f"≥ {within.min():.2g}" if low == 0 else f"≤ {within.max():.2g}"
+            yield f"{low:g}-{high:g}", f"{name}: {limit}"
 
 
 def _shown(holdings: Holdings, card: Card, share: float) -> dict[str, Any]:

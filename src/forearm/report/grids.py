@@ -9,6 +9,9 @@ from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import PERSISTENCE, Evaluation, Example
 from forearm.report.figures import heat_map
 
+EXPECTED = "expected"
+"""The error map of what the model expects."""
+
 
 def grid(layout: Layout, example: Example, top: float) -> np.ndarray:
     """Four canvases below each other, ground truth, STAY, MOVE+ and MOVE−: (4H, W, 3) uint8.
@@ -40,13 +43,20 @@ def picture(canvas: np.ndarray) -> np.ndarray:
 
 
 def error_maps(layout: Layout, example: Example) -> dict[str, np.ndarray]:
-    """Absolute error of the last frame, mean over channels, (H, w): the model's and persistence's."""
+    """Absolute error of the last frame, mean over channels, (H, w): the model's, as it expects it, and persistence's.
+
+    What it expects is the root of the squared error, and nothing of the strip.
+    """
     columns = layout.frame_columns(-1)
     truth = example.truth[..., columns]
     regions = {"model": example.under[example.code][..., columns]}
     if PERSISTENCE in example.baselines:
         regions[PERSISTENCE] = example.baselines[PERSISTENCE]
-    return {name: _absolute_error(region, truth) for name, region in regions.items()}
+    maps = {name: _absolute_error(region, truth) for name, region in regions.items()}
+    if example.doubt is None:
+        return maps
+    expected = np.pad(np.sqrt(example.doubt), ((0, layout.strip_height), (0, 0)))
+    return {"model": maps.pop("model"), EXPECTED: expected, **maps}
 
 
 def _absolute_error(region: np.ndarray, other: np.ndarray) -> np.ndarray:

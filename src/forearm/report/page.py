@@ -10,9 +10,10 @@ from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import CATALOGUE, METRICS, PERSISTENCE, Evaluation, Example, Metric
+from forearm.report.doubt import doubt_shown
 from forearm.report.extras import extras
 from forearm.report.figures import css_colour, heat_gradient, heat_map, image, line_chart
-from forearm.report.grids import error_maps, heat_top, outcome_error, picture
+from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error, picture
 from forearm.report.headline import KEY_FIGURES, details, headline
 from forearm.report.numbers import NOTHING, number, short, span, unit_of
 from forearm.report.recommendations import recommend
@@ -74,6 +75,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         ],
         gradient=heat_gradient(),
         rollouts=rollouts_shown(evaluation),
+        doubt=doubt_shown(evaluation),
         extras=list(extras(evaluation.layout, evaluation.extras)),
         curves=_curves(facts.log),
         settings=list(flattened(facts.settings)),
@@ -293,7 +295,11 @@ def _extreme(evaluation: Evaluation, example: Example, title: str, top: float) -
 
 def _heat(layout: Layout, example: Example, top: float, about: int) -> dict[str, Any]:
     maps = error_maps(layout, example)
-    titles = {"model": "this model", PERSISTENCE: "copying the last frame"}
+    titles = {
+        "model": "error of this model",
+        EXPECTED: "error that it expects",
+        PERSISTENCE: "error of copying the last frame",
+    }
     images = [(titles[name], image(heat_map(values, top), about)) for name, values in maps.items()]
     return {"top": f"{top:.2f}", "images": images}
 

@@ -1,0 +1,122 @@
+"""What a model expects of itself, on a page: calibration, what its doubt finds, and how it takes to unknown actions."""
+
+from typing import Any
+
+import numpy as np
+
+from forearm.canvas import CODE_NAMES, STAY
+from forearm.evaluation import Evaluation
+from forearm.evaluation.doubt import BINS, FIGURES, REMOVED, Doubt, OfKind
+from forearm.report.figures import line_chart
+from forearm.report.headline import listed
+from forearm.report.numbers import NOTHING
+
+TENTH = int(np.flatnonzero(np.isclose(REMOVED, 0.1))[0])
+NAMED = 3
+"""How many unknown moves are named one by one."""
+
+
+def doubt_shown(evaluation: Evaluation) -> dict[str, Any] | None:
+    """What the page's section shows, or None for a model that expects no error."""
+    doubt = evaluation.doubt
+    if doubt is None:
+        return None
+    return {
+        "claims": [claim for claim in (_size(doubt), _order(doubt), _unknown(doubt)) if claim],
+        "rows": [
+            {
+                "name": name,
+                "text": text,
+                "value": _number(doubt.figures[name]),
+                "interval": _span(doubt.intervals[name]),
+            }
+            for name, text in FIGURES.items()
+        ],
+        "charts": [
+            ("Error by doubt: a tenth of all patches each, from the least to the most doubtful", _calibration(doubt)),
+            ("Error of what remains when patches are taken away", _sparsification(doubt)),
+        ],
+        "kinds": [_kind(kind) for kind in doubt.kinds],
+    }
+
+
+def _size(doubt: Doubt) -> str:
+    ratio, interval = doubt.figures["doubt_ratio"], doubt.intervals["doubt_ratio"]
+    if ratio is None:
+        return "It made no error to compare its doubt with."
+    spread = f" (95% interval {_span(interval)})" if interval else ""
+    return f"The model expects {_number(ratio)} times the squared error that it makes{spread}."
+
+
+def _order(doubt: Doubt) -> str:
+    if doubt.figures["doubt_ratio"] is None:
+        return ""
+    held, most = (1 - (1 - REMOVED[TENTH]) * curve[TENTH] for curve in (doubt.doubtful, doubt.ideal))
+    return f"The tenth of the picture that it doubts most holds {held:.0%} of the error, the worst tenth {most:.0%}."
+
+
+def _unknown(doubt: Doubt) -> str:
+    """How much more moves are doubted that training never saw, and whether they deserve it."""
+    moves = [kind for kind in doubt.kinds if kind.name != CODE_NAMES[STAY]]
+    unknown, known = ([kind for kind in moves if (kind.seen == 0) == never] for never in (True, False))
+    if not unknown or not known or any(kind.seen is None for kind in moves):
+        return ""
+    few = len(unknown) <= NAMED
+    names = listed([kind.name for kind in unknown]) if few else f"{len(unknown)} of {len(moves)} moves"
+    doubted = _mean(unknown, "expected", "moments") / max(_mean(known, "expected", "moments"), 1e-12)
+    claim = f"Training never saw {names}: the model doubts that {_times(doubted)} as much as the moves that it knows"
+    if all(any(kind.known for kind in kinds) for kinds in (unknown, known)):
+        really = _mean(unknown, "true", "known") / max(_mean(known, "true", "known"), 1e-12)
+        claim += f"; the error is {_times(really)} as large"
+    return claim + "."
+
+
+def _mean(kinds: list[OfKind], what: str, weight: str) -> float:
+    """Mean over moments of some kinds, those without any left out."""
+    pairs = [(getattr(kind, what), getattr(kind, weight)) for kind in kinds if getattr(kind, weight)]
+    return sum(value * count for value, count in pairs) / sum(count for _, count in pairs)
+
+
+def _calibration(doubt: Doubt) -> Any:
+    tenths = 1 + np.arange(BINS)
+    curves = {"true error": doubt.true, "expected error": doubt.expected}
+    series = {name: (tenths, np.array(values, float)) for name, values in curves.items()}
+    spread = np.array([pair or (np.nan, np.nan) for pair in doubt.true_intervals], float).T
+    positive = all((values[np.isfinite(values)] > 0).all() for _, values in series.values())
+    return line_chart(series, "tenth", "squared error", log=positive, bands={"true error": spread})
+
+
+def _sparsification(doubt: Doubt) -> Any:
+    taken = 100 * REMOVED
+    series = {
+        "most doubtful first": (taken, np.array(doubt.doubtful)),
+        "worst first (ideal)": (taken, np.array(doubt.ideal)),
+        "by lot": (taken, np.ones_like(taken)),
+    }
+    return line_chart(series, "patches taken away, %", "share of the mean error")
+
+
+def _kind(kind: OfKind) -> dict[str, Any]:
+    return {
+        "name": kind.name,
+        "seen": NOTHING if kind.seen is None else str(kind.seen),
+        "guess": kind.seen == 0,
+        "moments": kind.moments,
+        "known": kind.known,
+        "expected": f"{kind.expected:.6f}",
+        "true": NOTHING if kind.true is None else f"{kind.true:.6f}",
+        "ratio": _number(kind.ratio),
+        "interval": _span(kind.interval),
+    }
+
+
+def _number(value: Any) -> str:
+    return NOTHING if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2g} times" if ratio < 100 else f"{ratio:.0f} times"
+
+
+def _span(interval: Any) -> str:
+    return "" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
