@@ -14,6 +14,7 @@ from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joi
 from forearm.errors import ForearmError
 from forearm.evaluation import CATALOGUE, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
 from forearm.report import Facts, recommend, write_report
+from forearm.report.doubt import doubt_shown
 from forearm.report.extras import extras
 from forearm.report.figures import bar_chart, heat_map, line_chart
 from forearm.transitions.batch import make_batch
@@ -89,7 +90,13 @@ class Joined:
 
 
 def evaluation_of(
-    predictor, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seen=(8, 8, 8), samples=4, baselines=None, replayed=False
+    predictor,
+    codes=(STAY, MOVE_PLUS, MOVE_MINUS),
+    seen=(8, 8, 8),
+    samples=4,
+    baselines=None,
+    replayed=False,
+    kinds=None,
 ):
     """Of bars that move with the pan joint, as ``Arm`` knows they do; replayed: under every action."""
     rng = np.random.default_rng(0)
@@ -118,6 +125,7 @@ def evaluation_of(
         samples=samples,
         baselines=baselines,
         outcomes=outcomes if replayed else None,
+        kinds_seen=kinds,
     )
 
 
@@ -461,6 +469,48 @@ def test_one_episode_of_rollouts_claims_nothing(good, tmp_path):
 def test_an_unseen_action_is_a_guess_in_films_too(without_stay, tmp_path):
     rolled = dataclasses.replace(without_stay, rollouts=rollouts_of([24.0, 20.0, 16.0], "+++", "+++"))
     assert page_of(rolled, tmp_path).text.count("guess: never seen in training") == 1 + 4 + 1
+
+
+class Doubtful(Arm):
+    """Errs as ``Arm`` does, and expects an error that grows with what is asked."""
+
+    def doubt(self, batch):
+        asked = batch.actions[:, -1, 0].abs()[:, None, None]
+        columns = torch.linspace(0.5, 1.5, LAYOUT.frame_width)
+        return (0.001 + 0.01 * asked) * columns.expand(len(batch), LAYOUT.frame_height, -1)
+
+
+def test_doubt_stands_beside_the_truth(tmp_path):
+    page = page_of(evaluation_of(Doubtful(gain=0.0), replayed=True, kinds={(0, MOVE_PLUS): 8}), tmp_path)
+    doubt = json.loads((tmp_path / "metrics.json").read_text())["doubt"]
+    assert page.text.index("Counterfactual Action Grids") < page.text.index("Doubt The") < page.text.index("Training ")
+    assert f"The model expects {doubt['figures']['doubt_ratio']:.2f} times the squared error" in page.text
+    low, high = doubt["intervals"]["doubt_ratio"]
+    assert f"(95% interval {low:.2f} to {high:.2f})" in page.text
+    assert "Training never saw MOVE−: the model doubts that 1 times as much as the moves that it knows" in page.text
+    assert "the error is 1 times as large" in page.text
+    for kind in doubt["kinds"]:
+        assert f"{kind['expected']:.6f}" in page.text
+        assert f"{kind['true']:.6f}" in page.text
+    assert "error that it expects" in page.text
+    assert page.needs_nothing_else()
+
+
+def test_who_expects_no_error_is_not_asked_about_it(good, tmp_path):
+    page = page_of(good, tmp_path)
+    assert "Doubt" not in page.text
+    assert "error that it expects" not in page.text
+
+
+def test_moves_are_only_called_unknown_where_that_is_known():
+    asked = evaluation_of(Doubtful(), kinds=None)
+    assert "never saw" not in " ".join(doubt_shown(asked)["claims"])
+    assert {kind["seen"] for kind in doubt_shown(asked)["kinds"]} == {"–"}
+    untaken = evaluation_of(Doubtful(0.5), codes=(MOVE_PLUS,), kinds={(0, MOVE_PLUS): 8})
+    claims = doubt_shown(untaken)["claims"]
+    assert "never saw MOVE−" in claims[-1]
+    assert "the error is" not in claims[-1]  # as nobody knows what MOVE− leads to
+    assert [kind["true"] == "–" for kind in doubt_shown(untaken)["kinds"]] == [True, False, True]
 
 
 def test_losses_per_position_share_a_chart_in_which_the_strip_is_marked():

@@ -206,13 +206,15 @@ def evaluate(
             theirs[name].append(_measure(truth, baseline_under, copies[name], known))
         extras.add({"squared_error_per_patch": _per_patch((own - truth.last) ** 2, layout.patch)})
         extras.add(_diagnosis(predictor, batch, device))
+        own_doubt = None
         if isinstance(predictor, Doubting):
             expected = _predict_under(partial(_doubt, predictor, device), batch, truth)
             doubts.add(truth, batch.entries.numpy(), expected, under, known)
-            extras.add({"expected_error_per_patch": _per_patch(_own(expected, truth)[:, None], layout.patch)})
+            own_doubt = _own(expected, truth)
+            extras.add({"expected_error_per_patch": _per_patch(own_doubt[:, None], layout.patch)})
         for i, error in enumerate(ours[-1].sums["val_mse"]):
             row, code = int(batch.rows[i]), int(truth.codes[i])
-            gallery.offer(row, code, error, partial(_example, i, batch, truth, under, copies, error, known))
+            gallery.offer(row, code, error, partial(_example, i, batch, truth, under, copies, error, known, own_doubt))
         rows.append(batch.rows.numpy())
         codes.append(truth.codes)
     if not ours:
@@ -374,6 +376,7 @@ def _example(
     baselines: dict[str, np.ndarray],
     error: float,
     outcomes: Outcomes | None,
+    doubt: np.ndarray | None,
 ) -> Example:
     layout, one = truth.layout, take(batch, np.array([i]))
     real = {code: outcomes.last[i, code] for code in CODES if outcomes.known[i, code]} if outcomes else {}
@@ -396,6 +399,7 @@ def _example(
         outcomes={code: as_uint8(region) for code, region in real.items()},
         positions_after={code: decode_strip(layout, region[None])[0][0] for code, region in real.items()},
         errors_under={code: picture_error(layout, under[code][i], region) for code, region in real.items()},
+        doubt=None if doubt is None else doubt[i],
     )
 
 

@@ -18,7 +18,8 @@ class Example:
     (J,) float64 in units; positions_under: the predicted ones for each code. acting: index of the joint that the
     action drives. error: the sample's ``val_mse``. Where it is known what an action really leads to: outcomes, the
     true last frames (3, H, w) uint8, positions_after, the true positions (J,), and errors_under, the mean squared
-    error of the picture predicted under that action.
+    error of the picture predicted under that action. doubt: the squared error that the model expects of each pixel of
+    the picture that is scored, (h, w), if it expects any.
     """
 
     row: int
@@ -34,6 +35,7 @@ class Example:
     outcomes: dict[int, np.ndarray] = field(default_factory=dict)
     positions_after: dict[int, np.ndarray] = field(default_factory=dict)
     errors_under: dict[int, float] = field(default_factory=dict)
+    doubt: np.ndarray | None = None
 
     @property
     def replayed(self) -> bool:
