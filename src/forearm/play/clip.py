@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from forearm.canvas import CODE_NAMES, Layout
+from forearm.canvas import Layout
 from forearm.play.dream import Moment
-from forearm.play.truth import Action
 from forearm.recordings.encoding import encode
 
 HEIGHT = 256
@@ -78,31 +77,15 @@ def numbers(layout: Layout, path: Sequence[Moment]) -> list[dict[str, Any]]:
     """The path as JSON: for each moment the action that led there, the joints, what was expected and what is true."""
     return [
         {
-            "action": action_in_words(layout, moment.taken.action) if moment.taken else None,
+            "action": moment.taken.action.in_words(layout) if moment.taken else None,
             "amounts": moment.taken.action.amounts.tolist() if moment.taken else None,
             "joints": _named(layout, moment.joints),
-            "expected_mse": mean(moment.taken.doubt) if moment.taken else None,
+            "expected_mse": moment.taken.expected if moment.taken else None,
             "true_joints": _named(layout, moment.truth.joints) if moment.truth else None,
-            "mse": mean(moment.error),
+            "mse": moment.mse,
         }
         for moment in path
     ]
-
-
-def action_in_words(layout: Layout, action: Action) -> str:
-    """An action as one says it, such as "MOVE+ shoulder_pan 10 deg"."""
-    if not action.amounts.any():
-        return CODE_NAMES[action.code]
-    moved = np.flatnonzero(action.amounts) if (action.amounts != 0).sum() <= 2 else [np.abs(action.amounts).argmax()]
-    entries = ((layout.actions[entry], float(action.amounts[entry])) for entry in moved)
-    told = ", ".join(f"{entry.name} {amount * entry.scale:+.3g} {entry.unit}" for entry, amount in entries)
-    more = " …" if len(moved) < (action.amounts != 0).sum() else ""
-    return f"{CODE_NAMES[action.code]} {told.replace('-', '−')}{more}"
-
-
-def mean(values: np.ndarray | None) -> float | None:
-    """The mean as a plain number; None of None."""
-    return None if values is None else float(values.mean())
 
 
 def _named(layout: Layout, joints: np.ndarray) -> dict[str, float]:

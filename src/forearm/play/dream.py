@@ -37,6 +37,11 @@ class Preview:
     joints: np.ndarray
     doubt: np.ndarray | None
 
+    @cached_property
+    def expected(self) -> float | None:
+        """The mean squared error that the model expects."""
+        return None if self.doubt is None else float(self.doubt.mean())
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -60,6 +65,11 @@ class Moment:
         if self.truth is None:
             return None
         return ((as_float(self.picture) - as_float(self.truth.picture)) ** 2).mean(axis=-1)
+
+    @cached_property
+    def mse(self) -> float | None:
+        """The mean squared error; None where the truth is unknown."""
+        return None if self.error is None else float(self.error.mean())
 
 
 class Dream:

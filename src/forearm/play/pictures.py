@@ -10,8 +10,10 @@ from forearm.canvas import Layout
 
 TOP = 0.4
 """The error, root of the squared one, at which heat is at its strongest; a share of the range from black to white."""
-HEAT = np.array([[60, 0, 90, 0], [150, 10, 110, 120], [230, 70, 60, 200], [255, 180, 40, 235], [255, 250, 190, 250]])
-"""Colours (red, green, blue, opacity) of heat from none to the strongest, at equal distances."""
+_STOPS = np.array([[60, 0, 90, 0], [150, 10, 110, 120], [230, 70, 60, 200], [255, 180, 40, 235], [255, 250, 190, 250]])
+_SHADES = np.linspace(0, len(_STOPS) - 1, 256)
+HEAT = np.stack([np.interp(_SHADES, range(len(_STOPS)), channel) for channel in _STOPS.T], axis=-1).astype(np.uint8)
+"""Colours (red, green, blue, opacity) of heat from none to the strongest, (256, 4) uint8."""
 
 
 def cameras(layout: Layout, picture: np.ndarray) -> list[str]:
@@ -28,6 +30,4 @@ def data_uri(picture: np.ndarray) -> str:
 
 def heat(squared_error: np.ndarray) -> np.ndarray:
     """Squared errors (h, w) as colours to lay over a picture, (h, w, 4) uint8; no error is transparent."""
-    places = np.clip(np.sqrt(squared_error) / TOP, 0, 1) * (len(HEAT) - 1)
-    channels = [np.interp(places, np.arange(len(HEAT)), channel) for channel in HEAT.T]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
+    return HEAT[(np.clip(np.sqrt(squared_error) / TOP, 0, 1) * 255).astype(np.uint8)]

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from forearm.canvas import Layout
-from forearm.play.clip import action_in_words, mean
 from forearm.play.dream import Dream, Moment, Preview
 from forearm.play.pictures import cameras, heat
 
@@ -45,10 +44,10 @@ def _now(layout: Layout, moment: Moment) -> dict[str, Any]:
 def _preview(layout: Layout, preview: Preview) -> dict[str, Any]:
     return {
         "code": preview.action.code,
-        "words": action_in_words(layout, preview.action),
+        "words": preview.action.in_words(layout),
         "pictures": cameras(layout, preview.picture),
         "joints": preview.joints.tolist(),
-        "doubt": _root(mean(preview.doubt)),
+        "doubt": _root(preview.expected),
         "heat": None if preview.doubt is None else cameras(layout, heat(preview.doubt)),
     }
 
@@ -59,9 +58,9 @@ def _place(layout: Layout, moment: Moment, whole: bool) -> dict[str, Any]:
         "moment": moment.number,
         "pictures": cameras(layout, moment.picture) if whole else None,
         "code": taken.action.code if taken else None,
-        "words": action_in_words(layout, taken.action) if taken else "the start",
-        "doubt": _root(mean(taken.doubt)) if taken else None,
-        "error": _root(mean(moment.error)),
+        "words": taken.action.in_words(layout) if taken else "the start",
+        "doubt": _root(taken.expected) if taken else None,
+        "error": _root(moment.mse),
     }
 
 

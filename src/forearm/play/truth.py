@@ -1,11 +1,12 @@
 """Where dreams begin, and what truly comes of actions there: recorded moments, or the simulator standing beside."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from forearm.canvas import Layout, action_codes, as_uint8
+from forearm.canvas import CODE_NAMES, Layout, action_codes, as_uint8
 from forearm.errors import ForearmError
 from forearm.transitions import Batch, TransitionSet, present
 
@@ -25,7 +26,7 @@ class Action:
     amounts: np.ndarray
     entry: int
 
-    @property
+    @cached_property
     def code(self) -> int:
         """STAY, MOVE_PLUS or MOVE_MINUS."""
         return int(action_codes(self.amounts[None])[0])
@@ -33,6 +34,14 @@ class Action:
     def equals(self, other: "Action") -> bool:
         """Whether both do the same, whatever they are about."""
         return bool(np.abs(self.amounts - other.amounts).max() <= SAME)
+
+    def in_words(self, layout: Layout) -> str:
+        """The action as one says it, such as "MOVE+ shoulder_pan +10 deg"; of many entries the largest."""
+        many = (self.amounts != 0).sum() > 2
+        moved = [int(np.abs(self.amounts).argmax())] if many else np.flatnonzero(self.amounts).tolist()
+        entries = ((layout.actions[entry], float(self.amounts[entry])) for entry in moved)
+        told = ", ".join(f"{entry.name} {amount * entry.scale:+.3g} {entry.unit}" for entry, amount in entries)
+        return f"{CODE_NAMES[self.code]} {told.replace('-', '−')}{' …' if many else ''}".strip()
 
 
 class Truth(Protocol):
