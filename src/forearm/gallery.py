@@ -171,10 +171,10 @@ def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> 
         raise ForearmError(f"{data.path} has no validation transitions; name others with --data")
     holdings = _held(data, rows, layout)
     saved = saved_on(run, digest_of(data, rows))
-    worst = np.empty(0, np.int64)
-    notes = [f"On {'the validation part of ' if is_own else ''}{data.path}."]
-    if saved is not None and len(rows) > samples:
-        worst = np.argsort(-saved.samples[MODEL].sums["val_mse"], kind="stable")[: int(WORST * samples)]
+    worst, notes = np.empty(0, np.int64), [f"On {'the validation part of ' if is_own else ''}{data.path}."]
+    count = int(WORST * samples) if len(rows) > samples else 0
+    if saved is not None and saved.figures["checkpoint"] == "best" and count:
+        worst = np.argsort(-saved.samples[MODEL].sums["val_mse"], kind="stable")[:count]
         notes.append("One in ten of those shown has one of the highest errors of all.")
     model = run.load("best", device)
 
