@@ -67,7 +67,7 @@ class PlanOptions:
     depth: int = 3
     """Most actions that are looked ahead."""
     width: int | None = None
-    """For tree: go on from so many best sequences alone; by default from all if they are few, else from 8."""
+    """For tree: go on from so many best sequences alone; by default from all if they are few, else from 4."""
     steps: int = 12
     """Most actions that are taken."""
     action_duration: float = 0.5
@@ -103,7 +103,11 @@ def plan(run_path: Path, options: PlanOptions, console: Console, *, out: Path | 
     model = run.load("best", place)
     with _arm(run, layout, options, model, place, console) as (arm, before_action):
         trace = control(
-            arm, model, layout, goal, planner, steps=options.steps, device=place, before_action=before_action
+            *(arm, model, layout, goal, planner),
+            farther=planner.farther() if isinstance(planner, TreeSearch) else None,
+            steps=options.steps,
+            device=place,
+            before_action=before_action,
         )
     show(trace, console)
     if out is not None:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from bars import BarArm, BarDynamics, seen_at
 
+from forearm.canvas import decode_strip
 from forearm.control import DreamtArm, JointGoal, TreeSearch, control
 from forearm.control.loop import REACHED, SPENT, STAYING, observed, region_of
 from forearm.errors import ForearmError
@@ -85,3 +87,23 @@ def test_an_arm_with_other_pictures_is_refused(layout, pan_layout) -> None:
     arm.observe = lambda: seen_at(layout, np.zeros(3))
     with pytest.raises(ForearmError, match="give 2 finite numbers"):
         control(arm, BarDynamics(layout), layout, JointGoal.named(layout, {"pan": 0}), TreeSearch(1))
+
+
+class Hollow:
+    """Costs of the pan alone: 30 is wanted, but −10 is a hollow out of which two moves do not see."""
+
+    enough = 0.01
+
+    def cost(self, layout, regions):
+        pans = decode_strip(layout, regions.numpy())[0][:, 0]
+        return torch.from_numpy(np.interp(pans, [-20, -10, 0, 10, 20, 30], [2, 1, 3, 3, 0.9, 0])).float()
+
+
+def test_before_it_stays_or_turns_back_it_looks_farther(pan_layout) -> None:
+    near = TreeSearch(2)
+    for farther, end, outcome in ((None, -10, STAYING), (near.farther(), 30, REACHED)):
+        arm = BarArm(pan_layout, [-20, 0])
+        trace = control(arm, BarDynamics(pan_layout), pan_layout, Hollow(), near, farther=farther)
+        assert (arm.joints[0], trace.outcome) == (end, outcome)
+    # half-way over, two moves see the hollow behind alone, but the way there is known to be the wrong one
+    assert trace.actions == 5

@@ -106,7 +106,7 @@ def test_full_moves_go_both_ways(layout) -> None:
 def test_the_planner_suits_the_layout(pan_layout) -> None:
     six = make_layout(actions=tuple(ActionEntry(f"{i}", "pan") for i in range(6)))
     assert planner_for(pan_layout) == TreeSearch(3)
-    assert planner_for(six) == TreeSearch(3, width=8)
+    assert planner_for(six) == TreeSearch(3, width=4)
     assert planner_for(make_layout(discrete=False), 2) == CEM(2)
 
 

@@ -104,12 +104,12 @@ class PictureGoal:
     Attributes:
         frame: (3, h, w) float32 in [0, 1], the cameras' pictures as they stand in a frame.
         weights: (1, h, w) float32, how much each pixel counts; 0 where the picture does not matter.
-        enough: mean squared error.
+        enough: of that sum; as much as a grey level of noise makes.
     """
 
     frame: Tensor
     weights: Tensor
-    enough: float = 1e-6
+    enough: float = 1e-4
 
     @classmethod
     def of(

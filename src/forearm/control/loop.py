@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from forearm.canvas import Layout, as_float, as_uint8, decode_strip, draw_strips
+from forearm.canvas.actions import DEAD_BAND
 from forearm.control.goals import Goal
 from forearm.control.planners import Plan, Planner
 from forearm.models.world_model import Predictor
@@ -65,6 +66,7 @@ def control(
     goal: Goal,
     planner: Planner,
     *,
+    farther: Planner | None = None,
     steps: int = 12,
     device: torch.device | str = "cpu",
     before_action: Callable[[Step], None] = lambda step: None,
@@ -79,6 +81,8 @@ def control(
         layout: of the predictor; the arm observes in it.
         goal: what is wanted.
         planner: what looks for actions.
+        farther: asked again where the planner would stay or take back the action before: a costlier look, that sees
+            out of a hollow between here and a goal far away.
         before_action: is told each step before its action is taken; what it raises ends the control.
 
     Raises:
@@ -88,7 +92,10 @@ def control(
     while True:
         seen = arm.observe()
         context = present(layout, seen.pictures, seen.joints).to(device)
-        step = Step(seen, planner.plan(predictor, layout, context, goal))
+        plan = planner.plan(predictor, layout, context, goal)
+        if farther and plan.staying > goal.enough and (not len(plan) or _takes_back(plan, trace)):
+            plan = farther.plan(predictor, layout, context, goal)
+        step = Step(seen, plan)
         trace.steps.append(step)
         if step.plan.staying <= goal.enough:
             trace.outcome = REACHED
@@ -100,6 +107,11 @@ def control(
             return trace
         before_action(step)
         arm.act(step.plan.amounts[0], int(step.plan.entries[0]))
+
+
+def _takes_back(plan: Plan, trace: Trace) -> bool:
+    """Whether a plan begins by undoing the last action."""
+    return bool(trace.steps) and np.abs(plan.amounts[0] + trace.steps[-1].plan.amounts[0]).max() < DEAD_BAND
 
 
 class DreamtArm:
