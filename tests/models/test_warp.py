@@ -123,6 +123,24 @@ def test_without_motion_and_with_full_trust_it_copies_exactly():
 
 
 @torch.no_grad()
+def test_trusts_memory_only_where_it_recalls_what_is_seen():
+    layout = make_layout()
+    model, batch = a_model(layout), noise(layout)
+    model.blend.weight.zero_()
+    model.blend.bias.zero_()
+    for memory in model.memories:
+        memory.weight.zero_()
+        memory.bias.fill_(0.2)  # whatever the joints: a grey of 0.7
+    known = batch.canvas[..., layout.frame_columns(-2)]
+    known[0], known[1] = 0.7, 0.3
+    views, _ = model.explain(batch)
+    for view in views:
+        alike = torch.full_like(view.weights[0], 1 / view.weights.shape[1])
+        torch.testing.assert_close(view.weights[0], alike)  # nothing speaks against any source
+        assert view.weights[1, -2].max() < 1e-4
+
+
+@torch.no_grad()
 def test_begins_with_the_change_that_the_action_names():
     layout = make_layout()
     model, batch = Warp(layout, WarpConfig(**SMALL)).eval(), noise(layout)
@@ -198,8 +216,8 @@ def test_doubts_what_it_was_never_asked():
         return batch
 
     model = a_model(layout).train()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    for step in range(200):
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for step in range(300):
         optimizer.zero_grad()
         loss = model._judging_loss(model._practise(moments(step)))
         loss.backward()
@@ -213,7 +231,7 @@ def test_doubts_what_it_was_never_asked():
         return float(model.doubt(context).mean() - known)
 
     assert 0 <= added() < 0.01
-    assert added(pan=0.0) == 0  # to ask for nothing changes nothing
+    assert abs(added(pan=0.0)) < 1e-6  # to ask for nothing changes nothing, beyond rounding
     assert added(pan=-1.0) > 0.03
     assert added(pan=0.0, lift=1.0) > 0.06
     assert added(at=(30.0, 40.0)) > 0.03

@@ -27,6 +27,8 @@ SMOOTH, SHARP = 1, 6
 few trajectories by heart from more, and to memory, as pictures change fast."""
 MEMORY = 64
 """Features of the joints that a remembered picture is made of, and its longest side in pixels."""
+MISTRUST = 50.0
+"""How far memory loses trust where it fails to recall the present picture; in 1 / squared difference of grey."""
 REMEMBERING = 0.2
 """Share of the loss with which remembered and painted pictures learn by themselves, before the blend trusts them."""
 FINE = 0.2
@@ -84,13 +86,13 @@ class Motors:
     """Joints, as the parts of the model are told of them.
 
     change: (B, J) predicted, as a share of each joint's ``max_velocity``. known: (B, K) past positions, actions, the
-    change and what comes of it. between, after: (B, M) and (B, N) the joints halfway and afterwards.
+    change and what comes of it. between: (B, M) the joints halfway. now_after: (2, B, N) them as they are and will be.
     """
 
     change: Tensor
     known: Tensor
     between: Tensor
-    after: Tensor
+    now_after: Tensor
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,10 @@ class View:
     picture: Tensor
     hidden: Tensor
 
-    @torch.no_grad()
     def spread(self) -> Tensor:
         """How far the blended sources lie apart: their variance about the picture, mean over channels, (B, h, w)."""
-        sources = (*self.copies.unbind(1), self.remembered, self.painted)
-        far = torch.stack([(source - self.picture).square().mean(dim=1) for source in sources], dim=1)
-        return (self.weights * far).sum(dim=1)
+        beside = torch.cat([self.copies, self.remembered[:, None], self.painted[:, None]], dim=1)
+        return (self.weights * (beside - self.picture[:, None]).square().mean(dim=2)).sum(dim=1)
 
 
 class Warp(WorldModel):
@@ -129,7 +129,8 @@ class Warp(WorldModel):
     convolutions over these and the moved pictures blend. Each camera copies from itself alone. A layer's motion is the
     joints' change times a learned image Jacobian (Chaumette and Hutchinson 2006, Visual Servo Control), so that all
     actions teach it together and none moves nothing. What no copy shows is remembered: a camera's picture as it
-    usually looks with the joints as they will be. Joints have a head of their own, which begins with the change that
+    usually looks with the joints as they will be, trusted as far as memory recalls what is seen now: so a scene that
+    was learned by heart is not painted into another. Joints have a head of their own, which begins with the change that
     the action names; they are drawn into the strip as ``canvas.draw_strips`` draws them.
 
     The error that it expects is learned from the errors that it makes, which say nothing of actions that it never saw.
@@ -225,7 +226,7 @@ class Warp(WorldModel):
         motion = (jacobian * motors.change.detach()[:, None, None, None]).sum(dim=-1)
         fine = self._pixels(self.fine(hidden), 2).float()
         features = self._pixels(self.features(hidden), p)
-        recalled = self.recall(motors.after)
+        recalled = self.recall(motors.now_after)
         views = []
         for i, (rows, columns) in enumerate(layout.camera_boxes()):
             halves = (
@@ -255,7 +256,7 @@ class Warp(WorldModel):
             change,
             torch.cat([known, ahead, self._waves(before, SMOOTH), self._waves(after, SMOOTH)], dim=1),
             torch.cat([between, self._waves(between, SMOOTH)], dim=1),
-            torch.cat([after, self._waves(after, SHARP)], dim=1),
+            torch.stack([torch.cat([at, self._waves(at, SHARP)], dim=1) for at in (before, after)]),
         )
 
     def _waves(self, places: Tensor, count: int) -> Tensor:
@@ -274,13 +275,15 @@ class Warp(WorldModel):
         flow = F.interpolate(fine, size, mode="bilinear", align_corners=False).unflatten(1, (layers, 2))
         places = project(getattr(self, f"places_{camera}"), motion) + FINE * flow.permute(0, 1, 3, 4, 2)
         copies = torch.cat([before[:, None], copy(before, places)], dim=1)
-        remembered = memory.unflatten(1, (3, *_memory_size(self.layout.cameras[camera]))) + 0.5
+        now, remembered = memory.unflatten(2, (3, *_memory_size(self.layout.cameras[camera]))) + 0.5
         if remembered.shape != before.shape:
             remembered = F.interpolate(remembered, size, mode="bilinear", align_corners=False)
         seen = torch.cat([copies.flatten(1, 2) - 0.5, remembered - 0.5, features], dim=1)
         hidden = F.relu(self.refine(seen.contiguous(memory_format=torch.channels_last)))
         said = self.blend(hidden).float()
-        weights, painted = said[:, :-3].softmax(dim=1), said[:, -3:] + 0.5
+        trust, painted = said[:, :-3], said[:, -3:] + 0.5
+        trust[:, -2] -= MISTRUST * _mistaken(now, before)[:, None, None]
+        weights = trust.softmax(dim=1)
         sources = torch.cat([copies, remembered[:, None], painted[:, None]], dim=1)
         picture = (weights[:, :, None] * sources).sum(dim=1)
         box = self.layout.camera_boxes()[camera]
@@ -358,8 +361,8 @@ class Warp(WorldModel):
     def _known_error(self, view: View) -> Tensor:
         """The error to be expected of a picture, mean over channels, where the model knows the action, (B, h, w)."""
         spread = 0.2 * (view.spread() + 1e-6).log()[:, None] + 1
-        clues = torch.cat([view.hidden.detach(), spread], dim=1)  # detached, so that doubting costs the picture nothing
-        return self.doubting(clues.contiguous(memory_format=torch.channels_last)).float()[:, 0].exp()
+        clues = torch.cat([view.hidden, spread], dim=1).detach()  # so that doubting costs the picture nothing
+        return self.doubting(clues).float()[:, 0].exp()
 
     def _request(self, batch: Batch) -> Tensor:
         """Joints before the action, from −1 to 1 within their bounds, and its amounts, (B, J + A)."""
@@ -437,6 +440,11 @@ def _memory_size(camera: Camera) -> tuple[int, int]:
     """Height and width in which a camera's picture is remembered: its own, divided until it is small."""
     shrink = math.ceil(max(camera.height, camera.width) / MEMORY)
     return math.ceil(camera.height / shrink), math.ceil(camera.width / shrink)
+
+
+def _mistaken(recalled: Tensor, seen: Tensor) -> Tensor:
+    """By how much memory fails to recall what is seen: mean squared error of each picture, (B,)."""
+    return (recalled - F.interpolate(seen, recalled.shape[-2:], mode="area")).square().mean((1, 2, 3)).detach()
 
 
 def _robust(differences: Tensor) -> Tensor:
