@@ -116,10 +116,12 @@ class View:
     picture: Tensor
     hidden: Tensor
 
+    @torch.no_grad()
     def spread(self) -> Tensor:
         """How far the blended sources lie apart: their variance about the picture, mean over channels, (B, h, w)."""
-        beside = torch.cat([self.copies, self.remembered[:, None], self.painted[:, None]], dim=1)
-        return (self.weights * (beside - self.picture[:, None]).square().mean(dim=2)).sum(dim=1)
+        sources = (*self.copies.unbind(1), self.remembered, self.painted)
+        far = torch.stack([(source - self.picture).square().mean(dim=1) for source in sources], dim=1)
+        return (self.weights * far).sum(dim=1)
 
 
 class Warp(WorldModel):
@@ -361,8 +363,8 @@ class Warp(WorldModel):
     def _known_error(self, view: View) -> Tensor:
         """The error to be expected of a picture, mean over channels, where the model knows the action, (B, h, w)."""
         spread = 0.2 * (view.spread() + 1e-6).log()[:, None] + 1
-        clues = torch.cat([view.hidden, spread], dim=1).detach()  # so that doubting costs the picture nothing
-        return self.doubting(clues).float()[:, 0].exp()
+        clues = torch.cat([view.hidden.detach(), spread], dim=1)  # detached, so that doubting costs the picture nothing
+        return self.doubting(clues.contiguous(memory_format=torch.channels_last)).float()[:, 0].exp()
 
     def _request(self, batch: Batch) -> Tensor:
         """Joints before the action, from −1 to 1 within their bounds, and its amounts, (B, J + A)."""
