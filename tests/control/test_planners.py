@@ -24,12 +24,29 @@ def plan_for(planner, layout, start, goal, dynamics=None):
 def test_the_tree_shares_beginnings_and_stops_where_the_goal_is(pan_layout) -> None:
     dynamics = BarDynamics(pan_layout)
     plan = plan_for(TreeSearch(3), pan_layout, [0, 0], JointGoal.named(pan_layout, {"pan": 30}), dynamics)
-    assert dynamics.asked == [2, 4, 8]
+    assert dynamics.asked == [2, 2, 2]  # further in either direction, never back
     assert plan.amounts.tolist() == [[1], [1], [1]]
     assert (plan.staying, plan.cost) == (pytest.approx(3), pytest.approx(0, abs=1e-5))
     dynamics.asked.clear()
     assert len(plan_for(TreeSearch(3), pan_layout, [0, 0], JointGoal.named(pan_layout, {"pan": -10}), dynamics)) == 1
     assert dynamics.asked == [2]
+
+
+def test_with_detours_the_tree_is_whole(pan_layout, layout) -> None:
+    for known, asked in ((pan_layout, [2, 4, 8]), (layout, [4, 16, 64])):
+        dynamics = BarDynamics(known)
+        plan_for(TreeSearch(3, detours=True), known, [0, 0], JointGoal.named(known, {"lift": 45}), dynamics)
+        assert dynamics.asked == asked
+
+
+@given(st.floats(-45, 45), st.floats(-45, 45))
+def test_where_actions_can_be_taken_back_detours_find_nothing_more(pan: float, lift: float) -> None:
+    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
+    layout = make_layout(actions=entries)
+    goal = JointGoal.named(layout, {"pan": pan, "lift": lift})
+    plain, whole = (plan_for(TreeSearch(2, detours=detours), layout, [5, -5], goal) for detours in (False, True))
+    assert plain.cost == pytest.approx(whole.cost, abs=1e-4)
+    assert len(plain) == len(whole)
 
 
 def test_a_plan_is_what_its_actions_are_predicted_to_show(layout) -> None:
@@ -58,7 +75,9 @@ def test_a_beam_goes_on_from_the_best_alone(layout) -> None:
     dynamics = BarDynamics(layout)
     goal = JointGoal.named(layout, {"pan": 20, "lift": 40})
     plan = plan_for(TreeSearch(4, width=2), layout, [0, 0], goal, dynamics)
-    assert dynamics.asked == [4, 8, 8, 8]
+    assert len(dynamics.asked) == 4
+    assert dynamics.asked[:2] == [4, 6]
+    assert max(dynamics.asked) == 6
     assert plan.cost == pytest.approx(2, abs=1e-4)
 
 

@@ -58,19 +58,23 @@ class TreeSearch:
     """Try every sequence of full moves up to ``depth``, or only those that go on from the ``width`` best.
 
     Sequences share their beginnings: a level of the tree is predicted in one batch. Without a width this is
-    exhaustive; with one it is beam search (Lowerre 1976), for arms whose many joints branch too much.
+    exhaustive; with one it is beam search (Lowerre 1976), for arms whose many joints branch too much. Sequences that
+    take back what they did are left out: an arm at rest is not elsewhere after them, but their predictions are the
+    blurrier for every step, and a blurred picture is less wrong than a sharp one where both are wrong.
 
     Attributes:
         depth: most actions of a plan.
         width: how many sequences of each length are gone on from; None: all.
         entries: action entries to use, by index; all by default.
         price: of an action, as a share of the cost of staying.
+        detours: try also sequences that take back what they did.
     """
 
     depth: int = 3
     width: int | None = None
     entries: tuple[int, ...] = ()
     price: float = PRICE
+    detours: bool = False
 
     def __post_init__(self) -> None:
         _require_positive(depth=self.depth, width=1 if self.width is None else self.width)
@@ -81,47 +85,48 @@ class TreeSearch:
 
     @torch.inference_mode()
     def plan(self, predictor: Predictor, layout: Layout, present: Batch, goal: Goal) -> Plan:
-        amounts, entries = full_moves(layout, self.entries)
         stay = _staying(layout, present, goal)
         if stay.cost <= goal.enough:
             return stay
+        amounts, entries = full_moves(layout, self.entries)
         lowest, place = stay.cost, (0, 0)  # length and row of the best sequence
         levels: list[_Level] = []
-        for length in range(1, self.depth + 1):
-            if not levels:
-                parents = torch.zeros(len(amounts), dtype=torch.long)
-                context = present.repeated(len(amounts)).with_action(layout, amounts, entries)
-            else:
-                above = levels[-1]
-                kept = above.costs.argsort()[: self.width].cpu()
-                parents = kept.repeat_interleave(len(amounts))
-                told = amounts.repeat(len(kept), 1), entries.repeat(len(kept))
-                context = _chosen(context, parents).then(layout, above.regions[parents], *told)
+        parents, taken, moved = torch.zeros(len(amounts), dtype=torch.long), torch.arange(len(amounts)), amounts
+        context = present.repeated(len(amounts)).with_action(layout, amounts, entries)
+        while True:
             regions = _predicted(predictor, context)
-            levels.append(_Level(regions, goal.cost(layout, regions), parents))
-            total, row = (levels[-1].costs + self.price * stay.cost * length).min(dim=0)
+            costs = goal.cost(layout, regions)
+            levels.append(_Level(regions, parents, taken))
+            total, row = (costs + self.price * stay.cost * len(levels)).min(dim=0)
             if total < lowest:
-                lowest, place = float(total), (length, int(row))
-            if levels[-1].costs.min() <= goal.enough:
+                lowest, place, cost = float(total), (len(levels), int(row)), float(costs[row])
+            if len(levels) == self.depth or costs.min() <= goal.enough:
                 break
+            kept = costs.argsort()[: self.width].cpu()
+            parents, taken = kept.repeat_interleave(len(amounts)), torch.arange(len(amounts)).repeat(len(kept))
+            if not self.detours:
+                onward = (moved[parents] * amounts[taken]).sum(dim=1) >= 0
+                parents, taken = parents[onward], taken[onward]
+            moved = moved[parents] + amounts[taken]
+            context = _chosen(context, parents).then(layout, regions[parents], amounts[taken], entries[taken])
         if not place[0]:
             return stay
         rows = [place[1]]
         for level in reversed(levels[1 : place[0]]):
             rows.insert(0, int(level.parents[rows[0]]))
-        taken = torch.tensor(rows) % len(amounts)
-        regions = torch.stack([level.regions[row] for level, row in zip(levels, rows, strict=False)])
-        cost = float(levels[place[0] - 1].costs[place[1]])
-        return Plan(amounts[taken].numpy(), entries[taken].numpy(), regions, cost, stay.cost)
+        path = list(zip(levels, rows, strict=False))
+        actions = torch.stack([level.taken[row] for level, row in path])
+        regions = torch.stack([level.regions[row] for level, row in path])
+        return Plan(amounts[actions].numpy(), entries[actions].numpy(), regions, cost, stay.cost)
 
 
 @dataclass(frozen=True)
 class _Level:
-    """All sequences of one length: what they show last, what that costs, and the row that each goes on from."""
+    """All sequences of one length: what they show last, the row that each goes on from, and its last move."""
 
     regions: Tensor
-    costs: Tensor
     parents: Tensor
+    taken: Tensor
 
 
 @dataclass(frozen=True)
