@@ -1,0 +1,455 @@
+"""How often planning with each family reaches its goal, beside a planner with the true simulator and ways without a
+model. One command, after benchmarks/quality.py, whose runs it uses:
+
+    python benchmarks/control.py
+
+drives a simulated arm in scenes that no run was trained on: shoulder_pan towards goal pictures, and all six joints
+towards goal positions. Every method gets the same starts and goals. It writes docs/benchmarks/control.md and
+docs/pictures/planning.gif. What is done already is not done again, so an interrupted run goes on where it stopped.
+"""
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import ROOT, circumstances
+from scipy.stats import binomtest
+
+from forearm.canvas import Layout
+from forearm.control import Goal, JointGoal, PictureGoal, Planner, TreeSearch, control
+from forearm.control.planners import full_moves
+from forearm.control.simulated import SimulatedArm, TrueDynamics
+from forearm.control.trace import film, save_gif
+from forearm.evaluation.baselines import Persistence
+from forearm.models import FAMILIES
+from forearm.models.world_model import Predictor
+from forearm.sim import JOINTS, Simulator, settle
+from forearm.sim.poses import is_usable, reach, sample_pose
+from forearm.training.run import Run
+from forearm.transitions.batch import Batch, present
+
+PAGE = ROOT / "docs" / "benchmarks" / "control.md"
+FILM = ROOT / "docs" / "pictures" / "planning.gif"
+TOLERANCE, STEPS, DELTA = 3.0, 12, 10.0
+FARTHEST = {"shoulder": 6, "arm": 10}
+"""Most moves between start and goal."""
+PAIRS_A_SCENE = 4
+SEED = 9
+FLAGSHIP, TRUTH, GREEDY, RANDOM = "warp", "true simulator", "greedy on joints", "random"
+SLOW = {"gpt": 24}
+"""Families that are given fewer pairs, as a prediction takes them long."""
+TARGETS = {"shoulder": "at least 95 % of the true simulator's", "arm": "at least 90 %"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A start and a goal, joints (6,) each, so many moves apart, in a scene."""
+
+    number: int
+    start: np.ndarray
+    goal: np.ndarray
+    moves: int
+
+
+# Starts and goals
+
+
+def scene_of(number: int) -> int:
+    """The simulator's seed of a scene: none that a recording's settings lead to."""
+    return int(np.random.SeedSequence([SEED, 7, number]).generate_state(1)[0])
+
+
+def pairs_of(task: str, simulator: Simulator, layout: Layout, scene: int) -> list[Pair]:
+    """Starts and goals of a scene: whole moves of 10° apart, by a way on which the arm touches nothing.
+
+    A full move is the smallest thing that these runs can do, so a goal between two moves could not be reached within
+    3°.
+    """
+    random = np.random.default_rng([SEED, scene])
+    draw = shoulder_pair if task == "shoulder" else arm_pair
+    pairs: list[Pair] = []
+    while len(pairs) < PAIRS_A_SCENE:
+        found = draw(simulator, random)
+        settle(simulator, found[1])
+        goal = simulator.joints()
+        if ((layout.lows < goal) & (goal < layout.highs)).all():
+            pairs.append(Pair(scene * PAIRS_A_SCENE + len(pairs), found[0], goal, found[2]))
+    return pairs
+
+
+def shoulder_pair(simulator: Simulator, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+    """Start, goal and moves between: shoulder_pan turned up to six moves to either side."""
+    start = sample_pose(simulator, 0, DELTA, "acting", random)
+    below, above = reach(simulator, start, 0, DELTA, FARTHEST["shoulder"])
+    moves = int(random.choice([k for k in range(-below, above + 1) if k]))
+    goal = start.copy()
+    goal[0] += DELTA * moves
+    return start, goal, abs(moves)
+
+
+def arm_pair(simulator: Simulator, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+    """The same by a walk of all joints, each of which keeps its direction."""
+    start = sample_pose(simulator, int(random.integers(6)), DELTA, "all", random)
+    directions, wanted = random.choice([-1, 1], 6), int(random.integers(1, FARTHEST["arm"] + 1))
+    goal, moves = start.copy(), 0
+    for joint in random.integers(6, size=4 * wanted):
+        there = goal.copy()
+        there[joint] += DELTA * directions[joint]
+        if moves < wanted and is_usable(simulator, there, joint, DELTA):
+            goal, moves = there, moves + 1
+    return (start, goal, moves) if moves else arm_pair(simulator, random)
+
+
+# Methods
+
+
+class NominalJoints(Persistence):
+    """What needs no learning: each action changes its joint by its scale, pictures stay."""
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        region, layout = super().predict(batch), self.layout
+        for entry, joint in enumerate(layout.joint_of_entry()):
+            rows, columns = layout.strip_cells()[joint]
+            share = layout.actions[entry].scale / (layout.highs - layout.lows)[joint]
+            region[:, :, rows, columns] += (share * batch.actions[:, -1, entry])[:, None, None, None]
+        return region.clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to drive: foresight and how it is used; no predictor: moves drawn by lot."""
+
+    name: str
+    predictor: Callable[[SimulatedArm], Predictor] | None
+    planner: TreeSearch
+    joints: bool
+    """Whether it is told the goal's joints, even where the goal is a picture."""
+    weights: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be reached, with which runs."""
+
+    name: str
+    title: str
+    runs: dict[str, Run]
+
+    @cached_property
+    def layout(self) -> Layout:
+        return next(iter(self.runs.values())).layout()
+
+    @property
+    def acting(self) -> list[int]:
+        return [JOINTS.index(entry.name) for entry in self.layout.actions]
+
+    @cached_property
+    def methods(self) -> list[Method]:
+        """In the table's order."""
+        planner = TreeSearch(3) if self.name == "shoulder" else TreeSearch(2, width=4)
+        joints = self.name == "arm"
+
+        def learned(run: Run) -> Callable[[SimulatedArm], Predictor]:
+            model = run.load()
+            return lambda arm: model
+
+        return [
+            *(
+                Method(family, learned(run), planner, joints, run.weights_digest("best"))
+                for family, run in self.runs.items()
+            ),
+            # A tree of all joints takes the simulator too long; for joint goals one step of foresight is enough.
+            Method(TRUTH, TrueDynamics, TreeSearch(1) if joints else planner, joints),
+            Method(GREEDY, lambda arm: NominalJoints(self.layout), TreeSearch(1), True),
+            Method(RANDOM, None, TreeSearch(1), joints),
+        ]
+
+    def goal(self, method: Method, pair: Pair, arm: SimulatedArm) -> Goal:
+        if method.joints:
+            wanted = {entry.name: float(pair.goal[JOINTS.index(entry.name)]) for entry in self.layout.actions}
+            return JointGoal.named(self.layout, wanted)
+        settle(arm.simulator, pair.goal)
+        return PictureGoal.of(self.layout, arm.observe().pictures)
+
+
+class Timed:
+    """A planner that notes how long it thinks, by the clock on the wall and by the processor's."""
+
+    def __init__(self, planner: Planner):
+        self.planner, self.wall, self.processor = planner, [], []
+
+    def plan(self, *about: Any) -> Any:
+        wall, processor = time.perf_counter(), time.process_time()
+        plan = self.planner.plan(*about)
+        self.wall.append(time.perf_counter() - wall)
+        self.processor.append(time.process_time() - processor)
+        return plan
+
+
+# Driving
+
+
+def attempt(task: Task, method: Method, pair: Pair, simulator: Simulator) -> dict[str, Any]:
+    """Drive from start to goal; what came of it."""
+    arm = SimulatedArm(simulator, task.layout)
+    goal = task.goal(method, pair, arm)
+    settle(simulator, pair.start)
+    planner = Timed(method.planner)
+    if method.predictor is None:
+        seen = wander(arm, np.random.default_rng([SEED, 3, pair.number]))
+        outcome = "drawn by lot"
+    else:
+        trace = control(
+            arm, method.predictor(arm), task.layout, goal, planner, farther=method.planner.farther(), steps=STEPS
+        )
+        seen, outcome = [step.seen.joints for step in trace.steps], trace.outcome
+    errors = [float(np.abs(joints - pair.goal)[task.acting].max()) for joints in seen]
+    there = [i for i, error in enumerate(errors) if error <= TOLERANCE]
+    return {
+        "method": method.name,
+        "weights": method.weights,
+        "pair": pair.number,
+        "moves": pair.moves,
+        "actions": len(seen) - 1,
+        "error": errors[-1],
+        "first_there": there[0] if there else None,
+        "outcome": outcome,
+        "wall": planner.wall,
+        "processor": planner.processor,
+    }
+
+
+def wander(arm: SimulatedArm, random: np.random.Generator) -> list[np.ndarray]:
+    """Joints along full moves and STAY drawn by lot."""
+    moves, entries = (values.numpy() for values in full_moves(arm.layout))
+    seen = [arm.observe().joints]
+    for _ in range(STEPS):
+        drawn = random.integers(len(moves) + 1)
+        arm.act(moves[drawn] if drawn < len(moves) else np.zeros_like(moves[0]), int(entries[drawn % len(moves)]))
+        seen.append(arm.simulator.joints())
+    return seen
+
+
+def drive(task: Task, pairs: int, results: Path) -> list[dict[str, Any]]:
+    """All attempts of a task, those that are missing made now, scene by scene."""
+    path = results / f"{task.name}.jsonl"
+    known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    done = {(entry["method"], entry["weights"], entry["pair"]): entry for entry in known}
+    wanted = [(m, p) for p in range(pairs) for m in task.methods if p < SLOW.get(m.name, pairs)]
+    missing = [(m, p) for m, p in wanted if (m.name, m.weights, p) not in done]
+    with path.open("a") as file:
+        for scene in sorted({pair // PAIRS_A_SCENE for _, pair in missing}):
+            with contextlib.closing(Simulator(scene_of(scene))) as simulator:
+                found = {pair.number: pair for pair in pairs_of(task.name, simulator, task.layout, scene)}
+                for method, number in missing:
+                    if number in found:
+                        entry = attempt(task, method, found[number], simulator)
+                        done[method.name, method.weights, number] = entry
+                        file.write(json.dumps(entry) + "\n")
+                        file.flush()
+            print(f"{task.name}: scene {scene} of {-(-pairs // PAIRS_A_SCENE)}", file=sys.stderr)
+    return [done[m.name, m.weights, p] for m, p in wanted]
+
+
+def filmed(task: Task) -> None:
+    """Film how the flagship reaches a picture at least five moves away."""
+    method = next(method for method in task.methods if method.name == FLAGSHIP)
+    for scene in range(100):
+        with contextlib.closing(Simulator(scene_of(scene))) as simulator:
+            for pair in pairs_of(task.name, simulator, task.layout, scene):
+                if pair.moves >= 5:
+                    arm = SimulatedArm(simulator, task.layout)
+                    goal = task.goal(method, pair, arm)
+                    settle(simulator, pair.start)
+                    assert method.predictor is not None
+                    foresight, planner = method.predictor(arm), method.planner
+                    trace = control(arm, foresight, task.layout, goal, planner, farther=planner.farther(), steps=STEPS)
+                    FILM.parent.mkdir(parents=True, exist_ok=True)
+                    save_gif(FILM, film(trace, goal))
+                    return
+
+
+def decision(task: Task) -> dict[str, list[float]]:
+    """How long one decision of the flagship takes, three deep, and how long all 39 predictions of three actions would:
+    median and least by the clock on the wall, median by the processor's, in ms."""
+    model, layout = task.runs[FLAGSHIP].load(), task.layout
+    with contextlib.closing(Simulator(scene_of(0))) as simulator:
+        pair = pairs_of(task.name, simulator, layout, 0)[0]
+        arm = SimulatedArm(simulator, layout)
+        goal = task.goal(Method("", None, TreeSearch(3), False), pair, arm)
+        settle(simulator, pair.start)
+        seen = arm.observe()
+    context = present(layout, seen.pictures, seen.joints)
+    told = torch.tensor([[1.0], [-1.0], [0.0]]).repeat(13, 1), torch.zeros(39, dtype=torch.long)
+
+    @torch.inference_mode()
+    def all_three() -> None:
+        for count in (3, 9, 27):
+            batch = context.repeated(count).with_action(layout, told[0][:count], told[1][:count])
+            goal.cost(layout, model.predict(batch))
+
+    figures = {}
+    for name, work in {
+        "6": lambda: TreeSearch(3).plan(model, layout, context, goal),
+        "14": lambda: TreeSearch(3, detours=True).plan(model, layout, context, goal),
+        "39": all_three,
+    }.items():
+        wall, processor = [], []
+        for _ in range(24):
+            begin = time.perf_counter(), time.process_time()
+            work()
+            wall.append(1e3 * (time.perf_counter() - begin[0]))
+            processor.append(1e3 * (time.process_time() - begin[1]))
+        figures[name] = [float(np.median(wall[4:])), min(wall), float(np.median(processor[4:]))]
+    return figures
+
+
+# The page
+
+
+def share(entries: list[dict[str, Any]], reached: Callable[[dict[str, Any]], bool]) -> tuple[float, str]:
+    """The share of attempts that reached their goal, and the same with its Wilson interval in words."""
+    hits = sum(map(reached, entries))
+    interval = binomtest(hits, len(entries)).proportion_ci(method="wilson")
+    value = hits / len(entries)
+    return value, f"{value:.0%} ({interval.low:.0%} to {interval.high:.0%})"
+
+
+def stays_there(entry: dict[str, Any]) -> bool:
+    return entry["error"] <= TOLERANCE
+
+
+def was_there(entry: dict[str, Any]) -> bool:
+    return entry["first_there"] is not None
+
+
+def table(task: Task, entries: list[dict[str, Any]]) -> list[str]:
+    """Rows of markdown, and whether the target is met."""
+    rows, success = [], {}
+    for method in task.methods:
+        mine = [entry for entry in entries if entry["method"] == method.name]
+        judged = was_there if method.name == RANDOM else stays_there
+        success[method.name], words = share(mine, judged)
+        good = [entry for entry in mine if judged(entry)]
+        steps = [entry["first_there"] if method.name == RANDOM else entry["actions"] for entry in good]
+        detours = [taken - entry["moves"] for taken, entry in zip(steps, good, strict=True)]
+        thought = [1e3 * seconds for entry in mine for seconds in entry["processor"]]
+        rows.append(
+            f"| {method.name if method.name in task.runs else f'*{method.name}*'} | {len(mine)} | {words} | "
+            f"{share(mine, was_there)[0]:.0%} | "
+            f"{f'{np.mean(steps):.1f}' if good else '–'} | {f'{np.mean(detours):.2f}' if good else '–'} | "
+            f"{f'{np.median(thought):.0f}' if thought else '–'} |"
+        )
+    measured = success.get(FLAGSHIP)
+    bound = 0.95 * success[TRUTH] if task.name == "shoulder" else 0.9
+    met = "" if measured is None else f" {FLAGSHIP}: {measured:.0%}, **{'met' if measured >= bound else 'missed'}**."
+    shortest = np.mean([entry["moves"] for entry in entries if entry["method"] == TRUTH])
+    return [
+        "| | pairs | success (95 %) | was there | steps | detour | ms |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *rows,
+        "",
+        f"Start and goal are {shortest:.1f} moves apart in the mean. Target: {TARGETS[task.name]}.{met}",
+        "",
+    ]
+
+
+def page(sections: list[tuple[str, list[str]]], speed: dict[str, list[float]] | None) -> str:
+    return "\n".join(
+        [
+            "# Control",
+            "",
+            f"{circumstances()}.",
+            "Made by `python benchmarks/control.py` with the runs of `python benchmarks/quality.py`, in simulated "
+            "scenes that no run has seen.",
+            f"At most {STEPS} steps, planned anew after every one.",
+            "",
+            "- Starts and goals are drawn at random, whole moves of 10° apart, by a way on which the arm touches "
+            "nothing. These runs",
+            "  know no smaller move, so nothing between could be reached within 3°.",
+            "- *Success*: when the method stops, every joint that may move is within 3° of the goal (gripper: 3 %). "
+            "Intervals are",
+            "  Wilson's. *Was there*: it was so at some time, which is all that is asked of *random*, who never stops.",
+            "- *Steps* and *detour* (steps beyond the fewest) are means over successes.",
+            "- *ms* is the processor's time for a decision, median. Looks farther ahead, before staying or turning "
+            "back, are not",
+            "  counted.",
+            "- *Greedy on joints* is told the goal's joints, also where all others see only its picture.",
+            "",
+            *(line for title, lines in sections for line in (f"## {title}", "", *lines)),
+            *(speed_lines(speed) if speed else []),
+        ]
+    )
+
+
+def speed_lines(speed: dict[str, list[float]]) -> list[str]:
+    what = {
+        "6": "a decision: what staying shows is known, and sequences never take back what they did",
+        "14": "with such detours",
+        "39": "every sequence of STAY, MOVE+ and MOVE−, all predicted",
+    }
+    return [
+        "## One decision",
+        "",
+        f"Three actions, three deep, {FLAGSHIP}, `tiny`, {torch.get_num_threads()} thread(s). Target: 150 ms.",
+        "",
+        "| predictions | | ms (median) | least | processor |",
+        "|---:|---|---:|---:|---:|",
+        *(
+            f"| {count} | {words} | {speed[count][0]:.0f} | {speed[count][1]:.0f} | {speed[count][2]:.0f} |"
+            for count, words in what.items()
+        ),
+        "",
+    ]
+
+
+def tasks(arguments: argparse.Namespace) -> list[Task]:
+    titles = {
+        "shoulder": "Goal pictures, shoulder_pan (every sequence of up to three moves)",
+        "arm": "Goal positions, all six joints (beam of 4, two deep; the true simulator one deep)",
+    }
+    given = dict(text.split("=", 1) for text in arguments.runs)
+    found = []
+    for name in arguments.only:
+        usual = {family: arguments.work / name / "runs" / f"{family}-0" for family in arguments.families}
+        named = {family: Path(given.get(f"{name}/{family}", usual[family])) for family in arguments.families}
+        runs = {family: Run.open(path) for family, path in named.items() if (path / "best.safetensors").is_file()}
+        if not runs:
+            raise SystemExit(f"no runs in {arguments.work / name / 'runs'}; run benchmarks/quality.py, or name --runs")
+        found.append(Task(name, titles[name], runs))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=[FLAGSHIP, "diffusion", "mae", "gpt"])
+    parser.add_argument("--only", nargs="+", choices=list(FARTHEST), default=list(FARTHEST))
+    parser.add_argument("--work", type=Path, default=ROOT / "quality", help="where benchmarks/quality.py left its runs")
+    parser.add_argument("--runs", nargs="*", default=[], help="other runs, as arm/warp=FOLDER")
+    parser.add_argument("--results", type=Path, default=ROOT / "quality" / "control", help="where attempts are kept")
+    arguments = parser.parse_args()
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    sections, speed = [], None
+    for task in tasks(arguments):
+        sections.append((task.title, table(task, drive(task, arguments.pairs, arguments.results))))
+        if task.name == "shoulder" and FLAGSHIP in task.runs:
+            speed = decision(task)
+            filmed(task)
+            print(FILM)
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(page(sections, speed), encoding="utf-8")
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
