@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import sys
 import threading
 import urllib.parse
 import urllib.request
@@ -129,6 +130,22 @@ def test_ten_steps_two_undone_and_a_clip(page, run, data, tmp_path):
     np.testing.assert_allclose([list(place["joints"].values()) for place in path[1:]], called[:8], atol=1e-3)
 
 
+def test_joints_are_chosen_by_keys_and_space_stays_after_a_click(page):
+    rows = page.locator(".joint")
+    assert rows.evaluate_all("rows => rows.map(row => [row.disabled, row.getAttribute('aria-checked')])") == [
+        [False, "true"],
+        [True, "false"],  # no action drives it
+    ]
+    page.get_by_text("MOVE+", exact=True).click()
+    steps(page, 1)
+    page.keyboard.press(" ")
+    steps(page, 2)
+    assert page.evaluate("state.path.map(place => place.code)") == [None, MOVE_PLUS, STAY]
+    page.keyboard.press("ArrowDown")  # there is no other
+    page.keyboard.press("1")
+    page.wait_for_function("() => waiting === 0 && state.entry === 0")
+
+
 def test_truth_doubt_and_error_can_be_laid_over(page):
     begin(page, 0)
     page.keyboard.press("f")  # what was recorded here
@@ -235,6 +252,14 @@ def test_a_browser_that_leaves_in_mid_step_leaves_a_whole_dream(address):
         told, _ = ask(address, "api/dream/step", cookie, {"moment": after["now"]["moment"], "which": 0})
         assert len(told["path"]) == len(after["path"]) + 1
         told, _ = ask(address, "api/dream/begin", cookie, {"source": "recording", "number": 0})
+
+
+def test_what_the_app_needs_is_named(run, monkeypatch):
+    for module in ("forearm.play.app", "forearm.play.serve"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    said = refused(run.path, run.path, "--port", 0)
+    assert said == "this needs fastapi; install it with: pip install 'forearm[play]'"
 
 
 def test_it_listens_for_this_machine_alone(address):

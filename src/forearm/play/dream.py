@@ -1,6 +1,7 @@
 """A dream: the path of what a world model shows, action after action, each prediction fed back."""
 
 import itertools
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ RECORDED = 3
 USUAL_AMOUNT = 0.5
 """How much of a continuous action a move is until somebody says otherwise, as `canvas.counterfactual` has it."""
 
-_numbers = itertools.count()
+_numbers = itertools.count(secrets.randbelow(2**40))  # a page that outlives the app shall find none of its moments
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,9 @@ class Recording:
         self.count = len(data)
         unseen = data.rows("val")
         self.usual = int(unseen[0]) if len(unseen) else 0
-        self.following = dict(data.paths(2).tolist())
+        self.following = np.full(self.count, -1)  # by row, the transition that goes on from it
+        row, follower = data.paths(2).T
+        self.following[row] = follower
 
     def begin(self, number: int) -> Start:
         _require_number(number, self.count)
@@ -126,11 +128,11 @@ class Recording:
 
 @dataclass(frozen=True)
 class RecordedTruth:
-    """A recorded frame, and the transition that goes on from it, if any does."""
+    """A recorded frame, and the row of the transition that goes on from it; −1: none does."""
 
     source: Recording
     frame: int
-    row: int | None
+    row: int
 
     @property
     def picture(self) -> np.ndarray:
@@ -141,15 +143,16 @@ class RecordedTruth:
         return np.asarray(self.source.data.states[self.frame])
 
     def recorded(self) -> Action | None:
-        return None if self.row is None else self._action(self.row)
+        return None if self.row < 0 else self._action(self.row)
 
     def after(self, action: Action) -> "RecordedTruth | None":
-        if self.row is None:
+        if self.row < 0:
             return None
         data = self.source.data
         for row in data.outcome_rows[self.row].tolist():
             if row >= 0 and self._action(row).equals(action):
-                return RecordedTruth(self.source, int(data.columns.frames[row, -1]), self.source.following.get(row))
+                follower = int(self.source.following[row])
+                return RecordedTruth(self.source, int(data.columns.frames[row, -1]), follower)
         return None
 
     def _action(self, row: int) -> Action:

@@ -93,7 +93,7 @@ function step(which) {
 const undo = () => { if (waiting < MOST_WAITING && state.path.length > 1) ask("/api/dream/undo", {}); };
 const begin = (source, number) => ask("/api/dream/begin", { source, number });
 const reset = () => begin(state.start.source, state.start.number);
-const choose = (entry) => { if (entry in stage.entries) ask("/api/dream/choose", { entry }); };
+const choose = (entry) => { if (entry in stage.entries && waiting < MOST_WAITING) ask("/api/dream/choose", { entry }); };
 const follow = () => { if (state.recorded !== null) step(state.recorded); };
 function lay(overlay) {
   view.overlay = view.overlay === overlay ? "" : overlay;
@@ -267,7 +267,7 @@ function build() {
     option.value = source.name;
     find("#source").append(option);
   }
-  find('[data-overlay="doubt"]').disabled = !stage.doubts;
+  find('[data-overlay="doubt"]').hidden = find("#doubt").parentElement.hidden = !stage.doubts;
   find("#amount-row").hidden = stage.discrete;
   buildJoints();
   find("#footnote").textContent = stage.guesses.map((code) => stage.practised.includes(code)
@@ -321,7 +321,7 @@ function limitNumber() {
 }
 
 const onKey = {
-  " ": () => step(0), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), "-": () => step(2), "−": () => step(2),
+  " ": () => step(0), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), arrowup: () => choose(state.entry - 1), arrowdown: () => choose(state.entry + 1), "-": () => step(2), "−": () => step(2),
   f: follow, z: undo, backspace: undo, r: reset, t: beside, d: () => { if (stage.doubts) lay("doubt"); }, e: () => lay("error"),
 };
 
@@ -334,6 +334,9 @@ function listen() {
     if (!act) return;
     event.preventDefault();
     if (!event.repeat || "sarrowleftarrowright+-−".includes(key)) act();
+  });
+  document.addEventListener("click", (event) => { // else space would press again what the mouse pressed
+    if (event.detail) event.target.closest("button, a")?.blur();
   });
   for (const button of document.querySelectorAll("[data-overlay]")) button.addEventListener("click", () => lay(button.dataset.overlay));
   find("#beside").addEventListener("click", beside);
