@@ -73,7 +73,7 @@ def test_nobody_is_better_than_the_ideal(seed, n):
     def expect(errors, code):
         return np.random.default_rng(seed).random(errors.shape)
 
-    doubt, errors = doubt_of(expect, n=n, seed=seed)
+    doubt, _ = doubt_of(expect, n=n, seed=seed)
     assert all(mine >= ideal - 1e-6 for mine, ideal in zip(doubt.doubtful, doubt.ideal, strict=True))
     assert doubt.figures["doubt_sparsification"] <= 1 + 1e-6
     assert len(doubt.expected) == BINS
@@ -93,7 +93,7 @@ def test_each_action_is_held_against_its_own_outcomes():
     stay, plus, minus = doubt.kinds
     assert [kind.name for kind in doubt.kinds] == ["STAY", "MOVE+", "MOVE−"]
     assert [kind.seen for kind in doubt.kinds] == [5, 7, 0]
-    assert [kind.moments for kind in doubt.kinds] == [40] * 3
+    assert [kind.samples for kind in doubt.kinds] == [40] * 3
     assert [kind.known for kind in doubt.kinds] == [14, 40, 13]
     assert plus.ratio == pytest.approx(3)
     assert plus.interval == pytest.approx((3, 3))

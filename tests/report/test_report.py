@@ -506,6 +506,8 @@ def test_moves_are_only_called_unknown_where_that_is_known():
     asked = evaluation_of(Doubtful(), kinds=None)
     assert "never saw" not in " ".join(doubt_shown(asked)["claims"])
     assert {kind["seen"] for kind in doubt_shown(asked)["kinds"]} == {"–"}
+    strange = evaluation_of(Doubtful(), kinds={})
+    assert doubt_shown(strange)["claims"][-1] == "Training saw none of these moves."
     untaken = evaluation_of(Doubtful(0.5), codes=(MOVE_PLUS,), kinds={(0, MOVE_PLUS): 8})
     claims = doubt_shown(untaken)["claims"]
     assert "never saw MOVE−" in claims[-1]

@@ -27,16 +27,16 @@ Kinds = dict[tuple[int, int], int]
 
 @dataclass(frozen=True)
 class OfKind:
-    """What is expected under one kind of action, from all moments that were asked about it.
+    """What is expected under one kind of action.
 
-    name: what is done. seen: how often in training, None where nobody knows. moments: how many; expected: their mean
-    expected error. known: of how many the outcome is known; true: their mean error, and ratio: expected / true error
-    over these, with its interval.
+    name: what is done. seen: how often in training, None where nobody knows. samples: how many contexts were asked
+    about it; expected: their mean expected error. known: of how many the outcome is known; true: their mean error, and
+    ratio: expected / true error over these, with its interval.
     """
 
     name: str
     seen: int | None
-    moments: int
+    samples: int
     expected: float
     known: int
     true: float | None
@@ -197,7 +197,7 @@ def _by_kind(
             OfKind(
                 name=name,
                 seen=None if seen is None else seen.get((entry, code), 0),
-                moments=int(asked.sum()),
+                samples=int(asked.sum()),
                 expected=float(doubt[asked].mean()),
                 known=int(known.sum()),
                 true=float(error[known].mean()) if known.any() else None,

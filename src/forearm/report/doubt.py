@@ -59,11 +59,13 @@ def _unknown(doubt: Doubt) -> str:
     """How much more moves are doubted that training never saw, and whether they deserve it."""
     moves = [kind for kind in doubt.kinds if kind.name != CODE_NAMES[STAY]]
     unknown, known = ([kind for kind in moves if (kind.seen == 0) == never] for never in (True, False))
-    if not unknown or not known or any(kind.seen is None for kind in moves):
+    if not unknown or any(kind.seen is None for kind in moves):
         return ""
+    if not known:
+        return "Training saw none of these moves."
     few = len(unknown) <= NAMED
     names = listed([kind.name for kind in unknown]) if few else f"{len(unknown)} of {len(moves)} moves"
-    doubted = _mean(unknown, "expected", "moments") / max(_mean(known, "expected", "moments"), 1e-12)
+    doubted = _mean(unknown, "expected", "samples") / max(_mean(known, "expected", "samples"), 1e-12)
     claim = f"Training never saw {names}: the model doubts that {_times(doubted)} as much as the moves that it knows"
     if all(any(kind.known for kind in kinds) for kinds in (unknown, known)):
         really = _mean(unknown, "true", "known") / max(_mean(known, "true", "known"), 1e-12)
@@ -72,7 +74,7 @@ def _unknown(doubt: Doubt) -> str:
 
 
 def _mean(kinds: list[OfKind], what: str, weight: str) -> float:
-    """Mean over moments of some kinds, those without any left out."""
+    """Mean over the samples of some kinds, those without any left out."""
     pairs = [(getattr(kind, what), getattr(kind, weight)) for kind in kinds if getattr(kind, weight)]
     return sum(value * count for value, count in pairs) / sum(count for _, count in pairs)
 
@@ -101,7 +103,7 @@ def _kind(kind: OfKind) -> dict[str, Any]:
         "name": kind.name,
         "seen": NOTHING if kind.seen is None else str(kind.seen),
         "guess": kind.seen == 0,
-        "moments": kind.moments,
+        "samples": kind.samples,
         "known": kind.known,
         "expected": f"{kind.expected:.6f}",
         "true": NOTHING if kind.true is None else f"{kind.true:.6f}",
