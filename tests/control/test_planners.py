@@ -6,6 +6,7 @@ import torch
 from bars import BarArm, BarDynamics, seen_at
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from tiny import make_layout
 
 from forearm.canvas import ActionEntry, decode_strip
@@ -107,13 +108,17 @@ def test_cem_chooses_amounts_of_any_size() -> None:
     assert np.array_equal(plan.amounts, again.amounts)
 
 
-@given(st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=3))
-def test_single_moves_are_full_moves_of_the_largest_entry_or_nothing(amounts: list[float]) -> None:
-    rounded = single_moves(np.array([amounts], np.float32))[0]
-    largest = int(np.abs(amounts).argmax())
-    assert set(np.abs(rounded).tolist()) <= {0.0, 1.0}
-    assert np.abs(rounded).sum() == (abs(np.float32(amounts[largest])) > 1 / 3)
-    assert rounded[largest] in (0, np.sign(amounts[largest]))
+@given(hnp.arrays(np.float32, (2, 4, 3), elements=st.floats(-1, 1, width=32)))
+def test_single_moves_are_full_moves_of_the_largest_entry_or_nothing_and_that_last(amounts: np.ndarray) -> None:
+    rounded = single_moves(amounts)
+    taken = rounded.any(axis=-1)
+    assert set(np.abs(rounded).ravel().tolist()) <= {0.0, 1.0}
+    assert np.abs(rounded).sum(axis=-1).max() <= 1
+    assert (np.diff(taken.astype(int), axis=1) <= 0).all()
+    for before, after, there in zip(amounts, rounded, taken, strict=True):
+        large = before[np.abs(before).max(axis=-1) > 1 / 3]
+        assert there.sum() == len(large)
+        np.testing.assert_array_equal(np.abs(after[there]).argmax(-1), np.abs(large).argmax(-1))
 
 
 def test_full_moves_go_both_ways(layout) -> None:

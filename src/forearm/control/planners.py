@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forearm.canvas import Layout, dominant_entries
+from forearm.canvas import STAY, Layout, action_codes, dominant_entries
 from forearm.control.goals import Goal
 from forearm.errors import ForearmError
 from forearm.models.rollout import rollout
@@ -184,7 +184,8 @@ class CEM:
                 )
             elites = drawn[total.min(axis=1).argsort()[: self.elites]]
             mean, deviation = elites.mean(axis=0), elites.std(axis=0) + 0.05
-        return best
+        waits = len(best) and action_codes(best.amounts[:1])[0] == STAY
+        return stay if waits else best
 
     @staticmethod
     def _try(
@@ -216,12 +217,16 @@ def full_moves(layout: Layout, entries: Sequence[int] = ()) -> tuple[Tensor, Ten
 
 
 def single_moves(amounts: np.ndarray) -> np.ndarray:
-    """Only each action's largest entry, as a full move or, below a third of one, as none: (…, A) to (…, A) float32."""
+    """Only each action's largest entry, as a full move or, below a third of one, as none, and those last.
+
+    (N, K, A) to (N, K, A) float32.
+    """
     largest = np.abs(amounts).argmax(axis=-1)[..., None]
     value = np.take_along_axis(amounts, largest, -1)
     rounded = np.zeros(amounts.shape, np.float32)
     np.put_along_axis(rounded, largest, np.where(np.abs(value) > 1 / 3, np.sign(value), 0).astype(np.float32), -1)
-    return rounded
+    order = np.argsort(~rounded.any(axis=-1), axis=1, kind="stable")
+    return np.take_along_axis(rounded, order[..., None], axis=1)
 
 
 def _staying(layout: Layout, present: Batch, goal: Goal) -> Plan:
