@@ -110,8 +110,10 @@ class RobotArm:
             if not self.robot.is_calibrated:
                 raise ForearmError("the robot is not calibrated; run lerobot-calibrate first, with the same id")
             yield self
-        except BaseException:
+        except BaseException as error:
             self.hold()
+            if isinstance(error, KeyboardInterrupt) and not error.args:
+                raise KeyboardInterrupt("stopped; the arm holds its position") from None
             raise
         finally:
             with _answering("be disconnected from"):
