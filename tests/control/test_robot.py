@@ -127,7 +127,7 @@ def test_a_key_or_ctrl_c_in_mid_motion_makes_it_hold_its_position(layout, how: s
             raise KeyboardInterrupt
         return len(robot.sent) == 2
 
-    with pytest.raises(KeyboardInterrupt, match="stopped.*; the arm holds its position"):
+    with pytest.raises(KeyboardInterrupt, match=r"stopped.*; the arm holds its position"):
         drive(arm_of(robot, layout, duration=0.3, pressed=pressed), UP)
     there = robot.sent[1]["pan.pos"]
     assert 0 < there < 10
