@@ -114,9 +114,10 @@ def test_kinds_are_moves_of_each_entry_and_staying_is_one():
 class Unsure(Persistence):
     """Copies, and doubts moves more than staying."""
 
-    def doubt(self, batch):
+    def predict_doubting(self, batch):
         h, w = LAYOUT.frame_height, LAYOUT.frame_width
-        return 0.01 * (1 + batch.actions[:, -1].abs().amax(1))[:, None, None].expand(-1, h, w)
+        doubt = 0.01 * (1 + batch.actions[:, -1].abs().amax(1))[:, None, None].expand(-1, h, w)
+        return self.predict(batch), doubt
 
 
 def test_evaluation_asks_whoever_doubts_under_every_action():
@@ -132,4 +133,4 @@ def test_evaluation_asks_whoever_doubts_under_every_action():
     assert silent.doubt is None
     assert silent.to_json()["doubt"] is None
     with torch.no_grad():
-        assert Unsure(LAYOUT).doubt(batch).shape == (9, 16, 8)
+        assert Unsure(LAYOUT).predict_doubting(batch)[1].shape == (9, 16, 8)

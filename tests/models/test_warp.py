@@ -197,7 +197,8 @@ def test_knows_where_it_errs_and_learns_that_without_touching_the_picture():
     figures = model.eval().diagnose(batch)
     shares = figures["copied_share"] + figures["remembered_share"] + figures["painted_share"]
     torch.testing.assert_close(shares, torch.ones(16))
-    doubt = model.doubt(batch.context(layout))
+    painted, doubt = model.predict_doubting(batch.context(layout))
+    torch.testing.assert_close(painted, model.predict(batch.context(layout)))
     assert doubt.shape == (16, 16, 16)
     assert doubt[..., 9:].mean() > 2 * doubt[..., :7].mean()
 
@@ -228,7 +229,7 @@ def test_doubts_what_it_was_never_asked():
     def added(**changes):
         context = moments(1000, **changes).context(layout)
         known = torch.stack([model._known_error(view) for view in model.explain(context)[0]]).detach().mean()
-        return float(model.doubt(context).mean() - known)
+        return float(model.predict_doubting(context)[1].mean() - known)
 
     assert 0 <= added() < 0.01
     assert abs(added(pan=0.0)) < 1e-6  # to ask for nothing changes nothing, beyond rounding

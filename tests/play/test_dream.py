@@ -60,8 +60,9 @@ def test_previews_are_three_single_predictions(model, source):
             source.layout, torch.from_numpy(preview.action.amounts)[None], torch.tensor([dream.entry])
         )
         with torch.inference_mode():
+            doubt = model.predict_doubting(alone)[1]
             torch.testing.assert_close(preview.region[None], model.predict(alone), atol=1e-5, rtol=0)
-            torch.testing.assert_close(torch.from_numpy(preview.doubt)[None], model.doubt(alone), atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(torch.from_numpy(preview.doubt)[None], doubt, atol=1e-5, rtol=1e-4)
         assert preview.action.code == code
         assert np.array_equal(preview.joints, decode_strip(source.layout, preview.region[None].numpy())[0][0])
 
@@ -118,8 +119,8 @@ def test_dreams_do_not_know_of_each_other(model, source):
 
 def test_a_step_costs_no_further_prediction(model, source, monkeypatch):
     dream, calls = dreaming(model, source), []
-    predict = model.predict
-    monkeypatch.setattr(model, "predict", lambda batch: calls.append(len(batch)) or predict(batch))
+    predict = model.predict_doubting
+    monkeypatch.setattr(model, "predict_doubting", lambda batch: calls.append(len(batch)) or predict(batch))
     shown = dream.previews()[MOVE_PLUS]
     assert calls == [len(dream.previews())]
     assert dream.step(MOVE_PLUS).taken is shown
@@ -130,7 +131,8 @@ def test_models_that_fail_leave_the_path_as_it_was(model, source, monkeypatch):
     dream = dreaming(model, source)
     dream.step(1)
     before = [moment.number for moment in dream.path]
-    monkeypatch.setattr(model, "predict", lambda batch: torch.full((len(batch), 3, 24, 8), torch.nan))
+    nothing = torch.full((3, 3, 24, 8), torch.nan), torch.zeros(3, 16, 8)
+    monkeypatch.setattr(model, "predict_doubting", lambda batch: nothing)
     with pytest.raises(ForearmError, match="no number"):
         dream.step(1)
     assert [moment.number for moment in dream.path] == before

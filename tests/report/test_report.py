@@ -474,10 +474,10 @@ def test_an_unseen_action_is_a_guess_in_films_too(without_stay, tmp_path):
 class Doubtful(Arm):
     """Errs as ``Arm`` does, and expects an error that grows with what is asked."""
 
-    def doubt(self, batch):
+    def predict_doubting(self, batch):
         asked = batch.actions[:, -1, 0].abs()[:, None, None]
         columns = torch.linspace(0.5, 1.5, LAYOUT.frame_width)
-        return (0.001 + 0.01 * asked) * columns.expand(len(batch), LAYOUT.frame_height, -1)
+        return self.predict(batch), (0.001 + 0.01 * asked) * columns.expand(len(batch), LAYOUT.frame_height, -1)
 
 
 def test_doubt_stands_beside_the_truth(tmp_path):

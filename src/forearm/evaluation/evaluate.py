@@ -349,7 +349,7 @@ def _diagnosis(predictor: Predictor, batch: Batch, device: torch.device | str) -
 def _doubt(predictor: Doubting, device: torch.device | str, context: Batch) -> np.ndarray:
     """The squared errors that a predictor expects of its pictures, (B, h, w)."""
     with torch.inference_mode():
-        return predictor.doubt(context.to(device)).float().cpu().numpy()
+        return predictor.predict_doubting(context.to(device))[1].float().cpu().numpy()
 
 
 def _on_cpu(predictor: Predictor) -> Callable[[Batch], np.ndarray]:

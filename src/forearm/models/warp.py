@@ -335,9 +335,10 @@ class Warp(WorldModel):
         return {"loss": copied + blended + 0.1 * joints + 0.01 * (doubted + judged), **parts, **watched}
 
     @torch.inference_mode()
-    def doubt(self, batch: Batch) -> Tensor:
-        """The squared error that the model expects of its picture, mean over the channels, (B, h, w)."""
-        return self._expected(batch, self.explain(batch)[0])
+    def predict_doubting(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The prediction, and the squared error that is expected of its picture, mean over the channels, (B, h, w)."""
+        views, motors = self.explain(batch)
+        return self._frame(batch, views, motors.change).clamp(0, 1), self._expected(batch, views)
 
     @torch.inference_mode()
     def diagnose(self, batch: Batch) -> dict[str, Tensor]:

@@ -23,8 +23,10 @@ class Predictor(Protocol):
 class Doubting(Protocol):
     """A predictor that says how far wrong it expects its pictures to be."""
 
-    def doubt(self, batch: Batch) -> torch.Tensor:
-        """The squared error expected of each pixel of the last frame's cameras, mean over channels: (B, h, w)."""
+    def predict_doubting(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """What ``predict`` paints, and the squared error expected of each pixel of its cameras, mean over channels:
+        (B, 3, H, w) and (B, h, w).
+        """
         ...
 
 

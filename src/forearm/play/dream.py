@@ -206,12 +206,14 @@ class Dream:
     @torch.inference_mode()
     def _predict(self, context: Batch, actions: Sequence[Action]) -> list[Preview]:
         batch = context.repeated(len(actions)).with_action(self.layout, *_tensors(actions)).to(self._device)
-        regions = self._predictor.predict(batch).float().cpu()
-        if not torch.isfinite(regions).all():
-            raise ForearmError("the model paints what is no number; train it anew, or try --checkpoint last")
         doubts: Sequence[np.ndarray | None] = [None] * len(actions)
         if isinstance(self._predictor, Doubting):
-            doubts = list(self._predictor.doubt(batch).float().cpu().numpy())
+            regions, doubt = (said.float().cpu() for said in self._predictor.predict_doubting(batch))
+            doubts = list(doubt.numpy())
+        else:
+            regions = self._predictor.predict(batch).float().cpu()
+        if not torch.isfinite(regions).all():
+            raise ForearmError("the model paints what is no number; train it anew, or try --checkpoint last")
         pictures, (joints, _) = regions.numpy(), decode_strip(self.layout, regions.numpy())
         return [
             Preview(action, regions[i], picture_of(self.layout, pictures[i]), joints[i], doubts[i])
