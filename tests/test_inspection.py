@@ -1,6 +1,7 @@
 """Facts and pictures of recordings, datasets and runs."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from commands import SMALL, error_of, files, forearm
 from helpers import make_recording, write_log_lines
 from PIL import Image
-from tiny import write_data
+from tiny import write_data, write_late_data
 
 from forearm.errors import ForearmError
 from forearm.inspection import facts_of, save_pictures
@@ -79,6 +80,13 @@ def test_a_dataset(shelf, tmp_path):
     assert "skipped" not in facts
     save_pictures(shelf / "data", tmp_path / "sheet.png")
     assert picture(tmp_path / "sheet.png").shape == (2 * 24 + 8, 6 * 20 + 5 * 8, 3)
+
+
+def test_a_dataset_whose_pictures_are_late_says_so_and_what_to_do(tmp_path):
+    write_late_data(tmp_path / "late", 0.1)
+    assert re.search(r"joints of 0\.1\d? s before .* --camera-lag 0\.1", facts_of(tmp_path / "late")["late pictures"])
+    write_late_data(tmp_path / "known", 0.0, built={"camera_lag": 0.1})
+    assert "late pictures" not in facts_of(tmp_path / "known")
 
 
 def test_skipped_episodes_of_a_dataset_are_named(tmp_path):

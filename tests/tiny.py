@@ -72,3 +72,39 @@ def write_data(
         facts = {"recordings": [{"name": path.name}], "actions": "log", "settings": {}, "skipped": []}
         writer.finish(layout, table, told, facts)
     return TransitionSet(path)
+
+
+def write_late_data(path: Path, lag: float, episodes: int = 8, built: dict | None = None) -> TransitionSet:
+    """Write a dataset of a bar that stands where a joint was ``lag`` seconds before, going now faster, now slower."""
+    layout, random, fps, length = make_layout(), np.random.default_rng(0), 10.0, 80
+    path.mkdir(parents=True)
+    frames, numbers = [], []
+    with TransitionWriter(path, (layout.frame_height, layout.frame_width, 3)) as writer:
+        for episode in range(episodes):
+            frequencies, phases = random.uniform(0.1, 0.6, (2, 3)), random.uniform(0, 6, 3)
+
+            def pan(seconds: np.ndarray, f: np.ndarray = frequencies[0], p: np.ndarray = phases) -> np.ndarray:
+                return 20 * np.sin(2 * np.pi * f * seconds[..., None] + p).mean(-1)
+
+            times, start = np.arange(length) / fps, len(writer)
+            columns = np.arange(layout.frame_width)
+            for time, place in zip(times, pan(times - lag), strict=True):
+                bar = 255 * np.exp(-(((columns - (0.5 + place / 50) * layout.frame_width) / 1.5) ** 2))
+                picture = np.broadcast_to(bar[None, :, None], (layout.frame_height, layout.frame_width, 3))
+                state = np.zeros(len(layout.joints), np.float32)
+                state[0] = pan(np.array(time))
+                writer.append(picture.astype(np.uint8), state)
+            frames += [[start + i, start + i + 5] for i in range(length - 5)]
+            numbers += [episode] * (length - 5)
+        nothing = np.zeros((len(frames), 1, len(layout.actions)), np.float32)
+        whole = np.zeros(len(frames), np.int64)
+        table = Columns(np.array(frames), nothing, whole, np.array(numbers), whole.astype(bool))
+        told = [{"recording": "late", "index": i, "task": "", "session": None} for i in range(episodes)]
+        facts = {
+            "recordings": [{"name": "late", "fps": fps}],
+            "actions": "change",
+            "settings": {"step": 0.5, "stride": 0.1} | (built or {}),
+            "skipped": [],
+        }
+        writer.finish(layout, table, told, facts)
+    return TransitionSet(path)

@@ -93,6 +93,21 @@ def test_bounds_and_scales_come_from_training_alone(tmp_path):
     assert seen == {1.5, 15.0}, "either episode has trained"
 
 
+def test_late_pictures_stand_beside_the_joints_of_before(tmp_path):
+    root = make_recording(tmp_path / "set")
+    late, plain = (
+        build([root], tmp_path / "late", settings(camera_lag=0.2)),
+        build([root], tmp_path / "plain", settings()),
+    )
+    np.testing.assert_array_equal(late.frames, plain.frames)
+    assert late.facts["settings"]["camera_lag"] == 0.2
+    for row, episode in enumerate(late.columns.episodes):
+        pictures = late.frames[late.columns.frames[row]]
+        shown = [number_of(picture)[1] for picture in pictures]
+        told = states_of(late.episodes[episode]["index"], LENGTHS[late.episodes[episode]["index"]])
+        np.testing.assert_array_equal(late.positions(np.array([row]))[0], told[[max(0, r - 2) for r in shown]])
+
+
 def test_two_cameras_in_the_order_asked_for(tmp_path):
     root = make_recording(tmp_path / "set", cameras=(CAMERA, WRIST))
     for episode, length in enumerate(LENGTHS):
@@ -322,7 +337,13 @@ def test_refusals_are_one_line_and_leave_nothing(tmp_path, refusal):
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"preset": "huge"}, "so101, tiny"), ({"step": 0.0}, "step"), ({"stride": -1.0}, "stride"), ({"val": 1.5}, "val")],
+    [
+        ({"preset": "huge"}, "so101, tiny"),
+        ({"step": 0.0}, "step"),
+        ({"stride": -1.0}, "stride"),
+        ({"val": 1.5}, "val"),
+        ({"camera_lag": -0.1}, "camera_lag"),
+    ],
 )
 def test_impossible_settings_are_refused_at_once(options, says):
     with pytest.raises(ForearmError, match=says):

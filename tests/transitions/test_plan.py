@@ -12,7 +12,15 @@ from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, action_codes
 from forearm.canvas.actions import DEAD_BAND
 from forearm.errors import ForearmError
 from forearm.recordings import DiscreteActionLog, Episode
-from forearm.transitions.plan import changes, columns, discretised, plan_every, plan_from_log, typical_steps
+from forearm.transitions.plan import (
+    as_pictured,
+    changes,
+    columns,
+    discretised,
+    plan_every,
+    plan_from_log,
+    typical_steps,
+)
 
 FPS = 10.0
 
@@ -156,3 +164,13 @@ def test_typical_steps_are_shared_by_unit():
     assert typical_steps(actions, ["deg", "deg", "%", "on"]).tolist() == [10, 10, 3, 1]
     actions[0, 0, 0] = 1000
     assert typical_steps(actions, ["deg", "deg", "%", "on"])[0] < 30, "one outlier is no typical step"
+
+
+@given(arrays(np.float32, (12, 2), elements=st.floats(-90, 90, width=32)), st.integers(0, 3))
+def test_joints_as_pictured_are_those_of_rows_before(states, lag):
+    pictured = as_pictured(states, lag)
+    assert pictured.dtype == np.float32
+    np.testing.assert_array_equal(pictured[lag:], states[: len(states) - lag])
+    np.testing.assert_array_equal(pictured[:lag], np.repeat(states[:1], lag, axis=0))
+    between = as_pictured(states, lag + 0.25)[lag + 1 :]
+    np.testing.assert_allclose(between, 0.75 * states[1 : len(states) - lag] + 0.25 * states[: -lag - 1], atol=1e-4)

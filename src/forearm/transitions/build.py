@@ -18,6 +18,7 @@ from forearm.transitions.plan import (
     NO_PLAN,
     Actions,
     Plan,
+    as_pictured,
     changes,
     columns,
     discretised,
@@ -50,6 +51,8 @@ class BuildConfig:
     """Seconds from frame to frame (a log brings its own)."""
     stride: float = 0.1
     """Seconds from the start of a transition to the start of the next (a log brings its own)."""
+    camera_lag: float = 0.0
+    """Seconds by which pictures are late: each is put beside the joints of so long before."""
     dead_band: float = 0.15
     """For dominant: share of a typical step below which the action is STAY."""
     val: float = 0.12
@@ -63,6 +66,8 @@ class BuildConfig:
         for name in ("step", "stride"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ForearmError(f"{name} is {getattr(self, name)} seconds; it has to be positive")
+        if not 0 <= self.camera_lag <= 1:
+            raise ForearmError(f"camera_lag is {self.camera_lag} seconds; it has to lie between 0 and 1")
         if self.seed < 0:
             raise ForearmError(f"seed is {self.seed}; choose a number from 0 up")
         for name in ("val", "dead_band"):
@@ -133,7 +138,8 @@ def build(
                 progress.episode += 1
                 report(progress)
 
-            for episode in recording.read(cameras, on_skip=skip):
+            for read in recording.read(cameras, on_skip=skip):
+                episode = dataclasses.replace(read, states=as_pictured(read.states, config.camera_lag * recording.fps))
                 plan = _plan(recording, episode, mode, config, gathered)
                 if len(plan.frames) and not _store(recording, episode, plan, writer, geometry, cameras, gathered):
                     continue  # found unreadable on the way, and reported so

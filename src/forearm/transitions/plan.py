@@ -32,6 +32,14 @@ NO_PLAN = Plan(np.zeros((0, 2), np.int64), np.zeros((0, 1, 1), np.float32), np.z
 """Of an episode that has nothing to give."""
 
 
+def as_pictured(states: np.ndarray, lag: float) -> np.ndarray:
+    """Where the joints were when the pictures were taken, (n, J) float32: ``lag`` rows before those they came with."""
+    if lag == 0:
+        return states
+    rows = np.arange(len(states))
+    return np.stack([np.interp(rows - lag, rows, joint) for joint in states.T], axis=1).astype(np.float32)
+
+
 def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history: int) -> Plan:
     """One transition a decision: from its frame to the frame ``action_duration`` later.
 

@@ -1,0 +1,79 @@
+"""How late a camera's pictures are, compared with the joints that were written down beside them.
+
+A camera exposes, sends and decodes before a picture is there; servos are read at once. So the picture moves a little
+after the joints do, and a model that is told both as of one moment has to guess how far the arm really was.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forearm.transitions.store import TransitionSet
+
+LAGS = np.arange(-0.3, 0.301, 0.02)
+"""Seconds that are tried; pictures that come before their joints would show as a negative lag."""
+PICTURES = 4000
+"""At most so many are looked at."""
+LEAST_EPISODES, LEAST_PICTURES = 5, 20
+
+
+@dataclass(frozen=True)
+class Lag:
+    """Seconds by which pictures are late, with the 95 % interval from resampling episodes."""
+
+    seconds: float
+    low: float
+    high: float
+
+
+def estimate_lag(data: TransitionSet) -> Lag | None:
+    """The lag at which pictures change most when the joints move most (generalised cross-correlation, Knapp and Carter
+    1976), or None where a dataset's frames do not follow one another closely and evenly enough to tell.
+    """
+    settings = data.facts["settings"]
+    if data.facts["actions"] == "log" or "stride" not in settings:  # moments far apart; or several datasets in one
+        return None
+    rates = {recording["fps"] for recording in data.facts["recordings"]}
+    if len(rates) != 1:
+        return None
+    fps = rates.pop()
+    step, stride = (max(1, round(settings[name] * fps)) for name in ("step", "stride"))
+    if step % stride or stride / fps > 0.25:
+        return None
+    curves, seen = [], 0
+    for episode in np.unique(data.columns.episodes):
+        frames = np.unique(data.columns.frames[data.columns.episodes == episode])
+        if len(frames) >= LEAST_PICTURES and seen < PICTURES:
+            seen += len(frames)
+            curves.append(_likeness(data, frames, stride / fps))
+    if len(curves) < LEAST_EPISODES:
+        return None
+    told = np.stack(curves)
+    random = np.random.default_rng(0)
+    drawn = told[random.integers(len(told), size=(1000, len(told)))].mean(axis=1)
+    low, high = np.quantile([_peak(curve) for curve in drawn], [0.025, 0.975])
+    return Lag(_peak(told.mean(axis=0)), float(low), float(high))
+
+
+def _likeness(data: TransitionSet, frames: np.ndarray, spacing: float) -> np.ndarray:
+    """Correlation of how much pictures change with how fast the joints move, for each of ``LAGS``."""
+    pictures = data.frames[frames].astype(np.float32)
+    changes = np.sqrt(np.abs(pictures[2:] - pictures[:-2]).mean(axis=(1, 2, 3)))
+    joints, rows = data.states[frames] / data.layout.max_velocities, np.arange(len(frames))
+    edge = int(np.ceil(LAGS[-1] / spacing))  # beyond the ends nothing is known of the joints
+    curve = []
+    for lag in LAGS / spacing:
+        late = np.stack([np.interp(rows - lag, rows, joint) for joint in joints.T], axis=1)
+        speeds = np.sqrt(np.abs(late[2:] - late[:-2]).sum(axis=1))
+        pair = np.stack([changes, speeds])[:, edge : len(changes) - edge]
+        curve.append(np.corrcoef(pair)[0, 1] if (pair.std(axis=1) > 0).all() else 0.0)
+    return np.array(curve)
+
+
+def _peak(curve: np.ndarray) -> float:
+    """The lag at a curve's top, between those tried: that of the parabola through it and its neighbours."""
+    top = int(np.clip(curve.argmax(), 1, len(curve) - 2))
+    before, here, after = curve[top - 1 : top + 2]
+    bend = before - 2 * here + after
+    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return float(LAGS[top] + np.clip(shift, -1, 1) * (LAGS[1] - LAGS[0]))
