@@ -98,8 +98,9 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
     tests = {"new-scenes": Recorded((*ARM, "--every-action", "--episodes", "324", *common, "--seed", "2"), ALL_TESTED)}
     known.append(Task("arm", "Simulated, all six joints, 1,500 actions, a third of them STAY", training, tests))
     if arguments.real_train:
-        tests = {"unseen": Recorded((), ALL_TESTED, arguments.real_test)} if arguments.real_test else {}
-        known.append(Task("real", "Real recordings", Recorded((), (), arguments.real_train), tests))
+        late = ("--camera-lag", str(arguments.camera_lag))
+        tests = {"unseen": Recorded((), (*ALL_TESTED, *late), arguments.real_test)} if arguments.real_test else {}
+        known.append(Task("real", "Real recordings", Recorded((), late, arguments.real_train), tests))
     return [task for task in known if task.name in arguments.only]
 
 
@@ -240,6 +241,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1.4e-3)
     parser.add_argument("--real-train", type=Path, help="a LeRobot recording to learn from")
     parser.add_argument("--real-test", type=Path, help="another of the same robot, to be tested on alone")
+    parser.add_argument("--camera-lag", type=float, default=0.0, help="by how many seconds real pictures are late")
     parser.add_argument(
         "--only", nargs="+", default=["shoulder", "arm", "real"], help="tasks: shoulder, shoulder-stay, arm, real"
     )
