@@ -11,6 +11,7 @@ docs/pictures/planning.gif. What is done already is not done again, so an interr
 import argparse
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -311,7 +312,7 @@ def decision(task: Task) -> dict[str, list[float]]:
             batch = context.repeated(count).with_action(layout, told[0][:count], told[1][:count])
             goal.cost(layout, model.predict(batch))
 
-    figures = {}
+    figures = {"load": [os.getloadavg()[0]]}
     for name, work in {
         "6": lambda: TreeSearch(3).plan(model, layout, context, goal),
         "14": lambda: TreeSearch(3, detours=True).plan(model, layout, context, goal),
@@ -417,7 +418,8 @@ def speed_lines(speed: dict[str, list[float]]) -> list[str]:
     return [
         "## One decision",
         "",
-        f"Three actions, three deep, {FLAGSHIP}, `tiny`, {torch.get_num_threads()} thread(s). Target: 150 ms.",
+        f"Three actions, three deep, {FLAGSHIP}, `tiny`, {torch.get_num_threads()} thread(s), while "
+        f"{speed['load'][0]:.1f} processes wanted the machine's cores. Target: 150 ms.",
         "",
         "| predictions | | ms (median) | least | processor |",
         "|---:|---|---:|---:|---:|",
