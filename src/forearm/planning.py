@@ -121,7 +121,7 @@ def show(trace: Trace, console: Console) -> None:
     table = Table("", "cost", "joints", "next action", "cost foreseen", box=None)
     driven = sorted(set(trace.layout.joint_of_entry()) - {-1})
     for number, step in enumerate(trace.steps):
-        joints = "  ".join(f"{plain(trace.layout.joint_names[j])} {step.seen.joints[j]:.1f}" for j in driven)
+        joints = "  ".join(f"{plain(trace.layout.joint_names[j])} {step.seen.joints[j]:.3g}" for j in driven)
         then = action_words(trace.layout, step.plan.amounts[0]) if len(step.plan) else ""
         last = number == trace.actions
         table.add_row(
