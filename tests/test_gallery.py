@@ -271,3 +271,9 @@ def test_nothing_sticks_out_of_the_page(shelf, tmp_path, width):
     with opened(f"{target.as_uri()}#card=0", viewport={"width": width, "height": 800}) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("(d => d.scrollWidth <= d.clientWidth)(document.querySelector('dialog'))")
+
+
+@pytest.mark.parametrize("option", [("--samples", 5), ("--device", "cpu"), ("--data", "data")])
+def test_what_is_about_the_page_needs_one(tmp_path, option):
+    done = forearm("inspect", tmp_path, *option)
+    assert "are about the page of --html FILE" in error_of(done)

@@ -128,6 +128,8 @@ def inspect(args: list[str]) -> None:
             data: What the page shows of a run; the validation part of its own data by default.
             device: Where a run predicts what the page shows.
         """
+        if html is None and (samples, data, device) != (200, None, "auto"):
+            raise ForearmError("--samples, --data and --device are about the page of --html FILE; name one")
         show(facts_of(path), Console(highlight=False))
         if pictures is not None:
             save_pictures(path, pictures)
