@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import ROOT, circumstances
+from measuring import ROOT, circumstances, write_table
 from scipy.stats import binomtest
 
 from forearm.canvas import Layout
@@ -463,9 +463,7 @@ def main() -> None:
             speed = decision(task)
             filmed(task)
             print(FILM)
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page(sections, speed), encoding="utf-8")
-    print(PAGE)
+    write_table(PAGE, page(sections, speed))
 
 
 if __name__ == "__main__":

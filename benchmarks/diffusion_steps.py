@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import ROOT, circumstances, ratio
+from measuring import ROOT, circumstances, ratio, write_table
 
 from forearm.canvas import action_codes
 from forearm.errors import ForearmError
@@ -101,9 +101,7 @@ def main() -> None:
         page = table(run, data, data.rows(None if arguments.data else "val"))
     except ForearmError as error:
         sys.exit(str(error))
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    TABLE.write_text(page)
-    print(TABLE)
+    write_table(TABLE, page)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import ROOT, Spread, circumstances, in_own_process, median_seconds, peak_mb, ratio, seconds, spread
+from measuring import (
+    ROOT,
+    Spread,
+    circumstances,
+    in_own_process,
+    median_seconds,
+    peak_mb,
+    ratio,
+    seconds,
+    spread,
+    write_table,
+)
 
 from forearm.models import FAMILIES, WorldModel, family_settings, make_model
 from forearm.models.blocks import patchify
@@ -234,9 +245,7 @@ def main() -> None:
                     families.append((name, size, figures))
             print("measuring targets", file=sys.stderr)
             found = in_own_process(__file__, "--work", folder, "--targets")["targets"]
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(table(families, [Target(**target) for target in found]), encoding="utf-8")
-        print(arguments.out)
+        write_table(arguments.out, table(families, [Target(**target) for target in found]))
 
 
 if __name__ == "__main__":

@@ -71,3 +71,10 @@ def circumstances() -> str:
         f"{datetime.date.today()}, commit {commit.strip() or 'unknown'}, {processor()}, {os.cpu_count()} cores, "
         f"{torch.get_num_threads()} threads, Python {platform.python_version()}, PyTorch {torch.__version__}"
     )
+
+
+def write_table(path: Path, text: str) -> None:
+    """Write a page of the docs, and say where it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    print(path)

@@ -23,13 +23,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import torch
-from measuring import ROOT, Spread, circumstances, median_seconds, ratio
+from measuring import ROOT, Spread, circumstances, median_seconds, ratio, write_table
 
 from forearm.canvas import CODES
 from forearm.errors import ForearmError
 from forearm.play.app import Stage, make_app
-from forearm.play.serve import address, listen, names_of, open_stage, serve
 from forearm.play.state import state_of
+from forearm.playing import address, listen, names_of, open_stage, serve
 
 TABLE = ROOT / "docs" / "benchmarks" / "play.md"
 HOST = "127.0.0.1"
@@ -197,9 +197,7 @@ def main() -> None:
         page = table(stage, beside)
     except ForearmError as error:
         sys.exit(str(error))
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    TABLE.write_text(page)
-    print(TABLE)
+    write_table(TABLE, page)
 
 
 if __name__ == "__main__":

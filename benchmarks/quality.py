@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from measuring import ROOT, circumstances
+from measuring import ROOT, circumstances, write_table
 
 from forearm.evaluation import METRICS
 from forearm.evaluation.catalogue import Metric
@@ -277,9 +277,7 @@ def main() -> None:
             print(compared)
     other = (arguments.preset != "tiny", f"-{arguments.preset}"), (arguments.size, f"-{arguments.size}")
     written = TABLES / f"quality{''.join(name for differs, name in other if differs)}.md"
-    written.parent.mkdir(parents=True, exist_ok=True)
-    written.write_text(page(sections, arguments), encoding="utf-8")
-    print(written)
+    write_table(written, page(sections, arguments))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from measuring import ROOT, circumstances, in_own_process, median_seconds, peak_mb, ratio
+from measuring import ROOT, circumstances, in_own_process, median_seconds, peak_mb, ratio, write_table
 
 TABLE = ROOT / "docs" / "benchmarks" / "speed.md"
 EPISODES = 120
@@ -282,9 +282,7 @@ def main() -> None:
         for name in MEASUREMENTS:
             print(f"measuring {name}", file=sys.stderr)
             figures[name] = in_own_process(__file__, "--only", name, "--work", work)
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    TABLE.write_text(table(figures))
-    print(TABLE)
+    write_table(TABLE, table(figures))
 
 
 if __name__ == "__main__":

@@ -323,7 +323,7 @@ def play(args: list[str]) -> None:
     """play in what a run imagines: a page in the browser"""
     from forearm.demo import has_screen
     from forearm.play.app import make_app
-    from forearm.play.serve import address, listen, names_of, open_stage, serve
+    from forearm.playing import address, listen, names_of, open_stage, serve
 
     def run(
         run: RunFolder,

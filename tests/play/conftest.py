@@ -5,7 +5,7 @@ from tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry
 from forearm.models import family_settings
-from forearm.play.serve import open_stage
+from forearm.playing import open_stage
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
 

@@ -1,4 +1,4 @@
-"""From a run's folder to the app behind an address."""
+"""From a run to a page at an address of this machine: what ``forearm play`` does."""
 
 import ipaddress
 import socket
