@@ -216,6 +216,8 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
 
 def page(sections: list[tuple[str, list[str]]], arguments: argparse.Namespace) -> str:
     seeds = f"{arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
+    if arguments.repeat and arguments.seeds > 1:
+        seeds += f" of {' and '.join(arguments.repeat)}, 1 of the others"
     pixels = arguments.size or PIXELS[arguments.preset]
     processor = "one core" if arguments.device == "cpu" else arguments.device
     return "\n".join(
@@ -237,6 +239,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=6.0, help="of one processor core, for each training")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--repeat", nargs="+", choices=FAMILIES, help="families to train with every seed, if not all")
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--learning-rate", type=float, default=1.4e-3)
     parser.add_argument("--real-train", type=Path, help="a LeRobot recording to learn from")
@@ -260,6 +263,7 @@ def main() -> None:
             (family, seed): folder / "runs" / f"{family}-{seed}"
             for seed in range(arguments.seeds)
             for family in arguments.families
+            if seed == 0 or family in (arguments.repeat or arguments.families)
         }
 
         def work(job: tuple[str, int], data: Path = data, tests: dict = tests, runs: dict = runs) -> list[Path]:
@@ -269,7 +273,9 @@ def main() -> None:
         with ThreadPoolExecutor(arguments.jobs) as pool:
             folders = dict(zip(runs, pool.map(work, runs), strict=True))
         for i, name in enumerate(("validation", *tests)):
-            by_family = {f: [folders[f, s][i] for s in range(arguments.seeds)] for f in arguments.families}
+            by_family = {
+                f: [folders[f, s][i] for s in range(arguments.seeds) if (f, s) in folders] for f in arguments.families
+            }
             sections.append((f"{task.title}: {name}", table(by_family)))
             compared = arguments.work / f"{task.name}-{name}.html"
             given = ("--data", tests[name]) if name in tests else ()

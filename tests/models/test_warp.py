@@ -14,8 +14,8 @@ from forearm.errors import ForearmError
 from forearm.evaluation.metrics import score
 from forearm.files import read_json, write_json
 from forearm.models import family_settings, make_model
-from forearm.models.flow import copy, halve, pixel_places, project
-from forearm.models.warp import Warp, WarpConfig
+from forearm.models.flow import copy, halve, homographies, pixel_places, project
+from forearm.models.warp import Motors, Warp, WarpConfig
 from forearm.training import TrainConfig, start_run, train
 from forearm.transitions.loader import TrainingSteps
 
@@ -116,10 +116,51 @@ def test_without_motion_and_with_full_trust_it_copies_exactly():
         model.blend.weight.zero_()
         model.blend.bias.zero_()
         model.blend.bias[layer] = 1e4
-        model.jacobian[-1].bias.zero_()
+        model.stand[-1].weight.zero_()
         painted = model.predict(batch.context(layout))[:, :, : layout.frame_height]
         before = batch.canvas[..., layout.frame_columns(-2)][:, :, : layout.frame_height]
         torch.testing.assert_close(painted, before, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_copies_exactly_where_no_joint_is_to_move():
+    layout = make_layout()
+    model, batch = a_model(layout), noise(layout)
+    for still in (model.change, model.change_beyond[-1]):
+        still.weight.zero_()
+        still.bias.zero_()
+    before = batch.canvas[..., layout.frame_columns(-2)][:, :, : layout.frame_height]
+    torch.testing.assert_close(model.predict(batch.context(layout))[:, :, : layout.frame_height], before)
+    model.change.bias[1] = 0.5
+    painted = model.predict(batch.context(layout))[:, :, : layout.frame_height]
+    assert (painted - before).abs().mean() > 0.02
+
+
+@torch.no_grad()
+def test_the_way_there_leads_back_and_through_what_lies_between():
+    """Layers move as if they were planes: from a to b to c as from a to c, and no way at all is none."""
+    layout = make_layout()
+    model = a_model(layout)
+    stands = torch.randn(3, 4, model.stand[0].in_features)
+
+    def motion(a, b):
+        return model._motion(Motors(stands, stands, stands[[a, b]], stands))
+
+    torch.testing.assert_close(motion(0, 1) @ motion(1, 2), motion(0, 2), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(motion(0, 0), torch.eye(3).expand(4, 2, 2, 3, 3), atol=1e-5, rtol=0)
+    assert (motion(0, 1) - motion(0, 0)).abs().max() > 0.1
+
+
+@torch.no_grad()
+def test_half_precision_does_not_move_pixels():
+    layout = make_layout()
+    model, batch = a_model(layout), noise(layout)
+    model.fine.weight.zero_()
+    exact, _ = model.explain(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse, _ = model.explain(batch)
+    for a, b in zip(exact, coarse, strict=True):
+        assert (a.places - b.places).abs().max() < 1e-3
 
 
 @torch.no_grad()
@@ -373,10 +414,17 @@ def test_cameras_that_patches_do_not_divide_are_refused():
 @given(st.lists(st.floats(-0.2, 0.2), min_size=8, max_size=8))
 def test_a_motion_and_its_negative_undo_each_other(numbers):
     places, motion = pixel_places(6, 4), torch.tensor(numbers)
-    there = project(places, motion)
-    back = torch.stack([project(there[i : i + 1], -motion) for i in range(6)]).flatten(0, 1)
+    there = project(places, homographies(motion))
+    back = torch.stack([project(there[i : i + 1], homographies(-motion)) for i in range(6)]).flatten(0, 1)
     torch.testing.assert_close(back, places, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(project(places, torch.zeros(3, 8)), places.expand(3, -1, -1, -1))
+    torch.testing.assert_close(project(places, homographies(torch.zeros(3, 8))), places.expand(3, -1, -1, -1))
+
+
+def test_projects_as_the_definition_says():
+    matrices = torch.eye(3) + 0.1 * torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(0))
+    places = pixel_places(6, 4)
+    seen = torch.einsum("bkij,hwj->bkhwi", matrices, torch.cat([places, torch.ones(6, 4, 1)], dim=-1))
+    torch.testing.assert_close(project(places, matrices), seen[..., :2] / seen[..., 2:])
 
 
 def test_copies_whole_pixels_exactly_and_the_edge_beyond_it():

@@ -14,21 +14,24 @@ def pixel_places(height: int, width: int) -> Tensor:
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
 
 
-def project(places: Tensor, motions: Tensor) -> Tensor:
-    """Where homographies send places: what a plane looks like from elsewhere (Hartley and Zisserman 2004, 2.3).
+def homographies(logarithms: Tensor) -> Tensor:
+    """What a plane looks like from elsewhere (Hartley and Zisserman 2004, 2.3), from (..., 8) to (..., 3, 3).
 
-    A homography is given by its logarithm, so that half a motion is half the numbers, and its undoing their negative.
-
-    Args:
-        places: (h, w, 2).
-        motions: (..., 8) the logarithm of a 3 × 3 matrix, row by row; its last entry is 0.
-
-    Returns:
-        (..., h, w, 2). What would come to lie behind the camera is kept before it.
+    Given by its logarithm, row by row, whose last entry is 0: so that nothing is out of reach of small steps, all can
+    be inverted, and the inverse is that of the negative.
     """
-    logarithms = F.pad(motions, (0, 1)).unflatten(-1, (3, 3))
-    seen = F.pad(places, (0, 1), value=1.0).flatten(0, 1) @ torch.matrix_exp(logarithms).transpose(-1, -2)
-    return (seen[..., :2] / seen[..., 2:].clamp(min=0.2)).unflatten(-2, places.shape[:2])
+    return torch.matrix_exp(F.pad(logarithms, (0, 1)).unflatten(-1, (3, 3)))
+
+
+def project(places: Tensor, matrices: Tensor) -> Tensor:
+    """Where homographies (..., 3, 3) send places (h, w, 2): (..., h, w, 2).
+
+    What would come to lie behind the camera is kept before it.
+    """
+    x, y = places.unbind(-1)
+    rows = (matrices[..., i, :, None, None].unbind(-3) for i in range(3))
+    right, down, depth = (a * x + b * y + c for a, b, c in rows)  # no matrix product, which autocast would make coarse
+    return torch.stack([right, down], dim=-1) / depth.clamp(min=0.2)[..., None]
 
 
 def copy(pictures: Tensor, places: Tensor) -> Tensor:
