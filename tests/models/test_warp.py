@@ -396,6 +396,7 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
         ({"tint": -0.1}, "tint is -0.1"),
         ({"joint_noise": 1.0}, "joint_noise is 1.0"),
         ({"synthetic_stay": 1.0}, "synthetic_stay is 1.0"),
+        ({"squares": float("nan")}, "squares is nan"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_line(changes, says):

@@ -31,8 +31,6 @@ MISTRUST = 50.0
 """How far memory loses trust where it fails to recall the present picture; in 1 / squared difference of grey."""
 REMEMBERING = 0.2
 """Share of the loss with which remembered and painted pictures learn by themselves, before the blend trusts them."""
-SQUARES = 10.0
-"""Weight of the picture's squared error beside its robust one."""
 STILL = 0.02
 """The change of a joint, as a share of the largest in training, about which pictures begin to change: below it they are
 copied, the more exactly the less is to move."""
@@ -61,6 +59,7 @@ class WarpConfig:
     change undone is the opposite change. ``tint`` is by how much the colours of a transition's pictures are made
     brighter or darker, ``joint_noise`` how far its joints are shifted, as a share of the widest range among those of
     their unit (the change stays right): where episodes are few, both keep the model from learning them by heart.
+    ``squares`` weighs the picture's squared error beside its robust one: more makes it safer, less makes it sharper.
     """
 
     width: int = 384
@@ -73,6 +72,7 @@ class WarpConfig:
     reversed_pairs: bool = False
     tint: float = 0.2
     joint_noise: float = 0.0
+    squares: float = 10.0
 
     def __post_init__(self) -> None:
         require_heads(self.width, self.heads)
@@ -84,6 +84,8 @@ class WarpConfig:
         for name in ("tint", "joint_noise"):
             if not 0 <= getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to lie in [0, 1)")
+        if not 0 <= self.squares < math.inf:
+            raise ForearmError(f"squares is {self.squares}; it has to be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -330,13 +332,18 @@ class Warp(WorldModel):
             copied = copied + share * _copying_loss(view, true)
             alone = _robust(view.painted - true).mean() + _robust(view.remembered - true).mean()
             blended = blended + share * REMEMBERING * alone
-            blended = blended + share * _blending_loss(view.picture, true)
+            blended = blended + share * self._blending_loss(view.picture, true)
         expected = self._expected(batch, views)
         doubted = 0.5 * (visual.mean(dim=1) / expected + expected.log()).mean()
         judged = self._judging_loss(batch)
         self._count_changes(batch)
         parts = {"copied": copied, "blended": blended, "joints": joints, "doubted": doubted, "judged": judged}
         return {"loss": copied + blended + 0.1 * joints + 0.01 * (doubted + judged), **parts, **watched}
+
+    def _blending_loss(self, picture: Tensor, truth: Tensor) -> Tensor:
+        """Robust, so that what can be known is sharp; squares, so that nothing is painted boldly where one guesses."""
+        wrong = picture - truth
+        return _robust(wrong).mean() + self.config.squares * wrong.square().mean() + 0.25 * _unlikeness(picture, truth)
 
     @torch.inference_mode()
     def predict_doubting(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -478,12 +485,6 @@ def _copying_loss(view: View, truth: Tensor) -> Tensor:
         errors = _robust(copies - truth[:, None]).mean(dim=2)
         levels.append((math.log(copies.shape[1]) - torch.logsumexp(-SHARPNESS * errors, dim=1).mean()) / SHARPNESS)
     return torch.stack(levels).mean() if levels else truth.new_zeros(())
-
-
-def _blending_loss(picture: Tensor, truth: Tensor) -> Tensor:
-    """Robust, so that most of the picture is sharp; squares, so that nothing is painted boldly where all is a guess."""
-    wrong = picture - truth
-    return _robust(wrong).mean() + SQUARES * wrong.square().mean() + 0.25 * _unlikeness(picture, truth)
 
 
 def _unlikeness(a: Tensor, b: Tensor) -> Tensor:
