@@ -32,8 +32,8 @@ MISTRUST = 50.0
 REMEMBERING = 0.2
 """Share of the loss with which remembered and painted pictures learn by themselves, before the blend trusts them."""
 STILL = 0.02
-"""The change of a joint, as a share of the largest in training, about which pictures begin to change: below it they are
-copied, the more exactly the less is to move."""
+"""The change of a joint, as a share of the largest in training, about which pictures begin to change: with a tenth of it
+they are copied to the last bit of 8."""
 FINE = 0.2
 """Scale of the flow beside the homographies, so that it begins slowly."""
 COARSEST = 8
@@ -235,7 +235,7 @@ class Warp(WorldModel):
         hidden = self.trunk(torch.cat([told, tokens + told], dim=1))[:, 1:]
         patches = hidden.unflatten(1, (-1, layout.frame_width // p))
         motion = self._motion(motors)
-        moved = 1 - (-(motors.change.detach().abs().amax(dim=1) / STILL).square()).exp()
+        moved = 1 - (-((motors.change.detach().abs().amax(dim=1) / STILL) ** 4)).exp()
         recalled = self.recall(motors.looks)
         views = []
         for i, (rows, columns) in enumerate(layout.camera_boxes()):
