@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +57,20 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Task:
-    """Transitions to learn from, and others to be tested on besides the validation episodes."""
+    """Transitions to learn from, others to be tested on besides the validation episodes, and a family's settings."""
 
     name: str
     title: str
     train: Recorded
     tests: dict[str, Recorded]
+    models: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 RATES = {"warp": 2e-3}
 """Learning rates of families that learn better at another than the one for all."""
 PIXELS = {"tiny": 64, "so101": 224}
+SIMULATED = {"warp": ("--model", "squares=10.0")}
+"""Settings that suit simulated pictures better than a family's own."""
 WITHOUT_STAY = ("--STAY", "0")
 KNOWN_SCENES = ("--scene-seed", "0")
 EVERY_ACTION = ("--every-action", "--episodes", "300")
@@ -91,12 +94,19 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
         }
 
     known = [
-        Task("shoulder", "Simulated shoulder_pan, 700 moves without STAY", *shoulder(700, WITHOUT_STAY)),
-        Task("shoulder-stay", "Simulated shoulder_pan, 1,500 actions, a third of them STAY", *shoulder(1500, ())),
+        Task("shoulder", "Simulated shoulder_pan, 700 moves without STAY", *shoulder(700, WITHOUT_STAY), SIMULATED),
+        Task(
+            "shoulder-stay",
+            "Simulated shoulder_pan, 1,500 actions, a third of them STAY",
+            *shoulder(1500, ()),
+            SIMULATED,
+        ),
     ]
     training = Recorded((*ARM, "--episodes", "1500", *pictures, "--sessions", "24"), ())
     tests = {"new-scenes": Recorded((*ARM, "--every-action", "--episodes", "324", *common, "--seed", "2"), ALL_TESTED)}
-    known.append(Task("arm", "Simulated, all six joints, 1,500 actions, a third of them STAY", training, tests))
+    known.append(
+        Task("arm", "Simulated, all six joints, 1,500 actions, a third of them STAY", training, tests, SIMULATED)
+    )
     if arguments.real_train:
         late = ("--camera-lag", str(arguments.camera_lag))
         tests = {"unseen": Recorded((), (*ALL_TESTED, *late), arguments.real_test)} if arguments.real_test else {}
@@ -124,14 +134,14 @@ def prepared(folder: Path, name: str, recorded: Recorded, arguments: argparse.Na
     return data
 
 
-def trained(run: Path, family: str, data: Path, seed: int, arguments: argparse.Namespace) -> None:
+def trained(run: Path, task: Task, family: str, data: Path, seed: int, arguments: argparse.Namespace) -> None:
     """Train a run, or let it go on."""
     going = run.exists()
     say(f"{'going on with' if going else 'training'} {run}")
     clock = "cpu" if arguments.device == "cpu" else "wall"
     rate = RATES.get(family, arguments.learning_rate)
     budget = ("--minutes", arguments.minutes, "--clock", clock, "--learning-rate", rate)
-    options = ("--resume",) if going else ("--data", data, "--seed", seed, *budget)
+    options = ("--resume",) if going else ("--data", data, "--seed", seed, *budget, *task.models.get(family, ()))
     forearm("train", family, "--out", run, "--device", arguments.device, *options)
 
 
@@ -266,8 +276,10 @@ def main() -> None:
             if seed == 0 or family in (arguments.repeat or arguments.families)
         }
 
-        def work(job: tuple[str, int], data: Path = data, tests: dict = tests, runs: dict = runs) -> list[Path]:
-            trained(runs[job], job[0], data, job[1], arguments)
+        def work(
+            job: tuple[str, int], task: Task = task, data: Path = data, tests: dict = tests, runs: dict = runs
+        ) -> list[Path]:
+            trained(runs[job], task, job[0], data, job[1], arguments)
             return [evaluated(runs[job], test, arguments.device) for test in (None, *tests.values())]
 
         with ThreadPoolExecutor(arguments.jobs) as pool:

@@ -25,6 +25,9 @@ NOTES = """Forearm's demo: a simulated SO-101 turns its shoulder by about 10° o
 learns to paint what its two cameras and its joints show half a second later. Trained for a few minutes on this
 machine; what matters is that it follows the action and beats copying the last frame."""
 
+SIMULATED = {"warp": {"squares": 10.0}}
+"""Settings that suit simulated pictures better than a family's own (docs/results.md)."""
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -53,7 +56,7 @@ def run_demo(settings: Demo, console: Console) -> Path:
     from forearm.sim import SingleActionSettings, record
 
     config = TrainConfig(minutes=settings.minutes, learning_rate=2e-3, seed=settings.seed)
-    model = family_settings(settings.family, "tiny", {})
+    model = family_settings(settings.family, "tiny", SIMULATED.get(settings.family, {}))
     device_named(settings.device)  # whatever is wrong is said before minutes are spent
     recordings, data_path, run_path = (settings.out / name for name in ("recordings", "data", "run"))
     if settings.again:

@@ -59,7 +59,8 @@ class WarpConfig:
     change undone is the opposite change. ``tint`` is by how much the colours of a transition's pictures are made
     brighter or darker, ``joint_noise`` how far its joints are shifted, as a share of the widest range among those of
     their unit (the change stays right): where episodes are few, both keep the model from learning them by heart.
-    ``squares`` weighs the picture's squared error beside its robust one: more makes it safer, less makes it sharper.
+    ``squares`` weighs the picture's squared error beside its robust one: real recordings want few, simulated ones many
+    (docs/results.md).
     """
 
     width: int = 384
@@ -72,7 +73,7 @@ class WarpConfig:
     reversed_pairs: bool = False
     tint: float = 0.2
     joint_noise: float = 0.0
-    squares: float = 10.0
+    squares: float = 1.5
 
     def __post_init__(self) -> None:
         require_heads(self.width, self.heads)
