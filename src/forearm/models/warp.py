@@ -32,8 +32,8 @@ MISTRUST = 50.0
 REMEMBERING = 0.2
 """Share of the loss with which remembered and painted pictures learn by themselves, before the blend trusts them."""
 STILL = 0.02
-"""The change of a joint, as a share of the largest in training, about which pictures begin to change: with a tenth of it
-they are copied to the last bit of 8."""
+"""The change of a joint, as a share of the largest in training, about which pictures begin to change: with a tenth of
+it they are copied to the last bit of 8."""
 FINE = 0.2
 """Scale of the flow beside the homographies, so that it begins slowly."""
 COARSEST = 8
