@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from measuring import ROOT, circumstances, write_table
 
+from forearm.demo import SIMULATED
 from forearm.evaluation import METRICS
 from forearm.evaluation.catalogue import Metric
 from forearm.evaluation.samples import Samples, differences
@@ -63,14 +64,12 @@ class Task:
     title: str
     train: Recorded
     tests: dict[str, Recorded]
-    models: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    models: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 RATES = {"warp": 2e-3}
 """Learning rates of families that learn better at another than the one for all."""
 PIXELS = {"tiny": 64, "so101": 224}
-SIMULATED = {"warp": ("--model", "squares=10.0")}
-"""Settings that suit simulated pictures better than a family's own."""
 WITHOUT_STAY = ("--STAY", "0")
 KNOWN_SCENES = ("--scene-seed", "0")
 EVERY_ACTION = ("--every-action", "--episodes", "300")
@@ -141,7 +140,9 @@ def trained(run: Path, task: Task, family: str, data: Path, seed: int, arguments
     clock = "cpu" if arguments.device == "cpu" else "wall"
     rate = RATES.get(family, arguments.learning_rate)
     budget = ("--minutes", arguments.minutes, "--clock", clock, "--learning-rate", rate)
-    options = ("--resume",) if going else ("--data", data, "--seed", seed, *budget, *task.models.get(family, ()))
+    changes = [f"{name}={value}" for name, value in task.models.get(family, {}).items()]
+    model = ("--model", *changes) if changes else ()
+    options = ("--resume",) if going else ("--data", data, "--seed", seed, *budget, *model)
     forearm("train", family, "--out", run, "--device", arguments.device, *options)
 
 
@@ -264,6 +265,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "quality", help="a folder of its own for each size")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="trainings at a time")
     arguments = parser.parse_args()
+    if strangers := set(arguments.repeat or ()) - set(arguments.families):
+        parser.error(f"--repeat names {', '.join(sorted(strangers))}, which --families leaves out")
     sections = []
     for task in tasks(arguments):
         folder = arguments.work / task.name

@@ -7,6 +7,7 @@ from canvases import assert_answer_is_not_read, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_layout, write_data
+from torch.nn import functional as F
 
 from forearm.assessment import assess
 from forearm.canvas import ActionEntry, Camera, Joint, Layout, draw_strips
@@ -15,7 +16,7 @@ from forearm.evaluation.metrics import score
 from forearm.files import read_json, write_json
 from forearm.models import family_settings, make_model
 from forearm.models.flow import copy, halve, homographies, pixel_places, project
-from forearm.models.warp import Motors, Warp, WarpConfig
+from forearm.models.warp import Motors, Warp, WarpConfig, _pixels, _window_means
 from forearm.training import TrainConfig, start_run, train
 from forearm.transitions.loader import TrainingSteps
 
@@ -149,6 +150,27 @@ def test_the_way_there_leads_back_and_through_what_lies_between():
     torch.testing.assert_close(motion(0, 1) @ motion(1, 2), motion(0, 2), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(motion(0, 0), torch.eye(3).expand(4, 2, 2, 3, 3), atol=1e-5, rtol=0)
     assert (motion(0, 1) - motion(0, 0)).abs().max() > 0.1
+
+
+def test_window_means_are_those_of_pooling():
+    pictures = torch.rand(2, 3, 7, 5)
+    torch.testing.assert_close(_window_means(pictures), F.avg_pool2d(pictures, 3, 1))
+
+
+def test_what_is_said_of_a_patch_lies_where_the_patch_lies():
+    said = torch.arange(2 * 3 * 4 * 12.0).reshape(2, 3, 4, 12)  # 3 × 4 patches of 2 × 2 pixels, 3 channels each
+    laid = _pixels(said, 2)
+    for row, column, y, x in np.ndindex(3, 4, 2, 2):
+        first = 3 * (2 * y + x)
+        assert torch.equal(laid[:, :, 2 * row + y, 2 * column + x], said[:, row, column, first : first + 3])
+
+
+def test_squares_weigh_the_squared_error():
+    layout, losses = make_layout(), []
+    picture, truth = torch.rand(2, 2, 3, 8, 8).unbind()
+    for squares in (0.0, 10.0):
+        losses.append(a_model(layout, squares=squares)._blending_loss(picture, truth))
+    torch.testing.assert_close(losses[1] - losses[0], 10 * (picture - truth).square().mean())
 
 
 @torch.no_grad()
@@ -414,7 +436,7 @@ def test_cameras_that_patches_do_not_divide_are_refused():
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(-0.2, 0.2), min_size=8, max_size=8))
 def test_a_motion_and_its_negative_undo_each_other(numbers):
-    places, motion = pixel_places(6, 4), torch.tensor(numbers)
+    places, motion = pixel_places(6, 4).double(), torch.tensor(numbers)
     there = project(places, homographies(motion))
     back = torch.stack([project(there[i : i + 1], homographies(-motion)) for i in range(6)]).flatten(0, 1)
     torch.testing.assert_close(back, places, atol=1e-4, rtol=1e-4)

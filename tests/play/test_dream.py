@@ -61,8 +61,8 @@ def test_previews_are_three_single_predictions(model, source):
         )
         with torch.inference_mode():
             doubt = model.predict_doubting(alone)[1]
-            torch.testing.assert_close(preview.region[None], model.predict(alone), atol=1e-4, rtol=0)
-            torch.testing.assert_close(torch.from_numpy(preview.doubt)[None], doubt, atol=1e-4, rtol=1e-3)
+            torch.testing.assert_close(preview.region[None], model.predict(alone), atol=1e-5, rtol=0)
+            torch.testing.assert_close(torch.from_numpy(preview.doubt)[None], doubt, atol=1e-5, rtol=1e-4)
         assert preview.action.code == code
         assert np.array_equal(preview.joints, decode_strip(source.layout, preview.region[None].numpy())[0][0])
 

@@ -15,16 +15,18 @@ def pixel_places(height: int, width: int) -> Tensor:
 
 
 def homographies(logarithms: Tensor) -> Tensor:
-    """What a plane looks like from elsewhere (Hartley and Zisserman 2004, 2.3), from (..., 8) to (..., 3, 3).
+    """What a plane looks like from elsewhere (Hartley and Zisserman 2004, 2.3), (..., 8) float to (..., 3, 3) float64.
 
     Given by its logarithm, row by row, whose last entry is 0: so that nothing is out of reach of small steps, all can
-    be inverted, and the inverse is that of the negative.
+    be inverted, and the inverse is that of the negative. In float64 (float32 on MPS, which has no other), as what is
+    far from where it began would be rounded differently in batches of another size.
     """
-    return torch.matrix_exp(F.pad(logarithms, (0, 1)).unflatten(-1, (3, 3)))
+    precise = logarithms.float() if logarithms.device.type == "mps" else logarithms.double()
+    return torch.matrix_exp(F.pad(precise, (0, 1)).unflatten(-1, (3, 3)))
 
 
 def project(places: Tensor, matrices: Tensor) -> Tensor:
-    """Where homographies (..., 3, 3) send places (h, w, 2): (..., h, w, 2).
+    """Where homographies (..., 3, 3) send places (h, w, 2), both float32: (..., h, w, 2) float32.
 
     What would come to lie behind the camera is kept before it.
     """

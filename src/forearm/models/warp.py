@@ -94,14 +94,14 @@ class Motors:
     """Joints, as the parts of the model are told of them.
 
     change: (B, J) predicted, as a share of each joint's ``max_velocity``. known: (B, K) past positions, actions, the
-    change and what comes of it. stands: (2, B, M) and, in more frequencies, looks: (2, B, N), the joints as they are
-    and as they will be.
+    change and what comes of it. smooth: (2, B, M) and sharp: (2, B, N), the joints as they are and as they will be, in
+    few frequencies for where things stand, and in many for how they look.
     """
 
     change: Tensor
     known: Tensor
-    stands: Tensor
-    looks: Tensor
+    smooth: Tensor
+    sharp: Tensor
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ class Warp(WorldModel):
         patches = hidden.unflatten(1, (-1, layout.frame_width // p))
         motion = self._motion(motors)
         moved = 1 - (-((motors.change.detach().abs().amax(dim=1) / STILL) ** 4)).exp()
-        recalled = self.recall(motors.looks)
+        recalled = self.recall(motors.sharp)
         views = []
         for i, (rows, columns) in enumerate(layout.camera_boxes()):
             here = patches[:, rows.start // p : rows.stop // p, columns.start // p : columns.stop // p]
@@ -266,9 +266,9 @@ class Warp(WorldModel):
 
     def _motion(self, motors: Motors) -> Tensor:
         """Where the layers' planes come from: homographies from camera to camera, (B, cameras, layers, 3, 3)."""
-        with torch.autocast(motors.stands.device.type, enabled=False):  # half precision would cost pixels
-            stand = self.stand(motors.stands).unflatten(2, (len(self.layout.cameras), self.config.layers, 8))
-            return homographies(stand[0]) @ homographies(-stand[1])
+        with torch.autocast(motors.smooth.device.type, enabled=False):  # half precision would cost pixels
+            stand = self.stand(motors.smooth).unflatten(2, (len(self.layout.cameras), self.config.layers, 8))
+            return (homographies(stand[0]) @ homographies(-stand[1])).float()
 
     def _waves(self, places: Tensor, count: int) -> Tensor:
         angles = (places[..., None] * self.waves[:count]).flatten(-2)
