@@ -419,12 +419,20 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
         ({"joint_noise": 1.0}, "joint_noise is 1.0"),
         ({"synthetic_stay": 1.0}, "synthetic_stay is 1.0"),
         ({"squares": float("nan")}, "squares is nan"),
+        ({"squares": -1}, "squares is -1"),
+        ({"depth": 2.0}, "depth is 2.0; family warp wants int"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_line(changes, says):
     with pytest.raises(ForearmError, match=says) as failure:
         make_model("warp", make_layout(), family_settings("warp", "tiny", changes))
     assert "\n" not in str(failure.value)
+
+
+def test_whole_numbers_will_do_for_a_weight():
+    settings = family_settings("warp", "tiny", {"squares": 3})
+    assert make_model("warp", make_layout(), settings).config.squares == 3
+    assert type(settings["squares"]) is float
 
 
 def test_cameras_that_patches_do_not_divide_are_refused():

@@ -44,7 +44,7 @@ def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldMo
 
 
 def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a family's named size, with changes.
+    """The settings of a family's named size, with changes; whole numbers will do where others are wanted.
 
     Raises:
         ForearmError: there is no such family, size or setting.
@@ -56,7 +56,8 @@ def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str
     for name in changes:
         if name not in settings:
             raise ForearmError(f"family {family} has no setting {name!r}; it has {', '.join(settings)}")
-    return {**settings, **changes}
+    whole = {n: float(v) for n, v in changes.items() if type(v) is int and type(settings[n]) is float}
+    return {**settings, **changes, **whole}
 
 
 def _family(name: str) -> Family:
