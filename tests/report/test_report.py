@@ -172,7 +172,7 @@ def test_the_figures_on_the_page_are_those_of_metrics_json(good, tmp_path):
         assert f"{written[name]:.6f}" in page.text
     assert f"{written['baselines']['persistence']['metrics']['val_mse']:.6f}" in page.text
     for position in written["motor_position_mae_per_joint"]:
-        assert f"{position:.3f}" in page.text
+        assert f"{position:.4f}" in page.text
     assert "pan" in page.text
     assert "jaw" in page.text
 

@@ -17,7 +17,7 @@ def number(value: Any, metric: Metric, unit: str = "") -> str:
     if metric.unit == "share":
         return f"{value:.1%}"
     if metric.unit == "joint":
-        return f"{value:.3f} {unit}".strip()
+        return f"{value:.4f} {unit}".strip()  # in radians as in degrees: a thousandth of a radian counts
     if metric.unit == "dB":
         return f"{value:.2f} dB".replace("-", "−")
     return f"{value:.6f}"
