@@ -1,14 +1,8 @@
 """Tiny layouts and datasets that the tests of several rooms share."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # canvases.py, helpers.py and tiny.py among others
-
-from tiny import make_layout, write_data
+from support.tiny import make_layout, write_data
 
 
 @pytest.fixture(autouse=True, scope="session")

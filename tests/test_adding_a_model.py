@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tiny import write_data
+from support.tiny import write_data
 
 import forearm.models
 from forearm.assessment import assess

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import SMALL, Outcome, end, error_of, files, forearm, start
-from helpers import CAMERA, make_recording
 from PIL import Image
-from tiny import make_layout, write_data
+from support.commands import SMALL, Outcome, end, error_of, files, forearm, start
+from support.recordings import CAMERA, make_recording
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import Camera, Joint
 

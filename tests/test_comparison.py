@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import SMALL, error_of, files, forearm
-from pages import Page
-from tiny import make_layout, write_data
+from support.commands import SMALL, error_of, files, forearm
+from support.pages import Page
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import Joint
 from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE

@@ -7,12 +7,12 @@ import shutil
 
 import numpy as np
 import pytest
-from browser import opened
-from commands import SMALL, error_of, files, forearm
-from helpers import make_recording, number_of, states_of, write_log_lines
-from pages import Page
 from PIL import Image
-from tiny import write_data
+from support.browser import opened
+from support.commands import SMALL, error_of, files, forearm
+from support.pages import Page
+from support.recordings import make_recording, number_of, states_of, write_log_lines
+from support.tiny import write_data
 
 from forearm.canvas import STAY, as_uint8
 from forearm.evaluation import MODEL

@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from commands import SMALL, error_of, files, forearm
-from helpers import make_recording, write_log_lines
 from PIL import Image
-from tiny import write_data, write_late_data
+from support.commands import SMALL, error_of, files, forearm
+from support.recordings import make_recording, write_log_lines
+from support.tiny import write_data, write_late_data
 
 from forearm.errors import ForearmError
 from forearm.inspection import facts_of, save_pictures

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import SMALL, error_of, files, forearm
 from PIL import Image
-from tiny import write_data
+from support.commands import SMALL, error_of, files, forearm
+from support.tiny import write_data
 
 from forearm.training.run import Run
 from forearm.transitions import TransitionSet

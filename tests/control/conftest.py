@@ -1,7 +1,7 @@
 """Layouts of the world of bars."""
 
 import pytest
-from tiny import make_layout
+from support.tiny import make_layout
 
 from forearm.canvas import ActionEntry, Layout
 

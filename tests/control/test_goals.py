@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from bars import seen_at
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import make_layout
+from support.bars import seen_at
+from support.tiny import make_layout
 
 from forearm.canvas import Camera, Layout
 from forearm.control import JointGoal, PictureGoal, RegionGoal

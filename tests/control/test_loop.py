@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from bars import BarArm, BarDynamics, seen_at
+from support.bars import BarArm, BarDynamics, seen_at
 
 from forearm.canvas import decode_strip
 from forearm.control import DreamtArm, JointGoal, TreeSearch, control

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from bars import BarArm, BarDynamics, seen_at
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tiny import make_layout
+from support.bars import BarArm, BarDynamics, seen_at
+from support.tiny import make_layout
 
 from forearm.canvas import ActionEntry, decode_strip
 from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control, planner_for

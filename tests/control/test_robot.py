@@ -7,9 +7,9 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from bars import BarDynamics
 from rich.console import Console
-from tiny import make_layout
+from support.bars import BarDynamics
+from support.tiny import make_layout
 
 from forearm.canvas import ActionEntry, Joint
 from forearm.control import JointGoal, TreeSearch, control

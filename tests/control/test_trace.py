@@ -5,9 +5,9 @@ import json
 import av
 import numpy as np
 import pytest
-from bars import BarArm, BarDynamics, seen_at
 from PIL import Image
-from tiny import make_layout
+from support.bars import BarArm, BarDynamics, seen_at
+from support.tiny import make_layout
 
 from forearm.canvas import ActionEntry
 from forearm.control import JointGoal, PictureGoal, RegionGoal, TreeSearch, control

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from tiny import make_layout, write_data
+from support.tiny import make_layout, write_data
 
 from forearm.assessment import assess
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode_strip

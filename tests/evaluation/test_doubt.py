@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import make_layout
+from support.tiny import make_layout
 
 from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry
 from forearm.evaluation import Persistence, evaluate

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import write_data
+from support.tiny import write_data
 
 from forearm.assessment import assess
 from forearm.canvas import as_uint8

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import make_layout, write_data
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import CODES
 from forearm.errors import ForearmError

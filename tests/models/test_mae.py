@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, noise
-from tiny import make_layout, write_data
+from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, noise
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry, Camera, preset_layout
 from forearm.errors import ForearmError

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tiny import make_layout, write_data
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry
 from forearm.evaluation.baselines import Persistence

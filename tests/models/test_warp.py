@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from canvases import assert_answer_is_not_read, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import make_layout, write_data
+from support.canvases import assert_answer_is_not_read, noise
+from support.tiny import make_layout, write_data
 from torch.nn import functional as F
 
 from forearm.assessment import assess

@@ -1,7 +1,7 @@
 """A run of the smallest flagship, the data it was trained on, and the stage that they make; only to be read."""
 
 import pytest
-from tiny import make_layout, write_data
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry
 from forearm.models import family_settings

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import make_layout, write_data
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import CODES, MOVE_PLUS, ActionEntry, decode_strip
 from forearm.errors import ForearmError

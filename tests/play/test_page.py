@@ -18,8 +18,8 @@ import av
 import numpy as np
 import pytest
 import torch
-from commands import end, error_of, files, forearm, start
 from PIL import Image
+from support.commands import end, error_of, files, forearm, start
 
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, decode_strip
 from forearm.models.rollout import rollout

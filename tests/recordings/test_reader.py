@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import (
+from PIL import Image
+from support.recordings import (
     CAMERA,
     JOINTS,
     VIDEO_PATH,
@@ -23,7 +24,6 @@ from helpers import (
     write_log_lines,
     write_video,
 )
-from PIL import Image
 
 from forearm.errors import ForearmError
 from forearm.recordings import EpisodeUnreadable, decoding, open_recording

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import number_of, picture_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.recordings import number_of, picture_of
 
 from forearm.errors import ForearmError
 from forearm.recordings import (

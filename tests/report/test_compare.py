@@ -4,7 +4,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from tiny import make_layout
+from support.tiny import make_layout
 
 from forearm.canvas import STAY
 from forearm.evaluation import JOINT_ONLY, METRICS, MODEL, NEAREST_NEIGHBOUR, PERSISTENCE

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 import torch
-from pages import Page
 from PIL import Image
+from support.pages import Page
 
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint, Layout, decode_separator, draw
 from forearm.errors import ForearmError

@@ -20,7 +20,7 @@ import pytest
 import safetensors.torch
 import torch
 from PIL import Image
-from tiny import make_layout, write_data
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry, as_uint8
 from forearm.errors import ForearmError
@@ -192,7 +192,7 @@ def test_a_crash_costs_nothing_but_time(tmp_path, unbroken, data, step, kind):
 
 
 def process(run: Run, data: TransitionSet, *options: str, **environment: str) -> subprocess.Popen:
-    script = Path(__file__).with_name("train_a_run.py")
+    script = Path(__file__).parents[1] / "support" / "train_a_run.py"
     return subprocess.Popen(
         [sys.executable, str(script), str(run.path), str(data.path), *options],
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,

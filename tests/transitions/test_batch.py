@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import make_layout, write_data
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode, draw
 from forearm.errors import ForearmError

@@ -11,8 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import CAMERA, JOINTS, VIDEO_PATH, make_recording, number_of, picture_of, states_of, write_log_lines
-from helpers import write_video as write_pictures
+from support.recordings import (
+    CAMERA,
+    JOINTS,
+    VIDEO_PATH,
+    make_recording,
+    number_of,
+    picture_of,
+    states_of,
+    write_log_lines,
+)
+from support.recordings import write_video as write_pictures
 
 from forearm.canvas import decode
 from forearm.errors import ForearmError

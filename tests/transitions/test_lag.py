@@ -1,7 +1,7 @@
 """How late pictures are: found where it was put in, and gone where it was mended."""
 
 import pytest
-from tiny import write_late_data
+from support.tiny import write_late_data
 
 from forearm.transitions.lag import LAGS, estimate_lag
 

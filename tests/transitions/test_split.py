@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import make_layout
+from support.tiny import make_layout
 
 from forearm.errors import ForearmError
 from forearm.transitions.split import fit_bounds_to, split_episodes

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import make_layout, write_data
+from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry, Camera, Joint, decode
 from forearm.errors import ForearmError

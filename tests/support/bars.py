@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from tiny import picture
 
 from forearm.canvas import Layout
 from forearm.control.loop import Observation, region_of
+from support.tiny import picture
 
 
 def seen_at(layout: Layout, joints: np.ndarray) -> Observation:
