@@ -27,9 +27,10 @@ from measuring import ROOT, Spread, circumstances, median_seconds, ratio, write_
 
 from forearm.canvas import CODES
 from forearm.errors import ForearmError
-from forearm.play.app import Stage, make_app
+from forearm.play.app import make_app
+from forearm.play.server import address, listen, names_of, serve
+from forearm.play.stage import Stage, open_stage
 from forearm.play.state import state_of
-from forearm.playing import address, listen, names_of, open_stage, serve
 
 TABLE = ROOT / "docs" / "benchmarks" / "play.md"
 HOST = "127.0.0.1"

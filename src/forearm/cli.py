@@ -323,7 +323,8 @@ def play(args: list[str]) -> None:
     """play in what a run imagines: a page in the browser"""
     from forearm.demo import has_screen
     from forearm.play.app import make_app
-    from forearm.playing import address, listen, names_of, open_stage, serve
+    from forearm.play.server import address, listen, names_of, serve
+    from forearm.play.stage import open_stage
 
     def run(
         run: RunFolder,

@@ -5,7 +5,7 @@ from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry
 from forearm.models import family_settings
-from forearm.playing import open_stage
+from forearm.play.stage import open_stage
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
 

@@ -14,11 +14,11 @@ from PIL import Image
 from forearm.canvas import CODE_NAMES, MOVE_PLUS
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
-from forearm.play.visitors import Visitors
+from forearm.play.visitors import MOST, Visitors
 
 testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra `play`", exc_type=ImportError)
 
-from forearm.play.app import COOKIE, MOST, make_app  # noqa: E402 (needs the extra)
+from forearm.play.app import COOKIE, make_app  # noqa: E402 (needs the extra)
 
 BASE = "http://127.0.0.1:8000"
 HOSTS = frozenset({"127.0.0.1", "localhost"})

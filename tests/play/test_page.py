@@ -255,7 +255,7 @@ def test_a_browser_that_leaves_in_mid_step_leaves_a_whole_dream(address):
 
 
 def test_what_the_app_needs_is_named(run, monkeypatch):
-    for module in ("forearm.play.app", "forearm.playing"):
+    for module in ("forearm.play.app", "forearm.play.server"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     said = refused(run.path, run.path, "--port", 0)

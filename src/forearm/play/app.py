@@ -7,15 +7,13 @@ after another and each as a whole: a browser that leaves in mid-step leaves a dr
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-import torch
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -23,20 +21,15 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forearm.canvas import CODES, Layout
 from forearm.errors import ForearmError
-from forearm.models.world_model import Doubting, Predictor
 from forearm.play import clip
 from forearm.play.dream import Dream
+from forearm.play.stage import Stage
 from forearm.play.state import state_of
-from forearm.play.truth import Source
-from forearm.play.visitors import MOST, Visitors
+from forearm.play.visitors import Visitors
 
 COOKIE = "forearm_dream"
 LARGEST_BODY = 4096
-MEMORY = 2e9
-"""Bytes that all dreams together may take; it bounds how long a path can become."""
-LONGEST = 300
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -47,55 +40,6 @@ HEADERS = {
 }
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What is played with.
-
-    predictor: on ``device``. actions_seen: how often training showed each code. practised: codes that no recording
-    shows but that training practised. sources: by name, the first one first to be shown.
-    """
-
-    run_name: str
-    family: str
-    predictor: Predictor
-    layout: Layout
-    sources: Mapping[str, Source]
-    actions_seen: Mapping[int, int]
-    practised: tuple[int, ...] = ()
-    device: torch.device | str = "cpu"
-
-    @property
-    def longest(self) -> int:
-        """So many steps a dream may have, so that all of them fit in ``MEMORY``; at least 20."""
-        moment = 4 * 3 * self.layout.height * self.layout.width
-        return int(min(LONGEST, max(20, MEMORY / MOST / moment)))
-
-    def dream(self) -> Dream:
-        """A fresh dream from the first source's usual start."""
-        source = next(iter(self.sources.values()))
-        return Dream(self.predictor, self.layout, source.begin(source.usual), self.device, self.longest)
-
-    def to_json(self) -> dict[str, Any]:
-        """What the page has to know once."""
-        layout = self.layout
-        return {
-            "run": self.run_name,
-            "family": self.family,
-            "cameras": [{"name": c.name, "height": c.height, "width": c.width} for c in layout.cameras],
-            "joints": [{"name": j.name, "unit": j.unit, "low": j.low, "high": j.high} for j in layout.joints],
-            "entries": [
-                {"name": entry.name, "unit": entry.unit, "scale": entry.scale, "joint": int(joint)}
-                for entry, joint in zip(layout.actions, layout.joint_of_entry(), strict=True)
-            ],
-            "discrete": layout.discrete,
-            "palette": layout.palette,
-            "guesses": [code for code in CODES if not self.actions_seen.get(code)],
-            "practised": self.practised,
-            "doubts": isinstance(self.predictor, Doubting),
-            "sources": [{"name": source.name, "count": source.count} for source in self.sources.values()],
-        }
 
 
 class Step(BaseModel):

@@ -1,60 +1,14 @@
-"""From a run to a page at an address of this machine: what ``forearm play`` does."""
+"""Serve the app: a listening socket, the address to type into a browser, and the server that runs until Ctrl-C."""
 
 import ipaddress
 import socket
 import threading
 import webbrowser
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
-from forearm.canvas import STAY
-from forearm.devices import device_named
 from forearm.errors import ForearmError
-from forearm.play.app import Stage
-from forearm.play.truth import Recording, Simulation, Source
-from forearm.training.run import Checkpoint, Run
-from forearm.transitions import TransitionSet
-
-
-def open_stage(
-    run_path: Path,
-    *,
-    data: Path | None = None,
-    simulator: int | None = None,
-    checkpoint: Checkpoint = "best",
-    device: str = "auto",
-) -> Stage:
-    """Open a run to play with.
-
-    Args:
-        run_path: the run's folder.
-        data: the dataset whose moments to begin from; the run's own by default, which only ``simulator`` makes
-            dispensable.
-        simulator: a scene of the simulated SO-101 to begin in and to have beside as truth.
-        checkpoint: which weights.
-        device: where to predict.
-
-    Raises:
-        ForearmError: run, weights or data are missing, damaged, or do not fit each other or the simulator.
-    """
-    place = device_named(device)
-    run = Run.open(run_path)
-    config, layout = run.config(), run.layout()
-    model = run.load(checkpoint, place)
-    sources: list[Source] = []
-    if simulator is not None:
-        sources.append(Simulation(layout, simulator))
-    try:
-        sources.append(Recording(TransitionSet(data or Path(config["data"]["path"])), layout, f"run {run.name}"))
-    except ForearmError as error:
-        if data is not None or not sources:
-            raise ForearmError(f"{error} (choose moments to begin from with --data, or --simulator)") from error
-    seen = {int(code): count for code, count in config["data"]["actions_seen"].items()}
-    practised = (STAY,) if config["model"].get("synthetic_stay") and not seen.get(STAY) else ()
-    by_name = {source.name: source for source in sources}
-    return Stage(run.name, config["family"], model, layout, by_name, seen, practised, place)
 
 
 def serve(app: FastAPI, listening: socket.socket, *, show: str | None = None) -> None:
