@@ -1,12 +1,13 @@
 # make demo   simulate, train, evaluate: ends with the path of a report, in about five minutes on two cores
 # make test   the tests
+# make docs   these documents and the API reference as pages, in site/
 # Each does all the set-up itself, once, into .venv.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint docs clean
 
 setup: $(VENV)/.ready
 
@@ -25,5 +26,8 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+docs: setup
+	@$(BIN)/mkdocs build --quiet --strict
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site

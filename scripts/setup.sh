@@ -1,9 +1,11 @@
 #!/bin/sh
 # Sets forearm up in a virtual environment: python, packages, and what MuJoCo needs to draw without a display.
-# Usage: sh scripts/setup.sh .venv     PYTHON=python3.12 chooses another Python.
+# Usage: sh scripts/setup.sh VENV [WHAT]     WHAT is what pip installs, this checkout for developers by default.
+# PYTHON=python3.12 chooses another Python.
 set -eu
 
 venv=$1
+what=${2:-"--editable .[sim,play,dev]"}
 python=${PYTHON:-python3}
 torch=2.13.0
 gl_packages="libegl1 libopengl0 libgl1-mesa-dri"
@@ -45,7 +47,8 @@ if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
 fi
 
 say "installing forearm and what it needs"
-pip install --constraint constraints.txt --editable '.[sim,play,dev]'
+# shellcheck disable=SC2086
+pip install --constraint constraints.txt $what
 
 # MuJoCo draws in software where there is no display; what that takes is tried out, not guessed.
 can_draw() {

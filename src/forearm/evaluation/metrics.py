@@ -248,7 +248,8 @@ def acting_joints(layout: Layout, entries: np.ndarray, before: np.ndarray, after
 
     Args:
         entries: (N,) the action entry that each decision was about.
-        before, after: (N, J) positions in the joints' units.
+        before: (N, J) positions in the joints' units.
+        after: the same after the action.
     """
     named = _joints_of_entries(layout)[entries]
     most_changed = (np.abs(after - before) / (layout.highs - layout.lows)).argmax(1)

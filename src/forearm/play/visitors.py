@@ -17,7 +17,8 @@ class Visitors:
 
     Args:
         begin: makes a fresh dream.
-        most, idle: bounds, in dreams and in seconds.
+        most: how many are kept at once.
+        idle: seconds without a request after which one is forgotten.
         clock: seconds.
     """
 

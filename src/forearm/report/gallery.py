@@ -102,7 +102,8 @@ def spread(kinds: np.ndarray, episodes: np.ndarray, amount: int, first: np.ndarr
     multiples of the golden ratio leave no wide gap, however many are drawn.
 
     Args:
-        kinds, episodes: (N,) what each of them is and comes from, integers.
+        kinds: (N,) integers, the kind of each thing.
+        episodes: (N,) integers, the episode each thing comes from.
         amount: how many to draw.
         first: places that are drawn in any case, before all others.
 

@@ -206,7 +206,7 @@ def perform_all(
         simulator: at rest.
         joint: index into ``JOINTS``.
         changes: signed, in the joint's unit, each in ``duration`` seconds.
-        duration, fps, size: as for `perform`.
+        duration: as for `perform`, like ``fps`` and ``size``.
         cameras: which film; none to see the joints alone.
     """
     states, targets = [], []
