@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.table import Table
 
-from forearm.canvas import Layout
+from forearm.canvas import Layout, plain
 from forearm.control import (
     CEM,
     Arm,
@@ -28,7 +28,6 @@ from forearm.control import (
     control,
     planner_for,
 )
-from forearm.control.goals import plain
 from forearm.control.loop import Step
 from forearm.control.trace import action_words, save_trace
 from forearm.devices import device_named

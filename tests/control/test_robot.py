@@ -14,7 +14,7 @@ from support.tiny import make_layout
 from forearm.canvas import ActionEntry, Joint
 from forearm.control import JointGoal, TreeSearch, control
 from forearm.control.loop import REACHED
-from forearm.control.robot import RATE, RobotArm, ramp, shrunk, so101
+from forearm.control.robot import RATE, RobotArm, shrunk, so101
 from forearm.errors import ForearmError
 
 DURATION = 0.1
@@ -110,12 +110,6 @@ def test_a_move_is_smooth(layout) -> None:
     assert (np.diff(pans) >= 0).all()
     assert np.diff(pans).max() < 2  # of the 10° that it moves in half a second
     assert np.abs(np.diff(pans, n=2)).max() < 0.7
-
-
-def test_the_ramp_is_that_of_the_simulated_recordings() -> None:
-    protocol = pytest.importorskip("forearm.sim.protocol")
-    for share in np.linspace(0, 1, 11):
-        assert ramp(share) == protocol.ramp(share)
 
 
 @pytest.mark.parametrize("how", ["key", "interrupt"])

@@ -14,7 +14,7 @@ from forearm.control import JointGoal, PictureGoal, TreeSearch, control
 from forearm.control.loop import REACHED, STAYING, region_of
 from forearm.control.simulated import SimulatedArm, TrueDynamics
 from forearm.errors import ForearmError
-from forearm.sim import CAMERAS, JOINTS, Simulator, perform, settle
+from forearm.sim import CAMERAS, JOINTS, Simulator, change_of, film, settle
 from forearm.sim.poses import NOMINAL
 from forearm.transitions import present
 
@@ -34,13 +34,13 @@ def test_it_acts_and_looks_as_recordings_do(simulator: Simulator) -> None:
     layout = make_layout("elbow_flex", "gripper")
     arm = SimulatedArm(simulator, layout)
     settle(simulator, NOMINAL)
-    clip = perform(simulator, 5, -10.0, fps=2, size=64)
+    clip = film(simulator, [change_of(5, -10.0)], fps=2, size=64)
     settle(simulator, NOMINAL)
     arm.act(np.array([0, -1], np.float32), 1)
     seen = arm.observe()
     np.testing.assert_allclose(seen.joints, clip.states[-1], atol=1e-6)
     for camera, picture in zip(CAMERAS, seen.pictures, strict=True):
-        np.testing.assert_array_equal(picture, clip.pictures[camera][-1])
+        np.testing.assert_array_equal(picture, clip.pictures[f"observation.images.{camera}"][-1])
 
 
 def test_the_true_dynamics_foresee_what_happens_and_leave_no_trace(simulator: Simulator) -> None:

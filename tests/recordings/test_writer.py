@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import av
@@ -17,6 +18,7 @@ from support.recordings import number_of, picture_of
 from forearm.errors import ForearmError
 from forearm.recordings import (
     DiscreteActionLog,
+    EpisodeData,
     RecordingSpec,
     assemble,
     open_recording,
@@ -33,24 +35,24 @@ SPEC = RecordingSpec(30, ("a.pos", "b.pos"), ("a.pos", "b.pos", "c.pos"), CAMERA
 LOG = DiscreteActionLog("a.pos", 0.5, 10.0, ((0, 2),), {"seed": 3})
 
 
-def episode(index: int, length: int = 16) -> dict:
+def episode(index: int, length: int = 16) -> EpisodeData:
     rng = np.random.default_rng(index)
-    return {
-        "fps": SPEC.fps,
-        "states": rng.normal(size=(length, 2)).astype(np.float32),
-        "actions": rng.normal(size=(length, 3)).astype(np.float32),
-        "pictures": {
+    return EpisodeData(
+        fps=SPEC.fps,
+        states=rng.normal(size=(length, 2)).astype(np.float32),
+        actions=rng.normal(size=(length, 3)).astype(np.float32),
+        pictures={
             camera: np.stack([picture_of(index, frame, number, size) for frame in range(length)])
             for number, (camera, size) in enumerate(CAMERAS.items())
         },
-        "task": f"task {index % 2}",
-        "log": LOG if index == 1 else None,
-    }
+        task=f"task {index % 2}",
+        log=LOG if index == 1 else None,
+    )
 
 
 def recorded(tmp_path, lengths=(16, 5, 1, 30), spec=SPEC):
     for index, length in enumerate(lengths):
-        stage_episode(tmp_path / "staged", index, **episode(index, length))
+        stage_episode(tmp_path / "staged", index, episode(index, length))
     assemble(tmp_path / "staged", tmp_path / "out", spec=spec)
     return tmp_path / "out"
 
@@ -63,9 +65,9 @@ def test_what_is_written_is_read(tmp_path):
     assert {camera: recording.camera_size(camera) for camera in recording.cameras} == CAMERAS
     for found in recording.read():
         meant = episode(found.index, len(found))
-        assert np.array_equal(found.states, meant["states"])
-        assert np.array_equal(found.actions, meant["actions"])
-        assert (found.task, found.log) == (meant["task"], meant["log"])
+        assert np.array_equal(found.states, meant.states)
+        assert np.array_equal(found.actions, meant.actions)
+        assert (found.task, found.log) == (meant.task, meant.log)
         for row, pictures in found.pictures():
             for picture in pictures.values():
                 assert number_of(picture) == (found.index, row)
@@ -155,8 +157,8 @@ def test_picture_statistics_are_those_of_the_pixels(count, seed):
 
 
 def test_one_joint_is_a_plain_number(tmp_path):
-    one = episode(0) | {"states": np.zeros((16, 1)), "actions": np.ones((16, 1))}
-    stage_episode(tmp_path / "staged", 0, **one)
+    one = replace(episode(0), states=np.zeros((16, 1)), actions=np.ones((16, 1)))
+    stage_episode(tmp_path / "staged", 0, one)
     assemble(tmp_path / "staged", tmp_path / "out", spec=RecordingSpec(30, ("a",), ("a",), CAMERAS))
     assert pq.read_schema(tmp_path / "out/data/chunk-000/file-000.parquet").field("action").type == pa.float32()
     (found,) = open_recording(tmp_path / "out").read()
@@ -186,19 +188,19 @@ def test_colour_stays_in_place(tmp_path):
 def test_staging_goes_on_where_it_stopped_in_several_processes(tmp_path):
     staged = tmp_path / "staged"
     assert staged_episodes(staged) == []
-    stage_episode(staged, 2, **episode(2))
+    stage_episode(staged, 2, episode(2))
     (staged / ".episode_000001.dead.partial").mkdir()  # what a killed process leaves behind
     assert staged_episodes(staged) == [2]
     # Spawned, as the simulator's are: a fork would copy the locks of the coder's threads.
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for job in [pool.submit(stage_episode, staged, i, **episode(i)) for i in (0, 5)]:
+        for job in [pool.submit(stage_episode, staged, i, episode(i)) for i in (0, 5)]:
             job.result()
     assert staged_episodes(staged) == [0, 2, 5]
     with pytest.raises(ForearmError, match="already exists"):
-        stage_episode(staged, 2, **episode(2))
+        stage_episode(staged, 2, episode(2))
     assemble(staged, tmp_path / "out", spec=SPEC)
     states = [found.states for found in open_recording(tmp_path / "out").read()]
-    assert all(np.array_equal(s, episode(i)["states"]) for s, i in zip(states, (0, 2, 5), strict=True))
+    assert all(np.array_equal(s, episode(i).states) for s, i in zip(states, (0, 2, 5), strict=True))
 
 
 REFUSED = {
@@ -215,14 +217,14 @@ REFUSED = {
 def test_an_unsound_episode_is_refused_and_leaves_nothing(tmp_path, case):
     change, message = REFUSED[case]
     with pytest.raises(ForearmError, match=message):
-        stage_episode(tmp_path / "staged", 0, **(episode(0) | change))
+        stage_episode(tmp_path / "staged", 0, replace(episode(0), **change))
     assert not (tmp_path / "staged").exists()
 
 
 def test_assembling_refuses_what_does_not_fit(tmp_path):
     with pytest.raises(ForearmError, match="holds no staged episode"):
         assemble(tmp_path, tmp_path / "out", spec=SPEC)
-    stage_episode(tmp_path / "staged", 0, **episode(0))
+    stage_episode(tmp_path / "staged", 0, episode(0))
     for spec, message in (
         (RecordingSpec(30, ("a",), SPEC.action_names, CAMERAS), "2 entries, not 1"),
         (RecordingSpec(30, SPEC.joints, SPEC.action_names, {"nose": (48, 64)}), "not the cameras"),

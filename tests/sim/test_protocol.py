@@ -22,9 +22,9 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 
 from forearm.errors import ForearmError
 from forearm.recordings import staged_episodes
-from forearm.sim import JOINTS, Simulator, SingleActionSettings, perform, perform_all, record, record_episode, settle
+from forearm.sim import JOINTS, Simulator, SingleActionSettings, change_of, film, record, record_episode, settle
 from forearm.sim.poses import HIGHEST, LOWEST, is_usable, reach, sample_pose
-from forearm.sim.protocol import decision, moment_of, session_of, session_seed
+from forearm.sim.protocol import cycle_of, decision, session_of, session_seed, start_of
 from forearm.transitions import BuildConfig, build
 
 TINY = SingleActionSettings(episodes=6, size=32, fps=2, sessions=2)
@@ -51,19 +51,19 @@ def fingerprint(folder: Path) -> dict[str, str]:
 def test_an_episode_begins_at_the_decision_and_ends_with_its_outcome() -> None:
     settings = SingleActionSettings(size=32, actions={"MOVE+": 1})
     episode = record_episode(simulator_of(settings, 0), settings, 0)
-    clip, log = episode.clip, episode.log
-    assert clip.states.shape == clip.actions.shape == (16, 6)
-    assert {name: frames.shape for name, frames in clip.pictures.items()} == {
-        "base": (16, 32, 32, 3),
-        "wrist": (16, 32, 32, 3),
+    log = episode.log
+    assert episode.states.shape == episode.actions.shape == (16, 6)
+    assert {name: frames.shape for name, frames in episode.pictures.items()} == {
+        "observation.images.base": (16, 32, 32, 3),
+        "observation.images.wrist": (16, 32, 32, 3),
     }
     assert (log.joint_name, log.action_duration, log.position_delta) == ("shoulder_pan.pos", 0.5, 10)
     assert log.decisions == ((0, 1),)
-    pan = clip.states[:, 0]
+    pan = episode.states[:, 0]
     assert pan[-1] - pan[0] == pytest.approx(10, abs=1)
     assert (np.diff(pan) > -0.2).all()  # on its way all the time
-    assert clip.actions[-1, 0] - clip.actions[0, 0] == pytest.approx(10, abs=0.5)
-    assert np.abs(clip.states[:, 1:] - clip.states[0, 1:]).max() < 0.5
+    assert episode.actions[-1, 0] - episode.actions[0, 0] == pytest.approx(10, abs=0.5)
+    assert np.abs(episode.states[:, 1:] - episode.states[0, 1:]).max() < 0.5
 
 
 def test_the_log_is_enough_to_replay_the_episode() -> None:
@@ -73,25 +73,27 @@ def test_the_log_is_enough_to_replay_the_episode() -> None:
     simulator = Simulator(extra["session_seed"])
     settle(simulator, np.array(extra["start_pose"], np.float32))
     joint, code = decision(settings, 1)
-    clip = perform(simulator, joint, (0, 1, -1)[code] * settings.position_delta, fps=2, size=32)
-    np.testing.assert_array_equal(clip.states, episode.clip.states)
-    np.testing.assert_array_equal(clip.pictures["wrist"], episode.clip.pictures["wrist"])
+    clip = film(simulator, [change_of(joint, (0, 1, -1)[code] * settings.position_delta)], fps=2, size=32)
+    np.testing.assert_array_equal(clip.states, episode.states)
+    np.testing.assert_array_equal(
+        clip.pictures["observation.images.wrist"], episode.pictures["observation.images.wrist"]
+    )
 
 
 def test_frames_do_not_depend_on_the_frame_rate() -> None:
     slow, fast = TINY, replace(TINY, fps=30)
-    a, b = (record_episode(simulator_of(TINY, 0), settings, 0).clip for settings in (slow, fast))
+    a, b = (record_episode(simulator_of(TINY, 0), settings, 0) for settings in (slow, fast))
     np.testing.assert_array_equal(a.states[[0, -1]], b.states[[0, -1]])
-    np.testing.assert_array_equal(a.pictures["base"][-1], b.pictures["base"][-1])
+    np.testing.assert_array_equal(a.pictures["observation.images.base"][-1], b.pictures["observation.images.base"][-1])
 
 
 def test_only_the_acting_joint_varies_by_default() -> None:
     simulator = simulator_of(TINY, 0)
-    poses = np.array([record_episode(simulator, replace(TINY, sessions=1), i).clip.states[0] for i in range(6)])
+    poses = np.array([record_episode(simulator, replace(TINY, sessions=1), i).states[0] for i in range(6)])
     assert np.ptp(poses[:, 0]) > 20
     assert np.ptp(poses[:, 1:], axis=0).max() < 3.2
     everything = replace(TINY, sessions=1, vary="all")
-    poses = np.array([record_episode(simulator, everything, i).clip.states[0] for i in range(6)])
+    poses = np.array([record_episode(simulator, everything, i).states[0] for i in range(6)])
     assert np.ptp(poses, axis=0).min() > 5
 
 
@@ -104,7 +106,7 @@ def test_only_the_acting_joint_varies_by_default() -> None:
 def test_actions_and_joints_are_balanced(seed: int, joints: list[str], counts: tuple[int, int, int], runs: int) -> None:
     actions = dict(zip(("STAY", "MOVE+", "MOVE-"), counts, strict=True))
     settings = SingleActionSettings(joints=tuple(joints), actions=actions, seed=seed)
-    drawn = Counter(decision(settings, i) for i in range(runs * len(settings.cycle)))
+    drawn = Counter(decision(settings, i) for i in range(runs * len(cycle_of(settings))))
     assert drawn == {
         (JOINTS.index(joint), code): runs * count for joint in joints for code, count in enumerate(counts) if count
     }
@@ -125,10 +127,10 @@ def test_every_action_begins_in_the_identical_state() -> None:
             assert episode.log.decisions == ((0, code),)
             assert episode.log.extra == start.log.extra | {"moment": first // 3}
             assert episode.task == f"{JOINTS[joint]}: {('STAY', 'MOVE+', 'MOVE-')[code]}"
-            np.testing.assert_array_equal(episode.clip.states[0], start.clip.states[0])
-            for camera, frames in episode.clip.pictures.items():
-                np.testing.assert_array_equal(frames[0], start.clip.pictures[camera][0])
-            moved = episode.clip.states[-1] - episode.clip.states[0]
+            np.testing.assert_array_equal(episode.states[0], start.states[0])
+            for camera, frames in episode.pictures.items():
+                np.testing.assert_array_equal(frames[0], start.pictures[camera][0])
+            moved = episode.states[-1] - episode.states[0]
             assert moved[joint] == pytest.approx((0, 10, -10)[code], abs=1)
 
 
@@ -146,7 +148,7 @@ def test_with_every_action_joints_and_sessions_take_turns_by_moment(
     assert drawn == {(JOINTS.index(joint), code): runs for joint in joints for code in range(3)}
     for i in indices:
         assert session_of(settings, i) == i // 3 % sessions
-        assert decision(settings, i)[0] == decision(settings, 3 * moment_of(settings, i))[0]
+        assert decision(settings, i)[0] == decision(settings, 3 * start_of(settings, i))[0]
 
 
 def test_a_data_set_of_every_action_knows_all_outcomes(tmp_path: Path) -> None:
@@ -171,18 +173,18 @@ def test_walks_carry_out_every_action_within_reach(joint: str) -> None:
     ways = []
     for index in range(0, 6, 2):
         episode = record_episode(simulator, settings, index)
-        clip, log = episode.clip, episode.log
-        assert clip.states.shape == clip.actions.shape == (13, 6)
-        assert clip.pictures["base"].shape == (13, 32, 32, 3)
+        log = episode.log
+        assert episode.states.shape == episode.actions.shape == (13, 6)
+        assert episode.pictures["observation.images.base"].shape == (13, 32, 32, 3)
         assert [frame for frame, _ in log.decisions] == list(range(12))
         assert "moment" not in log.extra
         assert episode.task == f"{joint}: 12 actions"
         changes = np.array([(0, 10, -10)[code] for _, code in log.decisions])
-        np.testing.assert_allclose(np.diff(clip.states[:, j]), changes, atol=1)
-        assert LOWEST[j] - 11 < clip.states[:, j].min()
-        assert clip.states[:, j].max() < HIGHEST[j] + 11
+        np.testing.assert_allclose(np.diff(episode.states[:, j]), changes, atol=1)
+        assert LOWEST[j] - 11 < episode.states[:, j].min()
+        assert episode.states[:, j].max() < HIGHEST[j] + 11
         ways.append(tuple(changes))
-        for state in clip.states:
+        for state in episode.states:
             simulator.place(state)
             assert not simulator.touching()
     assert len(set(ways)) == 3
@@ -194,16 +196,16 @@ def test_a_walk_can_be_replayed_at_any_frame_rate() -> None:
     fast = replace(slow, fps=30)
     a, b = (record_episode(simulator_of(slow, 1), settings, 1) for settings in (slow, fast))
     assert [frame for frame, _ in b.log.decisions] == [0, 15, 30, 45]
-    np.testing.assert_array_equal(a.clip.states, b.clip.states[::15])
-    np.testing.assert_array_equal(a.clip.pictures["wrist"], b.clip.pictures["wrist"][::15])
-    np.testing.assert_array_equal(a.clip.actions[:-1], b.clip.actions[14::15])  # at the end of each action
+    np.testing.assert_array_equal(a.states, b.states[::15])
+    np.testing.assert_array_equal(a.pictures["observation.images.wrist"], b.pictures["observation.images.wrist"][::15])
+    np.testing.assert_array_equal(a.actions[:-1], b.actions[14::15])  # at the end of each action
     simulator = Simulator(b.log.extra["session_seed"])
     settle(simulator, np.array(b.log.extra["start_pose"], np.float32))
-    changes = [(0, 10, -10)[code] for _, code in b.log.decisions]
-    clip = perform_all(simulator, decision(slow, 1)[0], changes, fps=30, cameras=())
+    changes = [change_of(decision(slow, 1)[0], (0, 10, -10)[code]) for _, code in b.log.decisions]
+    clip = film(simulator, changes, fps=30, cameras=())
     assert clip.pictures == {}
-    np.testing.assert_array_equal(clip.states, b.clip.states)
-    np.testing.assert_array_equal(clip.actions, b.clip.actions)
+    np.testing.assert_array_equal(clip.states, b.states)
+    np.testing.assert_array_equal(clip.actions, b.actions)
 
 
 def test_walks_are_of_the_actions_that_are_wanted() -> None:

@@ -9,7 +9,7 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
 from forearm.errors import ForearmError
-from forearm.sim import CAMERAS, JOINTS, Simulator, perform, settle
+from forearm.sim import CAMERAS, JOINTS, Simulator, change_of, film, settle
 from forearm.sim.poses import NOMINAL, is_usable, sample_pose
 
 SIZE = (64, 64)
@@ -99,7 +99,7 @@ def test_no_object_lies_under_or_in_another_or_the_arm(session: int) -> None:
 @pytest.mark.parametrize("change", [10, -10])
 def test_every_move_shows_in_a_picture(simulator: Simulator, joint: int, change: float) -> None:
     settle(simulator, NOMINAL)
-    clip = perform(simulator, joint, change, fps=2, size=64)
+    clip = film(simulator, [change_of(joint, change)], fps=2, size=64)
     shares = []
     for frames in clip.pictures.values():
         difference = np.abs(frames[-1].astype(int) - frames[0]).mean(-1)
@@ -109,7 +109,7 @@ def test_every_move_shows_in_a_picture(simulator: Simulator, joint: int, change:
 
 def test_staying_leaves_the_pictures_alone(simulator: Simulator) -> None:
     settle(simulator, NOMINAL)
-    clip = perform(simulator, 0, 0.0, fps=2, size=64)
+    clip = film(simulator, [change_of(0, 0.0)], fps=2, size=64)
     for frames in clip.pictures.values():
         np.testing.assert_array_equal(frames[-1], frames[0])
 

@@ -16,6 +16,7 @@ from forearm.canvas.layout import (
     Preset,
     preset_layout,
 )
+from forearm.canvas.motion import driven_joints, plain, target_changes, trajectory
 from forearm.canvas.read import (
     Moments,
     as_float,
@@ -52,7 +53,11 @@ __all__ = [
     "draw",
     "draw_separators",
     "draw_strips",
+    "driven_joints",
     "fit_bounds",
+    "plain",
     "preset_layout",
     "strip_greys",
+    "target_changes",
+    "trajectory",
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from forearm.canvas import Layout, decode_strip
+from forearm.canvas import Layout, decode_strip, plain
 from forearm.errors import ForearmError
 
 TOLERANCE = 0.1
@@ -77,11 +77,6 @@ class JointGoal:
         positions, _ = decode_strip(layout, regions[:, :1].detach().cpu().numpy())
         moves = np.abs(positions - self.targets) / joint_scales(layout)
         return torch.from_numpy(np.nansum(moves, axis=1).astype(np.float32)).to(regions.device)
-
-
-def plain(name: str) -> str:
-    """A joint's name without LeRobot's ending."""
-    return name.removesuffix(".pos")
 
 
 def joint_scales(layout: Layout) -> np.ndarray:

@@ -18,8 +18,7 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from rich.console import Console
 
-from forearm.canvas import Layout
-from forearm.control.goals import plain
+from forearm.canvas import Layout, driven_joints, plain, target_changes, trajectory
 from forearm.control.loop import Observation, Step
 from forearm.control.trace import action_words
 from forearm.errors import ForearmError
@@ -27,8 +26,6 @@ from forearm.recordings.decoding import EXACT
 
 RATE = 30
 """Targets a second."""
-RAMP = 0.6
-"""Share of an action's duration in which the target moves, as in simulated recordings; the arm arrives in the rest."""
 CAMERA_SIZE = (480, 640)
 """Height and width that a camera is asked for."""
 
@@ -81,11 +78,10 @@ class RobotArm:
         self._pressed = pressed
         self._targets: dict[str, float] = {}
         self._keys = [f"{plain(name)}.pos" for name in layout.joint_names]
-        self._driven = [f"{plain(entry.joint or entry.name)}.pos" for entry in layout.actions]
         for what, names, known in (
             ("camera", [camera.name for camera in layout.cameras], robot.observation_features),
             ("joint", self._keys, robot.observation_features),
-            ("action", self._driven, robot.action_features),
+            ("action", [f"{name}.pos" for name in driven_joints(layout)], robot.action_features),
         ):
             for name in names:
                 if name not in known:
@@ -127,16 +123,17 @@ class RobotArm:
 
     def act(self, amounts: np.ndarray, entry: int) -> None:
         start, change = dict(self._targets), dict.fromkeys(self._targets, 0.0)
-        for key, action, amount in zip(self._driven, self.layout.actions, amounts, strict=True):
-            change[key] += float(np.clip(amount, -1, 1)) * action.scale
+        for name, by in target_changes(self.layout, np.clip(amounts, -1, 1)).items():
+            change[f"{name}.pos"] += by
         self._require_within_limits(start, change)
         ticks = max(1, round(self.duration * RATE))
+        path = trajectory(np.array(list(start.values())), np.array(list(change.values())), ticks)
         begin = time.monotonic()
         with stop_key() if self._pressed is None else contextlib.nullcontext(self._pressed) as pressed:
-            for tick in range(1, ticks + 1):
+            for tick, targets in enumerate(path.tolist(), start=1):
                 if pressed():
                     raise KeyboardInterrupt("stopped by a key; the arm holds its position")
-                self._send({key: start[key] + change[key] * ramp(tick / ticks) for key in start})
+                self._send(dict(zip(start, targets, strict=True)))
                 time.sleep(max(0.0, begin + tick * self.duration / ticks - time.monotonic()))
         self._require_followed(change)
 
@@ -198,12 +195,6 @@ class RobotArm:
             behind = abs(seen[key] - self._targets[key])
             if by and behind > self.max_step:
                 raise ForearmError(f"{key} is {behind:.1f} behind its target; see whether something is in its way")
-
-
-def ramp(share: float) -> float:
-    """How much of a change has been sent after this share of the duration: as `forearm.sim` does, from 0 to 1."""
-    x = min(share / RAMP, 1.0)
-    return x * x * (3 - 2 * x)
 
 
 def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

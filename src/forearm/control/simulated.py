@@ -3,13 +3,11 @@
 import numpy as np
 import torch
 
-from forearm.canvas import Layout
-from forearm.control.goals import plain
+from forearm.canvas import Layout, driven_joints, plain, target_changes, trajectory
 from forearm.control.loop import Observation, region_of
 from forearm.errors import ForearmError
 from forearm.sim import CAMERAS, JOINTS, Simulator, settle
 from forearm.sim.poses import Vary, sample_pose
-from forearm.sim.protocol import ramp
 from forearm.sim.scene import PHYSICS_HZ
 from forearm.transitions.batch import Batch
 
@@ -30,7 +28,7 @@ class SimulatedArm:
         for what, wanted, known in (
             ("camera", [camera.name for camera in layout.cameras], CAMERAS),
             ("joint", [plain(name) for name in layout.joint_names], JOINTS),
-            ("action that moves a joint", [plain(entry.joint or entry.name) for entry in layout.actions], JOINTS),
+            ("action that moves a joint", driven_joints(layout), JOINTS),
         ):
             for name in wanted:
                 if name not in known:
@@ -39,7 +37,6 @@ class SimulatedArm:
                     )
         self.simulator, self.layout, self.duration = simulator, layout, duration
         self._joints = [JOINTS.index(plain(name)) for name in layout.joint_names]
-        self._driven = [JOINTS.index(plain(entry.joint or entry.name)) for entry in layout.actions]
 
     def observe(self) -> Observation:
         sizes = {camera.name: (camera.height, camera.width) for camera in self.layout.cameras}
@@ -47,11 +44,10 @@ class SimulatedArm:
         return Observation(pictures, self.simulator.joints()[self._joints])
 
     def act(self, amounts: np.ndarray, entry: int) -> None:
-        start, change = self.simulator.targets(), np.zeros(len(JOINTS), np.float32)
-        np.add.at(change, self._driven, amounts * [entry.scale for entry in self.layout.actions])
+        changes = target_changes(self.layout, amounts)
+        change = np.array([changes.get(name, 0.0) for name in JOINTS])
         steps = round(self.duration * PHYSICS_HZ)
-        for step in range(steps):
-            self.simulator.step(start + change * ramp((step + 1) / steps), 1 / PHYSICS_HZ)
+        self.simulator.follow(trajectory(self.simulator.targets(), change, steps))
 
     def close(self) -> None:
         """Free the simulator's renderers."""
@@ -98,6 +94,6 @@ def simulated_arm(layout: Layout, seed: int, duration: float = 0.5) -> Simulated
     arm = SimulatedArm(Simulator(seed), layout, duration)
     entry = layout.actions[0]
     vary: Vary = "acting" if len(layout.actions) == 1 else "all"
-    joint = JOINTS.index(plain(entry.joint or entry.name))
+    joint = JOINTS.index(driven_joints(layout)[0])
     settle(arm.simulator, sample_pose(arm.simulator, joint, entry.scale, vary, np.random.default_rng([seed, 1])))
     return arm

@@ -216,11 +216,11 @@ class Simulation:
 
     def perform(self, before: "Snapshot", action: Action) -> "SimulatedTruth":
         """Carry out an action from a state; it moves the joint that the decision is about."""
-        from forearm.sim import perform_all
+        from forearm.sim import change_of, film
 
         self.simulator.restore(before)
-        change = float(action.amounts[action.entry]) * self.layout.actions[action.entry].scale
-        perform_all(self.simulator, self.driven[action.entry], (change,), duration=DURATION, fps=2, cameras=())
+        by = float(action.amounts[action.entry]) * self.layout.actions[action.entry].scale
+        film(self.simulator, [change_of(self.driven[action.entry], by)], duration=DURATION, fps=2, cameras=())
         return self._seen()
 
     def _seen(self) -> "SimulatedTruth":

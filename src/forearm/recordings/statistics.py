@@ -1,5 +1,7 @@
 """Statistics of a recording's features as LeRobot keeps them: per episode, and merged over episodes."""
 
+from typing import Any
+
 import numpy as np
 
 Statistics = dict[str, np.ndarray]
@@ -53,6 +55,11 @@ def merged_statistics(first: Statistics, second: Statistics) -> Statistics:
         "count": first["count"] + second["count"],
         **{name: weighted(first[name], second[name]) for name in QUANTILES},
     }
+
+
+def plain_statistics(statistics: Statistics) -> dict[str, Any]:
+    """The same as lists, ready for JSON."""
+    return {name: value.tolist() for name, value in statistics.items()}
 
 
 def _histogram_statistics(histogram: np.ndarray) -> dict[str, float]:

@@ -1,6 +1,9 @@
 """A simulated SO-101 in MuJoCo, and the protocol that records its single actions."""
 
-from forearm.sim.protocol import SingleActionSettings, perform, perform_all, record, record_episode, settle
+from forearm.sim.film import change_of, film, settle
+from forearm.sim.protocol import record_episode
+from forearm.sim.record import record
+from forearm.sim.settings import SingleActionSettings
 from forearm.sim.simulator import CAMERAS, JOINTS, Simulator, Snapshot
 
 __all__ = [
@@ -9,8 +12,8 @@ __all__ = [
     "Simulator",
     "SingleActionSettings",
     "Snapshot",
-    "perform",
-    "perform_all",
+    "change_of",
+    "film",
     "record",
     "record_episode",
     "settle",

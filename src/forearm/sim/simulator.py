@@ -62,6 +62,11 @@ class Simulator:
         self.data.ctrl[:] = _to_radians(targets)
         mujoco.mj_step(self.model, self.data, nstep=round(seconds * PHYSICS_HZ))
 
+    def follow(self, targets: np.ndarray) -> None:
+        """Send one of ``targets`` (n, 6) at each physics step, 1/300 s."""
+        for target in targets:
+            self.step(target, 1 / PHYSICS_HZ)
+
     def touching(self) -> bool:
         """Whether the arm touches itself, the table or an object."""
         return self.data.ncon > 0

@@ -1,0 +1,46 @@
+"""How an action moves an arm's joints: by how much, and along which ramp."""
+
+import numpy as np
+
+from forearm.canvas.layout import Layout
+
+RAMP = 0.6
+"""Share of an action's duration in which the targets move; the arm arrives in the rest."""
+
+
+def plain(name: str) -> str:
+    """A joint's name without LeRobot's ending."""
+    return name.removesuffix(".pos")
+
+
+def driven_joints(layout: Layout) -> list[str]:
+    """The plain name of the joint that each action dimension drives."""
+    return [plain(dimension.joint or dimension.name) for dimension in layout.actions]
+
+
+def target_changes(layout: Layout, values: np.ndarray) -> dict[str, float]:
+    """By how much an action moves the joints' targets: plain joint name to a change in its unit.
+
+    Args:
+        values: (A,) signed action values; 1 moves the dimension's joint by its scale.
+    """
+    changes = dict.fromkeys(driven_joints(layout), 0.0)
+    for name, dimension, value in zip(driven_joints(layout), layout.actions, values, strict=True):
+        changes[name] += float(value) * dimension.scale
+    return changes
+
+
+def trajectory(start: np.ndarray, change: np.ndarray, steps: int) -> np.ndarray:
+    """Joint targets on their way from ``start`` to ``start + change`` without a jerk.
+
+    Args:
+        start: (J,) targets.
+        change: (J,) in the joints' units.
+        steps: how many targets are sent during the action's duration, equally spaced in time.
+
+    Returns:
+        (steps, J) of ``start``'s dtype; the last is the end of the action.
+    """
+    x = np.minimum(np.arange(1, steps + 1) / steps / RAMP, 1.0)
+    shares = x * x * (3 - 2 * x)
+    return start + (shares[:, None] * change).astype(start.dtype)

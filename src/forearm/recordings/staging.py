@@ -1,0 +1,157 @@
+"""Staged episodes: each encoded and whole in a folder of its own, before a recording is assembled from them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forearm.errors import ForearmError
+from forearm.files import read_json, write_json, writing_folder
+from forearm.recordings.encoding import encode
+from forearm.recordings.features import ACTION, STATE, RecordingSpec
+from forearm.recordings.logs import DiscreteActionLog
+from forearm.recordings.statistics import Statistics, pictures_statistics, plain_statistics, rows_statistics
+
+
+@dataclass(frozen=True)
+class EpisodeData:
+    """One episode of n frames to be recorded."""
+
+    fps: int
+    """Pictures and rows per second."""
+    states: np.ndarray
+    """(n, J) float32, measured joints in the robot's own units."""
+    actions: np.ndarray
+    """(n, A) float32, what was sent from each frame to the next."""
+    pictures: Mapping[str, np.ndarray]
+    """Camera's feature key to (n, H, W, 3) uint8, H and W even."""
+    task: str = ""
+    """What the robot does, in words."""
+    log: DiscreteActionLog | None = None
+    """Its discrete-action log, where it has one."""
+
+
+@dataclass(frozen=True)
+class StagedEpisode:
+    """One staged episode as `assemble` needs it."""
+
+    folder: Path
+    """Where its videos and its table are."""
+    index: int
+    """Its number in the finished recording."""
+    start: int
+    """Rows of the recording before it."""
+    length: int
+    """Its rows."""
+    task: str
+    """What the robot does, in words."""
+    log: DiscreteActionLog | None
+    """Its discrete-action log, where it has one."""
+    statistics: dict[str, Statistics]
+    """By feature; those of the counters are still missing."""
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """States (n, J) and actions (n, A), float32."""
+        with np.load(self.folder / "table.npz") as table:
+            return table["states"], table["actions"]
+
+    def video(self, camera: str) -> Path:
+        """The video file of a camera."""
+        return self.folder / f"{camera}.mp4"
+
+
+def stage_episode(folder: Path, episode_index: int, episode: EpisodeData) -> None:
+    """Encode one episode and write it into ``folder``, whole or not at all; safe to call from many processes.
+
+    Args:
+        folder: where the staged episodes of one recording gather; made when it is missing.
+        episode_index: its number among them; see `staged_episodes` for those that are there already.
+        episode: to be encoded.
+
+    Raises:
+        ForearmError: lengths or shapes do not agree, a value is not finite, the episode is staged already, or
+            the folder cannot be written.
+    """
+    states, actions = np.asarray(episode.states, np.float32), np.asarray(episode.actions, np.float32)
+    _require_sound(episode_index, states, actions, episode)
+    statistics = {STATE: rows_statistics(states), ACTION: rows_statistics(actions)}
+    with writing_folder(_folder_of(folder, episode_index)) as beside:
+        for camera, frames in episode.pictures.items():
+            encode(beside / f"{camera}.mp4", frames, episode.fps)
+            statistics[camera] = pictures_statistics(frames)
+        np.savez(beside / "table.npz", states=states, actions=actions)
+        write_json(
+            beside / "episode.json",
+            {
+                "length": len(states),
+                "fps": episode.fps,
+                "sizes": {camera: frames.shape[1:3] for camera, frames in episode.pictures.items()},
+                "task": episode.task,
+                "log": None if episode.log is None else vars(episode.log),
+                "statistics": {key: plain_statistics(values) for key, values in statistics.items()},
+            },
+        )
+
+
+def staged_episodes(folder: Path) -> list[int]:
+    """The indices of the episodes that are already staged in ``folder``, in order."""
+    return sorted(int(path.name.removeprefix("episode_")) for path in Path(folder).glob("episode_*"))
+
+
+def read_staged(staged: Path, spec: RecordingSpec) -> Iterator[StagedEpisode]:
+    """Read the staged episodes in order, numbered from 0.
+
+    Raises:
+        ForearmError: one does not fit ``spec``.
+    """
+    start = 0
+    for index, number in enumerate(staged_episodes(staged)):
+        folder = _folder_of(staged, number)
+        facts = read_json(folder / "episode.json")
+        _require_fit(folder, facts, spec)
+        statistics = {
+            key: {name: np.array(value) for name, value in values.items()}
+            for key, values in facts["statistics"].items()
+        }
+        log = facts["log"] and DiscreteActionLog(
+            **{**facts["log"], "decisions": tuple((f, c) for f, c in facts["log"]["decisions"])}
+        )
+        yield StagedEpisode(folder, index, start, facts["length"], facts["task"], log, statistics)
+        start += facts["length"]
+
+
+def _folder_of(folder: Path, episode_index: int) -> Path:
+    return Path(folder) / f"episode_{episode_index:06d}"
+
+
+def _require_sound(episode_index: int, states: np.ndarray, actions: np.ndarray, episode: EpisodeData) -> None:
+    where = f"episode {episode_index}"
+    if states.ndim != 2 or actions.ndim != 2 or not len(states) or len(states) != len(actions):
+        raise ForearmError(f"{where}: states {states.shape} and actions {actions.shape} must be (n, J), (n, A)")
+    if not (np.isfinite(states).all() and np.isfinite(actions).all()):
+        raise ForearmError(f"{where}: a state or action is not a finite number")
+    if not episode.pictures:
+        raise ForearmError(f"{where}: there is no camera")
+    for camera, frames in episode.pictures.items():
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[::3] != (len(states), 3):
+            raise ForearmError(f"{where}: {camera} is {frames.dtype} {frames.shape}, not uint8 (n, H, W, 3)")
+        if frames.shape[1] % 2 or frames.shape[2] % 2:
+            raise ForearmError(f"{where}: {camera} is {frames.shape[1:3]}; H.264 needs even sides")
+    if episode.log and any(not 0 <= frame < len(states) for frame, _ in episode.log.decisions):
+        raise ForearmError(f"{where}: a decision of its log lies outside its {len(states)} frames")
+
+
+def _require_fit(folder: Path, facts: Mapping[str, Any], spec: RecordingSpec) -> None:
+    sizes, statistics = facts["sizes"], facts["statistics"]
+    if set(sizes) != set(spec.cameras):
+        raise ForearmError(f"{folder} has the cameras {sorted(sizes)}, not the cameras {sorted(spec.cameras)}")
+    for camera, (height, width) in spec.cameras.items():
+        if tuple(sizes[camera]) != (height, width):
+            raise ForearmError(f"{folder}: {camera} is {sizes[camera]}, not {height}×{width}")
+    for key, names in ((STATE, spec.joints), (ACTION, spec.action_names)):
+        if len(statistics[key]["mean"]) != len(names):
+            raise ForearmError(f"{folder}: {key} has {len(statistics[key]['mean'])} entries, not {len(names)}")
+    if facts["fps"] != spec.fps:
+        raise ForearmError(f"{folder} was staged at {facts['fps']} fps, not {spec.fps}")

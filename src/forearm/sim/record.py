@@ -1,0 +1,121 @@
+"""Recording a data set of the simulated arm with several processes."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from forearm.errors import ForearmError
+from forearm.recordings import Recorder, RecordingSpec
+from forearm.sim.film import camera_key
+from forearm.sim.protocol import record_episode, session_of, session_seed
+from forearm.sim.settings import SingleActionSettings
+from forearm.sim.simulator import CAMERAS, JOINTS, Simulator
+
+
+def record(out: Path, settings: SingleActionSettings, processes: int | None = None) -> None:
+    """Record a LeRobot v3.0 data set into ``out``.
+
+    Episodes gather in ``out`` + ".partial" until they are complete; after an interruption the same call goes on.
+
+    Args:
+        out: a folder that does not exist yet.
+        settings: what to record.
+        processes: how many work at it; by default one per core.
+
+    Raises:
+        ForearmError: settings are unsound or differ from those of the interrupted recording, or ``out`` exists or
+            cannot be written.
+        KeyboardInterrupt: passed on, saying how to go on.
+    """
+    settings.require_sound()
+    if processes is not None and processes < 1:
+        raise ForearmError(f"processes is {processes}; choose at least 1")
+    names = tuple(f"{joint}.pos" for joint in JOINTS)
+    cameras = {camera_key(camera): (settings.size, settings.size) for camera in CAMERAS}
+    spec = RecordingSpec(fps=settings.fps, joints=names, action_names=names, cameras=cameras)
+    recorder = Recorder(
+        Path(out), spec, {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
+    )
+    recorder.begin()
+    missing = sorted(set(range(settings.episodes)) - set(recorder.staged()))
+    missing.sort(key=lambda index: session_of(settings, index))  # so that a process changes session rarely
+    try:
+        _stage_all(recorder, settings, missing, min(processes or _cores(), len(missing)))
+        recorder.finish()
+    except KeyboardInterrupt:
+        done = len(recorder.staged())
+        raise KeyboardInterrupt(
+            f"stopped after {done} of {settings.episodes} episodes; run the same command again to go on"
+        ) from None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _stage_all(recorder: Recorder, settings: SingleActionSettings, indices: list[int], processes: int) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        done = settings.episodes - len(indices)
+        task = progress.add_task("recording", total=settings.episodes, completed=done)
+        if processes <= 1:
+            for index in indices:
+                _stage(recorder, settings, index)
+                progress.advance(task)
+            return
+        spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's OpenGL
+        pool = ProcessPoolExecutor(processes, mp_context=spawn)
+        try:
+            with _ignored_interrupts():
+                begun = [pool.submit(_stage, recorder, settings, index) for index in indices]
+            for staged in as_completed(begun):
+                staged.result()
+                progress.advance(task)
+        except BrokenProcessPool as error:
+            raise ForearmError(
+                "a process of the recording was ended from outside, perhaps for lack of memory; "
+                "run the same command again to go on, with fewer processes if it happens again"
+            ) from error
+        finally:  # after an interrupt or an error, what is under way is finished and nothing more begun
+            pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C for a while; processes started meanwhile ignore it for good and leave it to their parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers, and only it receives interrupts
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+_current: tuple[int, Simulator] | None = None  # this process's simulator and its session's seed
+
+
+def _simulator(seed: int) -> Simulator:
+    """The simulator of a session; the last one is kept, as neighbours in the queue share it."""
+    global _current
+    if _current is None or _current[0] != seed:
+        if _current is not None:
+            _current[1].close()
+        _current = (seed, Simulator(seed))
+    return _current[1]
+
+
+def _stage(recorder: Recorder, settings: SingleActionSettings, index: int) -> None:
+    simulator = _simulator(session_seed(settings, session_of(settings, index)))
+    recorder.stage(index, record_episode(simulator, settings, index))

@@ -1,0 +1,100 @@
+"""What to record of the simulated arm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from forearm.errors import ForearmError
+from forearm.sim.poses import Vary
+from forearm.sim.scene import PHYSICS_HZ
+from forearm.sim.simulator import JOINTS
+
+ACTIONS = ("STAY", "MOVE+", "MOVE-")  # by code
+
+
+@dataclass(frozen=True)
+class SingleActionSettings:
+    """What to record."""
+
+    episodes: int = 300
+    """How many; one joint acts in each."""
+    joints: tuple[str, ...] = ("shoulder_pan",)
+    """Which joints act, in turn and equally often."""
+    actions: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ACTIONS, 1))
+    """How often each action occurs among the others, in whole numbers; 0 leaves it out."""
+    every_action: bool = False
+    """Record STAY, MOVE+ and MOVE- from the identical state, in three consecutive episodes: a test set with true
+    counterfactuals. It disregards how often each action is wanted."""
+    decisions: int = 1
+    """How many actions of the joint follow one another in an episode, to test predictions fed back. They are drawn as
+    often as wanted, among those for which the arm has room."""
+    sessions: int = 6
+    """How many arrangements of the objects."""
+    seed: int = 0
+    """Decides everything; episode i is the same however many episodes or processes there are."""
+    scene_seed: int | None = None
+    """Decides the sessions instead of --seed, to record other states in the same scenes."""
+    fps: int = 30
+    """Frames a second; a divisor of 300."""
+    size: int = 224
+    """Side of the cameras' square pictures, pixels."""
+    action_duration: float = 0.5
+    """Seconds from a decision to its outcome."""
+    position_delta: float = 10.0
+    """How far a move goes: degrees, for the gripper hundredths of its opening."""
+    vary: Vary | None = None
+    """all: every joint starts anywhere; acting: the acting joint alone, the others near one pose. By default acting
+    for one joint and all for several."""
+
+    @property
+    def varied(self) -> Vary:
+        """``vary``, or its default."""
+        return self.vary or ("acting" if len(self.joints) == 1 else "all")
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """``actions`` by code."""
+        return tuple(self.actions.get(action, 0) for action in ACTIONS)
+
+    @property
+    def span(self) -> int:
+        """Frames from a decision to its outcome."""
+        return round(self.action_duration * self.fps)
+
+    def require_sound(self) -> None:
+        """Refuse settings that nothing can be recorded with.
+
+        Raises:
+            ForearmError: says which setting, and what it may be.
+        """
+        for name in ("episodes", "sessions", "decisions"):
+            if getattr(self, name) < 1:
+                raise ForearmError(f"{name} is {getattr(self, name)}; record at least 1")
+        for name, seed in (("seed", self.seed), ("scene_seed", self.scene_seed or 0)):
+            if seed < 0:
+                raise ForearmError(f"{name} is {seed}; choose a number from 0 up")
+        unknown = [joint for joint in self.joints if joint not in JOINTS]
+        if unknown or not self.joints or len(set(self.joints)) < len(self.joints):
+            raise ForearmError(f"joints are {', '.join(self.joints) or 'none'}; choose among {', '.join(JOINTS)}")
+        if set(self.actions) - set(ACTIONS) or min(self.weights) < 0 or max(self.weights) < 1:
+            raise ForearmError(f"actions are {dict(self.actions)}; give {', '.join(ACTIONS)} whole numbers from 0 up")
+        if self.every_action and self.decisions > 1:
+            raise ForearmError(f"decisions is {self.decisions} with every action; choose one of the two")
+        if self.every_action and self.episodes % len(ACTIONS):
+            raise ForearmError(
+                f"episodes is {self.episodes}; every action from a state takes {len(ACTIONS)} episodes, "
+                f"so choose a multiple of {len(ACTIONS)}"
+            )
+        if self.fps < 1 or PHYSICS_HZ % self.fps:
+            raise ForearmError(f"fps is {self.fps}; choose a divisor of {PHYSICS_HZ}, such as 30, 10 or 2")
+        if not 0 < self.action_duration <= 60:
+            raise ForearmError(f"action duration is {self.action_duration:g}; choose one above 0 and up to 60 seconds")
+        frames = self.action_duration * self.fps
+        if frames < 1 or abs(frames - round(frames)) > 1e-6:
+            raise ForearmError(
+                f"an action of {self.action_duration:g} s is {frames:g} frames at {self.fps} fps; "
+                "choose a whole number of frames, at least one"
+            )
+        if not 16 <= self.size <= 1024 or self.size % 2:
+            raise ForearmError(f"size is {self.size}; choose an even number of pixels from 16 to 1024")
+        if not 0 < self.position_delta < 180:
+            raise ForearmError(f"position delta is {self.position_delta:g}; choose one above 0 and below 180")

@@ -1,0 +1,30 @@
+"""Actions become changes of joint targets, and targets move along one ramp."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tiny import make_layout
+
+from forearm.canvas import ActionEntry, target_changes, trajectory
+
+
+@given(steps=st.integers(1, 300), change=st.floats(-90, 90), start=st.floats(-90, 90))
+def test_targets_arrive_early_and_without_a_jerk(steps: int, change: float, start: float) -> None:
+    path = trajectory(np.array([start, 1.0], np.float32), np.array([change, 0.0]), steps)
+    assert (path.shape, path.dtype) == ((steps, 2), np.float32)
+    np.testing.assert_allclose(path[int(np.ceil(0.6 * steps)) - 1 :, 0], start + change, atol=1e-4)
+    assert (path[:, 1] == 1).all()
+    on_the_way = np.diff(np.concatenate([[start], path[:, 0]])) * np.sign(change)
+    assert (on_the_way >= -1e-4).all()  # never back
+    assert on_the_way.max() <= 2.5 / steps * abs(change) + 1e-4  # 2.5: a smooth step's 1.5 in 0.6 of the time
+
+
+def test_the_ramp_is_a_smooth_step() -> None:
+    path = trajectory(np.zeros(1), np.ones(1), 10)[:, 0]
+    x = np.arange(1, 7) / 6
+    np.testing.assert_allclose(path, [*(3 * x**2 - 2 * x**3), 1, 1, 1, 1])
+
+
+def test_an_action_changes_the_joints_that_it_drives() -> None:
+    layout = make_layout(actions=(ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("claw.pos", scale=20.0)))
+    assert target_changes(layout, np.array([0.5, -1.0], np.float32)) == {"pan": 5.0, "claw": -20.0}
