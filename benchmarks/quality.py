@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from measuring import ROOT, circumstances, write_table
 
-from forearm.demo import SIMULATED
+from forearm.commands.demo import SIMULATED
 from forearm.evaluation import METRICS
 from forearm.evaluation.catalogue import Metric
 from forearm.evaluation.samples import Samples, differences

@@ -7,10 +7,10 @@ import pytest
 from support.tiny import write_data
 
 import forearm.models
-from forearm.assessment import assess
 from forearm.evaluation import PERSISTENCE
 from forearm.files import read_json
 from forearm.models import FAMILIES, family_settings
+from forearm.report.assessment import assess
 from forearm.training import TrainConfig, start_run, train
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "adding-a-model.md"

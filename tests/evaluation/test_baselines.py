@@ -9,13 +9,13 @@ import pytest
 import torch
 from support.tiny import make_layout, write_data
 
-from forearm.assessment import assess
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode_strip
 from forearm.errors import ForearmError
 from forearm.evaluation import baselines as baselines_module
 from forearm.evaluation import evaluate, fitted_baselines
 from forearm.evaluation.baselines import JointOnly, MeanFrame, NearestNeighbour, action_kinds, spread
 from forearm.models import make_model
+from forearm.report.assessment import assess
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run
 from forearm.training.run import save_tensors

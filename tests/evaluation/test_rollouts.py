@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import write_data
 
-from forearm.assessment import assess
 from forearm.canvas import as_uint8
 from forearm.errors import ForearmError
 from forearm.evaluation import MODEL, PERSISTENCE, Persistence, draw_paths, fitted_baselines, roll_out
 from forearm.evaluation.metrics import score
 from forearm.evaluation.rollouts import CURVES, FILMS
 from forearm.models import make_model
+from forearm.report.assessment import assess
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run
 from forearm.training.run import save_tensors

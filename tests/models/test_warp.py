@@ -9,7 +9,6 @@ from support.canvases import assert_answer_is_not_read, noise
 from support.tiny import make_layout, write_data
 from torch.nn import functional as F
 
-from forearm.assessment import assess
 from forearm.canvas import ActionEntry, Camera, Joint, Layout, draw_strips
 from forearm.errors import ForearmError
 from forearm.evaluation.metrics import score
@@ -17,6 +16,7 @@ from forearm.files import read_json, write_json
 from forearm.models import family_settings, make_model
 from forearm.models.flow import copy, halve, homographies, pixel_places, project
 from forearm.models.warp import Motors, Warp, WarpConfig, _pixels, _window_means
+from forearm.report.assessment import assess
 from forearm.training import TrainConfig, start_run, train
 from forearm.transitions.loader import TrainingSteps
 

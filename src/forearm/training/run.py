@@ -84,6 +84,10 @@ class Run:
                 raise ForearmError(f"{self.config_file} lacks {part!r}; it should have been written by forearm train")
         return config
 
+    def data_path(self) -> Path:
+        """Where the dataset was that the run was trained on."""
+        return Path(self.config()["data"]["path"])
+
     def parent(self) -> Path | None:
         """Where the run was that this one follows; None where it follows none. It may be gone by now."""
         config = self.config()

@@ -12,7 +12,7 @@ from support.recordings import make_recording, write_log_lines
 from support.tiny import write_data, write_late_data
 
 from forearm.errors import ForearmError
-from forearm.inspection import facts_of, save_pictures
+from forearm.report.inspection import facts_of, save_pictures
 
 
 @pytest.fixture(scope="module")

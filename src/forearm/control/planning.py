@@ -1,8 +1,8 @@
-"""From a run, a goal and a start to actions: what ``forearm plan`` does."""
+"""From a run, a goal and a start to actions."""
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
-from rich.table import Table
 
-from forearm.canvas import Layout, plain
+from forearm.canvas import Layout
 from forearm.control import (
     CEM,
     Arm,
@@ -29,7 +28,7 @@ from forearm.control import (
     planner_for,
 )
 from forearm.control.loop import Step
-from forearm.control.trace import action_words, save_trace
+from forearm.control.trace import save_trace
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.files import require_absent, writing_folder
@@ -39,12 +38,12 @@ from forearm.transitions.store import TransitionSet
 
 
 @dataclass(frozen=True)
-class PlanOptions:
+class PlanSettings:
     """A goal (one of --joints, --picture, --like, --region), a start (one of --start, --simulator, --robot), and how to
     look for actions."""
 
-    joints: tuple[str, ...] = ()
-    """Joint positions to reach, as name=value in the joints' units, such as shoulder_pan=30."""
+    joints: dict[str, float] = field(default_factory=dict)
+    """Joint positions to reach, in the joints' units, such as shoulder_pan 30."""
     picture: tuple[Path, ...] = ()
     """Pictures to see, a PNG file for each camera, in the run's order and size."""
     mask: tuple[Path, ...] = ()
@@ -73,8 +72,8 @@ class PlanOptions:
     """Seconds of an action, as in the recordings that the run was trained on."""
     robot_id: str | None = None
     """The name under which lerobot-calibrate stored the arm's calibration."""
-    camera: tuple[str, ...] = ()
-    """The robot's cameras as name=index or name=path, such as base=0 wrist=/dev/video2."""
+    camera: dict[str, str] = field(default_factory=dict)
+    """The robot's cameras by index or path, such as base 0 wrist /dev/video2."""
     max_step: float = 15.0
     """Most that an action may move a joint of the robot, in the joint's unit; a run with larger ones is refused."""
     release: bool = False
@@ -83,7 +82,7 @@ class PlanOptions:
     """Move the robot without asking first."""
 
 
-def plan(run_path: Path, options: PlanOptions, console: Console, *, out: Path | None, device: str = "auto") -> Trace:
+def plan(run_path: Path, settings: PlanSettings, console: Console, *, out: Path | None, device: str = "auto") -> Trace:
     """Plan, act where there is an arm, show the steps on the console, and write the trace to ``out`` if there is one.
 
     Raises:
@@ -91,88 +90,61 @@ def plan(run_path: Path, options: PlanOptions, console: Console, *, out: Path | 
     """
     if out is not None:
         require_absent(out)
-    if options.steps < 1:
-        raise ForearmError(f"steps is {options.steps}; choose at least 1")
+    if settings.steps < 1:
+        raise ForearmError(f"steps is {settings.steps}; choose at least 1")
     place, run = device_named(device), Run.open(run_path)
     layout = run.layout()
-    _one_of(options, "goal", ("joints", "picture", "like", "region"))
-    _one_of(options, "start", ("start", "simulator", "robot"))
-    goal = _goal(run, layout, options)
-    planner = _planner(layout, options)
+    _one_of(settings, "goal", ("joints", "picture", "like", "region"))
+    _one_of(settings, "start", ("start", "simulator", "robot"))
+    goal = _goal(run, layout, settings)
+    planner = _planner(layout, settings)
     model = run.load("best", place)
-    with _arm(run, layout, options, model, place, console) as (arm, before_action):
+    with _arm(run, layout, settings, model, place, console) as (arm, before_action):
         trace = control(
             *(arm, model, layout, goal, planner),
             farther=planner.farther() if isinstance(planner, TreeSearch) else None,
-            steps=options.steps,
+            steps=settings.steps,
             device=place,
             before_action=before_action,
         )
-    show(trace, console)
     if out is not None:
         with writing_folder(out) as folder:
-            save_trace(folder, trace, goal, {"run": str(run_path), "goal": _words(options)})
+            save_trace(folder, trace, goal, {"run": str(run_path), "goal": _words(settings)})
     return trace
 
 
-def show(trace: Trace, console: Console) -> None:
-    """Print the steps as a table, with the joints that actions drive."""
-    table = Table("", "cost", "joints", "next action", "cost foreseen", box=None)
-    driven = sorted(set(trace.layout.joint_of_entry()) - {-1})
-    for number, step in enumerate(trace.steps):
-        joints = "  ".join(f"{plain(trace.layout.joint_names[j])} {step.seen.joints[j]:.3g}" for j in driven)
-        then = action_words(trace.layout, step.plan.amounts[0]) if len(step.plan) else ""
-        last = number == trace.actions
-        table.add_row(
-            str(number),
-            f"{step.plan.staying:.4g}",
-            joints,
-            trace.outcome if last else then,
-            "" if last else f"{step.plan.cost:.4g}",
-        )
-    console.print(table)
-
-
-def _one_of(options: PlanOptions, what: str, names: tuple[str, ...]) -> None:
-    given = [f"--{name}" for name in names if getattr(options, name) not in (None, ())]
+def _one_of(settings: PlanSettings, what: str, names: tuple[str, ...]) -> None:
+    given = [f"--{name}" for name in names if getattr(settings, name) not in (None, (), {})]
     if len(given) != 1:
         choice = ", ".join(f"--{name}" for name in names)
         found = f"{' and '.join(given)} are two" if given else "none is given"
         raise ForearmError(f"plan needs one {what}, {choice}; {found}")
 
 
-def _words(options: PlanOptions) -> dict[str, Any]:
+def _words(settings: PlanSettings) -> dict[str, Any]:
     """The goal as it was asked for, for the trace."""
-    asked = {name: getattr(options, name) for name in ("joints", "picture", "mask", "like", "region")}
+    asked = {name: getattr(settings, name) for name in ("picture", "mask", "like", "region")}
+    asked["joints"] = tuple(f"{name}={value:g}" for name, value in settings.joints.items())
     return {
         name: [str(part) for part in value] if isinstance(value, tuple) else value
         for name, value in asked.items()
-        if value not in (None, ())
+        if value not in (None, (), {})
     }
 
 
-def _goal(run: Run, layout: Layout, options: PlanOptions) -> Goal:
-    if options.mask and not options.picture:
+def _goal(run: Run, layout: Layout, settings: PlanSettings) -> Goal:
+    if settings.mask and not settings.picture:
         raise ForearmError("--mask says what of each --picture counts; give --picture too")
-    if options.joints:
-        return JointGoal.named(layout, dict(_target(text) for text in options.joints))
-    if options.picture:
-        masks = [np.asarray(_picture(path).any(axis=2)) for path in options.mask] or None
-        return PictureGoal.of(layout, [_picture(path) for path in options.picture], masks)
-    if options.like is not None:
-        return PictureGoal.of(layout, _recorded(run, layout, options, options.like).pictures)
-    assert options.region is not None
-    camera, *box, path = options.region
+    if settings.joints:
+        return JointGoal.named(layout, settings.joints)
+    if settings.picture:
+        masks = [np.asarray(_picture(path).any(axis=2)) for path in settings.mask] or None
+        return PictureGoal.of(layout, [_picture(path) for path in settings.picture], masks)
+    if settings.like is not None:
+        return PictureGoal.of(layout, _recorded(run, layout, settings, settings.like).pictures)
+    assert settings.region is not None
+    camera, *box, path = settings.region
     return RegionGoal.of(layout, camera, tuple(box), _picture(path))  # type: ignore[arg-type]
-
-
-def _target(text: str) -> tuple[str, float]:
-    """``shoulder_pan=30`` as ("shoulder_pan", 30.0)."""
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise ForearmError(f"--joints takes targets as name=value, such as shoulder_pan=30, not {text!r}") from None
 
 
 def _picture(path: Path) -> np.ndarray:
@@ -184,9 +156,9 @@ def _picture(path: Path) -> np.ndarray:
         raise ForearmError(f"the picture {path} cannot be read: {reason}") from error
 
 
-def _recorded(run: Run, layout: Layout, options: PlanOptions, row: int) -> Observation:
+def _recorded(run: Run, layout: Layout, settings: PlanSettings, row: int) -> Observation:
     """What the data show before the last action of a row."""
-    data = TransitionSet(options.data or Path(run.config()["data"]["path"]))
+    data = TransitionSet(settings.data or Path(run.config()["data"]["path"]))
     data.require_fit(layout, f"run {run.name}")
     if not 0 <= row < len(data):
         raise ForearmError(f"{data.path} has no row {row}; it has rows 0 to {len(data) - 1}")
@@ -195,43 +167,35 @@ def _recorded(run: Run, layout: Layout, options: PlanOptions, row: int) -> Obser
     return Observation(pictures, data.positions(np.array([row]))[0, -2])
 
 
-def _planner(layout: Layout, options: PlanOptions) -> Planner:
-    if options.planner == "cem":
-        return CEM(options.depth)
-    if options.planner == "tree" or options.width is not None:
-        return TreeSearch(options.depth, options.width)
-    return planner_for(layout, options.depth)
+def _planner(layout: Layout, settings: PlanSettings) -> Planner:
+    if settings.planner == "cem":
+        return CEM(settings.depth)
+    if settings.planner == "tree" or settings.width is not None:
+        return TreeSearch(settings.depth, settings.width)
+    return planner_for(layout, settings.depth)
 
 
 @contextlib.contextmanager
 def _arm(
-    run: Run, layout: Layout, options: PlanOptions, model: Predictor, device: torch.device, console: Console
+    run: Run, layout: Layout, settings: PlanSettings, model: Predictor, device: torch.device, console: Console
 ) -> Iterator[tuple[Arm, Any]]:
     """The arm to control, and what is to be asked before each action."""
 
     def nothing(step: Step) -> None:
         pass
 
-    if options.start is not None:
-        yield DreamtArm(model, layout, _recorded(run, layout, options, options.start), device), nothing
-    elif options.simulator is not None:
+    if settings.start is not None:
+        yield DreamtArm(model, layout, _recorded(run, layout, settings, settings.start), device), nothing
+    elif settings.simulator is not None:
         from forearm.control.simulated import simulated_arm
 
-        with contextlib.closing(simulated_arm(layout, options.simulator, options.action_duration)) as simulated:
+        with contextlib.closing(simulated_arm(layout, settings.simulator, settings.action_duration)) as simulated:
             yield simulated, nothing
-    elif options.robot is not None:
+    elif settings.robot is not None:
         from forearm.control.robot import RobotArm, so101
 
-        cameras = dict(_camera(text) for text in options.camera)
-        robot = so101(options.robot, options.robot_id, cameras, layout, options.max_step, release=options.release)
-        arm = RobotArm(robot, layout, duration=options.action_duration, max_step=options.max_step)
+        port, camera, max_step = settings.robot, settings.camera, settings.max_step
+        robot = so101(port, settings.robot_id, camera, layout, max_step, release=settings.release)
+        arm = RobotArm(robot, layout, duration=settings.action_duration, max_step=max_step)
         with arm.connected():
-            yield arm, nothing if options.yes else arm.confirming(console)
-
-
-def _camera(text: str) -> tuple[str, str]:
-    """``base=0`` as ("base", "0")."""
-    name, equals, place = text.partition("=")
-    if not equals or not place:
-        raise ForearmError(f"--camera takes cameras as name=index or name=path, such as base=0, not {text!r}")
-    return name, place
+            yield arm, nothing if settings.yes else arm.confirming(console)

@@ -1,20 +1,17 @@
-"""The whole of forearm in one go: simulate, build, train, evaluate, report."""
+"""``forearm demo``: simulate, build, train, evaluate, report."""
 
-import os
 import shutil
-import sys
 import time
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from forearm.assessment import assess
+from forearm.commands.console import building, console, evaluating, has_screen, show, training
 from forearm.devices import device_named
-from forearm.inspection import facts_of, show
 from forearm.models import DEFAULT, family_settings
-from forearm.progress import building, evaluating, training
+from forearm.report.assessment import assess
+from forearm.report.inspection import facts_of
+from forearm.sim import SingleActionSettings, record
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
 from forearm.training.run import Run
@@ -30,8 +27,8 @@ SIMULATED = {"warp": {"squares": 10.0}}
 
 
 @dataclass(frozen=True)
-class Demo:
-    """The demo's dials."""
+class DemoOptions:
+    """The demo's settings."""
 
     out: Path = Path("demo")
     """The folder to write; what is already done there is not done again."""
@@ -51,45 +48,41 @@ class Demo:
     """Show the report in a browser, where there is a screen."""
 
 
-def run_demo(settings: Demo, console: Console) -> Path:
-    """Simulate an SO-101, learn a world model of it and report how good it is, in minutes on a laptop."""
-    from forearm.sim import SingleActionSettings, record
+def demo(options: DemoOptions) -> None:
+    """Simulate an SO-101, learn a world model of it and report how good it is, in minutes on a laptop.
 
-    config = TrainConfig(minutes=settings.minutes, learning_rate=2e-3, seed=settings.seed)
-    model = family_settings(settings.family, "tiny", SIMULATED.get(settings.family, {}))
-    device_named(settings.device)  # whatever is wrong is said before minutes are spent
-    recordings, data_path, run_path = (settings.out / name for name in ("recordings", "data", "run"))
-    if settings.again:
+    Example: forearm demo --minutes 2
+    """
+    config = TrainConfig(minutes=options.minutes, learning_rate=2e-3, seed=options.seed)
+    model = family_settings(options.family, "tiny", SIMULATED.get(options.family, {}))
+    device_named(options.device)  # whatever is wrong is said before minutes are spent
+    recordings, data_path, run_path = (options.out / name for name in ("recordings", "data", "run"))
+    if options.again:
         for path in (recordings, recordings.with_name("recordings.partial"), data_path, run_path):
             shutil.rmtree(path, ignore_errors=True)
     started = time.perf_counter()
     if not recordings.exists():
         console.print("[bold]1 of 4[/] simulating an SO-101")
-        record(recordings, SingleActionSettings(episodes=settings.episodes, seed=settings.seed, fps=2, size=64))
+        record(recordings, SingleActionSettings(episodes=options.episodes, seed=options.seed, fps=2, size=64))
     if not data_path.exists():
         console.print("[bold]2 of 4[/] building transitions")
-        with building(console) as report:
-            build([recordings], data_path, BuildConfig(preset="tiny", seed=settings.seed), report)
+        with building() as report:
+            build([recordings], data_path, BuildConfig(preset="tiny", seed=options.seed), report)
     data = TransitionSet(data_path)
-    show(facts_of(data_path), console)
+    show(facts_of(data_path))
     run = Run(run_path)
     if not run.config_file.is_file():
-        start_run(run_path, settings.family, model, config, data)
-    console.print(f"[bold]3 of 4[/] training {run.config()['family']} for about {settings.minutes:g} minutes")
-    with training(console, run.name) as report_step:
-        train(run, data, device=settings.device, resume=run.resume_file.is_file(), report=report_step)
+        start_run(run_path, options.family, model, config, data)
+    family = run.config()["family"]
+    console.print(f"[bold]3 of 4[/] training {family} for about {options.minutes:g} minutes")
+    with training(run.name) as report_step:
+        train(run, data, device=options.device, resume=run.resume_file.is_file(), report=report_step)
     console.print("[bold]4 of 4[/] evaluating")
-    notes = settings.out / "notes.txt"
-    notes.write_text(NOTES.format(family=run.config()["family"]), encoding="utf-8")
-    with evaluating(console) as watch:
-        page = assess(run_path, notes=notes, device=settings.device, watch=watch)
+    notes = options.out / "notes.txt"
+    notes.write_text(NOTES.format(family=family), encoding="utf-8")
+    with evaluating() as watch:
+        page = assess(run_path, notes=notes, device=options.device, watch=watch)
     console.print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; the report:")
-    if settings.open and has_screen():
+    if options.open and has_screen():
         webbrowser.open(page.resolve().as_uri())
-    return page
-
-
-def has_screen() -> bool:
-    """Whether a browser could be shown."""
-    on_linux = sys.platform.startswith("linux")
-    return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    print(page)

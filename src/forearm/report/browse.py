@@ -19,16 +19,16 @@ from forearm.canvas import (
     dominant_entries,
     draw,
 )
-from forearm.comparison import saved_on
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.evaluation import MODEL
 from forearm.evaluation.metrics import acting_joints, picture_error
 from forearm.evaluation.saved import digest_of
 from forearm.files import require_replaceable, writing
-from forearm.inspection import facts_of, is_run
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
+from forearm.report.comparison import saved_on
 from forearm.report.gallery import GENERATOR, Card, Foreseen, Holdings, Subject, render, spread
+from forearm.report.inspection import facts_of, is_run
 from forearm.training.run import Run
 from forearm.transitions.batch import Batch, make_batch
 from forearm.transitions.plan import NO_PLAN, Plan, changes, plan_every, plan_from_log, typical_steps

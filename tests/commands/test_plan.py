@@ -57,7 +57,7 @@ def test_a_dream_is_written_whole(shelf, tmp_path, planner: str) -> None:
 @pytest.mark.parametrize(
     "goal",
     [
-        ("--joints", "pan=0", "lift.pos=0"),
+        ("--joints", "pan", 0, "lift.pos", 0),
         ("--picture", "good.png", "good.png"),
         ("--picture", "good.png", "good.png", "--mask", "good.png", "good.png"),
         ("--region", "wrist", 1, 2, 4, 5, "crop.png"),
@@ -68,7 +68,7 @@ def test_every_kind_of_goal_is_taken(shelf, monkeypatch, goal) -> None:
     monkeypatch.chdir(shelf)
     layout = Run.open(shelf / "run").layout()
     if goal[0] == "--joints":
-        goal = (goal[0], *(f"{joint.name}={(joint.low + joint.high) / 2}" for joint in layout.joints))
+        goal = (goal[0], *(word for joint in layout.joints for word in (joint.name, (joint.low + joint.high) / 2)))
     done = forearm("plan", "run", *goal, "--start", 3, "--steps", 1, *CPU)
     assert (done.code, done.out) == (0, "")
     assert "cost" in done.err
@@ -79,24 +79,24 @@ def test_every_kind_of_goal_is_taken(shelf, monkeypatch, goal) -> None:
     [
         (("--start", 0), "plan needs one goal, --joints, --picture, --like, --region; none is given"),
         (("--like", 1), "plan needs one start, --start, --simulator, --robot; none is given"),
-        (("--like", 1, "--joints", "pan=0", "--start", 0), "--joints and --like are two"),
+        (("--like", 1, "--joints", "pan", 0, "--start", 0), "--joints and --like are two"),
         (("--like", 1, "--start", 0, "--simulator", 0), "--start and --simulator are two"),
-        (("--joints", "pan=400", "--start", 0), "the goal pan=400 lies outside the joint's limits"),
-        (("--joints", "knee=0", "--start", 0), "no joint 'knee'; there are pan, lift"),
-        (("--joints", "pan", "--start", 0), "--joints takes targets as name=value, such as shoulder_pan=30"),
+        (("--joints", "pan", 400, "--start", 0), "the goal pan=400 lies outside the joint's limits"),
+        (("--joints", "knee", 0, "--start", 0), "no joint 'knee'; there are pan, lift"),
+        (("--joints", "pan", "--start", 0), "Error parsing --joints"),
         (("--picture", "good.png", "--start", 0), "the goal has 1 pictures; give one for each camera: base, wrist"),
         (("--picture", "good.png", "large.png", "--start", 0), "camera wrist is 8×9 pixels high and wide, not 8×8"),
         (("--picture", "good.png", "text.png", "--start", 0), "the picture text.png cannot be read: it is no picture"),
         (("--picture", "good.png", "no.png", "--start", 0), "the picture no.png cannot be read: No such file"),
-        (("--mask", "good.png", "--like", 1, "--start", 0), "give --picture too"),
+        (("--mask", "good.png", "--like", 1, "--start", 0), "--mask has no effect without --picture"),
         (("--region", "wrist", 1, 2, 2, 2, "crop.png", "--start", 0), "does not fit in a box 2 wide and 2 high"),
         (("--like", 4000, "--start", 0), "has no row 4000; it has rows 0 to 47"),
         (("--like", 1, "--start", -1), "has no row -1"),
         (("--like", 1, "--start", 0, "--data", "nowhere"), "nowhere is no dataset"),
         (("--like", 1, "--start", 0, "--depth", 0), "depth is 0; choose at least 1"),
         (("--like", 1, "--start", 0, "--steps", 0), "steps is 0; choose at least 1"),
-        (("--like", 1, "--robot", "/dev/null", "--camera", "base"), "--camera takes cameras as name=index"),
-        (("--like", 1, "--robot", "/dev/null", "--camera", "base=0"), "looks through camera wrist; name it with"),
+        (("--like", 1, "--robot", "/dev/null", "--camera", "base"), "Error parsing --camera"),
+        (("--like", 1, "--robot", "/dev/null", "--camera", "base", 0), "looks through camera wrist; name it with"),
         (("--like", 1, "--start", 0, "--device", "mars"), "no device 'mars'"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_run_without_a_model_is_one_line(shelf, tmp_path) -> None:
 
 def test_a_missing_extra_is_one_line(shelf, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "lerobot", None)
-    cameras = ("--camera", "base=0", "wrist=1")
+    cameras = ("--camera", "base", 0, "wrist", 1)
     said = error_of(forearm("plan", shelf / "run", "--like", 1, "--robot", "/dev/null", *cameras))
     assert said == "this needs lerobot; install it with: pip install 'forearm[robot]'"
 

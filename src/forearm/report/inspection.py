@@ -6,14 +6,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from forearm.canvas import CODE_NAMES, Layout, as_uint8
 from forearm.errors import ForearmError
 from forearm.files import read_json, writing
-from forearm.media.pictures import tile
 
 Facts = dict[str, Any]
 PICTURES = 12
@@ -127,16 +123,6 @@ def _counts(seen: dict[int, int]) -> str:
     return ", ".join(f"{CODE_NAMES[code]} {n}" if n else f"{CODE_NAMES[code]} never" for code, n in seen.items())
 
 
-def show(facts: Facts, console: Console) -> None:
-    """Print facts as a table."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(name, escape(str(value)))
-    console.print(table)
-
-
 def save_pictures(path: Path | str, target: Path) -> None:
     """Write a contact sheet as PNG: canvases of a dataset or of a run's validation, or a recording's cameras.
 
@@ -150,7 +136,7 @@ def save_pictures(path: Path | str, target: Path) -> None:
     else:
         pictures = _camera_pictures(path)
     with writing(target) as beside:
-        Image.fromarray(tile(pictures, columns=6, gap=8)).save(beside, format="PNG")
+        Image.fromarray(_sheet(pictures)).save(beside, format="PNG")
 
 
 def _canvases(path: Path) -> list[np.ndarray]:
@@ -187,3 +173,15 @@ def _camera_pictures(path: Path | str) -> list[np.ndarray]:
     if not pictures:
         raise ForearmError(f"{path} has no picture that can be read")
     return pictures
+
+
+def _sheet(pictures: list[np.ndarray], columns: int = 6, gap: int = 8) -> np.ndarray:
+    """Equal pictures (h, w, 3) side by side and below each other on white."""
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    h, w, _ = pictures[0].shape
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, 3), 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        sheet[y : y + h, x : x + w] = picture
+    return sheet

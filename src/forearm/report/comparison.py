@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal
 
-from forearm.assessment import Watch, assess
 from forearm.errors import ForearmError
 from forearm.evaluation.saved import METRICS_FILE, Saved, digest_of, evaluations_of, scored_on
 from forearm.files import read_json, require_replaceable, writing
+from forearm.report.assessment import Watch, assess
 from forearm.report.compare import GENERATOR, Entrant, render
 from forearm.report.lineage import Kin
 from forearm.training.run import Run

@@ -17,7 +17,7 @@ from support.tiny import write_data
 from forearm.canvas import STAY, as_uint8
 from forearm.evaluation import MODEL
 from forearm.evaluation.saved import Saved
-from forearm.gallery import save_gallery
+from forearm.report.browse import save_gallery
 from forearm.transitions import TransitionSet
 
 
@@ -276,4 +276,4 @@ def test_nothing_sticks_out_of_the_page(shelf, tmp_path, width):
 @pytest.mark.parametrize("option", [("--samples", 5), ("--device", "cpu"), ("--data", "data")])
 def test_what_is_about_the_page_needs_one(tmp_path, option):
     done = forearm("inspect", tmp_path, *option)
-    assert "are about the page of --html FILE" in error_of(done)
+    assert f"{option[0]} has no effect without --html" in error_of(done)

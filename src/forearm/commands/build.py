@@ -1,0 +1,45 @@
+"""``forearm build``."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes
+
+from forearm.commands.console import building, show
+from forearm.commands.options import Recordings, not_with, only_with
+from forearm.errors import ForearmError
+from forearm.transitions.build import BuildConfig
+from forearm.transitions.build import build as build_into
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    recordings: Recordings
+    """Folders or Hub ids of LeRobot v2.0, v2.1 or v3.0 recordings."""
+    out: Path
+    """The folder to write; it must not exist."""
+    dataset: OmitArgPrefixes[BuildConfig] = field(default_factory=BuildConfig)
+    """How recordings become transitions."""
+
+
+RULES = (
+    only_with("actions=dominant", "dead_band"),
+    not_with("actions=log", "step", "stride"),
+    not_with("val=0.0", "seed"),
+    not_with("val=1.0", "seed"),
+)
+
+
+def build(options: BuildOptions) -> None:
+    """Read LeRobot recordings and write a dataset of transitions.
+
+    Example: forearm build ./my_recording --out data
+    """
+    from forearm.report.inspection import facts_of
+
+    if not options.recordings:
+        raise ForearmError("build needs at least one recording: a folder or a Hub id")
+    with building() as report:
+        build_into(options.recordings, options.out, options.dataset, report)
+    show(facts_of(options.out))
+    print(options.out)

@@ -1,0 +1,30 @@
+"""``forearm compare``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from forearm.commands.console import evaluating
+from forearm.commands.options import Device, Runs
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    runs: Runs
+    """The runs."""
+    out: Path = Path("comparison.html")
+    """The page to write; only an earlier comparison there is replaced."""
+    data: Path | None = None
+    """The dataset to compare on: its validation part if a run was trained on it, else all of it. By default each run's
+    own validation data, which have to be the same samples for all."""
+    device: Device = "auto"
+    """Where to predict."""
+
+
+def compare(options: CompareOptions) -> None:
+    """Compare runs and baselines on the same samples; runs that have not been evaluated on them are, first.
+
+    Example: forearm compare run_a run_b --out comparison.html
+    """
+    from forearm.report.comparison import compare as compare_runs
+
+    print(compare_runs(options.runs, options.out, data=options.data, device=options.device, watching=evaluating))

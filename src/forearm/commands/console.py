@@ -1,0 +1,118 @@
+"""What commands show on standard error: facts, progress bars, the steps of a plan."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from forearm.errors import ForearmError
+
+if TYPE_CHECKING:
+    from forearm.control import Trace
+    from forearm.transitions.build import Progress as BuildProgress
+
+console = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[tuple[Progress, TaskID]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[now]}", style="dim"), console=console) as bar:
+        try:
+            yield bar, bar.add_task(escape(what), total=None, now="")
+        except ForearmError:  # its one line shall stand alone
+            bar.live.transient = True
+            bar.live.stop()
+            bar.disable = True
+            raise
+
+
+@contextmanager
+def building() -> Iterator[Callable[["BuildProgress"], None]]:
+    """Show a build's episodes as they come, and name the skipped ones."""
+    with _bar("building") as (bar, task):
+        told = 0
+
+        def report(progress: "BuildProgress") -> None:
+            nonlocal told
+            for recording, episode, reason in progress.skipped[told:]:
+                skipped = f"skipped episode {episode} of {recording}: {reason}"
+                bar.console.print(escape(skipped), style="yellow", soft_wrap=True)
+            told = len(progress.skipped)
+            now = f"{progress.transitions} transitions, {progress.frames} frames"
+            bar.update(task, total=progress.episodes, completed=progress.episode, now=now)
+
+        yield report
+
+
+@contextmanager
+def training(name: str) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show a training's steps, its loss and its validation loss."""
+    with _bar(f"training {name}") as (bar, task):
+        latest: dict[str, Any] = {}
+
+        def report(entry: dict[str, Any]) -> None:
+            latest.update(entry)
+            now = f"loss {latest['loss']:.5f}  " if "loss" in latest else ""
+            now += f"validation {latest['val_loss']:.5f}  " if "val_loss" in latest else ""
+            now += f"{latest['samples_per_s']:.0f} samples/s" if "samples_per_s" in latest else ""
+            bar.update(task, total=latest.get("steps"), completed=entry["step"], now=now)
+
+        yield report
+
+
+@contextmanager
+def evaluating(name: str = "") -> Iterator[Callable[[int, int], None]]:
+    """Show how many samples have been scored."""
+    with _bar(f"evaluating {name}".strip()) as (bar, task):
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def drawing() -> Iterator[Callable[[int, int], None]]:
+    """Show how many canvases of a gallery have been drawn."""
+    with _bar("drawing") as (bar, task):
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def show(facts: dict[str, Any], console: Console = console) -> None:
+    """Print facts as a table."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, escape(str(value)))
+    console.print(table)
+
+
+def show_steps(trace: "Trace") -> None:
+    """Print the steps as a table, with the joints that actions drive."""
+    from forearm.control.goals import plain
+    from forearm.control.trace import action_words
+
+    table = Table("", "cost", "joints", "next action", "cost foreseen", box=None)
+    driven = sorted(set(trace.layout.joint_of_entry()) - {-1})
+    for number, step in enumerate(trace.steps):
+        joints = "  ".join(f"{plain(trace.layout.joint_names[j])} {step.seen.joints[j]:.3g}" for j in driven)
+        then = action_words(trace.layout, step.plan.amounts[0]) if len(step.plan) else ""
+        last = number == trace.actions
+        table.add_row(
+            str(number),
+            f"{step.plan.staying:.4g}",
+            joints,
+            trace.outcome if last else then,
+            "" if last else f"{step.plan.cost:.4g}",
+        )
+    console.print(table)
+
+
+def has_screen() -> bool:
+    """Whether a browser could be shown."""
+    on_linux = sys.platform.startswith("linux")
+    return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

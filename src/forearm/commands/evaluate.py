@@ -1,0 +1,62 @@
+"""``forearm evaluate``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from forearm.commands.console import evaluating
+from forearm.commands.options import Device, RunFolder, not_with
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    run: RunFolder
+    """The run to score."""
+    data: Path | None = None
+    """The dataset to score on; that of its training by default."""
+    split: Literal["auto", "val", "all"] = "auto"
+    """val: its validation episodes; all: all of it; auto: val for the training's own dataset, else all."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Which weights."""
+    notes: Path | None = None
+    """A text file with the experimenter's notes, shown in the report; those of the training by default."""
+    against: Path | None = None
+    """Another run, evaluated before, to show beside this one; its parent by default."""
+    samples: int = 8
+    """How many counterfactual grids."""
+    rollouts: int = 48
+    """On how many recorded paths to feed predictions back; 0 for none."""
+    horizon: int = 20
+    """How many steps at most, as far as the dataset holds paths that long."""
+    batch_size: int = 16
+    """How many canvases at a time."""
+    device: Device = "auto"
+    """Where to predict."""
+
+
+RULES = (not_with("rollouts=0", "horizon"),)
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Score a run and write metrics.json, report.html and grids into its folder.
+
+    Example: forearm evaluate run
+    """
+    from forearm.report.assessment import assess
+
+    with evaluating() as watch:
+        report = assess(
+            options.run,
+            data=options.data,
+            split=options.split,
+            checkpoint=options.checkpoint,
+            notes=options.notes,
+            against=options.against,
+            samples=options.samples,
+            rollouts=options.rollouts,
+            horizon=options.horizon,
+            batch_size=options.batch_size,
+            device=options.device,
+            watch=watch,
+        )
+    print(report)

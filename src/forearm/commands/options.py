@@ -1,0 +1,142 @@
+"""From the arguments of a command to its options: types, one line for what cannot be, no option without effect."""
+
+import contextlib
+import dataclasses
+import io
+import types
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, Union, get_args
+
+import tyro
+from tyro.conf import Positional
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from forearm.errors import ForearmError
+
+Options = TypeVar("Options")
+
+Device = Annotated[str, tyro.conf.arg(metavar="{auto,cpu,cuda,cuda:1,mps}")]
+Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…")]]
+Datasets = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA…")]]
+RunFolder = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
+Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…")]]
+Anything = Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Options that have an effect only while a condition holds, or only while it does not."""
+
+    condition: str
+    """The name of a field that is set, or ``field=value``; alternatives stand between bars."""
+    options: tuple[str, ...]
+    """Names of fields; ``model`` stands for all of ``model.…``."""
+    wanted: bool
+
+    def check(self, given: Sequence[str], values: dict[str, Any]) -> None:
+        """Refuse a given option without effect.
+
+        Raises:
+            ForearmError: an option was given that has no effect.
+        """
+        conditions = self.condition.split("|")
+        if any(_holds(condition, values) for condition in conditions) == self.wanted:
+            return
+        shown = " or ".join(flag(condition).replace("=", " ") for condition in conditions)
+        for option in given:
+            if option.split(".")[0] in self.options:
+                word = "without" if self.wanted else "with"
+                raise ForearmError(f"{flag(option)} has no effect {word} {shown}; leave it out")
+
+
+def _holds(condition: str, values: dict[str, Any]) -> bool:
+    name, equals, wanted = condition.partition("=")
+    value = values[name]
+    return str(value) == wanted if equals else not (value is None or value is False or value in ((), {}))
+
+
+def only_with(condition: str, *options: str) -> Rule:
+    """These options have an effect only while the condition holds."""
+    return Rule(condition, options, wanted=True)
+
+
+def not_with(condition: str, *options: str) -> Rule:
+    """These options have no effect while the condition holds."""
+    return Rule(condition, options, wanted=False)
+
+
+def parse(kind: type[Options], args: Sequence[str], prog: str, description: str, rules: Sequence[Rule]) -> Options:
+    """The options that arguments say.
+
+    Raises:
+        ForearmError: an argument cannot be understood, is repeated, or has no effect.
+        SystemExit: the help was asked for.
+    """
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            options = tyro.cli(kind, args=args, prog=prog, description=description, registry=_registry())
+    except SystemExit as end:
+        if end.code:
+            raise ForearmError(f"{_one_line(errors.getvalue())}; see {prog} --help") from None
+        raise
+    values = dict(_flat(options))
+    given = [_field(token, values) for token in args if token.startswith("--")]
+    for name, times in Counter(given).items():
+        if times > 1:
+            raise ForearmError(f"{flag(name)} is given {times} times; give it once")
+    for rule in rules:
+        rule.check(given, values)
+    return options
+
+
+def flag(field: str) -> str:
+    """A field's name as it stands on the command line."""
+    return "--" + field.replace("_", "-")
+
+
+def _field(token: str, values: dict[str, Any]) -> str:
+    name = token[2:].partition("=")[0].replace("-", "_")
+    return name if name in values else name.removeprefix("no_").replace(".no_", ".")
+
+
+def _flat(options: Any) -> Iterator[tuple[str, Any]]:
+    """Every field with its value; fields of nested dataclasses stand beside the others, those of a model below it."""
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if not dataclasses.is_dataclass(value):
+            yield field.name, value
+        elif field.name == "model":
+            yield from ((f"model.{name}", inner) for name, inner in _flat(value))
+        else:
+            yield from _flat(value)
+
+
+def _one_line(box: str) -> str:
+    """What stands in the box of an error, up to its footer."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    footer = next((i for i, line in enumerate(lines) if line.startswith("─")), len(lines))
+    return " ".join(lines[:footer]) or " ".join(box.split())
+
+
+def _registry() -> ConstructorRegistry:
+    """Tyro's types, but for ``T | None``, which is read and shown as T is, and whose None means: not given."""
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+        kinds = [kind for kind in get_args(info.type) if kind is not type(None)]
+        if info.type_origin not in (Union, types.UnionType) or len(kinds) != 1:
+            return None
+        spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds[0], info.markers))
+        assert isinstance(spec, PrimitiveConstructorSpec)
+        return dataclasses.replace(
+            spec,
+            is_instance=lambda value: value is None or spec.is_instance(value),
+            str_from_instance=lambda value: ["none"] if value is None else spec.str_from_instance(value),
+        )
+
+    return registry

@@ -1,0 +1,46 @@
+"""``forearm plan``."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes
+
+from forearm.commands.console import console, show_steps
+from forearm.commands.options import Device, RunFolder, not_with, only_with
+from forearm.control.planning import PlanSettings
+from forearm.control.planning import plan as plan_run
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    run: RunFolder
+    """The run that foresees."""
+    out: Path | None = None
+    """A folder to write the trace to, as JSON and as a film; it must not exist."""
+    device: Device = "auto"
+    """Where to predict."""
+    planning: OmitArgPrefixes[PlanSettings] = field(default_factory=PlanSettings)
+    """Goal, start, and how to look for actions."""
+
+
+RULES = (
+    only_with("picture", "mask"),
+    only_with("robot", "robot_id", "camera", "max_step", "release", "yes"),
+    only_with("start|like", "data"),
+    only_with("simulator|robot", "action_duration"),
+    not_with("planner=cem", "width"),
+)
+
+
+def plan(options: PlanOptions) -> None:
+    """Look for actions that a run foresees to lead to a goal, and take them.
+
+    The goal is one of --joints, --picture, --like and --region, the start one of --start, --simulator and --robot.
+    After every action it looks and plans anew, until the goal is reached or staying is best.
+
+    Example: forearm plan run --start 12 --like 42 --out plan
+    """
+    trace = plan_run(options.run, options.planning, console, out=options.out, device=options.device)
+    show_steps(trace)
+    if options.out is not None:
+        print(options.out)

@@ -1,0 +1,34 @@
+"""``forearm record``."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes
+
+from forearm.commands.options import not_with
+from forearm.sim import SingleActionSettings
+from forearm.sim import record as record_into
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    out: Path
+    """The folder to write; it must not exist."""
+    processes: int | None = None
+    """How many processes work at it; one per core by default."""
+    recording: OmitArgPrefixes[SingleActionSettings] = field(default_factory=SingleActionSettings)
+    """What to record."""
+
+
+RULES = (not_with("every_action", "STAY", "MOVE+", "MOVE_"),)
+
+
+def record(options: RecordOptions) -> None:
+    """Record single actions of a simulated SO-101 as a LeRobot v3.0 dataset.
+
+    Interrupted, the same command goes on where it stopped.
+
+    Example: forearm record --episodes 300 --out recording
+    """
+    record_into(options.out, options.recording, options.processes)
+    print(options.out)
