@@ -27,8 +27,9 @@ from measuring import ROOT, Spread, circumstances, median_seconds, ratio, write_
 
 from forearm.canvas import CODES
 from forearm.errors import ForearmError
+from forearm.play.access import Access
 from forearm.play.app import make_app
-from forearm.play.server import address, listen, names_of, serve
+from forearm.play.server import address, listen, serve
 from forearm.play.stage import Stage, open_stage
 from forearm.play.state import state_of
 
@@ -42,7 +43,7 @@ TARGET = 10.0
 def served(stage: Stage) -> Iterator[str]:
     """The address of the app, which a thread serves."""
     with listen(HOST, 0) as listening:
-        app = make_app(stage, names_of(HOST))
+        app = make_app(stage, Access.of(HOST))
         threading.Thread(target=serve, args=(app, listening), daemon=True).start()
         yield address(listening, HOST)
 

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import re
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -14,19 +15,20 @@ from PIL import Image
 from forearm.canvas import CODE_NAMES, MOVE_PLUS
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
-from forearm.play.visitors import MOST, Visitors
+from forearm.play.visitors import KEPT, KEPT_START, MOST, Full, Visitors
 
 testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra `play`", exc_type=ImportError)
 
-from forearm.play.app import COOKIE, make_app  # noqa: E402 (needs the extra)
+from forearm.play.access import OPEN, Access  # noqa: E402 (needs the extra)
+from forearm.play.app import COOKIE, make_app  # noqa: E402
 
 BASE = "http://127.0.0.1:8000"
-HOSTS = frozenset({"127.0.0.1", "localhost"})
+LOCAL = Access.of("127.0.0.1")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def app(stage):
-    return make_app(stage, HOSTS)
+    return make_app(stage, LOCAL)
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_a_step_shows_what_was_previewed(visitor):
 
 def test_the_stage_says_what_is_a_guess(stage):
     told = testclient.TestClient(
-        make_app(dataclasses.replace(stage, actions_seen={0: 0, 1: 5, 2: 5}, practised=(0,)), None)
+        make_app(dataclasses.replace(stage, actions_seen={0: 0, 1: 5, 2: 5}, practised=(0,)), OPEN)
     ).get("/api/stage")
     assert told.json()["guesses"] == [0]
     assert told.json()["practised"] == [0]
@@ -217,12 +219,75 @@ def test_other_sites_are_kept_away(app):
     for path in ("/", "/api/dream", "/app.js"):
         assert rebound.get(path).status_code == 403
     visitor = testclient.TestClient(app, base_url=BASE)
-    for origin in ("http://evil.example", "http://127.0.0.1:9000", "null"):
+    for origin in ("http://evil.example", "http://127.0.0.1:9000", "https://127.0.0.1:8000", "127.0.0.1:8000", "null"):
         assert visitor.post("/api/dream/undo", json={}, headers={"Origin": origin}).status_code == 403
     assert visitor.post("/api/dream/undo", json={}, headers={"Origin": BASE}).status_code == 200
     assert testclient.TestClient(app, base_url="http://localhost:8000").get("/").status_code == 200
     for host in ("", "127.0.0.1.evil.example", "[::1", "localhost@evil.example"):
         assert visitor.get("/", headers={"Host": host}).status_code == 403
+
+
+def test_requests_from_pages_of_other_sites_make_no_path(stage):
+    app = make_app(stage, LOCAL)
+    visitor = testclient.TestClient(app, base_url=BASE)
+    step(visitor, MOVE_PLUS)
+    for site in ("cross-site", "same-site"):  # another port of this machine is the same site
+        picture = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+        link = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+        frame = link | {"Sec-Fetch-Dest": "iframe"}
+        for number in range(MOST + 1):
+            foreign = testclient.TestClient(app, base_url=BASE)
+            answer = foreign.get(f"/api/dream?{number}", headers=picture)
+            assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None)
+        for path in ("/", "/app.js", "/api/dream/path.gif"):
+            for headers in (picture, frame):
+                assert visitor.get(path, headers=headers).status_code == 403
+        assert visitor.get("/", headers=link).status_code == 200
+        assert visitor.get("/api/dream/path.gif", headers=link).status_code == 403
+        assert visitor.post("/api/dream/undo", json={}, headers=link).status_code == 403
+    for site in ("same-origin", "none"):
+        assert len(visitor.get("/api/dream", headers={"Sec-Fetch-Site": site}).json()["path"]) == 2
+    testclient.TestClient(app, base_url=BASE).get("/api/dream").raise_for_status()  # there is a place left
+
+
+def test_elsewhere_than_on_this_machine_a_token_is_needed(stage):
+    access = Access.of("0.0.0.0")
+    app = make_app(stage, access)
+    stranger, invited = (testclient.TestClient(app, base_url="http://192.0.2.7:8000") for _ in range(2))
+    for path in ("/", "/app.js", "/api/dream", "/?token=", "/?token=guessed", "/api/stage?token=é"):
+        answer = stranger.get(path, follow_redirects=False)
+        assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None)
+        assert "open the whole address that forearm play printed" in answer.text
+    assert stranger.post("/api/dream/undo", json={}).status_code == 403
+
+    answer = invited.get(f"/?token={access.token}", follow_redirects=False)
+    assert answer.headers["location"] == "/"  # the token does not stay in the address
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert invited.get("/").status_code == 200
+    step(invited, MOVE_PLUS)
+    assert stranger.get(f"/api/stage?token={access.token}").status_code == 200  # for scripts
+
+
+def test_who_may_use_the_app():
+    for host in ("127.0.0.1", "localhost", "::1", "127.0.0.2"):
+        assert Access.of(host).token is None
+        assert host in Access.of(host).hosts
+    for host in ("0.0.0.0", "::", "", "192.0.2.7", "robot.example"):
+        assert Access.of(host).hosts is None
+        assert len(Access.of(host).token) >= 22
+    assert Access.of("0.0.0.0").token != Access.of("0.0.0.0").token
+    assert Access.of("0.0.0.0", ["Robot.example"]).hosts == {"0.0.0.0", "robot.example"}
+
+
+def test_a_proxy_is_allowed_by_name(stage):
+    app = make_app(stage, Access.of("127.0.0.1", ["robot.example"]))
+    proxied = testclient.TestClient(app, base_url="https://robot.example")
+    assert proxied.get("/").status_code == 200
+    assert proxied.post("/api/dream/undo", json={}, headers={"Origin": "https://robot.example"}).status_code == 200
+    refused = proxied.post("/api/dream/undo", json={}, headers={"Origin": "http://robot.example"})
+    assert refused.status_code == 403
+    assert "X-Forwarded-Proto" in refused.text
+    assert testclient.TestClient(app, base_url="https://evil.example").get("/").status_code == 403
 
 
 def test_bodies_have_bounds(visitor):
@@ -236,23 +301,69 @@ def test_models_that_fail_at_once_are_told_before_anybody_comes(stage):
             return super().predict(batch) * float("nan")
 
     with pytest.raises(ForearmError, match="no number"):
-        make_app(dataclasses.replace(stage, predictor=Broken(stage.layout)), HOSTS)
+        make_app(dataclasses.replace(stage, predictor=Broken(stage.layout)), LOCAL)
 
 
-def test_dreams_are_bounded_and_forgotten():
-    now, begun = [0.0], []
-    visitors = Visitors(lambda: begun.append(len(begun)) or object(), most=3, idle=10, clock=lambda: now[0])
-    first = visitors.dream("a")
-    for name in "bcd":
-        visitors.dream(name)
-    assert len(visitors) == 3
-    assert visitors.dream("b") is visitors.dream("b")
-    assert visitors.dream("a") is not first
-    now[0] = 11.0
-    kept = visitors.dream("b")
+class Clock:
+    """Paths of so many moments that are begun one after another, and a time that passes when it is told to."""
+
+    def __init__(self, moments: int):
+        self.moments, self.now, self.begun = moments, 0.0, []
+
+    def begin(self):
+        self.begun.append(SimpleNamespace(path=[None] * self.moments))
+        return self.begun[-1]
+
+    def visitors(self, **bounds):
+        return Visitors(self.begin, clock=lambda: self.now, **bounds)
+
+
+@pytest.mark.parametrize(("moments", "kept"), [(1, KEPT_START), (2, KEPT)])
+def test_a_newcomer_takes_the_place_of_an_idle_visitor_alone(moments, kept):
+    clock = Clock(moments)
+    visitors = clock.visitors(most=3)
+    paths = {name: visitors.path(name) for name in "abc"}
+    with pytest.raises(Full, match="all 3 places are taken"):
+        visitors.path("d")
+    assert {name: visitors.path(name) for name in "bac"} == paths  # nobody lost anything
+    clock.now = kept - 1
+    visitors.path("b")
+    with pytest.raises(Full):
+        visitors.path("d")
+    clock.now = kept
+    visitors.path("d")  # instead of a, who asked for it longest ago
+    assert visitors.path("b") is paths["b"]
+    assert visitors.path("c") is paths["c"]
+    with pytest.raises(Full):
+        visitors.path("a")
+    assert len(clock.begun) == 4
+
+
+def test_paths_are_forgotten():
+    clock = Clock(2)
+    visitors = clock.visitors(idle=10)
+    first = visitors.path("a")
+    visitors.path("b")
+    clock.now = 10.0
+    assert visitors.path("a") is first
+    clock.now = 11.0
+    assert visitors.path("a") is first
     assert len(visitors) == 1
-    assert visitors.dream("b") is kept
-    assert len(begun) == 6
+
+
+def test_the_17th_visitor_is_told_so_and_the_others_lose_nothing(stage):
+    app = make_app(stage, LOCAL)
+    visitors = [testclient.TestClient(app, base_url=BASE) for _ in range(MOST)]
+    for visitor in visitors:
+        step(visitor, MOVE_PLUS)
+    late = testclient.TestClient(app, base_url=BASE)
+    for answer in (late.get("/api/dream"), late.post("/api/dream/undo", json={}), late.get("/api/dream/path.gif")):
+        assert answer.status_code == 503
+        assert answer.json()["error"] == "all 16 places are taken by others who are playing; try again in a few minutes"
+        assert int(answer.headers["retry-after"]) > 0
+        assert "set-cookie" not in answer.headers
+    assert late.get("/").status_code == 200
+    assert [len(visitor.get("/api/dream").json()["path"]) for visitor in visitors] == [2] * MOST
 
 
 def test_memory_has_a_bound(stage):

@@ -35,9 +35,13 @@ MOMENT = 3
 def address(run):
     """Where ``forearm play`` serves the run, as a user starts it."""
     process = start("play", run.path, "--port", 0, "--device", "cpu")
-    yield process.stdout.readline().strip()
-    os.killpg(process.pid, signal.SIGINT)
-    outcome = end(process)
+    page = process.stdout.readline().strip()
+    yield page
+    where = urllib.parse.urlsplit(page)
+    with socket.create_connection((where.hostname, where.port)) as line:
+        line.sendall(b"GET /api/dream HTTP/1.1\r\nHost: ")  # nobody waits for the rest
+        os.killpg(process.pid, signal.SIGINT)
+        outcome = end(process)
     assert outcome.code == 130
     assert outcome.err == "forearm: stopped\n"
 

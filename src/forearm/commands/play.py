@@ -19,9 +19,11 @@ class PlayOptions:
     checkpoint: Literal["best", "last"] = "best"
     """Which weights."""
     host: str = "127.0.0.1"
-    """Where to listen; by default for this machine alone."""
+    """Where to listen; by default for this machine alone. Anywhere else needs the token that is printed."""
     port: int = 8000
     """Where to listen; 0 for any port that is free."""
+    allow_host: tuple[str, ...] = ()
+    """Further names under which the page may be opened, such as that of a proxy before it."""
     open: bool = True
     """Show the page in a browser, where there is a screen."""
     device: Device = "auto"
@@ -33,8 +35,9 @@ def play(options: PlayOptions) -> None:
 
     Example: forearm play run --simulator 7
     """
+    from forearm.play.access import Access
     from forearm.play.app import make_app
-    from forearm.play.server import address, listen, names_of, serve
+    from forearm.play.server import address, listen, serve
     from forearm.play.stage import open_stage
 
     with listen(options.host, options.port) as listening:
@@ -45,6 +48,7 @@ def play(options: PlayOptions) -> None:
             checkpoint=options.checkpoint,
             device=options.device,
         )
-        app, page = make_app(stage, names_of(options.host)), address(listening, options.host)
+        access = Access.of(options.host, options.allow_host)
+        app, page = make_app(stage, access), address(listening, options.host, access.token)
         print(page, flush=True)
         serve(app, listening, show=page if options.open and has_screen() else None)

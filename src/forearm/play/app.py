@@ -5,31 +5,34 @@ after another and each as a whole: a browser that leaves in mid-step leaves a dr
 """
 
 import asyncio
+import hashlib
 import re
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from importlib import resources
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from pydantic import BaseModel
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forearm.errors import ForearmError
 from forearm.play import clip
+from forearm.play.access import OPEN, Access
 from forearm.play.dream import Dream
 from forearm.play.stage import Stage
 from forearm.play.state import state_of
-from forearm.play.visitors import Visitors
+from forearm.play.visitors import Full, Visitors
 
-COOKIE = "forearm_dream"
+COOKIE, TOKEN_COOKIE = "forearm_visitor", "forearm_token"
 LARGEST_BODY = 4096
+RETRY = 10
+"""Seconds after which whoever found no place may ask again."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -69,25 +72,26 @@ class Begin(BaseModel):
     number: int | None = None
 
 
-def make_app(stage: Stage, hosts: frozenset[str] | None = None) -> FastAPI:
+def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
     """The app.
 
     Args:
         stage: what is played with.
-        hosts: names under which it may be called, so that no other site's name can be made to lead here; None: any.
+        access: who may use it.
 
     Raises:
         ForearmError: the model or the simulator fails.
     """
     app = FastAPI(title="forearm play", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, access=access)
     worker = ThreadPoolExecutor(1, thread_name_prefix="dreaming")
     worker.submit(lambda: stage.dream().previews()).result()  # what cannot be is said before anybody comes
+    films = ThreadPoolExecutor(1, thread_name_prefix="film")  # nobody's steps wait for it
     visitors = Visitors(stage.dream)
     page = {name: (resources.files("forearm.play") / "page" / name).read_bytes() for name in PAGE}
 
     async def on_dream(visitor: str, work: Callable[[Dream], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(worker, lambda: work(visitors.dream(visitor)))
+        return await asyncio.get_running_loop().run_in_executor(worker, lambda: work(visitors.path(visitor)))
 
     async def changed(visitor: str, change: Callable[[Dream], object]) -> dict[str, Any]:
         def work(dream: Dream) -> dict[str, Any]:
@@ -108,19 +112,19 @@ def make_app(stage: Stage, hosts: frozenset[str] | None = None) -> FastAPI:
         dream.reset(source.begin(number))
 
     @app.get("/")
-    def index() -> Response:
+    async def index() -> Response:
         return Response(page["index.html"], media_type=PAGE["index.html"])
 
     @app.get("/app.css")
-    def style() -> Response:
+    async def style() -> Response:
         return Response(page["app.css"], media_type=PAGE["app.css"])
 
     @app.get("/app.js")
-    def script() -> Response:
+    async def script() -> Response:
         return Response(page["app.js"], media_type=PAGE["app.js"])
 
     @app.get("/api/stage")
-    def about() -> dict[str, Any]:
+    async def about() -> dict[str, Any]:
         return stage.to_json()
 
     @app.get("/api/dream")
@@ -164,8 +168,12 @@ def make_app(stage: Stage, hosts: frozenset[str] | None = None) -> FastAPI:
             raise ForearmError(f"a path comes as json, {', '.join(FILMS)}, not as {kind}")
         path = await on_dream(visitor, lambda dream: list(dream.path))
         make, media_type = FILMS[kind]
-        content = await asyncio.to_thread(partial(make, stage.layout, path))  # nobody's steps wait for it
+        content = await asyncio.get_running_loop().run_in_executor(films, make, stage.layout, path)
         return Response(content, media_type=media_type, headers=_to_keep(kind))
+
+    @app.exception_handler(Full)
+    async def turn_away(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, 503, headers={"Retry-After": str(RETRY)})
 
     @app.exception_handler(ForearmError)
     async def refuse(request: Request, error: Exception) -> Response:
@@ -183,7 +191,7 @@ PAGE = {"index.html": "text/html; charset=utf-8", "app.css": "text/css", "app.js
 FILMS: dict[str, tuple[Callable[..., bytes], str]] = {"mp4": (clip.mp4, "video/mp4"), "gif": (clip.gif, "image/gif")}
 
 
-def visitor_of(request: Request, response: Response) -> str:
+async def visitor_of(request: Request, response: Response) -> str:
     """The visitor's name, from the cookie; whoever has none is given one."""
     name = request.cookies.get(COOKIE, "")
     if not re.fullmatch(r"[\w-]{22}", name):
@@ -200,14 +208,19 @@ def _to_keep(kind: str) -> dict[str, str]:
 
 
 class Guard:
-    """Keeps other sites away, and says to browsers what the page may do.
+    """Keeps out who may not use the app, and tells browsers what the page may do.
 
-    A site whose name is made to lead to this machine (DNS rebinding) is told by the Host header, one that sends
-    requests from elsewhere by the Origin header.
+    - The Host header shows a name of another site that was made to lead to this machine (DNS rebinding).
+    - A token, where one is needed, comes with the address that was printed; a cookie keeps it.
+    - The Sec-Fetch-Site header shows requests that pages of other sites send, pictures included. Following a link to
+      the page is allowed.
+    - The Origin header shows the same where a browser does not send Sec-Fetch-Site.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None):
-        self._app, self._hosts = app, hosts
+    def __init__(self, app: ASGIApp, access: Access):
+        self._app, self._access = app, access
+        token = (access.token or "").encode()
+        self._cookie = f"{TOKEN_COOKIE}_{hashlib.sha256(token).hexdigest()[:8]}"  # ports of a host share their cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -219,18 +232,49 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
-        await (refusal or self._app)(scope, receive, send_guarded)
+        answer = self._answer(Request(scope)) or self._app
+        await answer(scope, receive, send_guarded)
 
-    def _refusal(self, method: str, headers: Headers) -> Response | None:
-        host, origin = headers.get("host", ""), headers.get("origin")
+    def _answer(self, request: Request) -> Response | None:
+        """A refusal, or what keeps the token; None where the app is to answer."""
+        host = request.headers.get("host", "")
         named = re.fullmatch(r"\[?([^\[\]@]*?)\]?(:\d+)?", host)
-        if self._hosts is not None and (named is None or named[1].lower() not in self._hosts):
-            return PlainTextResponse("this is not the address that forearm play told; use that one", 403)
-        if origin is not None and origin.partition("://")[2] != host:
-            return PlainTextResponse("another site has no business here", 403)
-        if method not in ("GET", "HEAD"):
-            length = headers.get("content-length", "")
+        if self._access.hosts is not None and (named is None or named[1].lower() not in self._access.hosts):
+            return _refusal("this is not the address that forearm play printed; open that one, or use --allow-host")
+        if _is_foreign(request):
+            return _refusal("another site may not ask this")
+        origin, own = request.headers.get("origin"), f"{request.scope['scheme']}://{host}"
+        if origin is not None and origin != own:
+            return _refusal(f"{origin} is another site than {own}; a proxy has to pass on Host and X-Forwarded-Proto")
+        if self._access.token is not None:
+            brought = request.query_params.get("token")
+            if not _equal(brought or request.cookies.get(self._cookie, ""), self._access.token):
+                return _refusal("a token is missing; open the whole address that forearm play printed")
+            if brought is not None and request.url.path == "/":
+                page = RedirectResponse("/", 303)
+                page.set_cookie(self._cookie, brought, httponly=True, samesite="lax")  # strict breaks links to the page
+                return page
+        if request.method not in ("GET", "HEAD"):
+            length = request.headers.get("content-length", "")
             if not length.isdigit() or int(length) > LARGEST_BODY:
                 return PlainTextResponse("this is more than the page ever says", 413)
         return None
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether a page of another site sent the request, other than by a link that a person follows to the page."""
+    headers = request.headers
+    follows_link = (
+        request.method == "GET"
+        and request.url.path == "/"
+        and (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+    )
+    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not follows_link
+
+
+def _equal(brought: str, token: str) -> bool:
+    return secrets.compare_digest(brought.encode(), token.encode())
+
+
+def _refusal(why: str) -> Response:
+    return PlainTextResponse(why, 403)

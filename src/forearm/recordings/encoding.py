@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -23,9 +23,9 @@ ENCODER_OPTIONS = {
 TO_MEANS = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
 
-def encode(path: Path, pictures: np.ndarray, fps: int) -> None:
-    """Encode ``pictures`` (n, H, W, 3) uint8, H and W even, to an H.264 mp4 at ``path``."""
-    with av.open(str(path), "w", format="mp4") as container:
+def encode(target: Path | BinaryIO, pictures: np.ndarray, fps: int) -> None:
+    """Encode ``pictures`` (n, H, W, 3) uint8, H and W even, to an H.264 mp4 at a path or into a stream of bytes."""
+    with av.open(str(target) if isinstance(target, Path) else target, "w", format="mp4") as container:
         stream: Any = container.add_stream(CODEC, rate=fps, options=ENCODER_OPTIONS)
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = PIXEL_FORMAT

@@ -1,0 +1,143 @@
+"""Connections: answers come at once, and nobody holds the app up who sends nothing, half of it, or reads nothing."""
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="needs the extra `play`", exc_type=ImportError)
+from fastapi import FastAPI, Request, Response
+
+from forearm.play import server
+
+HOST = "127.0.0.1"
+HEAD = f"POST /echo HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 5\r\n\r\n".encode()
+LARGE = 30_000_000
+
+
+@pytest.fixture(scope="module")
+def port():
+    """Where an app is served that answers with a small text, with what it is sent, or with much."""
+    app = FastAPI()
+
+    @app.get("/")
+    async def small() -> Response:
+        return Response("here")
+
+    @app.post("/echo")
+    async def echo(request: Request) -> Response:
+        return Response(await request.body())
+
+    @app.get("/large")
+    async def large() -> Response:
+        return Response(bytes(LARGE))
+
+    with server.listen(HOST, 0) as listening:
+        threading.Thread(target=server.serve, args=(app, listening), daemon=True).start()
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(server, "PATIENCE", 0.2)
+
+
+def connect(port, sent=b""):
+    line = socket.create_connection((HOST, port), timeout=10)
+    line.sendall(sent)
+    return line
+
+
+def read_to(line, end):
+    """Read an answer that ends so."""
+    answer = b""
+    while not answer.endswith(end):
+        part = line.recv(1000)
+        assert part, answer
+        answer += part
+
+
+def is_closed(line):
+    """Whether the other side closes; a time-out of the socket is an error."""
+    try:
+        while line.recv(1 << 16):
+            pass
+    except ConnectionError:
+        pass
+    return True
+
+
+def ask(port):
+    call = http.client.HTTPConnection(HOST, port, timeout=10)
+    call.request("GET", "/")
+    return call.getresponse().read()
+
+
+def test_answers_do_not_wait_for_acknowledgements(port):
+    call = http.client.HTTPConnection(HOST, port)
+    seconds = []
+    for _ in range(40):
+        begin = time.perf_counter()
+        call.request("GET", "/")
+        call.getresponse().read()
+        seconds.append(time.perf_counter() - begin)
+    assert sorted(seconds)[len(seconds) // 4] < 0.03  # a delayed acknowledgement comes after 0.04
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", HEAD, HEAD + b"1234"], ids=["nothing", "words", "head", "body"])
+def test_connections_that_bring_no_whole_request_are_closed(port, impatient, sent):
+    assert is_closed(connect(port, sent))
+
+
+def test_a_request_that_drips_is_closed_too(port, impatient):
+    line, begin = connect(port), time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        while time.monotonic() < begin + 5:  # each byte in time, the whole never
+            line.sendall(b"G")
+            time.sleep(0.02)
+    assert time.monotonic() < begin + 5
+
+
+def test_a_connection_is_kept_for_the_next_request_and_then_closed(port, impatient):
+    with connect(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n") as line:
+        read_to(line, b"here")
+        line.sendall(HEAD + b"12345")
+        read_to(line, b"12345")
+        assert is_closed(line)
+
+
+def test_an_answer_that_nobody_reads_is_given_up(port, impatient):
+    with connect(port, b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n") as line:
+        time.sleep(0.5)
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            while part := line.recv(1 << 16):
+                received += len(part)
+        assert received < LARGE
+
+
+def test_many_idle_connections_give_way(port, monkeypatch):
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 8)
+    lines = [connect(port) for _ in range(30)]
+    assert ask(port) == b"here"
+    assert all(is_closed(line) for line in lines[:20])
+    lines[-1].sendall(HEAD + b"12345")  # the newest are kept
+    read_to(lines[-1], b"12345")
+
+
+def test_the_limit_of_open_files_bounds_connections(monkeypatch):
+    resource = pytest.importorskip("resource")
+    for files, connections in ((100_000, server.MOST_CONNECTIONS), (64, 16), (8, 4)):
+        monkeypatch.setattr(resource, "getrlimit", lambda kind, files=files: (files, files))
+        assert server.most_connections() == connections
+
+
+def test_the_address_to_open():
+    with server.listen(HOST, 0) as listening:
+        port = listening.getsockname()[1]
+        assert server.address(listening, HOST) == f"http://127.0.0.1:{port}/"
+        assert server.address(listening, "0.0.0.0", "secret") == f"http://localhost:{port}/?token=secret"
+        assert server.address(listening, "::1") == f"http://[::1]:{port}/"
