@@ -29,7 +29,7 @@ from forearm.canvas import Layout
 from forearm.control import Goal, JointGoal, PictureGoal, Planner, TreeSearch, control
 from forearm.control.planners import full_moves
 from forearm.control.simulated import SimulatedArm, TrueDynamics
-from forearm.control.trace import film, save_gif
+from forearm.control.trace import film, film_gif
 from forearm.evaluation.baselines import Persistence
 from forearm.models import FAMILIES
 from forearm.models.world_model import Predictor
@@ -289,7 +289,7 @@ def filmed(task: Task) -> None:
                     foresight, planner = method.predictor(arm), method.planner
                     trace = control(arm, foresight, task.layout, goal, planner, farther=task.farther, steps=STEPS)
                     FILM.parent.mkdir(parents=True, exist_ok=True)
-                    save_gif(FILM, film(trace, goal))
+                    FILM.write_bytes(film_gif(film(trace, goal)))
                     return
 
 

@@ -13,10 +13,11 @@ from support.pages import Page
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint, Layout, decode_separator, draw
 from forearm.errors import ForearmError
 from forearm.evaluation import CATALOGUE, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
+from forearm.media.colours import heat_map
 from forearm.report import Facts, recommend, write_report
 from forearm.report.doubt import doubt_shown
 from forearm.report.extras import extras
-from forearm.report.figures import bar_chart, heat_map, line_chart
+from forearm.report.figures import bar_chart, line_chart
 from forearm.transitions.batch import make_batch
 from forearm.transitions.store import Outcomes
 

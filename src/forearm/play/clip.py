@@ -1,17 +1,14 @@
 """A path to take home: as a film, as an animation, as numbers."""
 
-import io
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from forearm.canvas import Layout
+from forearm.media import films
+from forearm.media.pictures import enlarge, tile
 from forearm.play.dream import Moment
-from forearm.recordings.encoding import encode
 
 HEIGHT = 256
 """About how high a camera's picture is in a clip, pixels."""
@@ -20,7 +17,7 @@ FPS = 2
 """Moments a second, as long as an action of the arm takes."""
 
 
-def frames(layout: Layout, path: Sequence[Moment]) -> np.ndarray:
+def frames(layout: Layout, path: Sequence[Moment]) -> list[np.ndarray]:
     """The pictures of a path, as on a canvas: the cameras, right of them a bar in the colour of the action to come.
 
     Where the truth is known anywhere beyond the start, it stands below, dark where it is unknown.
@@ -29,7 +26,7 @@ def frames(layout: Layout, path: Sequence[Moment]) -> np.ndarray:
         path: from `Dream`, n moments.
 
     Returns:
-        (n, H, W, 3) uint8, H and W even.
+        n pictures (H, W, 3) uint8 of one size, H and W even.
     """
     with_truth = any(moment.truth for moment in path[1:])
     pictures = []
@@ -37,40 +34,31 @@ def frames(layout: Layout, path: Sequence[Moment]) -> np.ndarray:
         rows = [side_by_side(layout, moment.picture)]
         if with_truth:
             truth = moment.truth.picture if moment.truth else np.full_like(moment.picture, 24)
-            rows += [np.zeros((GAP, rows[0].shape[1], 3), np.uint8), side_by_side(layout, truth)]
-        sheet = np.concatenate(rows)
+            rows.append(side_by_side(layout, truth))
+        sheet = tile(rows, columns=1, gap=GAP, fill=0)
         bar = np.zeros((len(sheet), 2 * GAP, 3), np.uint8)
         taken = path[place + 1].taken if place + 1 < len(path) else None
         if taken is not None:
             bar[:, GAP // 2 :] = layout.palette[taken.action.code]
         sheet = np.concatenate([sheet, bar], axis=1)
         pictures.append(np.pad(sheet, ((0, len(sheet) % 2), (0, sheet.shape[1] % 2), (0, 0))))
-    return np.stack(pictures)
+    return pictures
 
 
 def side_by_side(layout: Layout, picture: np.ndarray) -> np.ndarray:
-    """The cameras of a picture (h, w, 3) uint8 next to each other, each pixel enlarged to a square, (H, W, 3)."""
-    seen = [picture[box] for box in layout.camera_boxes()]
-    tallest = max(len(camera) for camera in seen)
-    padded = [np.pad(camera, ((0, tallest - len(camera)), (0, 0), (0, 0))) for camera in seen]
-    times = max(1, round(HEIGHT / tallest))
-    return np.concatenate(padded, axis=1).repeat(times, axis=0).repeat(times, axis=1)
+    """The cameras of a picture (h, w, 3) uint8 next to each other, enlarged, (H, W, 3) uint8."""
+    cameras = tile([picture[box] for box in layout.camera_boxes()], fill=0)
+    return enlarge(cameras, max(1, round(HEIGHT / len(cameras))))
 
 
 def gif(layout: Layout, path: Sequence[Moment]) -> bytes:
     """The path as an animated GIF."""
-    first, *others = (Image.fromarray(picture) for picture in frames(layout, path))
-    buffer = io.BytesIO()
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=1000 // FPS, loop=0)
-    return buffer.getvalue()
+    return films.gif(frames(layout, path), 1 / FPS)
 
 
 def mp4(layout: Layout, path: Sequence[Moment]) -> bytes:
     """The path as an H.264 film."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "dream.mp4"
-        encode(file, frames(layout, path), FPS)
-        return file.read_bytes()
+    return films.mp4(frames(layout, path), FPS)
 
 
 def numbers(layout: Layout, path: Sequence[Moment]) -> list[dict[str, Any]]:

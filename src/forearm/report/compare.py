@@ -13,8 +13,9 @@ from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import METRICS, MODEL, PERSISTENCE, Interval, Metric
 from forearm.evaluation.samples import Resampled, Samples, percentiles, resample
 from forearm.evaluation.saved import Saved
-from forearm.report.figures import SERIES, css_colour, image, line_chart
-from forearm.report.grids import picture
+from forearm.media.colours import css_colour
+from forearm.media.pictures import channels_last
+from forearm.report.figures import SERIES, image, line_chart
 from forearm.report.headline import KEY_FIGURES, listed
 from forearm.report.lineage import Kin, draw
 from forearm.report.numbers import NOTHING, number, short, unit_of
@@ -525,7 +526,7 @@ def _answer(run: Contender, row: int, after: np.ndarray, error: float, best: boo
 
 def _shown(layout: Layout, region: np.ndarray) -> dict[str, Any]:
     """A frame without its strip, whose values stand below it as numbers."""
-    return image(picture(region[:, : layout.frame_height]), SHOWN_FRAME)
+    return image(channels_last(region[:, : layout.frame_height]), SHOWN_FRAME)
 
 
 def _position(value: float, sign: str = "-") -> str:

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from forearm.canvas import Layout
-from forearm.report.figures import Span, bar_chart, heat_map, image, line_chart
+from forearm.media.colours import heat_map
+from forearm.media.pictures import enlarge
+from forearm.report.figures import Span, bar_chart, image, line_chart
 
 TEXTS = {
     "squared_error_per_patch": "every patch of the last frame, the motor strip at the bottom",
@@ -46,7 +48,7 @@ def _shown(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
     if values.ndim == 1:
         return {"kind": "chart", "svg": line_chart({name: (np.arange(len(values)), values)}, "index", name)}
     plane = values.reshape(values.shape[0], -1)
-    cells = heat_map(plane, float(plane.max())).repeat(layout.patch, axis=0).repeat(layout.patch, axis=1)
+    cells = enlarge(heat_map(plane, float(plane.max())), layout.patch)
     return {"kind": "map", "image": image(cells, MAP_WIDTH), "top": f"{plane.max():.2g}"}
 
 

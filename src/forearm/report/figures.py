@@ -1,6 +1,5 @@
-"""Pixels and curves as they stand in a page: data URIs of small pictures, and SVG that follows the page's colours."""
+"""Pictures and charts of a page: pictures at a size to show, curves and bars as SVG in the page's colours."""
 
-import base64
 import io
 import re
 from dataclasses import dataclass
@@ -8,15 +7,12 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib import colormaps, rc_context
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
-from PIL import Image
 
-PHOTO_PIXELS = 200 * 200
-"""Pictures larger than this are embedded as WebP, a tenth of the size; smaller ones exactly, as PNG."""
-HEAT = colormaps["turbo"]
+from forearm.media.pictures import data_uri
 
 SERIES = 8
 """How many curves have a colour of their own; report.css names them."""
@@ -25,14 +21,6 @@ LEGEND_COLUMNS = 3
 
 _INK = "#010203"  # stands for the page's text colour until the page knows whether it is dark
 _SERIES = tuple(f"#0102{4 + i:02x}" for i in range(SERIES))
-
-
-def data_uri(pixels: np.ndarray, exact_up_to: int = PHOTO_PIXELS) -> str:
-    """A picture (H, W, 3) uint8 as a URI that needs no file; exact if it has no more than so many pixels."""
-    kind, options = ("WEBP", {"quality": 88}) if pixels.shape[0] * pixels.shape[1] > exact_up_to else ("PNG", {})
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def image(pixels: np.ndarray, about: float) -> dict[str, Any]:
@@ -46,22 +34,6 @@ def image(pixels: np.ndarray, about: float) -> dict[str, Any]:
         "height": round(height * scale),
         "kind": "photo" if shrunk else "pixels",
     }
-
-
-def css_colour(colour: tuple[int, ...]) -> str:
-    """Red, green and blue from 0 to 255 as CSS writes them."""
-    return "#" + "".join(f"{channel:02x}" for channel in colour)
-
-
-def heat_map(values: np.ndarray, top: float) -> np.ndarray:
-    """Values (h, w) from 0 to ``top`` as colours from blue to red, (h, w, 3) uint8."""
-    return (HEAT(np.clip(values / top if top else values, 0, 1))[..., :3] * 255).round().astype(np.uint8)
-
-
-def heat_gradient() -> str:
-    """The colours of ``heat_map`` as a CSS gradient from left to right."""
-    stops = (HEAT(x)[:3] for x in np.linspace(0, 1, 9))
-    return "linear-gradient(to right, " + ", ".join(f"rgb({r:.0%} {g:.0%} {b:.0%})" for r, g, b in stops) + ")"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, Joint, Layout
-from forearm.report.figures import css_colour, data_uri
-from forearm.report.grids import picture
+from forearm.media.colours import css_colour
+from forearm.media.pictures import channels_last, data_uri, enlarge
 from forearm.report.headline import listed
 from forearm.report.page import template
 
@@ -235,10 +235,9 @@ def _shown(holdings: Holdings, card: Card, share: float) -> dict[str, Any]:
 
 def _sharp(layout: Layout, region: np.ndarray) -> dict[str, Any]:
     """Part of a canvas as a picture; small canvases doubled, as lossy formats blur the colours of neighbours."""
-    pixels, times = picture(region), 2 if layout.width < WIDTH else 1
+    pixels, times = channels_last(region), 2 if layout.width < WIDTH else 1
     height, width = pixels.shape[:2]
-    stored = pixels.repeat(times, axis=0).repeat(times, axis=1)
-    return {"src": data_uri(stored, exact_up_to=0), "width": width, "height": height}
+    return {"src": data_uri(enlarge(pixels, times), "photo"), "width": width, "height": height}
 
 
 def _position(value: float, joint: Joint) -> str:

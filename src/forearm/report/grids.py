@@ -7,7 +7,8 @@ from PIL import Image
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import PERSISTENCE, Evaluation, Example
-from forearm.report.figures import heat_map
+from forearm.media.colours import heat_map
+from forearm.media.pictures import channels_last, tile
 
 EXPECTED = "expected"
 """The error map of what the model expects."""
@@ -18,28 +19,20 @@ def grid(layout: Layout, example: Example, top: float) -> np.ndarray:
 
     Where it is known what other actions lead to, wider: right of each prediction the true frame and the error.
     """
-    canvases = [picture(canvas) for canvas in (example.truth, *(example.under[code] for code in CODES))]
+    canvases = [channels_last(canvas) for canvas in (example.truth, *(example.under[code] for code in CODES))]
     if not example.replayed:
-        return np.concatenate(canvases)
-    unknown = np.full((layout.height, layout.frame_width, 3), 255, np.uint8)
-    gap = unknown[:, : layout.patch]
-    rows = [[canvases[0], gap, unknown, gap, unknown]]
-    for code in CODES:
-        known = code in example.outcomes
-        beside = [picture(example.outcomes[code]), heat_map(outcome_error(layout, example, code), top)] if known else []
-        frame, error = beside or (unknown, unknown)
-        rows.append([canvases[1 + code], gap, frame, gap, error])
-    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+        return tile(canvases, columns=1)
+    cells: list[np.ndarray | None] = [canvases[0], None, None]
+    for code, canvas in zip(CODES, canvases[1:], strict=True):
+        cells += [canvas, None, None]
+        if code in example.outcomes:
+            cells[-2:] = channels_last(example.outcomes[code]), heat_map(outcome_error(layout, example, code), top)
+    return tile(cells, columns=3, gap=(0, layout.patch))
 
 
 def outcome_error(layout: Layout, example: Example, code: int) -> np.ndarray:
     """Absolute error of what is predicted under an action whose outcome is known, mean over channels, (H, w)."""
     return _absolute_error(example.under[code][..., layout.frame_columns(-1)], example.outcomes[code])
-
-
-def picture(canvas: np.ndarray) -> np.ndarray:
-    """(3, H, W) to (H, W, 3)."""
-    return canvas.transpose(1, 2, 0)
 
 
 def error_maps(layout: Layout, example: Example) -> dict[str, np.ndarray]:
@@ -85,7 +78,5 @@ def save_grids(evaluation: Evaluation, folder: Path) -> None:
     top = heat_top(evaluation)
     for i, example in enumerate(evaluation.drawn):
         Image.fromarray(grid(evaluation.layout, example, top)).save(folder / grid_name(evaluation, i))
-        gap = np.full((evaluation.layout.height, evaluation.layout.patch, 3), 255, np.uint8)
-        coloured = [heat_map(values, top) for values in error_maps(evaluation.layout, example).values()]
-        side_by_side = [part for values in coloured for part in (gap, values)][1:]
-        Image.fromarray(np.concatenate(side_by_side, axis=1)).save(folder / f"error_{i:03d}.png")
+        maps = [heat_map(values, top) for values in error_maps(evaluation.layout, example).values()]
+        Image.fromarray(tile(maps, gap=evaluation.layout.patch)).save(folder / f"error_{i:03d}.png")

@@ -10,6 +10,7 @@ from PIL import Image
 from forearm.canvas import CODE_NAMES, Layout, as_uint8
 from forearm.errors import ForearmError
 from forearm.files import read_json, writing
+from forearm.media.pictures import tile
 
 Facts = dict[str, Any]
 PICTURES = 12
@@ -136,7 +137,7 @@ def save_pictures(path: Path | str, target: Path) -> None:
     else:
         pictures = _camera_pictures(path)
     with writing(target) as beside:
-        Image.fromarray(_sheet(pictures)).save(beside, format="PNG")
+        Image.fromarray(tile(pictures, columns=6, gap=8)).save(beside, format="PNG")
 
 
 def _canvases(path: Path) -> list[np.ndarray]:
@@ -173,15 +174,3 @@ def _camera_pictures(path: Path | str) -> list[np.ndarray]:
     if not pictures:
         raise ForearmError(f"{path} has no picture that can be read")
     return pictures
-
-
-def _sheet(pictures: list[np.ndarray], columns: int = 6, gap: int = 8) -> np.ndarray:
-    """Equal pictures (h, w, 3) side by side and below each other on white."""
-    columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
-    h, w, _ = pictures[0].shape
-    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, 3), 255, np.uint8)
-    for i, picture in enumerate(pictures):
-        y, x = (i // columns) * (h + gap), (i % columns) * (w + gap)
-        sheet[y : y + h, x : x + w] = picture
-    return sheet

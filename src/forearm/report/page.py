@@ -10,10 +10,12 @@ from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import CATALOGUE, METRICS, PERSISTENCE, Evaluation, Example, Metric
+from forearm.media.colours import css_colour, css_gradient, heat_map
+from forearm.media.pictures import channels_last
 from forearm.report.doubt import doubt_shown
 from forearm.report.extras import extras
-from forearm.report.figures import css_colour, heat_gradient, heat_map, image, line_chart
-from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error, picture
+from forearm.report.figures import image, line_chart
+from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error
 from forearm.report.headline import KEY_FIGURES, details, headline
 from forearm.report.numbers import NOTHING, number, short, span, unit_of
 from forearm.report.recommendations import recommend
@@ -73,7 +75,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
             for title, examples in (("Worst", evaluation.worst), ("Best", evaluation.best))
             for example in examples
         ],
-        gradient=heat_gradient(),
+        gradient=css_gradient(),
         rollouts=rollouts_shown(evaluation),
         doubt=doubt_shown(evaluation),
         extras=list(extras(evaluation.layout, evaluation.extras)),
@@ -263,8 +265,8 @@ def _card(evaluation: Evaluation, example: Example, title: str, top: float) -> d
         "code": example.code,
         "acting": layout.joints[example.acting].name,
         "error": f"{example.error:.6f}",
-        "truth": image(picture(example.truth), SHOWN_WIDTH),
-        "under": [image(picture(example.under[code]), SHOWN_WIDTH) for code in CODES],
+        "truth": image(channels_last(example.truth), SHOWN_WIDTH),
+        "under": [image(channels_last(example.under[code]), SHOWN_WIDTH) for code in CODES],
         "outcomes": {code: _outcome(layout, example, code, top) for code in known},
         "heat": _heat(layout, example, top, SHOWN_HEAT),
         "joints": joints,
@@ -275,7 +277,7 @@ def _outcome(layout: Layout, example: Example, code: int, top: float) -> dict[st
     """What an action really leads to and the error of its prediction, at the scale of the canvas beside them."""
     about = SHOWN_WIDTH * layout.frame_width / layout.width
     return {
-        "truth": image(picture(example.outcomes[code]), about),
+        "truth": image(channels_last(example.outcomes[code]), about),
         "heat": image(heat_map(outcome_error(layout, example, code), top), about),
         "error": f"{example.errors_under[code]:.6f}",
     }
@@ -287,8 +289,8 @@ def _extreme(evaluation: Evaluation, example: Example, title: str, top: float) -
         "row": example.row,
         "code": example.code,
         "error": f"{example.error:.6f}",
-        "truth": image(picture(example.truth), SHOWN_WIDTH),
-        "predicted": image(picture(example.under[example.code]), SHOWN_WIDTH),
+        "truth": image(channels_last(example.truth), SHOWN_WIDTH),
+        "predicted": image(channels_last(example.under[example.code]), SHOWN_WIDTH),
         "heat": _heat(evaluation.layout, example, top, SMALL_HEAT),
     }
 

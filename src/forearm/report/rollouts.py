@@ -6,7 +6,8 @@ import numpy as np
 
 from forearm.canvas import Layout
 from forearm.evaluation import METRICS, MODEL, PERSISTENCE, Evaluation, Film, Metric, Rollouts
-from forearm.report.figures import data_uri, line_chart
+from forearm.media.pictures import channels_last, data_uri, enlarge, tile
+from forearm.report.figures import line_chart
 from forearm.report.numbers import short, unit_of
 
 SHOWN = (1, 2, 3, 5, 8, 12, 16, 20)
@@ -104,12 +105,8 @@ def _film(layout: Layout, film: Film, stops: list[int]) -> dict[str, Any]:
 def _strip(layout: Layout, film: Film, stops: list[int]) -> np.ndarray:
     """Frames side by side in black, each in a cell of one width, (height, width, 3) uint8."""
     gap = max(1, layout.patch // 4)
-    places = np.array(stops) - 1
-    rows = []
-    for frames in (film.truth, film.predicted):
-        shown = np.concatenate([film.start[None], frames[places]])
-        framed = np.pad(shown, ((0, 0), (0, 0), (gap, gap), (gap, gap)))
-        rows.append(np.concatenate(list(framed.transpose(0, 2, 3, 1)), axis=1))
-    strip = np.concatenate(rows)
-    times = max(1, round(FILM_WIDTH / strip.shape[1]))
-    return strip.repeat(times, axis=0).repeat(times, axis=1)
+    shown = np.array(stops) - 1
+    rows = [[film.start, *frames[shown]] for frames in (film.truth, film.predicted)]
+    frames = [channels_last(frame) for row in rows for frame in row]
+    strip = np.pad(tile(frames, columns=len(stops) + 1, gap=2 * gap, fill=0), ((gap, gap), (gap, gap), (0, 0)))
+    return enlarge(strip, max(1, round(FILM_WIDTH / strip.shape[1])))

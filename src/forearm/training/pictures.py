@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
 from forearm.canvas import Layout, as_uint8
 from forearm.files import writing
+from forearm.media.pictures import channels_last, tile
 from forearm.models import Predictor
 from forearm.transitions.batch import Batch
 
@@ -17,7 +17,7 @@ def save_samples(path: Path, predictor: Predictor, batch: Batch, layout: Layout)
     """Write a PNG: the true canvases above, and below them the same with the predicted last frame."""
     painted = batch.canvas.clone()
     painted[..., layout.frame_columns(-1)] = predictor.predict(batch.context(layout)).to(painted)
-    rows = [np.concatenate(list(canvases.cpu().numpy()), axis=2) for canvases in (batch.canvas, painted)]
-    picture = as_uint8(np.concatenate(rows, axis=1).transpose(1, 2, 0))
+    canvases = as_uint8(torch.cat([batch.canvas, painted]).cpu().numpy())
+    picture = tile([channels_last(canvas) for canvas in canvases], columns=len(batch))
     with writing(path) as beside:
         Image.fromarray(picture).save(beside, format="PNG")
