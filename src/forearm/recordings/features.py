@@ -59,20 +59,14 @@ def data_schema(spec: RecordingSpec) -> pa.Schema:
 def write_tasks(path: Path, tasks: Mapping[str, int]) -> None:
     """Write task to number as pandas would, the task being the index of its table: LeRobot looks it up there."""
 
-    def column(name: str | None, field: str | None, kind: str, dtype: str, encoding: str | None = None) -> dict:
-        metadata = encoding and {"encoding": encoding}
-        return {
-            "name": name,
-            "field_name": field,
-            "pandas_type": kind,
-            "numpy_type": dtype,
-            "metadata": metadata,
-        }
+    def column(name: str | None, field: str | None, kind: str, dtype: str, metadata: Any = None) -> dict[str, Any]:
+        about = {"name": name, "field_name": field, "pandas_type": kind}
+        return {**about, "numpy_type": dtype, "metadata": metadata}
 
     index = "__index_level_0__"
     note = {
         "index_columns": [index],
-        "column_indexes": [column(None, None, "unicode", "object", "UTF-8")],
+        "column_indexes": [column(None, None, "unicode", "object", {"encoding": "UTF-8"})],
         "columns": [column("task_index", "task_index", "int64", "int64"), column(None, index, "unicode", "object")],
         "creator": {"library": "pyarrow", "version": pa.__version__},
         "pandas_version": "2.2.0",

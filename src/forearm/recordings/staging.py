@@ -52,6 +52,11 @@ class StagedEpisode:
     statistics: dict[str, Statistics]
     """By feature; those of the counters are still missing."""
 
+    @property
+    def end(self) -> int:
+        """Rows of the recording up to its last one."""
+        return self.start + self.length
+
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """States (n, J) and actions (n, A), float32."""
         with np.load(self.folder / "table.npz") as table:

@@ -1,7 +1,7 @@
 """Assembling a LeRobot v3.0 recording from staged episodes."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -69,36 +69,27 @@ def _write_videos(
     root: Path, camera: str, episodes: list[StagedEpisode], spec: RecordingSpec, positions: FilePositions
 ) -> None:
     """Join one camera's staged videos into files of bounded size; note in ``positions`` where each episode is."""
-    for number, group in enumerate(_video_groups(camera, episodes, spec.fps)):
+    bytes_before = list(accumulate((episode.video(camera).stat().st_size for episode in episodes), initial=0))
+    setups = [decoder_setup(episode.video(camera)) for episode in episodes]
+
+    def fits(group: list[StagedEpisode], episode: StagedEpisode) -> bool:
+        size = bytes_before[episode.index + 1] - bytes_before[group[0].index]
+        seconds = (episode.end - group[0].start) / spec.fps
+        same_setup = setups[episode.index] == setups[group[-1].index]
+        return size <= VIDEO_FILE_MB * 2**20 and seconds <= VIDEO_FILE_SECONDS and same_setup
+
+    for number, group in enumerate(_groups(episodes, fits)):
         chunk, file = divmod(number, CHUNK_FILES)
         target = root / VIDEO_PATH.format(video_key=camera, chunk_index=chunk, file_index=file)
         target.parent.mkdir(parents=True, exist_ok=True)
         join([episode.video(camera) for episode in group], target)
         for episode in group:
-            before = episode.start - group[0].start
             positions[episode.index] |= {
                 f"videos/{camera}/chunk_index": chunk,
                 f"videos/{camera}/file_index": file,
-                f"videos/{camera}/from_timestamp": before / spec.fps,
-                f"videos/{camera}/to_timestamp": (before + episode.length) / spec.fps,
+                f"videos/{camera}/from_timestamp": (episode.start - group[0].start) / spec.fps,
+                f"videos/{camera}/to_timestamp": (episode.end - group[0].start) / spec.fps,
             }
-
-
-def _video_groups(camera: str, episodes: list[StagedEpisode], fps: int) -> Iterator[list[StagedEpisode]]:
-    """Consecutive episodes that share a video file."""
-    group: list[StagedEpisode] = []
-    size, setup = 0, b""
-    for episode in episodes:
-        path = episode.video(camera)
-        more, its_setup = path.stat().st_size, decoder_setup(path)
-        too_large = size + more > VIDEO_FILE_MB * 2**20
-        too_long = group and episode.start + episode.length - group[0].start > VIDEO_FILE_SECONDS * fps
-        if group and (too_large or too_long or its_setup != setup):
-            yield group
-            group, size = [], 0
-        group.append(episode)
-        size, setup = size + more, its_setup
-    yield group
 
 
 def _write_data(
@@ -110,41 +101,41 @@ def _write_data(
 ) -> None:
     """Write the rows of all episodes into files of bounded size; note in ``positions`` where each episode is."""
     schema = data_schema(spec)
-    writer: pq.ParquetWriter | None = None
-    number, size = -1, math.inf
-    waiting: list[pa.Table] = []
+    row_bytes = _rows(episodes[0], 0, spec, schema).nbytes // episodes[0].length
 
-    def flush() -> None:
-        if writer is not None and waiting:
-            writer.write_table(pa.concat_tables(waiting).combine_chunks())
-            waiting.clear()
+    def fits(group: list[StagedEpisode], episode: StagedEpisode) -> bool:
+        return (episode.end - group[0].start) * row_bytes <= DATA_FILE_MB * 2**20
 
-    try:
-        for episode in episodes:
-            rows = _rows(episode, tasks[episode.task], spec, schema)
-            if size + rows.nbytes > DATA_FILE_MB * 2**20:
-                flush()
-                if writer is not None:
-                    writer.close()
-                number, size = number + 1, 0
-                chunk, file = divmod(number, CHUNK_FILES)
-                path = root / DATA_PATH.format(chunk_index=chunk, file_index=file)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                writer = pq.ParquetWriter(path, schema, compression="snappy")
-            size += rows.nbytes
-            waiting.append(rows)
-            if sum(len(part) for part in waiting) >= ROWS_AT_ONCE:
-                flush()
-            positions[episode.index] |= {
-                "data/chunk_index": number // CHUNK_FILES,
-                "data/file_index": number % CHUNK_FILES,
-                "dataset_from_index": episode.start,
-                "dataset_to_index": episode.start + episode.length,
-            }
-        flush()
-    finally:
-        if writer is not None:
-            writer.close()
+    for number, group in enumerate(_groups(episodes, fits)):
+        chunk, file = divmod(number, CHUNK_FILES)
+        path = root / DATA_PATH.format(chunk_index=chunk, file_index=file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(path, schema, compression="snappy") as writer:
+            waiting: list[pa.Table] = []
+            for episode in group:
+                waiting.append(_rows(episode, tasks[episode.task], spec, schema))
+                if sum(map(len, waiting)) >= ROWS_AT_ONCE or episode is group[-1]:
+                    writer.write_table(pa.concat_tables(waiting).combine_chunks())
+                    waiting.clear()
+                positions[episode.index] |= {
+                    "data/chunk_index": chunk,
+                    "data/file_index": file,
+                    "dataset_from_index": episode.start,
+                    "dataset_to_index": episode.end,
+                }
+
+
+def _groups(
+    episodes: list[StagedEpisode], fits: Callable[[list[StagedEpisode], StagedEpisode], bool]
+) -> Iterator[list[StagedEpisode]]:
+    """Consecutive episodes that share a file, each group as large as fits."""
+    group: list[StagedEpisode] = []
+    for episode in episodes:
+        if group and not fits(group, episode):
+            yield group
+            group = []
+        group.append(episode)
+    yield group
 
 
 def _counters(episode: StagedEpisode, task_index: int, fps: int) -> dict[str, np.ndarray]:

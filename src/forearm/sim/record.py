@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 from rich.console import Console
@@ -103,17 +104,9 @@ def _ignored_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
-_current: tuple[int, Simulator] | None = None  # this process's simulator and its session's seed
-
-
+@lru_cache(maxsize=1)  # neighbours in the queue share a session
 def _simulator(seed: int) -> Simulator:
-    """The simulator of a session; the last one is kept, as neighbours in the queue share it."""
-    global _current
-    if _current is None or _current[0] != seed:
-        if _current is not None:
-            _current[1].close()
-        _current = (seed, Simulator(seed))
-    return _current[1]
+    return Simulator(seed)
 
 
 def _stage(recorder: Recorder, settings: SingleActionSettings, index: int) -> None:
