@@ -191,7 +191,7 @@ def test_it_asks_before_the_first_motion_and_only_then(layout, monkeypatch, answ
         with pytest.raises(KeyboardInterrupt, match="the arm was not moved"):
             drive_asking(robot, layout, said)
         assert robot.joints["pan.pos"] == 0
-    assert said.getvalue().count("about to move: pan MOVE+") == 1
+    assert said.getvalue().count("about to move: pan +10°") == 1
 
 
 def test_where_nobody_can_be_asked_it_does_not_move(layout, monkeypatch) -> None:

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.bars import BarArm, BarDynamics, seen_at
-from support.tiny import make_layout
 
-from forearm.canvas import ActionEntry
 from forearm.control import JointGoal, PictureGoal, RegionGoal, TreeSearch, control
-from forearm.control.trace import action_words, film, save_trace
+from forearm.control.trace import film, save_trace
 
 
 def drive(layout, goal):
@@ -37,7 +35,7 @@ def test_a_trace_tells_every_step_and_can_be_watched(pan_layout, tmp_path, kind:
     assert [step["joints"]["pan"] for step in told["steps"]] == pytest.approx([-10, 0, 10])
     assert [len(step["plan"]) for step in told["steps"]] == [2, 1, 0]
     first = told["steps"][0]["plan"][0]
-    assert (first["action"], first["entry"], first["amounts"]) == ("pan MOVE+", "pan", [1.0])
+    assert (first["action"], first["entry"], first["amounts"]) == ("pan +10°", "pan", [1.0])
     assert first["foreseen_joints"]["pan"] == pytest.approx(0, abs=1e-3)
     with Image.open(tmp_path / "film.gif") as gif:
         assert (gif.n_frames, gif.info["loop"]) == (3, 0)
@@ -61,13 +59,3 @@ def test_a_film_shows_what_was_seen_beside_what_was_foreseen(pan_layout) -> None
         np.testing.assert_array_equal(seen[step], foreseen[step])
     np.testing.assert_array_equal(seen[2], wanted[2])
     assert (seen[1] != wanted[1]).any()
-
-
-def test_actions_in_words() -> None:
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("grip", None, "", 2.0))
-    discrete, continuous = (make_layout(actions=entries, discrete=kind) for kind in (True, False))
-    assert action_words(discrete, np.array([0, -1.0])) == "grip MOVE−"
-    assert action_words(discrete, np.zeros(2)) == "STAY"
-    assert action_words(continuous, np.array([0.25, -0.5])) == "pan +2.5 deg, grip -1"
-    assert action_words(continuous, np.array([0.25, 0.01])) == "pan +2.5 deg"
-    assert action_words(continuous, np.zeros(2)) == "STAY"

@@ -20,8 +20,8 @@ from rich.console import Console
 
 from forearm.canvas import Layout, driven_joints, plain, target_changes, trajectory
 from forearm.control.loop import Observation, Step
-from forearm.control.trace import action_words
 from forearm.errors import ForearmError
+from forearm.media.words import action_words
 from forearm.recordings.decoding import EXACT
 
 RATE = 30

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from forearm.canvas import CODE_NAMES, STAY, Layout, action_codes
-from forearm.canvas.actions import DEAD_BAND
+from forearm.canvas import Layout
 from forearm.control.goals import Goal, PictureGoal, RegionGoal
 from forearm.control.loop import Observation, Step, Trace, observed
 from forearm.files import write_json
 from forearm.media import films
 from forearm.media.labels import EMPTY, labelled
+from forearm.media.words import action_words
 
 SECONDS_A_STEP, SECONDS_OF_LAST, COLOURS = 0.8, 2.4, 128
 FILM_FPS = 10
@@ -48,16 +48,6 @@ def trace_json(trace: Trace) -> dict[str, Any]:
             }
         )
     return {"outcome": trace.outcome, "actions_taken": trace.actions, "steps": steps}
-
-
-def action_words(layout: Layout, amounts: np.ndarray) -> str:
-    """An action (A,) as a person says it: ``shoulder_pan MOVE+``, or its changes in the entries' units."""
-    code = int(action_codes(amounts[None])[0])
-    if layout.discrete or code == STAY:
-        name = layout.actions[int(np.abs(amounts).argmax())].name
-        return CODE_NAMES[code] if code == STAY else f"{name} {CODE_NAMES[code]}"
-    parts = zip(layout.actions, amounts, strict=True)
-    return ", ".join(f"{e.name} {a * e.scale:+.3g} {e.unit}".strip() for e, a in parts if abs(a) > DEAD_BAND)
 
 
 def film(trace: Trace, goal: Goal) -> list[np.ndarray]:

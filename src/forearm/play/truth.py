@@ -8,6 +8,7 @@ import numpy as np
 
 from forearm.canvas import CODE_NAMES, Layout, action_codes, as_uint8
 from forearm.errors import ForearmError
+from forearm.media.words import action_words
 from forearm.transitions import Batch, TransitionSet, present
 
 if TYPE_CHECKING:
@@ -36,12 +37,9 @@ class Action:
         return bool(np.abs(self.amounts - other.amounts).max() <= SAME)
 
     def in_words(self, layout: Layout) -> str:
-        """The action as one says it, such as "MOVE+ shoulder_pan +10 deg"; of many entries the largest."""
-        many = (self.amounts != 0).sum() > 2
-        moved = [int(np.abs(self.amounts).argmax())] if many else np.flatnonzero(self.amounts).tolist()
-        entries = ((layout.actions[entry], float(self.amounts[entry])) for entry in moved)
-        told = ", ".join(f"{entry.name} {amount * entry.scale:+.3g} {entry.unit}" for entry, amount in entries)
-        return f"{CODE_NAMES[self.code]} {told.replace('-', '−')}{' …' if many else ''}".strip()
+        """The action as one says it, such as "MOVE+ shoulder_pan +10°"."""
+        words, code = action_words(layout, self.amounts), CODE_NAMES[self.code]
+        return words if words == code else f"{code} {words}"
 
 
 class Truth(Protocol):
