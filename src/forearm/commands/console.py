@@ -94,7 +94,7 @@ def show(facts: dict[str, Any], console: Console = console) -> None:
 def show_steps(trace: "Trace") -> None:
     """Print the steps as a table, with the joints that actions drive."""
     from forearm.control.goals import plain
-    from forearm.control.trace import action_words
+    from forearm.media.words import action_words
 
     table = Table("", "cost", "joints", "next action", "cost foreseen", box=None)
     driven = sorted(set(trace.layout.joint_of_entry()) - {-1})

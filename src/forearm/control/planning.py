@@ -32,7 +32,6 @@ from forearm.control.trace import save_trace
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.files import require_absent, writing_folder
-from forearm.media.words import action_words
 from forearm.models.world_model import Predictor
 from forearm.training.run import Run
 from forearm.transitions.store import TransitionSet
