@@ -26,7 +26,8 @@ from support.recordings import (
 )
 
 from forearm.errors import ForearmError
-from forearm.recordings import EpisodeUnreadable, decoding, open_recording
+from forearm.recordings import EpisodeUnreadable, open_recording
+from forearm.recordings import video as video_file
 
 WRIST = "observation.images.wrist"
 LENGTHS = (12, 9, 15)
@@ -200,9 +201,9 @@ def test_whole_episodes_are_jumped_with_one_seek(tmp_path, monkeypatch):
 
 def count_opens(monkeypatch):
     opened, sought = [], []
-    open_it, jump = decoding.VideoFile._open, decoding.VideoFile._jump
-    monkeypatch.setattr(decoding.VideoFile, "_open", lambda s: (opened.append(s.path), open_it(s))[1])
-    monkeypatch.setattr(decoding.VideoFile, "_jump", lambda s, n: (sought.append(n), jump(s, n))[1])
+    open_it, jump = video_file.VideoFile._open, video_file.VideoFile._jump
+    monkeypatch.setattr(video_file.VideoFile, "_open", lambda s: (opened.append(s.path), open_it(s))[1])
+    monkeypatch.setattr(video_file.VideoFile, "_jump", lambda s, n: (sought.append(n), jump(s, n))[1])
     return opened, sought
 
 
@@ -212,7 +213,7 @@ def test_shrinking_keeps_colour_and_brightness(tmp_path):
     full = np.asarray(Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC))
     path = tmp_path / "video.mp4"
     write_video(path, [full] * 3, crf="5")
-    file = decoding.VideoFile(path)
+    file = video_file.VideoFile(path)
     (whole,) = file.pictures([0], None)
     for size in ((64, 64), (224, 224), (90, 100)):
         (small,) = file.pictures([0], size)
@@ -275,7 +276,7 @@ DAMAGE = {
     "mp4 truncated behind its index": (with_front_moov_truncated, "truncated|decoded|ends after"),
     "last frame cut": (lambda root: with_front_moov_truncated(root, 0.99), "is truncated$"),
     "no video at all": (lambda root: video(root, 1).write_bytes(b"no video"), "cannot be opened"),
-    "short video": (lambda root: write_video(video(root, 1), [picture_of(1, 0)] * 5), "holds 5 frames"),
+    "short video": (lambda root: write_video(video(root, 1), [picture_of(1, 0)] * 5), "9 rows but 5 pictures"),
     "missing parquet": (lambda root: table(root, 1).unlink(), "is missing"),
     "truncated parquet": (lambda root: truncate(table(root, 1), 0.7), "cannot be read"),
     "missing column": (

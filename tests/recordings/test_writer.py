@@ -26,9 +26,9 @@ from forearm.recordings import (
     staged_episodes,
     writer,
 )
-from forearm.recordings.decoding import VideoFile
 from forearm.recordings.encoding import encode
 from forearm.recordings.statistics import merged_statistics, pictures_statistics, rows_statistics
+from forearm.recordings.video import VideoFile
 
 CAMERAS = {"observation.images.base": (48, 64), "observation.images.wrist": (64, 64)}
 SPEC = RecordingSpec(30, ("a.pos", "b.pos"), ("a.pos", "b.pos", "c.pos"), CAMERAS, units=("deg", "deg"))

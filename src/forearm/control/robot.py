@@ -22,7 +22,7 @@ from forearm.canvas import Layout, driven_joints, plain, target_changes, traject
 from forearm.control.loop import Observation, Step
 from forearm.errors import ForearmError
 from forearm.media.words import action_words
-from forearm.recordings.decoding import EXACT
+from forearm.recordings.video import EXACT
 
 RATE = 30
 """Targets a second."""

@@ -1,16 +1,19 @@
 """Discrete-action logs: which single action was decided at which frame of an episode."""
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from forearm.errors import ForearmError
 from forearm.files import writing
+from forearm.recordings.folder import Folder, json_lines, whole
 
 STAY, MOVE_UP, MOVE_DOWN = 0, 1, 2
 LOG_FOLDER = Path("meta/discrete_action_logs")
-HEADER_ENTRIES = ("type", "joint_name", "action_duration", "position_delta")
+HEADER_KEYS = ("type", "joint_name", "action_duration", "position_delta")
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class DiscreteActionLog:
         action_duration: seconds from a decision to its outcome.
         position_delta: how far MOVE+ and MOVE− go, in the units of the state.
         decisions: (frame_index, code) in recording order; codes are 0 STAY, 1 MOVE+, 2 MOVE−.
-        extra: further entries of the header line, kept as they are.
+        extra: further keys of the header line, kept as they are.
     """
 
     joint_name: str
@@ -61,11 +64,8 @@ def read_log(path: Path) -> DiscreteActionLog:
         ForearmError: the file cannot be read, has no header, or a decision has no frame_index or a code
             other than 0, 1 and 2.
     """
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ForearmError(f"{path} cannot be read as JSON lines: {error}") from error
-    if not lines or not all(isinstance(line, dict) for line in lines) or "joint_name" not in lines[0]:
+    lines = list(json_lines(path))
+    if not lines or "joint_name" not in lines[0]:
         raise ForearmError(f"{path} does not begin with a header line that has joint_name")
     header, actions = lines[0], [line for line in lines[1:] if "discrete_action" in line]
     try:
@@ -73,13 +73,31 @@ def read_log(path: Path) -> DiscreteActionLog:
             joint_name=str(header["joint_name"]),
             action_duration=float(header["action_duration"]),
             position_delta=float(header["position_delta"]),
-            decisions=tuple((int(line["frame_index"]), _code(line["discrete_action"])) for line in actions),
-            extra={key: value for key, value in header.items() if key not in HEADER_ENTRIES},
+            decisions=tuple(
+                (whole(line["frame_index"], "frame_index"), _code(line["discrete_action"])) for line in actions
+            ),
+            extra={key: value for key, value in header.items() if key not in HEADER_KEYS},
         )
     except KeyError as error:
         raise ForearmError(f"{path} lacks {error} in its header or in a decision") from None
     except (TypeError, ValueError) as error:
         raise ForearmError(f"{path} cannot be understood: {error}") from None
+
+
+def logs_of(folder: Folder, episodes: Sequence[int]) -> dict[int, Path]:
+    """Episode to its log, header-only files left out.
+
+    A file's number is its episode's. Where recorders counted otherwise, but left as many logs with decisions
+    as there are episodes, the two go together in order.
+    """
+    numbered = {}
+    for path in sorted((folder.root / LOG_FOLDER).glob("*.jsonl")):
+        numbers = re.findall(r"\d{1,18}", path.stem)
+        if numbers and folder.has(path) and has_decisions(path):
+            numbered[int(numbers[-1])] = path
+    if len(numbered) == len(episodes) and set(numbered) != set(episodes):
+        return dict(zip(episodes, (numbered[n] for n in sorted(numbered)), strict=True))
+    return numbered
 
 
 def has_decisions(path: Path) -> bool:
@@ -89,7 +107,7 @@ def has_decisions(path: Path) -> bool:
 
 
 def _code(value: Any) -> int:
-    code = int(value)
+    code = whole(value, "discrete_action")
     if code not in (STAY, MOVE_UP, MOVE_DOWN):
         raise ValueError(f"discrete_action {value} is none of 0 STAY, 1 MOVE+, 2 MOVE−")
     return code

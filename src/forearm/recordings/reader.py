@@ -1,429 +1,286 @@
-"""Recordings in: LeRobot v2.0, v2.1 and v3.0, episode by episode, pictures streamed.
+"""Reading the episodes of a recording: rows, log, the pairing with pictures, and a stream of these."""
 
-recording = open_recording("lerobot/svla_so101_pickplace")
-for episode in recording.read():
-    wanted = range(0, len(episode.states), 15)
-    for row, pictures in episode.pictures(wanted, size=(64, 64)):
-        ...
-"""
-
-import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from forearm.errors import ForearmError
-from forearm.recordings.decoding import ImageColumn, ImageFolder, PictureFile, Size, VideoFile
+from forearm.recordings.episode import Episode, OnSkip, Pictures
+from forearm.recordings.episodes import EpisodeSource
 from forearm.recordings.errors import EpisodeUnreadable
-from forearm.recordings.hub import local_folder
-from forearm.recordings.logs import LOG_FOLDER, DiscreteActionLog, has_decisions, read_log
-from forearm.recordings.metadata import ACTION_KEYS, STATE_KEYS, EpisodeInfo, EpisodePlace, Metadata
-from forearm.recordings.tables import TableFile, first_of, order_of_frames
-from forearm.recordings.units import guess_units
+from forearm.recordings.images import ImageColumn, ImageFolder
+from forearm.recordings.logs import DiscreteActionLog, logs_of, read_log
+from forearm.recordings.metadata import ACTION_KEYS, STATE_KEYS, Metadata
+from forearm.recordings.pairing import Pairing, VideoFacts, pair, pair_images
+from forearm.recordings.pictures import OpenPictures, PictureFile, Size
+from forearm.recordings.rows import Counters, Listing, Rows, locate
+from forearm.recordings.tables import TableFile, first_of, frame_order
+from forearm.recordings.video import VideoFile, header
 
-OnSkip = Callable[[int, str], None]
-Pictures = dict[str, np.ndarray]
-"""Camera's feature key to picture (h, w, 3) uint8."""
 
+class EpisodeReader:
+    """Reads the episodes that a recording's metadata lists.
 
-@dataclass(frozen=True)
-class Episode:
-    """One episode: its rows, and a way to its pictures, which are decoded only as they are consumed.
-
-    Attributes:
-        index: its number in the recording.
-        task: what the robot does, in words; may be empty.
-        states: (n, J) float32, in the robot's own units.
-        actions: (n, A) float32, or None where the recording has no action column.
-        log: its discrete-action log, where it has one.
+    Args:
+        meta: the recording's metadata.
+        sources: where the metadata says that the files of each episode are.
+        widths: (J, A), how many dimensions states and actions have; A is 0 where there are no actions.
     """
 
-    index: int
-    task: str
-    states: np.ndarray
-    actions: np.ndarray | None
-    log: DiscreteActionLog | None
-    _stream: Callable[[Sequence[int], Mapping[str, Size | None]], Iterator[tuple[int, Pictures]]] = field(repr=False)
-    _cameras: tuple[str, ...] = field(repr=False)
+    def __init__(self, meta: Metadata, sources: Sequence[EpisodeSource], widths: tuple[int, int]) -> None:
+        self._meta, self._folder, self._sources, self._widths = meta, meta.folder, sources, widths
+        self._mixed: dict[str, bool] = {}
+        self._noted: dict[Path, list[str]] = {}
 
-    def __len__(self) -> int:
-        return len(self.states)
-
-    def pictures(
-        self, wanted: Iterable[int] | None = None, size: Size | Mapping[str, Size] | None = None
-    ) -> Iterator[tuple[int, Pictures]]:
-        """Stream the pictures that belong to some rows; consume them before the next episode is taken.
-
-        Args:
-            wanted: row numbers; served in increasing order, each once. All rows by default.
-            size: (height, width) to shrink every picture to while decoding, or camera to such a size. Each
-                camera's own size by default.
-
-        Yields:
-            (row, camera → picture (h, w, 3) uint8).
-
-        Raises:
-            EpisodeUnreadable: a file turns out to be truncated or undecodable. The episode has then been
-                reported as skipped; drop what came of it so far and go on with the next one.
-            ForearmError: a row or a camera is asked for that is not there.
-        """
-        rows = sorted(set(range(len(self)) if wanted is None else wanted))
-        if rows and not 0 <= rows[0] <= rows[-1] < len(self):
-            raise ForearmError(f"episode {self.index} has rows 0 to {len(self) - 1}, not {rows[0]}…{rows[-1]}")
-        sizes: dict[str, Size | None]
-        if isinstance(size, Mapping):
-            sizes = {camera: size.get(camera) for camera in self._cameras}
-        else:
-            sizes = dict.fromkeys(self._cameras, size)
-        return self._stream(rows, sizes)
-
-
-class Recording:
-    """A LeRobot recording, opened for reading; see `open_recording`.
-
-    Attributes:
-        name: the folder's name or the Hub id.
-        root: its folder.
-        version: ``v2.0``, ``v2.1`` or ``v3.0``.
-        fps: pictures and rows per second.
-        cameras: the feature keys of its cameras.
-    """
-
-    def __init__(self, root: Path, name: str) -> None:
-        self._meta = Metadata(root)
-        self.name, self.root = name, root
-        self.version, self.fps, self.cameras = self._meta.version, self._meta.fps, self._meta.cameras
-        if not self.cameras:
-            raise ForearmError(f"{root} has no camera: no feature in meta/info.json is a video or an image")
-        if not self.episodes:
-            raise ForearmError(f"{root} lists no episode")
-        if self._state_key is None:
-            raise ForearmError(f"{root} has no state column; looked for {', '.join(STATE_KEYS)}")
-
-    @cached_property
-    def episodes(self) -> tuple[EpisodeInfo, ...]:
-        """Every episode that the metadata lists, by index; some may turn out to be unreadable."""
-        return tuple(place.info for place in self._meta.places)
-
-    @cached_property
-    def joints(self) -> tuple[str, ...]:
-        """The names of the state's entries, as they were recorded (``shoulder_pan.pos``)."""
-        return self._meta.names(self._state_key or "", self._width(STATE_KEYS), "joint")
-
-    @cached_property
-    def action_names(self) -> tuple[str, ...]:
-        """The names of the action's entries; empty where no action was recorded."""
-        key = first_of(ACTION_KEYS, list(self._meta.features))
-        return self._meta.names(key or "", self._width(ACTION_KEYS), "action")
-
-    @cached_property
-    def units(self) -> tuple[str, ...]:
-        """Each joint's unit for display: deg, rad, %, ticks or nothing. Declared, or else a guess."""
-        key = self._state_key or ""
-        declared = self._meta.features.get(key, {}).get("units")
-        if isinstance(declared, list) and len(declared) == len(self.joints):
-            return tuple(str(unit) for unit in declared)
-        return guess_units(self.joints, *self._state_range(key))
-
-    @property
-    def has_logs(self) -> bool:
-        """Whether any episode has a discrete-action log with decisions in it."""
-        return bool(self._logs)
-
-    def camera_size(self, camera: str) -> Size:
-        """(height, width) of a camera's pictures, as the metadata has it or else as its first picture is.
-
-        Raises:
-            ForearmError: there is no such camera, or no picture of it can be read.
-        """
-        (camera,) = self._chosen((camera,))
-        size = self._meta.camera_size(camera)
-        if size is None:
-            for episode in self.read((camera,), on_skip=lambda index, reason: None):
-                for _, pictures in episode.pictures((0,)):
-                    return pictures[camera].shape[:2]
-        assert size is not None  # read() raises when no episode can be read
-        return size
-
-    def joint_index(self, name: str) -> int:
-        """Which entry of the state a joint is, called with or without ``.pos`` or ``main_``.
-
-        Raises:
-            ForearmError: there is no such joint.
-        """
-        for index, joint in enumerate(self.joints):
-            if joint == name or _bare(joint) == _bare(name):
-                return index
-        raise ForearmError(f"{self.name} has no joint {name!r}, only {', '.join(self.joints)}")
-
-    def read(self, cameras: Sequence[str] | None = None, on_skip: OnSkip | None = None) -> Iterator[Episode]:
-        """Read the episodes in order, decoding every video file once and forward.
-
-        An episode that cannot be read is skipped: ``on_skip(index, reason)`` is told once, and reading goes
-        on. By default that is a warning.
-
-        Args:
-            cameras: the feature keys of the cameras to read; all by default.
-            on_skip: told of each skipped episode.
-
-        Raises:
-            ForearmError: a camera does not exist, episodes have unequal cameras, or no episode at all can be
-                read.
-        """
-        chosen = self._chosen(self.cameras if cameras is None else cameras)
-        self._require_equal_cameras(chosen)
-        skipped: dict[int, str] = {}
-
-        def skip(index: int, reason: str) -> None:
-            if index not in skipped:
-                skipped[index] = reason
-                (on_skip or self._warn)(index, reason)
-
-        with closing(_OpenFiles()) as files:
-            for place in self._meta.places:
+    def read(self, cameras: tuple[str, ...], skip: OnSkip) -> Iterator[Episode]:
+        """The episodes in order; ``skip(index, reason)`` hears of those that cannot be read."""
+        with closing(_OpenTable()) as tables, closing(OpenPictures()) as pictures:
+            for source in self._sources:
                 try:
-                    episode = self._episode(place, chosen, files, skip)
+                    yield self._episode(source, cameras, tables, pictures, skip)
                 except EpisodeUnreadable as error:
-                    skip(place.info.index, str(error))
-                    continue
-                yield episode
-        if len(skipped) == len(self.episodes):
-            index, reason = next(iter(skipped.items()))
-            raise ForearmError(f"{self.root}: no episode can be read; episode {index}: {reason}")
+                    skip(source.info.index, str(error))
 
-    def _warn(self, index: int, reason: str) -> None:
-        warnings.warn(f"{self.name}: skipped episode {index}: {reason}", stacklevel=4)
-
-    @cached_property
-    def _state_key(self) -> str | None:
-        return first_of(STATE_KEYS, [*self._meta.features, *self._some_columns])
-
-    @cached_property
-    def _some_columns(self) -> list[str]:
-        """The columns of the first table that opens; only asked where info.json is silent."""
-        for place in self._meta.places:
-            try:
-                with closing(TableFile(place.table)) as table:
-                    return table.columns
-            except EpisodeUnreadable:
-                continue
-        return []
-
-    def _width(self, keys: Sequence[str]) -> int:
-        """Entries of the state or action: as declared, or else as the first readable table has it."""
-        key = first_of(keys, list(self._meta.features))
-        shape = self._meta.features[key].get("shape") if key else None
-        if shape:
-            return int(np.prod(shape))
-        for place in self._meta.places:
-            try:
-                with closing(TableFile(place.table)) as table:
-                    key = first_of(keys, table.columns)
-                    return table.vectors(key, 0, 1).shape[1] if key else 0
-            except EpisodeUnreadable:
-                continue
-        return 0
-
-    def _state_range(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest and highest value (J,) of each joint, from the statistics or the first tables."""
-        noted = self._meta.statistics.get(key)
-        parts = noted if isinstance(noted, list) else [noted] if isinstance(noted, dict) else []
+    def missing(self, source: EpisodeSource, cameras: Sequence[str]) -> str:
+        """What is wrong with the files of an episode before any is opened; empty where all are there."""
+        paths = [source.table, *(source.videos[c].path for c in cameras if c in source.videos)]
+        absent = [str(path) for path in paths if not path.exists()]
+        if absent:
+            return f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing"
         try:
-            low = np.array([part["min"] for part in parts], float).min(axis=0)
-            high = np.array([part["max"] for part in parts], float).max(axis=0)
-            if low.shape == high.shape == (len(self.joints),):
-                return low, high
-        except (KeyError, TypeError, ValueError):
-            pass  # statistics of another shape: look at the rows themselves
-        for place in self._meta.places:
-            try:
-                with closing(TableFile(place.table)) as table:
-                    states = table.vectors(first_of((key, *STATE_KEYS), table.columns) or key, 0, len(table))
-            except EpisodeUnreadable:
-                continue
-            return states.min(axis=0), states.max(axis=0)
-        return np.zeros(len(self.joints)), np.zeros(len(self.joints))
+            for path in paths:
+                self._folder.file(path)
+        except EpisodeUnreadable as error:
+            return str(error)
+        return ""
 
-    def _chosen(self, cameras: Sequence[str]) -> tuple[str, ...]:
-        missing = [camera for camera in cameras if camera not in self.cameras]
-        if missing or not cameras:
-            raise ForearmError(f"{self.name} has no camera {', '.join(missing)!r}, only {', '.join(self.cameras)}")
-        return tuple(cameras)
-
-    def _require_equal_cameras(self, cameras: tuple[str, ...]) -> None:
-        """Refuse a recording of which some episodes have only some of the cameras; none at all is a hole."""
-        for place in self._meta.places:
-            present = [camera for camera in cameras if self._has(place, camera)]
-            if present and len(present) < len(cameras):
-                missing = ", ".join(camera for camera in cameras if camera not in present)
-                raise ForearmError(
-                    f"{self.root}: cameras differ from episode to episode: episode {place.info.index} lacks "
-                    f"{missing}; choose cameras that every episode has ({', '.join(present)})"
-                )
-
-    def _has(self, place: EpisodePlace, camera: str) -> bool:
+    def has_camera(self, source: EpisodeSource, camera: str) -> bool:
+        """Whether an episode has pictures of a camera at all."""
         if self._meta.is_video(camera):
-            return camera in place.videos and place.videos[camera].path.is_file()
-        if self._image_folder(place, camera).is_dir():
+            return camera in source.videos and source.videos[camera].path.is_file()
+        if self._image_folder(source, camera).is_dir():
             return True
         try:
-            with closing(TableFile(place.table)) as table:
-                return camera in table.columns
+            return camera in self._columns(source.table)
         except EpisodeUnreadable:
             return False
 
-    def _episode(self, place: EpisodePlace, cameras: tuple[str, ...], files: "_OpenFiles", skip: OnSkip) -> Episode:
-        index = place.info.index
-        table = files.table(place.table)
-        start, stop = (
-            (0, len(table)) if place.first_row is None else table.rows_of(index, place.info.length, place.first_row)
-        )
-        if stop == start:
-            raise EpisodeUnreadable(f"{table.path} has no rows of it")
-        order = order_of_frames(table, start, stop)
-        states = self._column(table, STATE_KEYS, len(self.joints), start, stop)[order]
-        actions = None
-        if self.action_names:
-            actions = self._column(table, ACTION_KEYS, len(self.action_names), start, stop)[order]
-        log = self._log(index)
-        offsets = {camera: self._first_picture(files, place, camera, start, stop - start) for camera in cameras}
+    def open_pictures(self, source: EpisodeSource, camera: str, open_files: OpenPictures) -> PictureFile:
+        """The file or folder of an episode's pictures.
 
-        def stream(rows: Sequence[int], sizes: Mapping[str, Size | None]) -> Iterator[tuple[int, Pictures]]:
+        Raises:
+            EpisodeUnreadable: it is missing or cannot be opened.
+        """
+        if self._meta.is_video(camera):
+            if camera not in source.videos:
+                raise EpisodeUnreadable(f"the metadata has no video of {camera} for it")
+            path = self._folder.file(source.videos[camera].path)
+            return open_files.get(camera, path, lambda: VideoFile(path))
+        folder = self._image_folder(source, camera)
+        if camera in self._columns(source.table):
+            column = lambda: ImageColumn(source.table, camera, self._folder, folder)  # noqa: E731
+            return open_files.get(camera, source.table, column)
+        if not folder.is_dir():
+            raise EpisodeUnreadable(f"{source.table} has no column {camera!r}, and {folder} is missing")
+        return open_files.get(camera, folder, lambda: ImageFolder(folder, self._folder))
+
+    def _columns(self, table: Path) -> list[str]:
+        if table not in self._noted:
+            with closing(TableFile(self._folder.file(table))) as opened:
+                self._noted[table] = opened.columns
+        return self._noted[table]
+
+    def _episode(
+        self,
+        source: EpisodeSource,
+        cameras: tuple[str, ...],
+        tables: "_OpenTable",
+        open_files: OpenPictures,
+        skip: OnSkip,
+    ) -> Episode:
+        if problem := self.missing(source, cameras):
+            raise EpisodeUnreadable(problem)
+        index = source.info.index
+        rows = self._rows(source, tables)
+        table = tables.get(rows.table)
+        if rows.stop == rows.start:
+            raise EpisodeUnreadable(f"{table.path} has no rows of it")
+        order, frames = frame_order(table, rows.start, rows.stop)
+        states = _column(table, STATE_KEYS, self._widths[0], rows)[order]
+        actions = _column(table, ACTION_KEYS, self._widths[1], rows)[order] if self._widths[1] else None
+        timestamps = table.numbers("timestamp", rows.start, rows.stop)
+        timestamps = None if timestamps is None else timestamps[order]
+        pairings = {}
+        for camera in cameras:
+            file = self.open_pictures(source, camera, open_files)
+            if isinstance(file, VideoFile):
+                pairing = self._video_pairing(source, camera, file, frames, timestamps, len(order))
+            elif isinstance(file, ImageFolder):
+                pairing = pair_images(file.numbers, frames, len(order))
+            else:
+                pairing = Pairing(rows.start + order, "count")  # every row has its picture beside it
+            if pairing.refusal:
+                raise EpisodeUnreadable(f"{file.path}: {pairing.refusal}")
+            pairings[camera] = pairing
+
+        def stream(wanted: Sequence[int], sizes: Mapping[str, Size | None]) -> Iterator[tuple[int, Pictures]]:
             try:
                 streams = [
-                    self._pictures(files, place, camera, start).pictures(
-                        [offsets[camera] + row for row in rows], sizes[camera]
+                    self.open_pictures(source, camera, open_files).pictures(
+                        pairings[camera].numbers[wanted].tolist(), sizes[camera]
                     )
                     for camera in cameras
                 ]
-                for row in rows:
+                for row in wanted:
                     yield row, {camera: next(s) for camera, s in zip(cameras, streams, strict=True)}
             except EpisodeUnreadable as error:
                 skip(index, str(error))
-                raise EpisodeUnreadable(f"{self.name}: episode {index}: {error}") from error
+                raise EpisodeUnreadable(f"{self._meta.root.name}: episode {index}: {error}") from error
 
-        return Episode(index, place.info.task, states, actions, log, stream, cameras)
+        return Episode(index, source.info.task, states, actions, self._log(index), pairings, stream)
 
-    def _column(self, table: TableFile, keys: Sequence[str], width: int, start: int, stop: int) -> np.ndarray:
-        """(n, width) float32 of the column that bears one of the usual names; every number finite."""
-        key = first_of(keys, table.columns) or keys[0]
-        values = table.vectors(key, start, stop)
-        if values.shape[1] != width:
-            raise EpisodeUnreadable(f"{table.path}: {key} has {values.shape[1]} entries, not {width}")
-        if not np.isfinite(values).all():
-            bad = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-            raise EpisodeUnreadable(f"{table.path}: {key} is not a finite number in row {bad}")
-        return values
+    def _rows(self, source: EpisodeSource, tables: "_OpenTable") -> Rows:
+        """Where an episode's rows are; a table of its own is all its rows.
 
-    def _first_picture(self, files: "_OpenFiles", place: EpisodePlace, camera: str, start: int, length: int) -> int:
-        """The number that an episode's first picture has in its file, which must hold all of them."""
-        file = self._pictures(files, place, camera, start)
-        if isinstance(file, VideoFile):
-            first = place.videos[camera].first_frame
-        else:
-            first = 0 if isinstance(file, ImageFolder) else start
-        file.require(first + length)
-        return first
+        Raises:
+            EpisodeUnreadable: the tables contradict the metadata.
+        """
+        index = source.info.index
+        if source.start is None:
+            table = tables.get(source.table)
+            numbers = table.integers("episode_index", 0, len(table))
+            if numbers is not None and len(numbers) and numbers[0] != index and self._tables_are_mixed:
+                raise EpisodeUnreadable(f"{table.path} holds episode_index {numbers[0]}: tables are mixed up")
+            return Rows(source.table, 0, len(table))
+        rows = self._shared_rows.get(index)
+        if rows is None:
+            TableFile(self._folder.file(source.table))  # says why it could not be read before
+            raise EpisodeUnreadable(f"{source.table} has no rows of it")
+        if rows.refusal:
+            raise EpisodeUnreadable(rows.refusal)
+        return rows
 
-    def _pictures(self, files: "_OpenFiles", place: EpisodePlace, camera: str, start: int) -> PictureFile:
-        if self._meta.is_video(camera):
-            if camera not in place.videos:
-                raise EpisodeUnreadable(f"the metadata has no video of {camera} for it")
-            path = place.videos[camera].path
-            if not path.is_file():
-                raise EpisodeUnreadable(f"{path} is missing")
-            return files.pictures(camera, path, lambda: VideoFile(path))
-        folder = self._image_folder(place, camera)
-        if camera in files.table(place.table).columns:
-            column = lambda: ImageColumn(place.table, camera, (self.root, folder))  # noqa: E731
-            return files.pictures(camera, place.table, column)
-        if not folder.is_dir():
-            raise EpisodeUnreadable(f"{place.table} has no column {camera!r}, and {folder} is missing")
-        return files.pictures(camera, folder, lambda: ImageFolder(folder))
+    @cached_property
+    def _shared_rows(self) -> dict[int, Rows]:
+        """Where the rows of each episode are in tables that several share."""
+        listings = [Listing(s.info.index, s.info.length, s.table, s.start or 0) for s in self._sources]
+        return locate(listings, self._counters)
 
-    def _image_folder(self, place: EpisodePlace, camera: str) -> Path:
+    @cached_property
+    def _tables_are_mixed(self) -> bool:
+        """Whether the tables hold exactly the episodes that are listed, but under each other's names."""
+        numbers = [int(c.episodes[0]) for c in self._counters.values() if c.episodes is not None and len(c.episodes)]
+        return sorted(numbers) == sorted(source.info.index for source in self._sources)
+
+    @cached_property
+    def _counters(self) -> dict[Path, Counters]:
+        """What every table that can be read says about which rows it holds."""
+        found = {}
+        for path in dict.fromkeys(source.table for source in self._sources):
+            try:
+                with closing(TableFile(self._folder.file(path))) as table:
+                    found[path] = table.counters()
+            except EpisodeUnreadable:
+                continue
+        return found
+
+    def _video_pairing(
+        self,
+        source: EpisodeSource,
+        camera: str,
+        file: VideoFile,
+        frames: np.ndarray | None,
+        timestamps: np.ndarray | None,
+        rows: int,
+    ) -> Pairing:
+        video = source.videos[camera]
+        contradiction = ""
+        if video.overlaps is not None:
+            contradiction = f"the metadata gives pictures of it to episode {video.overlaps} as well"
+        elif len(file.times) != video.total and not file.truncated and self._videos_are_mixed(camera):
+            contradiction = (
+                f"it holds {len(file.times)} pictures where the metadata expects {video.total}, and other files of "
+                "the camera hold those: file indices are mixed up"
+            )
+        return pair(
+            VideoFacts(
+                times=file.times,
+                fps=self._meta.fps,
+                rows=rows,
+                length=source.info.length,
+                frames=frames,
+                timestamps=timestamps,
+                begin=video.begin,
+                end=video.end,
+                before=video.before,
+                total=video.total if video.episodes > 1 else None,
+                episodes=video.episodes,
+                claimed=video.claimed,
+                truncated=file.truncated,
+                contradiction=contradiction,
+            )
+        )
+
+    def _videos_are_mixed(self, camera: str) -> bool:
+        """Whether a camera's files hold just as many pictures as the metadata expects, but of one another."""
+        if camera not in self._mixed:
+            expected = {s.videos[camera].path: s.videos[camera].total for s in self._sources if camera in s.videos}
+            try:
+                held = {path: header(self._folder.file(path))[0] for path in expected}
+            except EpisodeUnreadable:
+                held = expected
+            self._mixed[camera] = held != expected and sorted(held.values()) == sorted(expected.values())
+        return self._mixed[camera]
+
+    def _image_folder(self, source: EpisodeSource, camera: str) -> Path:
         """Where LeRobot keeps an episode's image files."""
-        folders = [f"images/{camera}/episode{sep}{place.info.index:06d}" for sep in "_-"]
-        return next((self.root / f for f in folders if (self.root / f).is_dir()), self.root / folders[0])
+        folders = [self._meta.root / f"images/{camera}/episode{sep}{source.info.index:06d}" for sep in "_-"]
+        return next((folder for folder in folders if folder.is_dir()), folders[0])
 
     def _log(self, index: int) -> DiscreteActionLog | None:
-        path = self._logs.get(index)
-        if path is None:
-            return None
+        path = self.logs.get(index)
         try:
-            return read_log(path)
+            return None if path is None else read_log(self._folder.file(path))
+        except EpisodeUnreadable:
+            raise
         except ForearmError as error:
             raise EpisodeUnreadable(str(error)) from error
 
     @cached_property
-    def _logs(self) -> dict[int, Path]:
-        """Episode to its log, header-only files left out.
-
-        A file's number is its episode's. Where recorders counted otherwise, but left as many logs with decisions
-        as there are episodes, the two go together in order.
-        """
-        numbered = {}
-        for path in sorted((self.root / LOG_FOLDER).glob("*.jsonl")):
-            numbers = re.findall(r"\d+", path.stem)
-            if numbers and has_decisions(path):
-                numbered[int(numbers[-1])] = path
-        indices = [info.index for info in self.episodes]
-        if len(numbered) == len(indices) and set(numbered) != set(indices):
-            return dict(zip(indices, (numbered[n] for n in sorted(numbered)), strict=True))
-        return numbered
+    def logs(self) -> dict[int, Path]:
+        """Episode to its discrete-action log, logs without decisions left out."""
+        return logs_of(self._folder, [source.info.index for source in self._sources])
 
 
-class _OpenFiles:
-    """The files that reading has open: one table, and one file of pictures per camera."""
+class _OpenTable:
+    """The table that reading has open."""
 
     def __init__(self) -> None:
         self._table: TableFile | None = None
-        self._pictures: dict[str, PictureFile] = {}
 
-    def table(self, path: Path) -> TableFile:
+    def get(self, path: Path) -> TableFile:
         if self._table is None or self._table.path != path:
-            if not path.is_file():
-                raise EpisodeUnreadable(f"{path} is missing")
             opened = TableFile(path)
-            if self._table is not None:
-                self._table.close()
+            self.close()
             self._table = opened
         return self._table
 
-    def pictures(self, camera: str, path: Path, opened: Callable[[], PictureFile]) -> PictureFile:
-        held = self._pictures.get(camera)
-        if held is None or held.path != path:
-            if held is not None:
-                self._pictures.pop(camera).close()
-            held = self._pictures[camera] = opened()
-        return held
-
     def close(self) -> None:
-        with ExitStack() as stack:
-            for file in (self._table, *self._pictures.values()):
-                if file is not None:
-                    stack.callback(file.close)
-        self._table, self._pictures = None, {}
+        if self._table is not None:
+            self._table.close()
+        self._table = None
 
 
-def open_recording(source: str | Path, *, revision: str | None = None) -> Recording:
-    """Open a recording for reading.
-
-    Args:
-        source: the folder of a LeRobot data set (no network is needed), or the Hub id of one.
-        revision: branch, tag or commit on the Hub.
-
-    Raises:
-        ForearmError: it is no LeRobot data set of a known version, or has no camera, state or episode.
-    """
-    root = local_folder(source, revision)
-    return Recording(root, root.resolve().name if Path(source).expanduser().is_dir() else str(source))
-
-
-def _bare(joint: str) -> str:
-    return joint.removesuffix(".pos").removeprefix("main_")
+def _column(table: TableFile, keys: Sequence[str], width: int, rows: Rows) -> np.ndarray:
+    """(n, width) float32 of the column that bears one of the usual names; every number finite."""
+    key = first_of(keys, table.columns) or keys[0]
+    values = table.vectors(key, rows.start, rows.stop)
+    if values.shape[1] != width:
+        raise EpisodeUnreadable(f"{table.path}: {key} has {values.shape[1]} dimensions, not {width}")
+    if not np.isfinite(values).all():
+        bad = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise EpisodeUnreadable(f"{table.path}: {key} is not a finite number in row {bad}")
+    return values

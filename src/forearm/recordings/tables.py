@@ -9,6 +9,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from forearm.recordings.errors import EpisodeUnreadable
+from forearm.recordings.folder import reason_of
+from forearm.recordings.rows import Counters
+
+MOST_VALUES = 2**26
+"""A column that announces more numbers for the rows around an episode is refused before it takes memory."""
 
 
 class TableFile:
@@ -23,10 +28,9 @@ class TableFile:
         try:
             self._parquet = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
         except (OSError, pa.ArrowException) as error:
-            raise EpisodeUnreadable(f"{path} cannot be read: {_one_line(error)}") from error
+            raise EpisodeUnreadable(f"{path} cannot be read: {reason_of(error)}") from error
         sizes = [self._parquet.metadata.row_group(g).num_rows for g in range(self._parquet.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-        self._episode_of_row: np.ndarray | None = None
         self._kept: dict[str, tuple[int, int, pa.Table]] = {}
 
     @property
@@ -41,22 +45,26 @@ class TableFile:
         """Close the file."""
         self._parquet.close()
 
-    def rows_of(self, episode_index: int, length: int, start: int) -> tuple[int, int]:
-        """Where in the file an episode's rows lie, first and one past the last.
+    def counters(self) -> Counters:
+        """What the whole table says about which rows it holds."""
+        return Counters(len(self), *(self.integers(name, 0, len(self)) for name in ("episode_index", "index")))
 
-        They are found by the episode_index column, or, where that column does not know the episode (subsets
-        keep old numbers), by ``start``, their place as the metadata has it.
-        """
-        if "episode_index" in self.columns:
-            if self._episode_of_row is None:
-                column = self._read(0, len(self), "episode_index")
-                self._episode_of_row = column.to_numpy()
-            rows = np.flatnonzero(self._episode_of_row == episode_index)
-            if len(rows) == length and length and rows[-1] - rows[0] + 1 == length:
-                return int(rows[0]), int(rows[-1]) + 1
-        if start < 0 or start + length > len(self):
-            raise EpisodeUnreadable(f"{self.path} has {len(self)} rows, not the {start + length} it needs")
-        return start, start + length
+    def integers(self, column: str, start: int, stop: int) -> np.ndarray | None:
+        """The rows from ``start`` to ``stop`` of a column, (n,) int64; None where it is missing or no whole numbers."""
+        values = self.numbers(column, start, stop)
+        if values is None or (values % 1).any() or (np.abs(values) > 2**53).any():
+            return None
+        return values.astype(np.int64)
+
+    def numbers(self, column: str, start: int, stop: int) -> np.ndarray | None:
+        """The rows from ``start`` to ``stop`` of a column, (n,) float64; None where it is missing or not all finite."""
+        if column not in self.columns:
+            return None
+        try:
+            values = self._values(column, start, stop, pa.float64())
+        except EpisodeUnreadable:
+            return None
+        return values[:, 0] if values.shape[1:] == (1,) and np.isfinite(values).all() else None
 
     def vectors(self, column: str, start: int, stop: int) -> np.ndarray:
         """The rows from ``start`` to ``stop`` of a number or list column, as (n, d) float32.
@@ -66,13 +74,16 @@ class TableFile:
         """
         if column not in self.columns:
             raise EpisodeUnreadable(f"{self.path} has no column {column!r}, only {', '.join(self.columns)}")
+        return self._values(column, start, stop, pa.float32())
+
+    def _values(self, column: str, start: int, stop: int, kind: pa.DataType) -> np.ndarray:
         array = self._read(start, stop, column).combine_chunks()
         while _is_list(array.type):
             if array.null_count or len(pc.unique(pc.list_value_length(array))) > 1:
                 raise EpisodeUnreadable(f"{self.path}: the lists of {column!r} differ in length")
             array = array.flatten()
         try:
-            flat = array.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+            flat = array.cast(kind, safe=False).to_numpy(zero_copy_only=False)
         except pa.ArrowException as error:
             raise EpisodeUnreadable(f"{self.path}: {column!r} holds no numbers") from error
         return flat.reshape(stop - start, -1) if stop > start else flat.reshape(0, 0)
@@ -82,27 +93,41 @@ class TableFile:
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         last = int(np.searchsorted(self._starts, stop, side="left"))
         if self._kept.get(column, ())[:2] != (first, last):
+            held = sum(self._values_held(group, column) for group in range(first, last))
+            if held > MOST_VALUES:
+                raise EpisodeUnreadable(f"{self.path}: {column!r} holds {held} values, more than {MOST_VALUES}")
             try:
                 table = self._parquet.read_row_groups(list(range(first, last)), columns=[column])
             except (OSError, pa.ArrowException) as error:
-                raise EpisodeUnreadable(f"{self.path} cannot be read: {_one_line(error)}") from error
+                raise EpisodeUnreadable(f"{self.path} cannot be read: {reason_of(error)}") from error
             self._kept[column] = (first, last, table)
         return self._kept[column][2].column(column).slice(start - int(self._starts[first]), stop - start)
 
+    def _values_held(self, group: int, column: str) -> int:
+        """How many numbers a row group announces for a column and what is nested in it."""
+        noted = self._parquet.metadata.row_group(group)
+        chunks = (noted.column(i) for i in range(noted.num_columns))
+        return sum(chunk.num_values for chunk in chunks if chunk.path_in_schema.split(".")[0] == column.split(".")[0])
 
-def order_of_frames(table: TableFile, start: int, stop: int) -> np.ndarray:
-    """The order (n,) that sorts an episode's rows by frame, so that row and picture have one number.
+
+def frame_order(table: TableFile, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The order (n,) that sorts an episode's rows by frame_index, and that column (n,) int64 in it, or None.
 
     Raises:
-        EpisodeUnreadable: frames are missing or repeated among the rows.
+        EpisodeUnreadable: frames are missing between others, or repeated: the time from row to row is not known.
     """
-    if "frame_index" not in table.columns:
-        return np.arange(stop - start)
-    frames = table.vectors("frame_index", start, stop)[:, 0]
+    frames = table.integers("frame_index", start, stop)
+    if frames is None:
+        return np.arange(stop - start), None
     order = np.argsort(frames, kind="stable")
-    if not np.array_equal(frames[order] - frames[order][:1], np.arange(stop - start)):
-        raise EpisodeUnreadable(f"{table.path}: frame_index skips or repeats frames")
-    return order
+    frames = frames[order]
+    steps = np.diff(frames)
+    if (steps != 1).any():
+        at = int(np.argmax(steps != 1))
+        raise EpisodeUnreadable(
+            f"{table.path}: frame_index skips or repeats frames: {frames[at]} is followed by {frames[at + 1]}"
+        )
+    return order, frames
 
 
 def first_of(names: Sequence[str], present: Sequence[str]) -> str | None:
@@ -112,7 +137,3 @@ def first_of(names: Sequence[str], present: Sequence[str]) -> str | None:
 
 def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

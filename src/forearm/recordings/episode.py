@@ -1,0 +1,98 @@
+"""One episode of a recording, and lines for those that cannot be read."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from forearm.errors import ForearmError
+from forearm.recordings.logs import DiscreteActionLog
+from forearm.recordings.pairing import Pairing
+from forearm.recordings.pictures import Size
+
+OnSkip = Callable[[int, str], None]
+Pictures = dict[str, np.ndarray]
+"""Camera's feature key to picture (h, w, 3) uint8."""
+NAMED = 3
+"""So many missing files are named in one line."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode: its rows, and a way to its pictures, which are decoded only as they are consumed."""
+
+    index: int
+    """Its number in the recording."""
+    task: str
+    """What the robot does, in words; may be empty."""
+    states: np.ndarray
+    """(n, J) float32, in the robot's own units, in the order of time."""
+    actions: np.ndarray | None
+    """(n, A) float32, or None where the recording has no action column."""
+    log: DiscreteActionLog | None
+    """Its discrete-action log, where it has one."""
+    pairings: Mapping[str, Pairing]
+    """Camera's feature key to which of its pictures belongs to which row, and what does not fit."""
+    _stream: Callable[[Sequence[int], Mapping[str, Size | None]], Iterator[tuple[int, Pictures]]] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def pictures(
+        self, wanted: Iterable[int] | None = None, size: Size | Mapping[str, Size] | None = None
+    ) -> Iterator[tuple[int, Pictures]]:
+        """Stream the pictures that belong to some rows; consume them before the next episode is taken.
+
+        Args:
+            wanted: row numbers; served in increasing order, each once. All rows by default.
+            size: (height, width) to shrink every picture to while decoding, or camera to such a size. Each
+                camera's own size by default.
+
+        Yields:
+            (row, camera → picture (h, w, 3) uint8).
+
+        Raises:
+            EpisodeUnreadable: a file turns out to be truncated or undecodable. The episode has then been
+                reported as skipped; drop what came of it so far and go on with the next one.
+            ForearmError: a row or a camera is asked for that is not there.
+        """
+        rows = sorted(set(range(len(self)) if wanted is None else wanted))
+        if rows and not 0 <= rows[0] <= rows[-1] < len(self):
+            raise ForearmError(f"episode {self.index} has rows 0 to {len(self) - 1}, not {rows[0]}…{rows[-1]}")
+        sizes: dict[str, Size | None]
+        if isinstance(size, Mapping):
+            sizes = {camera: size.get(camera) for camera in self.pairings}
+        else:
+            sizes = dict.fromkeys(self.pairings, size)
+        return self._stream(rows, sizes)
+
+
+def lines_of(skipped: Iterable[tuple[int, str]]) -> list[str]:
+    """A line for each reason for which episodes, given as (index, reason), are skipped; missing files share one."""
+    missing: dict[str, None] = {}
+    lacking: list[int] = []
+    others: dict[str, list[int]] = {}
+    for index, reason in skipped:
+        files = reason.removesuffix(" is missing").removesuffix(" are missing")
+        if files != reason:
+            lacking.append(index)
+            missing |= dict.fromkeys(files.split(" and "))
+        else:
+            others.setdefault(reason, []).append(index)
+    lines = []
+    if lacking:
+        names = ", ".join([*list(missing)[:NAMED], *([f"and {len(missing) - NAMED} more"] * (len(missing) > NAMED))])
+        what = f"{names} is missing" if len(missing) == 1 else f"{len(missing)} files are missing: {names}"
+        lines.append(f"{_episodes(lacking)}: {what}")
+    return lines + [f"{_episodes(indices)}: {reason}" for reason, indices in others.items()]
+
+
+def _episodes(indices: Sequence[int]) -> str:
+    """Episode numbers in words: ``episode 3``, ``12 episodes (0 to 9, 12, 15)``."""
+    ordered = sorted(set(indices))
+    if len(ordered) == 1:
+        return f"episode {ordered[0]}"
+    starts = [n for n in ordered if n - 1 not in set(ordered)]
+    ends = [n for n in ordered if n + 1 not in set(ordered)]
+    spans = [str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True)]
+    return f"{len(ordered)} episodes ({', '.join(spans)})"

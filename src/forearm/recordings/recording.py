@@ -1,0 +1,258 @@
+"""Recordings in: LeRobot v2.0, v2.1 and v3.0, episode by episode, pictures streamed.
+
+recording = open_recording("lerobot/svla_so101_pickplace")
+for episode in recording.read():
+    wanted = range(0, len(episode.states), 15)
+    for row, pictures in episode.pictures(wanted, size=(64, 64)):
+        ...
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from forearm.errors import ForearmError
+from forearm.recordings.episode import Episode, OnSkip, lines_of
+from forearm.recordings.episodes import EpisodeInfo, EpisodeSource, list_episodes
+from forearm.recordings.errors import EpisodeUnreadable
+from forearm.recordings.folder import Folder
+from forearm.recordings.hub import local_folder
+from forearm.recordings.images import ImageColumn, ImageFolder, is_depth_image
+from forearm.recordings.metadata import ACTION_KEYS, STATE_KEYS, Metadata, is_depth_format
+from forearm.recordings.pictures import OpenPictures, Size
+from forearm.recordings.reader import EpisodeReader
+from forearm.recordings.tables import TableFile, first_of
+from forearm.recordings.units import guess_units
+from forearm.recordings.video import header
+
+
+class Recording:
+    """A LeRobot recording, opened for reading; see `open_recording`.
+
+    Attributes:
+        name: the folder's name or the Hub id.
+        root: its folder.
+        version: ``v2.0``, ``v2.1`` or ``v3.0``.
+        fps: pictures and rows per second.
+        cameras: the feature keys of its cameras; depth maps are left out.
+    """
+
+    def __init__(self, root: Path, name: str, follow_links: bool = False) -> None:
+        self._meta = Metadata(Folder(root, follow_links))
+        self.name, self.root = name, root
+        self.version, self.fps = self._meta.version, self._meta.fps
+        if not self._meta.cameras:
+            raise ForearmError(f"{root} has no camera: no feature in meta/info.json is a video or an image")
+        if not self.episodes:
+            raise ForearmError(f"{root} lists no episode")
+        if self._state_key is None:
+            raise ForearmError(f"{root} has no state column; looked for {', '.join(STATE_KEYS)}")
+        self.cameras = tuple(camera for camera in self._meta.cameras if not self._shows_depth(camera))
+        if not self.cameras:
+            raise ForearmError(f"{root} has no camera but depth maps: {', '.join(self._meta.cameras)}")
+
+    @cached_property
+    def episodes(self) -> tuple[EpisodeInfo, ...]:
+        """Every episode that the metadata lists, by index; some may turn out to be unreadable."""
+        return tuple(source.info for source in self._sources)
+
+    @cached_property
+    def joints(self) -> tuple[str, ...]:
+        """The names of the state's dimensions, as they were recorded (``shoulder_pan.pos``)."""
+        return self._meta.names(self._state_key or "", self._width(STATE_KEYS), "joint")
+
+    @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """The names of the action's dimensions; empty where no action was recorded."""
+        key = first_of(ACTION_KEYS, list(self._meta.features))
+        return self._meta.names(key or "", self._width(ACTION_KEYS), "action")
+
+    @cached_property
+    def units(self) -> tuple[str, ...]:
+        """Each joint's unit for display: deg, rad, %, ticks or nothing. Declared, or else a guess."""
+        key = self._state_key or ""
+        declared = self._meta.features.get(key, {}).get("units")
+        if isinstance(declared, list) and len(declared) == len(self.joints):
+            return tuple(str(unit) for unit in declared)
+        return guess_units(self.joints, *self._state_range(key))
+
+    @property
+    def has_logs(self) -> bool:
+        """Whether any episode has a discrete-action log with decisions in it."""
+        return bool(self._reader.logs)
+
+    def camera_size(self, camera: str) -> Size:
+        """(height, width) of a camera's pictures, as the metadata has it or else as its first picture is.
+
+        Raises:
+            ForearmError: there is no such camera, or no picture of it can be read.
+        """
+        (camera,) = self._chosen((camera,))
+        size = self._meta.camera_size(camera)
+        if size is None:
+            for episode in self.read((camera,), on_skip=lambda index, reason: None):
+                for _, pictures in episode.pictures((0,)):
+                    return pictures[camera].shape[:2]
+        assert size is not None  # read() raises when no episode can be read
+        return size
+
+    def joint_index(self, name: str) -> int:
+        """Which dimension of the state a joint is, called with or without ``.pos`` or ``main_``.
+
+        Raises:
+            ForearmError: there is no such joint.
+        """
+        for index, joint in enumerate(self.joints):
+            if joint == name or _bare(joint) == _bare(name):
+                return index
+        raise ForearmError(f"{self.name} has no joint {name!r}, only {', '.join(self.joints)}")
+
+    def missing_files(self) -> list[str]:
+        """A line for all episodes whose files are missing, and for each other trouble that shows before opening."""
+        reasons = ((source.info.index, self._reader.missing(source, self.cameras)) for source in self._sources)
+        return lines_of((index, reason) for index, reason in reasons if reason)
+
+    def read(self, cameras: Sequence[str] | None = None, on_skip: OnSkip | None = None) -> Iterator[Episode]:
+        """Read the episodes in order, decoding every video file once and forward.
+
+        An episode that cannot be read, or whose rows and pictures cannot be paired, is skipped:
+        ``on_skip(index, reason)`` is told once, and reading goes on. By default that becomes a warning in the end.
+
+        Args:
+            cameras: the feature keys of the cameras to read; all by default.
+            on_skip: told of each skipped episode.
+
+        Raises:
+            ForearmError: a camera does not exist, episodes have unequal cameras, or no episode at all can be
+                read.
+        """
+        chosen = self._chosen(self.cameras if cameras is None else cameras)
+        self._require_equal_cameras(chosen)
+        skipped: dict[int, str] = {}
+
+        def skip(index: int, reason: str) -> None:
+            if index not in skipped:
+                skipped[index] = reason
+                if on_skip:
+                    on_skip(index, reason)
+
+        try:
+            yield from self._reader.read(chosen, skip)
+        finally:
+            if on_skip is None and len(skipped) < len(self.episodes):
+                for line in lines_of(skipped.items()):
+                    warnings.warn(f"{self.name}: skipped {line}", stacklevel=2)
+        if len(skipped) == len(self.episodes):
+            index, reason = next(iter(skipped.items()))
+            raise ForearmError(f"{self.root}: no episode can be read; episode {index}: {reason}")
+
+    @cached_property
+    def _sources(self) -> tuple[EpisodeSource, ...]:
+        return list_episodes(self._meta)
+
+    @cached_property
+    def _reader(self) -> EpisodeReader:
+        return EpisodeReader(self._meta, self._sources, (len(self.joints), len(self.action_names)))
+
+    def _tables(self) -> Iterator[TableFile]:
+        """Every table that can be opened, each closed when the next is taken."""
+        for path in dict.fromkeys(source.table for source in self._sources):
+            try:
+                with closing(TableFile(self._meta.folder.file(path))) as table:
+                    yield table
+            except EpisodeUnreadable:
+                continue
+
+    @cached_property
+    def _state_key(self) -> str | None:
+        """The state's column; the first table is only asked where info.json is silent."""
+        declared = first_of(STATE_KEYS, list(self._meta.features))
+        return declared or next((first_of(STATE_KEYS, table.columns) for table in self._tables()), None)
+
+    def _width(self, keys: Sequence[str]) -> int:
+        """Dimensions of the state or action: as declared, or else as the first readable table has it."""
+        key = first_of(keys, list(self._meta.features))
+        shape = self._meta.shape(key) if key else ()
+        if shape:
+            return int(np.prod(shape))
+        for table in self._tables():
+            key = first_of(keys, table.columns)
+            try:
+                return table.vectors(key, 0, 1).shape[1] if key else 0
+            except EpisodeUnreadable:
+                continue
+        return 0
+
+    def _state_range(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and highest value (J,) of each joint, from the statistics or the first tables."""
+        noted = self._meta.statistics.get(key)
+        parts = noted if isinstance(noted, list) else [noted] if isinstance(noted, dict) else []
+        try:
+            low = np.array([part["min"] for part in parts], float).min(axis=0)
+            high = np.array([part["max"] for part in parts], float).max(axis=0)
+            if low.shape == high.shape == (len(self.joints),):
+                return low, high
+        except (KeyError, TypeError, ValueError):
+            pass  # statistics of another shape: look at the rows themselves
+        for table in self._tables():
+            try:
+                states = table.vectors(first_of((key, *STATE_KEYS), table.columns) or key, 0, len(table))
+            except EpisodeUnreadable:
+                continue
+            return states.min(axis=0), states.max(axis=0)
+        return np.zeros(len(self.joints)), np.zeros(len(self.joints))
+
+    def _shows_depth(self, camera: str) -> bool:
+        """Whether the first file that can be opened holds a depth map, whatever the metadata says of the camera."""
+        for source in self._sources:
+            try:
+                if self._meta.is_video(camera):
+                    return is_depth_format(header(self._meta.folder.file(source.videos[camera].path))[1])
+                with closing(OpenPictures()) as files:
+                    file = self._reader.open_pictures(source, camera, files)
+                    assert isinstance(file, ImageColumn | ImageFolder)
+                    return is_depth_image(file.first_bytes())
+            except (EpisodeUnreadable, KeyError):
+                continue
+        return False
+
+    def _chosen(self, cameras: Sequence[str]) -> tuple[str, ...]:
+        missing = [camera for camera in cameras if camera not in self.cameras]
+        if missing or not cameras:
+            raise ForearmError(f"{self.name} has no camera {', '.join(missing)!r}, only {', '.join(self.cameras)}")
+        return tuple(cameras)
+
+    def _require_equal_cameras(self, cameras: tuple[str, ...]) -> None:
+        """Refuse a recording of which some episodes have only some of the cameras; none at all is a hole."""
+        for source in self._sources:
+            present = [camera for camera in cameras if self._reader.has_camera(source, camera)]
+            if present and len(present) < len(cameras):
+                missing = ", ".join(camera for camera in cameras if camera not in present)
+                raise ForearmError(
+                    f"{self.root}: cameras differ from episode to episode: episode {source.info.index} lacks "
+                    f"{missing}; choose cameras that every episode has ({', '.join(present)})"
+                )
+
+
+def open_recording(source: str | Path, *, revision: str | None = None, follow_links: bool = False) -> Recording:
+    """Open a recording for reading.
+
+    Args:
+        source: the folder of a LeRobot data set (no network is needed), or the Hub id of one.
+        revision: branch, tag or commit on the Hub.
+        follow_links: whether links may lead out of the folder.
+
+    Raises:
+        ForearmError: it is no LeRobot data set of a known version, or has no camera, state or episode.
+    """
+    root = local_folder(source, revision)
+    name = root.resolve().name if Path(source).expanduser().is_dir() else str(source)
+    return Recording(root, name, follow_links)
+
+
+def _bare(joint: str) -> str:
+    return joint.removesuffix(".pos").removeprefix("main_")
