@@ -12,6 +12,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "forearm"
 
 
+def on_config(config: MkDocsConfig) -> None:
+    """Add the pages of the API to the navigation's reference."""
+    (reference,) = (entry["Reference"] for entry in config.nav if "Reference" in entry)
+    reference.append({"API": [name for name in _pages() if name.startswith("api/")]})
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages to those of ``docs/``."""
     for name, text in _pages().items():

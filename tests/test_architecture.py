@@ -1,0 +1,92 @@
+"""The table of rooms in docs/architecture.md and the imports of src/forearm agree."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "forearm"
+ROW = re.compile(r"^\| `([\w.]+?)(?:\.py|/)` \|.*\| ([^|]*) \|$", re.MULTILINE)
+
+
+def read_table(text: str) -> dict[str, set[str]]:
+    """For each room, in the order of the table, the rooms that it may import."""
+    table: dict[str, set[str]] = {}
+    for room, may_import in ROW.findall(text):
+        table[room] = set(table) if may_import == "all above" else set(re.findall(r"\w+", may_import)) - {"–"}
+    return table
+
+
+def rooms() -> dict[str, list[Path]]:
+    """The files of each package and module directly below ``src/forearm``."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        found.setdefault(file.relative_to(PACKAGE).parts[0].removesuffix(".py"), []).append(file)
+    return found
+
+
+def imported_rooms(source: str, package: str) -> dict[str, int]:
+    """The rooms that a module of ``package`` imports anywhere, also inside functions, each with a line number."""
+    names: dict[str, int] = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *filter(None, [node.module])])
+            modules = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for module in modules:
+            top, _, rest = module.partition(".")
+            if top == "forearm":
+                room = rest.partition(".")[0]
+                names.setdefault(room if room in rooms() else "__init__", node.lineno)
+    return names
+
+
+TABLE = read_table((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+
+
+def test_every_room_stands_in_the_table():
+    assert not rooms().keys() - TABLE.keys()
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_a_room_imports_only_what_the_table_allows(room):
+    wrong = []
+    for file in rooms()[room]:
+        package = ".".join(["forearm", *file.relative_to(PACKAGE).parts[:-1]])
+        for other, line in imported_rooms(file.read_text(encoding="utf-8"), package).items():
+            if other not in TABLE.get(room, set()) | {room}:
+                wrong.append(f"{file.relative_to(ROOT)}:{line} imports {other}")
+    assert not wrong, f"docs/architecture.md lets {room} import {sorted(TABLE.get(room, set())) or 'nothing'}"
+
+
+def test_no_room_may_import_one_below_its_own():
+    order = list(TABLE)
+    below = {(room, other) for room in order for other in TABLE[room] if order.index(other) >= order.index(room)}
+    assert not below
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = """
+import numpy, forearm.canvas.layout
+from forearm import __version__, files
+from ..models import blocks
+from . import loop
+from .loop import control
+def f():
+    if True:
+        from forearm.play.app import serve
+"""
+    assert imported_rooms(source, "forearm.control") == {
+        "canvas": 2, "__init__": 3, "files": 3, "models": 4, "control": 5, "play": 9,
+    }  # fmt: skip
+
+
+def test_the_table_is_read_in_its_order():
+    text = "| room | holds | may import |\n| `a.py` | x | – |\n| `b/` | `c/` | a |\n| `d.py` | y | all above |\n"
+    assert read_table(text) == {"a": set(), "b": {"a"}, "d": {"a", "b"}}
