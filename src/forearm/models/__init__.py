@@ -7,7 +7,7 @@ from typing import Any
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.world_model import Doubting, Family, Predictor, WorldModel
+from forearm.models.world_model import Family, WorldModel
 
 
 def discover() -> dict[str, Family]:
@@ -69,9 +69,7 @@ def _family(name: str) -> Family:
 __all__ = [
     "DEFAULT",
     "FAMILIES",
-    "Doubting",
     "Family",
-    "Predictor",
     "WorldModel",
     "family_settings",
     "make_model",
