@@ -94,7 +94,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         run = Run.open(arguments.run)
-        data = TransitionSet(arguments.data or Path(run.config()["data"]["path"]))
+        data = TransitionSet(arguments.data or Path(run.config()["data"]["path"])).with_layout(run.layout(), run.name)
         page = table(run, data, data.rows(None if arguments.data else "val"))
     except ForearmError as error:
         sys.exit(str(error))
