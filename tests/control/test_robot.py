@@ -1,7 +1,9 @@
 """A robot that has LeRobot's interface and no motors: what it is sent, when it is stopped, and what is refused."""
 
 import io
+import os
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -13,23 +15,51 @@ from support.tiny import make_layout
 
 from forearm.canvas import ActionEntry, Joint
 from forearm.control import JointGoal, TreeSearch, control
+from forearm.control.keyboard import Keyboard
 from forearm.control.loop import REACHED
-from forearm.control.robot import RATE, RobotArm, shrunk, so101
+from forearm.control.robot import RATE, RobotArm, counts_in_degrees, shrunk, so101
 from forearm.errors import ForearmError
 
 DURATION = 0.1
 UP = np.array([1, 0], np.float32)
 
 
+class FakeBus:
+    """What LeRobot reaches the motors of a robot with, past its cameras."""
+
+    def __init__(self, robot: "FakeRobot"):
+        self.robot, self.is_connected = robot, False
+
+    def sync_read(self, name: str, *, num_retry: int = 0) -> dict[str, float]:
+        assert name == "Present_Position"
+        assert self.is_connected
+        return {joint.removesuffix(".pos"): at for joint, at in self.robot.joints.items()}
+
+    def sync_write(self, name: str, values: dict[str, float], *, num_retry: int = 0) -> None:
+        assert name == "Goal_Position"
+        self.robot.move({f"{joint}.pos": at for joint, at in values.items()})
+
+    def disconnect(self, disable_torque: bool = True) -> None:
+        assert not disable_torque  # it would fall
+        self.is_connected = False
+
+
 class FakeRobot:
-    """Motors that are where they are sent at once (or stay, if stuck), and cameras that show how bright the pan is."""
+    """Motors that are where they are sent at once (or stay, if stuck), and cameras that show how bright the pan is.
+
+    As LeRobot's, it is connected where motors and cameras are, and does nothing that it is told where it is not.
+    """
 
     def __init__(self, **joints: float):
         self.joints = {f"{name}.pos": value for name, value in joints.items()}
-        self.is_connected = self.stuck = False
+        self.stuck = False
+        self.held_back = np.inf
+        self.fails_after = 0
         self.is_calibrated = True
         self.sent: list[dict[str, float]] = []
         self.broken: Exception | None = None
+        self.no_camera: Exception | None = None
+        self.bus = FakeBus(self)
 
     @property
     def observation_features(self):
@@ -41,24 +71,58 @@ class FakeRobot:
 
     def connect(self, calibrate: bool = True) -> None:
         assert not calibrate  # nobody is there to calibrate it
-        self.is_connected = True
+        self.bus.is_connected = True
+        if self.no_camera:
+            raise self.no_camera
 
     def get_observation(self):
-        assert self.is_connected
+        assert self.bus.is_connected
         if self.broken:
             raise self.broken
         grey = np.uint8(100 + self.joints["pan.pos"])
         return {**self.joints, "base": np.full((48, 64, 3), grey), "wrist": np.full((48, 64, 3), grey)}
 
     def send_action(self, action):
-        assert self.is_connected
-        self.sent.append(action)
-        if not self.stuck:
-            self.joints.update(action)
+        self.require_connected()
+        self.move(action)
+        self.fails_after -= 1
+        if not self.fails_after:
+            self.broken = TimeoutError("Timed out waiting for frame from camera after 200 ms")
         return action
 
     def disconnect(self) -> None:
-        self.is_connected = False
+        self.require_connected()
+        self.bus.is_connected = False
+
+    @property
+    def is_connected(self) -> bool:
+        return self.bus.is_connected and not self.broken
+
+    def require_connected(self) -> None:
+        if not self.is_connected:
+            raise ConnectionError("fake robot is not connected")
+
+    def move(self, action):
+        assert self.bus.is_connected
+        self.sent.append(action)
+        if not self.stuck:
+            self.joints.update({joint: min(at, self.held_back) for joint, at in action.items()})
+
+
+class Keys(Keyboard):
+    """A keyboard on which a person presses what a test says."""
+
+    def __init__(self, pressed=lambda: False, answer: str = "y"):
+        self.is_terminal, self._settings = True, None
+        self.pressed, self.answer, self.asked = pressed, self.be_asked, 0
+        self.says = answer
+
+    def __enter__(self):
+        return self
+
+    def be_asked(self) -> str:
+        self.asked += 1
+        return self.says
 
 
 @pytest.fixture
@@ -69,7 +133,7 @@ def layout():
 
 
 def arm_of(robot: FakeRobot, layout, **options) -> RobotArm:
-    return RobotArm(robot, layout, **{"duration": DURATION, "pressed": lambda: False, **options})
+    return RobotArm(robot, layout, **{"duration": DURATION, "keyboard": Keys(), **options})
 
 
 def drive(arm: RobotArm, *actions: np.ndarray) -> None:
@@ -80,10 +144,11 @@ def drive(arm: RobotArm, *actions: np.ndarray) -> None:
             arm.act(amounts, 0)
 
 
-def drive_asking(robot: FakeRobot, layout, said: io.StringIO) -> None:
+def drive_asking(robot: FakeRobot, layout, said: io.StringIO, keyboard: Keyboard) -> None:
     """Turn pan by 20° with what a person is asked before."""
-    with arm_of(robot, layout).connected() as arm:
-        confirm = arm.confirming(Console(file=said, width=200))
+    arm = arm_of(robot, layout, keyboard=keyboard)
+    confirm = arm.confirming(Console(file=said, width=200))
+    with arm.connected():
         goal = JointGoal.named(layout, {"pan": 20.0})
         control(arm, BarDynamics(layout), goal, TreeSearch(1), before_action=confirm)
 
@@ -122,7 +187,7 @@ def test_a_key_or_ctrl_c_in_mid_motion_makes_it_hold_its_position(layout, how: s
         return len(robot.sent) == 2
 
     with pytest.raises(KeyboardInterrupt, match=r"stopped.*; the arm holds its position"):
-        drive(arm_of(robot, layout, duration=0.3, pressed=pressed), UP)
+        drive(arm_of(robot, layout, duration=0.3, keyboard=Keys(pressed)), UP)
     there = robot.sent[1]["pan.pos"]
     assert 0 < there < 10
     assert [action["pan.pos"] for action in robot.sent[2:]] == [there]  # told once more to stay, and nothing after
@@ -138,14 +203,14 @@ def test_an_arm_that_does_not_follow_is_stopped_and_relieved(layout) -> None:
 
 
 def test_no_joint_is_moved_out_of_its_limits_but_back_into_them_it_is(layout) -> None:
-    robot = FakeRobot(pan=40.0, lift=-60.0)
+    robot = FakeRobot(pan=40.0, lift=-52.0)
     with arm_of(robot, layout).connected() as arm:
         arm.observe()
         with pytest.raises(ForearmError, match=r"would take pan.pos to 50.0 deg, beyond .* -45.0 to 45.0"):
             arm.act(UP, 0)
         assert robot.sent == []
         arm.act(np.array([0, 1], np.float32), 1)
-    assert robot.joints == pytest.approx({"pan.pos": 40.0, "lift.pos": -50.0})
+    assert robot.joints == pytest.approx({"pan.pos": 40.0, "lift.pos": -42.0})
 
 
 def test_steps_larger_than_allowed_are_refused_before_anything_moves(layout) -> None:
@@ -174,32 +239,115 @@ def test_what_the_drivers_raise_is_one_line(layout) -> None:
     assert not robot.is_connected
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(("answer", "moves"), [("y\n", True), ("\n", False), ("no\n", False)])
-def test_it_asks_before_the_first_motion_and_only_then(layout, monkeypatch, answer: str, moves: bool) -> None:
+def test_a_camera_that_fails_in_mid_motion_leaves_no_motor_pressing(layout) -> None:
+    """huggingface/lerobot #1675, #1179. Something holds the arm back at 2°; its targets went on to 10°."""
     robot = FakeRobot(pan=0.0, lift=0.0)
-    monkeypatch.setattr(sys, "stdin", Terminal(answer))
-    said = io.StringIO()
+    robot.held_back, robot.fails_after = 2.0, 3
+    with pytest.raises(ForearmError, match="Timed out waiting for frame"):
+        drive(arm_of(robot, layout), UP)
+    assert robot.sent[-1] == {"pan.pos": 2.0, "lift.pos": 0.0}
+    assert not robot.bus.is_connected
+
+
+def test_a_camera_that_is_missing_leaves_no_motor_connected(layout) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    robot.no_camera = ConnectionError("no camera 2")
+    with pytest.raises(ForearmError, match="be connected to: no camera 2"), arm_of(robot, layout).connected():
+        pass
+    assert not robot.bus.is_connected
+    assert robot.sent == []
+
+
+@pytest.mark.parametrize("lift", [-60.0, 300.0])
+def test_an_arm_that_stands_where_the_data_never_were_is_not_moved(layout, lift: float) -> None:
+    robot = FakeRobot(pan=0.0, lift=lift)
+    said = rf"lift.pos stands at {lift}, but in this run's data it went from -45.0 to 45.0 deg; bring the arm there"
+    with pytest.raises(ForearmError, match=said):
+        drive(arm_of(robot, layout), UP)
+    with pytest.raises(ForearmError, match=said), arm_of(robot, layout).connected() as arm:
+        arm.act(UP, 0)  # without having looked
+    assert robot.sent == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_actions_and_joints_that_are_no_numbers_never_become_motion(layout, value: float) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    with pytest.raises(ForearmError, match="not a number; the arm holds its position"):
+        drive(arm_of(robot, layout), np.array([value, 0], np.float32))
+    assert all(action == {"pan.pos": 0.0, "lift.pos": 0.0} for action in robot.sent)
+    robot = FakeRobot(pan=0.0, lift=value)
+    with pytest.raises(ForearmError, match="a joint stands at what is no number"):
+        drive(arm_of(robot, layout), UP)
+    assert robot.sent == []
+
+
+@pytest.mark.parametrize(("answer", "moves"), [("y", True), ("\n", False), ("n", False)])
+def test_it_asks_before_the_first_motion_and_only_then(layout, answer: str, moves: bool) -> None:
+    robot, said, keys = FakeRobot(pan=0.0, lift=0.0), io.StringIO(), Keys(answer=answer)
     if moves:
-        drive_asking(robot, layout, said)
+        drive_asking(robot, layout, said, keys)
         assert robot.joints["pan.pos"] == pytest.approx(20)
     else:
         with pytest.raises(KeyboardInterrupt, match="the arm was not moved"):
-            drive_asking(robot, layout, said)
+            drive_asking(robot, layout, said, keys)
         assert robot.joints["pan.pos"] == 0
-    assert said.getvalue().count("about to move: pan +10°") == 1
+    assert said.getvalue().count("about to move: pan +10°") == keys.asked == 1
 
 
-def test_where_nobody_can_be_asked_it_does_not_move(layout, monkeypatch) -> None:
+def test_where_nobody_can_be_asked_it_is_not_even_connected(layout, monkeypatch) -> None:
     robot = FakeRobot(pan=0.0, lift=0.0)
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     with pytest.raises(ForearmError, match="add --yes if it may"):
-        drive_asking(robot, layout, io.StringIO())
-    assert robot.joints["pan.pos"] == 0
+        drive_asking(robot, layout, io.StringIO(), Keyboard())
+    assert robot.sent == []
+    assert not Keyboard().pressed()
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """The end of a pseudo-terminal at which a person sits; standard input is the other."""
+    pty = pytest.importorskip("pty")
+    person, program = pty.openpty()
+    with open(program, closefd=False) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield person
+    os.close(person)
+    os.close(program)
+
+
+def test_a_key_between_two_actions_stops_the_arm(layout, terminal) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    arm = arm_of(robot, layout, keyboard=Keyboard())
+
+    def drive_on():
+        with arm.connected():
+            arm.observe()
+            arm.act(UP, 0)
+            os.write(terminal, b"x")  # while it plans
+            arm.observe()
+            arm.act(UP, 0)
+
+    with pytest.raises(KeyboardInterrupt, match="stopped by a key"):
+        drive_on()
+    assert robot.joints["pan.pos"] == pytest.approx(10)
+
+
+def test_keys_from_before_the_question_answer_nothing_and_those_after_it_stop(layout, terminal) -> None:
+    import termios
+
+    before = termios.tcgetattr(sys.stdin)
+    with Keyboard() as keyboard:
+        os.write(terminal, b"y")
+        while not keyboard.pressed():
+            pass
+        threading.Timer(0.2, os.write, (terminal, b"N")).start()
+        assert keyboard.answer() == "n"
+        assert not keyboard.pressed()
+        os.write(terminal, b"  ")
+        while not keyboard.pressed():
+            pass
+    assert termios.tcgetattr(sys.stdin) == before
+    assert not Keyboard().pressed()  # what stopped the arm is not typed into the shell
 
 
 def test_pictures_are_shrunk_to_means_as_build_does() -> None:
@@ -215,6 +363,33 @@ def test_without_lerobot_it_is_said_what_is_missing(layout, monkeypatch) -> None
         so101("/dev/ttyACM0", None, {"base": "0", "wrist": "1"}, layout, 15.0)
     with pytest.raises(ForearmError, match="looks through camera wrist; name it with --camera wrist=INDEX"):
         so101("/dev/ttyACM0", None, {"base": "0"}, layout, 15.0)
+
+
+def joints_in(**units: str):
+    return make_layout(
+        joints=tuple(Joint(f"{name}.pos", unit, -45, 45, 15) for name, unit in units.items()),
+        actions=(ActionEntry("pan", "pan.pos", "deg", 10.0),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("units", "degrees"),
+    [
+        ({"pan": "deg", "gripper": "%"}, True),
+        ({"pan": "%", "gripper": "%"}, False),
+        ({"pan": "rad", "gripper": "%"}, None),
+        ({"pan": "deg", "gripper": "deg"}, None),
+        ({"pan": "deg", "lift": "%"}, None),
+        ({"pan": "ticks", "lift": "ticks"}, None),
+        ({"pan": "", "lift": ""}, None),
+    ],
+)
+def test_units_that_an_so101_does_not_count_in_do_not_move_it(units, degrees) -> None:
+    if degrees is not None:
+        assert counts_in_degrees(joints_in(**units)) == degrees
+        return
+    with pytest.raises(ForearmError, match=r"this run has pan .*, so the arm is not moved"):
+        so101("/dev/ttyACM0", None, {"base": "0", "wrist": "1"}, joints_in(**units), 15.0)
 
 
 @pytest.mark.parametrize("folder", ["so_follower", "so101_follower"])

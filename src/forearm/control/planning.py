@@ -191,10 +191,12 @@ def _arm(
         with contextlib.closing(simulated_arm(layout, settings.simulator, settings.action_duration)) as simulated:
             yield simulated, nothing
     elif settings.robot is not None:
-        from forearm.control.robot import RobotArm, so101
+        from forearm.control.robot import CONNECTING, RobotArm, so101
 
         port, camera, max_step = settings.robot, settings.camera, settings.max_step
         robot = so101(port, settings.robot_id, camera, layout, max_step, release=settings.release)
         arm = RobotArm(robot, layout, duration=settings.action_duration, max_step=max_step)
+        before_action = nothing if settings.yes else arm.confirming(console)
+        console.print(CONNECTING)
         with arm.connected():
-            yield arm, nothing if settings.yes else arm.confirming(console)
+            yield arm, before_action

@@ -1,12 +1,11 @@
 """A real SO-101 through LeRobot's robot interface: limits, a smooth ramp, a question before it moves, a key that stops.
 
-Nothing here moves the arm by more than a step that was allowed, or a joint to where the model has never seen it. On
-Ctrl-C, another key, or any error the arm is told to hold the position that it has.
+Nothing here moves the arm by more than a step that was allowed, or a joint to where the model has never seen it, and
+nothing moves it that is not a number. On Ctrl-C, another key, or any error the arm is told to hold the position that it
+has. Written against ``lerobot.robots.so_follower`` of LeRobot 0.4 to 0.6.
 """
 
 import contextlib
-import select
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -19,20 +18,38 @@ from av.video.reformatter import Interpolation
 from rich.console import Console
 
 from forearm.canvas import Layout, driven_joints, plain, target_changes, trajectory
+from forearm.control.keyboard import Keyboard
 from forearm.control.loop import Observation, Step
 from forearm.errors import ForearmError
 from forearm.media.words import action_words
 from forearm.recordings.video import EXACT
 
+BEYOND = 0.1
+"""How far beyond its bounds a joint may stand before the first action, as a share of their distance."""
+RETRIES = 3
+"""How often the motors are asked again when the arm is to hold its position."""
+CONNECTING = "Connecting to the arm. Its motors go slack for a moment, then become stiff: support it and keep clear."
 RATE = 30
 """Targets a second."""
 CAMERA_SIZE = (480, 640)
 """Height and width that a camera is asked for."""
 
 
+class MotorsBus(Protocol):
+    """What is used of ``lerobot.motors.MotorsBus``, which reaches the motors without the cameras."""
+
+    @property
+    def is_connected(self) -> bool: ...
+    def sync_read(self, data_name: str, *, num_retry: int = 0) -> dict[str, float]: ...
+    def sync_write(self, data_name: str, values: dict[str, float], *, num_retry: int = 0) -> None: ...
+    def disconnect(self, disable_torque: bool = True) -> None: ...
+
+
 class Robot(Protocol):
     """What is used of ``lerobot.robots.Robot``."""
 
+    @property
+    def bus(self) -> MotorsBus: ...
     @property
     def observation_features(self) -> dict[str, Any]: ...
     @property
@@ -57,7 +74,7 @@ class RobotArm:
         layout: the model's; its joints' bounds are the limits within which joints are moved.
         duration: seconds of an action, those of the recordings.
         max_step: most that an action may move a joint, in its unit.
-        pressed: whether the key that stops has been pressed.
+        keyboard: any key of it stops the arm.
 
     Raises:
         ForearmError: the robot lacks a camera, joint or action of the layout, or an action is larger than allowed.
@@ -70,12 +87,12 @@ class RobotArm:
         *,
         duration: float = 0.5,
         max_step: float = 15.0,
-        pressed: Callable[[], bool] | None = None,
+        keyboard: Keyboard | None = None,
     ):
         if not 0 < duration <= 60:
             raise ForearmError(f"action duration is {duration:g}; choose one above 0 and up to 60 seconds")
         self.robot, self.layout, self.duration, self.max_step = robot, layout, duration, max_step
-        self._pressed = pressed
+        self.keyboard = keyboard or Keyboard()
         self._targets: dict[str, float] = {}
         self._keys = [f"{plain(name)}.pos" for name in layout.joint_names]
         for what, names, known in (
@@ -100,20 +117,21 @@ class RobotArm:
         Raises:
             ForearmError: the robot does not answer or is not calibrated.
         """
-        with _answering("be connected to"):
-            self.robot.connect(calibrate=False)
-        try:
-            if not self.robot.is_calibrated:
-                raise ForearmError("the robot is not calibrated; run lerobot-calibrate first, with the same id")
-            yield self
-        except BaseException as error:
-            self.hold()
-            if isinstance(error, KeyboardInterrupt) and not error.args:
-                raise KeyboardInterrupt("stopped; the arm holds its position") from None
-            raise
-        finally:
-            with _answering("be disconnected from"):
-                self.robot.disconnect()
+        with self.keyboard:
+            try:
+                with _answering("be connected to"):
+                    self.robot.connect(calibrate=False)
+                if not self.robot.is_calibrated:
+                    raise ForearmError("the robot is not calibrated; run lerobot-calibrate first, with the same id")
+                yield self
+            except BaseException as error:
+                self.hold()
+                with contextlib.suppress(ForearmError):  # what came first is what a person has to know
+                    self._disconnect()
+                if isinstance(error, KeyboardInterrupt) and not error.args:
+                    raise KeyboardInterrupt("stopped; the arm holds its position") from None
+                raise
+            self._disconnect()
 
     def observe(self) -> Observation:
         seen = self._look()
@@ -122,6 +140,10 @@ class RobotArm:
         return Observation(pictures, np.array([seen[key] for key in self._keys], np.float32))
 
     def act(self, amounts: np.ndarray, entry: int) -> None:
+        if not np.isfinite(amounts).all():
+            raise ForearmError("the next action is not a number; the arm holds its position")
+        if not self._targets:
+            self._look()
         start, change = dict(self._targets), dict.fromkeys(self._targets, 0.0)
         for name, by in target_changes(self.layout, np.clip(amounts, -1, 1)).items():
             change[f"{name}.pos"] += by
@@ -129,36 +151,42 @@ class RobotArm:
         ticks = max(1, round(self.duration * RATE))
         path = trajectory(np.array(list(start.values())), np.array(list(change.values())), ticks)
         begin = time.monotonic()
-        with stop_key() if self._pressed is None else contextlib.nullcontext(self._pressed) as pressed:
-            for tick, targets in enumerate(path.tolist(), start=1):
-                if pressed():
-                    raise KeyboardInterrupt("stopped by a key; the arm holds its position")
-                self._send(dict(zip(start, targets, strict=True)))
-                time.sleep(max(0.0, begin + tick * self.duration / ticks - time.monotonic()))
+        for tick, targets in enumerate(path.tolist(), start=1):
+            if self.keyboard.pressed():
+                raise KeyboardInterrupt("stopped by a key; the arm holds its position")
+            self._send(dict(zip(start, targets, strict=True)))
+            time.sleep(max(0.0, begin + tick * self.duration / ticks - time.monotonic()))
         self._require_followed(change)
 
     def hold(self) -> None:
-        """Tell the robot to stay where it is, so that it no longer presses against what may be in its way.
+        """Tell the motors to stay where they are, so that they no longer press against what may be in their way.
 
-        One that does not answer stays where it was last sent, which is never far.
+        It needs the motors alone: a camera that has failed does not keep them moving. Motors that do not answer stay
+        where they were last sent, which is never far.
         """
-        if self._targets and self.robot.is_connected:
-            with contextlib.suppress(ForearmError):
-                seen = self._look()
-                self._send({key: float(seen[key]) for key in self._targets})
+        if self._targets:
+            with contextlib.suppress(Exception):
+                bus = self.robot.bus
+                bus.sync_write("Goal_Position", bus.sync_read("Present_Position", num_retry=RETRIES), num_retry=RETRIES)
 
     def confirming(self, console: Console) -> Callable[[Step], None]:
-        """What asks a person before the first action of a control, and tells of each."""
+        """What asks a person before the first action of a control, and prints each.
+
+        Raises:
+            ForearmError: there is no terminal to ask in.
+        """
+        if not self.keyboard.is_terminal:
+            raise ForearmError("nobody can be asked whether the arm may move; add --yes if it may")
         asked = False
 
         def before_action(step: Step) -> None:
             nonlocal asked
             words = action_words(self.layout, step.plan.amounts[0])
             if not asked:
-                if not sys.stdin.isatty():
-                    raise ForearmError("nobody can be asked whether the arm may move; add --yes if it may")
-                answer = console.input(f"The arm is about to move: {words}. Any key stops it. Go ahead? [y/N] ")
-                if answer.strip().lower() not in ("y", "yes"):
+                console.print(
+                    f"The arm is about to move: {words}. Any key stops it. Press y to go ahead.", markup=False
+                )
+                if self.keyboard.answer() != "y":
                     raise KeyboardInterrupt("the arm was not moved")
                 asked = True
             console.print(words)
@@ -168,7 +196,10 @@ class RobotArm:
     def _look(self) -> dict[str, Any]:
         with _answering("be read from"):
             seen = self.robot.get_observation()
+        if not np.isfinite([float(seen[key]) for key in self.robot.action_features]).all():
+            raise ForearmError("the robot says that a joint stands at what is no number; see to its motors")
         if not self._targets:
+            self._require_known_pose(seen)
             self._targets = {key: float(seen[key]) for key in self.robot.action_features}
         return seen
 
@@ -176,6 +207,26 @@ class RobotArm:
         with _answering("be told to move"):
             self.robot.send_action(dict(targets))
         self._targets = targets
+
+    def _disconnect(self) -> None:
+        try:
+            with _answering("be disconnected from"):
+                self.robot.disconnect()
+        finally:
+            if self.robot.bus.is_connected:  # LeRobot refuses to disconnect an arm whose camera has failed
+                with _answering("be disconnected from"):
+                    self.robot.bus.disconnect(disable_torque=False)
+
+    def _require_known_pose(self, seen: Mapping[str, Any]) -> None:
+        """Refuse an arm that stands where the run's data never were, as one does that counts in another unit."""
+        for key, joint in zip(self._keys, self.layout.joints, strict=True):
+            margin = BEYOND * (joint.high - joint.low)
+            if not joint.low - margin <= float(seen[key]) <= joint.high + margin:
+                raise ForearmError(
+                    f"{joint.name} stands at {float(seen[key]):.1f}, but in this run's data it went from "
+                    f"{joint.low:.1f} to {joint.high:.1f} {joint.unit}; bring the arm there, or see whether its "
+                    "calibration and its units are those of the recordings"
+                )
 
     def _require_within_limits(self, start: Mapping[str, float], change: Mapping[str, float]) -> None:
         """Refuse to move a joint out of its bounds; back into them it may."""
@@ -206,27 +257,6 @@ def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return frame.reformat(width=size[1], height=size[0], format="rgb24", interpolation=method | EXACT).to_ndarray()
 
 
-@contextlib.contextmanager
-def stop_key() -> Iterator[Callable[[], bool]]:
-    """Listen for a key while a block runs; where there is no terminal, none is ever pressed."""
-    if not sys.stdin.isatty():
-        yield lambda: False
-    elif sys.platform == "win32":
-        import msvcrt
-
-        yield msvcrt.kbhit
-    else:
-        import termios
-        import tty
-
-        settings = termios.tcgetattr(sys.stdin)
-        try:
-            tty.setcbreak(sys.stdin)
-            yield lambda: bool(select.select([sys.stdin], [], [], 0)[0])
-        finally:
-            termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, settings)  # and forget the key
-
-
 def so101(
     port: str,
     robot_id: str | None,
@@ -242,19 +272,21 @@ def so101(
         port: serial port.
         robot_id: under which its calibration is stored.
         cameras: name to index or path.
-        layout: whose joints tell whether the arm counts in degrees.
+        layout: of the run that is to move it.
         max_step: LeRobot's own limit on how far a target may lie from where a joint is.
         release: whether motors go slack when it is disconnected.
 
     Raises:
         ModuleNotFoundError: LeRobot is not installed.
-        ForearmError: what it needs for this arm is not, or a camera of the layout is missing.
+        ForearmError: what it needs for this arm is not, a camera of the layout is missing, or the arm cannot count in
+            the units of the layout.
     """
     for camera in layout.cameras:
         if camera.name not in cameras:
             raise ForearmError(
                 f"this run looks through camera {camera.name}; name it with --camera {camera.name}=INDEX"
             )
+    degrees = counts_in_degrees(layout)
     import_module("lerobot")
     module = None
     for name in ("so_follower", "so101_follower"):  # since 0.4.3, and before
@@ -274,7 +306,7 @@ def so101(
         port=port,
         id=robot_id,
         cameras=configs,
-        use_degrees=any(joint.unit == "deg" for joint in layout.joints),
+        use_degrees=degrees,
         max_relative_target=max_step,
         disable_torque_on_disconnect=release,
     )
@@ -282,6 +314,26 @@ def so101(
         return module.SO101Follower(config)
     except ModuleNotFoundError as error:
         raise ForearmError(f"LeRobot needs {error.name} for this arm; run: pip install 'lerobot[feetech]'") from error
+
+
+def counts_in_degrees(layout: Layout) -> bool:
+    """Whether an SO-101 has to count in degrees to be moved by a run: the one place where units are admitted.
+
+    LeRobot's arm counts all its joints in degrees, or all in percent of their ranges; its gripper in percent of its
+    opening, always.
+
+    Raises:
+        ForearmError: the run's joints are in other units.
+    """
+    units = {joint.unit for joint in layout.joints if plain(joint.name) != "gripper"}
+    for joint in layout.joints:
+        if joint.unit not in (("%",) if plain(joint.name) == "gripper" else ("deg", "%")) or len(units) > 1:
+            told = ", ".join(f"{plain(each.name)} {each.unit or 'without a unit'}" for each in layout.joints)
+            raise ForearmError(
+                "an SO-101 counts its joints in deg, or all in %, and its gripper in %; this run has "
+                f"{told}, so the arm is not moved"
+            )
+    return "deg" in units
 
 
 @contextlib.contextmanager

@@ -1,9 +1,7 @@
 """Films from pictures (h, w, 3) uint8 of one size: GIF and H.264 mp4."""
 
 import io
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -41,7 +39,6 @@ def gif(
 
 def mp4(frames: Sequence[np.ndarray], fps: int, held: int = 1) -> bytes:
     """Write frames, of even height and width, as an H.264 film that shows each of them ``held`` times."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "film.mp4"
-        encode(file, np.stack(frames).repeat(held, axis=0), fps)
-        return file.read_bytes()
+    buffer = io.BytesIO()  # no file, which would stay behind where Ctrl-C ends a command
+    encode(buffer, np.stack(frames).repeat(held, axis=0), fps)
+    return buffer.getvalue()

@@ -1,0 +1,59 @@
+"""The keyboard of a terminal, listened to for the length of a session."""
+
+import os
+import select
+import sys
+from types import TracebackType
+from typing import Any
+
+
+class Keyboard:
+    """Single keys of the terminal that a command runs in.
+
+    It listens for as long as its block runs: whoever listens anew for every action loses the keys pressed between two.
+    Ctrl-C interrupts as everywhere. Where there is no terminal, no key is ever pressed.
+    """
+
+    def __init__(self) -> None:
+        self.is_terminal = sys.stdin is not None and sys.stdin.isatty()
+        self._settings: list[Any] | None = None
+
+    def __enter__(self) -> "Keyboard":
+        if self.is_terminal and sys.platform != "win32":
+            import termios
+            import tty
+
+            self._settings = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin, termios.TCSANOW)  # keys that were pressed already count
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._settings is not None:
+            import termios
+
+            termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, self._settings)  # and forget the keys
+
+    def pressed(self) -> bool:
+        """Whether a key has been pressed that nothing has asked for."""
+        if not self.is_terminal:
+            return False
+        if sys.platform == "win32":
+            import msvcrt
+
+            return bool(msvcrt.kbhit())
+        return bool(select.select([sys.stdin], [], [], 0)[0])
+
+    def answer(self) -> str:
+        """Wait for a key and return it in lower case. Keys that were pressed before do not count as an answer."""
+        if sys.platform == "win32":
+            import msvcrt
+
+            while msvcrt.kbhit():
+                msvcrt.getwch()
+            return msvcrt.getwch().lower()
+        import termios
+
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+        return os.read(sys.stdin.fileno(), 1).decode(errors="replace").lower()
