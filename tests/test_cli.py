@@ -45,7 +45,7 @@ def run(shelf, tmp_path) -> Path:
 
 def train(data: Path, out: Path, *options: object) -> Outcome:
     """Train the smallest model for a few steps."""
-    return forearm("train", "mae", "--data", data, "--out", out, "--steps", 3, "--model", *SMALL, *CPU, *options)
+    return forearm("train", "mae", "--data", data, "--out", out, "--steps", 3, *SMALL, *CPU, *options)
 
 
 CPU = ("--device", "cpu")
@@ -186,13 +186,12 @@ def test_datasets_that_are_damaged_or_unlike(shelf, tmp_path):
     ("options", "says"),
     [
         (("--size", "huge"), "has no size 'huge'; it has so101, tiny"),
-        (("--model", "wings=2"), "no setting 'wings'; it has width, depth"),
-        (("--model", "wings"), "name=value, not 'wings'"),
-        (("--model", "width=30"), "width is 30"),
-        (("--model", "depth=two"), "depth is 'two'; family mae wants int"),
-        (("--model", "depth=2.5"), "depth is 2.5; family mae wants int"),
-        (("--model", "copy=maybe"), "copy is 'maybe'; family mae wants bool"),
-        (("--model", "depth=0"), "depth is 0; it has to be at least 1"),
+        (("--model.wings", 2), "Unrecognized options: --model.wings"),
+        (("--model.depth", "two"), "Error parsing --model.depth"),
+        (("--model.depth", 2.5), "Error parsing --model.depth"),
+        (("--model.copy", "maybe"), "--model.copy"),
+        (("--model.width", 30), "width is 30"),
+        (("--model.depth", 0), "depth is 0; it has to be at least 1"),
         (("--steps", 0), "steps is 0"),
         (("--seed", -1), "seed is -1"),
         (("--workers", -1), "workers is -1"),
@@ -398,7 +397,7 @@ def test_help_names_every_option_and_is_there_at_once(tmp_path):
         "build": "--out --preset --size --cameras --stacking --history --actions --step --stride --val --seed",
         "combine": "--out",
         "inspect": "--pictures",
-        "train": "--data --out --size --model --fine-tune --parent --notes --resume --device --track --steps --seed",
+        "train": "--data --out --size --fine-tune --parent --notes --resume --device --track --steps --seed",
         "compare": "--out --data --device",
         "plan": "--joints --picture --mask --like --region --start --simulator --robot --planner --depth --out --yes",
         "evaluate": "--data --split --checkpoint --notes --against --samples --batch-size --device",
@@ -461,10 +460,10 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, how):
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(shelf, tmp_path):
     out = tmp_path / "run"
-    options = ("--data", shelf / "data", "--model", *SMALL, *CPU, "--steps", 400, "--evaluate-every", 150)
+    options = ("--data", shelf / "data", *SMALL, *CPU, "--steps", 400, "--evaluate-every", 150)
     process = start("train", "mae", "--out", out, *options)
     stopped = interrupted(process, signal.SIGTERM, (out / "resume.safetensors").is_file)
-    assert f"go on with: forearm train mae --out {out} --resume" in stopped.err
+    assert f"go on with: forearm train --out {out} --resume" in stopped.err
     steps = [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()]
     assert max(steps) < 400
     assert not [name for name in files(out) if "partial" in name]

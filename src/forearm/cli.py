@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from inspect import getdoc
 from types import FrameType
@@ -87,9 +88,11 @@ def _run(name: str, *args: str) -> None:
 
         module = import_module(f"forearm.commands.{name}")
         command = getattr(module, name)
-        options = get_type_hints(command, include_extras=True)["options"]
-        rules = getattr(module, "RULES", ())
-        command(parse(options, args, f"forearm {name}", getdoc(command) or "", rules))
+        kind = get_type_hints(command, include_extras=True)["options"]
+        words: Sequence[str] = args
+        if hasattr(module, "subcommand"):
+            name, kind, words = module.subcommand(args)
+        command(parse(kind, words, f"forearm {name}", getdoc(command) or "", getattr(module, "RULES", ())))
     else:
         raise ForearmError(f"no command {name!r}; there are {', '.join(COMMANDS)}")
 

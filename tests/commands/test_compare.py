@@ -20,7 +20,8 @@ CPU = ("--device", "cpu")
 
 
 def train(data: Path, out: Path, *options: object) -> Path:
-    trained = forearm(*("train", "mae", "--data", data, "--out", out, "--steps", 2, "--model", *SMALL, *CPU, *options))
+    settings = () if "--fine-tune" in options else SMALL
+    trained = forearm(*("train", "mae", "--data", data, "--out", out, "--steps", 2, *settings, *CPU, *options))
     assert trained.code == 0, trained.err
     return out
 
@@ -192,7 +193,7 @@ def test_notes_and_parents_that_cannot_be(mine, monkeypatch):
         ("the target 'be good' in the notes cannot be understood", *new, "--notes", "bad.txt"),
         ("the notes nothing.txt cannot be read", *new, "--notes", "nothing.txt"),
         ("nothing is no run", *new, "--parent", "nothing"),
-        ("belong to a new run", "train", "mae", "--out", "first", "--resume", "--notes", "notes.txt"),
+        ("--notes has no effect with --resume", "train", "mae", "--out", "first", "--resume", "--notes", "notes.txt"),
         ("the target 'be good' in the notes", "evaluate", "first", "--notes", "bad.txt"),
     ):
         assert says in error_of(forearm(*args))

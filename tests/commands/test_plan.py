@@ -23,9 +23,7 @@ def shelf(tmp_path_factory) -> Path:
     """A folder with the dataset `data`, a run that was trained on it, and pictures; only to be read."""
     shelf = tmp_path_factory.mktemp("shelf")
     write_data(shelf / "data")
-    trained = forearm(
-        "train", "mae", "--data", shelf / "data", "--out", shelf / "run", "--steps", 3, "--model", *SMALL, *CPU
-    )
+    trained = forearm("train", "mae", "--data", shelf / "data", "--out", shelf / "run", "--steps", 3, *SMALL, *CPU)
     assert trained.code == 0
     for name, size in (("good", (8, 8)), ("large", (9, 8)), ("crop", (3, 3))):
         noise = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3)).astype(np.uint8)

@@ -26,7 +26,7 @@ def shelf(tmp_path_factory):
     """A dataset with 12 transitions to validate on, and a run that was evaluated on them; only to be read."""
     shelf = tmp_path_factory.mktemp("shelf")
     write_data(shelf / "data")
-    options = ("--data", shelf / "data", "--out", shelf / "run", "--steps", 3, "--model", *SMALL, "--device", "cpu")
+    options = ("--data", shelf / "data", "--out", shelf / "run", "--steps", 3, *SMALL, "--device", "cpu")
     assert forearm("train", "mae", *options).code == 0
     assert forearm("evaluate", shelf / "run", "--rollouts", 0, "--device", "cpu").code == 0
     return shelf
@@ -164,7 +164,7 @@ def test_episodes_that_cannot_be_read_are_named(tmp_path):
         ("already exists; choose another --html", ("data", "--html", "mine.txt")),
         ("is a folder; give --html the name of a file", ("data", "--html", "folder")),
         ("samples is 0", ("data", "--html", "page.html", "--samples", "0")),
-        ("data is no run; --data says on what a run is shown", ("data", "--html", "page.html", "--data", "data")),
+        ("data is no run, so --data and --device have no effect", ("data", "--html", "page.html", "--data", "data")),
         ("is no dataset of transitions", ("run", "--html", "page.html", "--data", "folder")),
         ("no readable episode with a logged decision", ("undecided", "--html", "page.html")),
     ],

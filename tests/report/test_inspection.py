@@ -21,7 +21,7 @@ def shelf(tmp_path_factory):
     shelf = tmp_path_factory.mktemp("shelf")
     make_recording(shelf / "recording", version="v3.0")
     write_data(shelf / "data")
-    options = ("--data", shelf / "data", "--out", shelf / "run", "--steps", 3, "--model", *SMALL, "--device", "cpu")
+    options = ("--data", shelf / "data", "--out", shelf / "run", "--steps", 3, *SMALL, "--device", "cpu")
     assert forearm("train", "mae", *options).code == 0
     return shelf
 

@@ -12,8 +12,11 @@ from unittest import mock
 
 from forearm import cli
 
-SMALL = ("width=32", "depth=1", "heads=2", "decoder_width=16", "decoder_depth=1", "decoder_heads=2")
-"""Settings of the smallest masked autoencoder, for ``--model``."""
+SMALL = (
+    *("--model.width", 32, "--model.depth", 1, "--model.heads", 2),
+    *("--model.decoder-width", 16, "--model.decoder-depth", 1, "--model.decoder-heads", 2),
+)
+"""Settings of the smallest masked autoencoder, for ``forearm train mae``."""
 
 
 @dataclass(frozen=True)

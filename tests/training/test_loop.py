@@ -23,10 +23,12 @@ from PIL import Image
 from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry, as_uint8
+from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.models import make_model
 from forearm.training import Run, TrainConfig, start_run, train
-from forearm.training.loop import make_optimizer, validate
+from forearm.training.loop import make_accelerator, make_optimizer, validate
+from forearm.training.resume import extend
 from forearm.training.schedule import Progress, learning_rate
 from forearm.transitions import TrainingSteps, TransitionSet, batches
 
@@ -66,7 +68,7 @@ def assert_same(run: Run, other: Run) -> None:
 def mean_loss(run: Run, checkpoint, data: TransitionSet) -> float:
     model, rows = run.load(checkpoint), data.rows("val")
     with torch.no_grad():
-        return float(model.loss(data.with_layout(run.layout(), "a test").batch(rows))["loss"])
+        return float(model.loss(data.batch(rows, run.layout()))["loss"])
 
 
 @pytest.fixture(scope="module")
@@ -545,7 +547,7 @@ def test_a_device_that_is_not_there_is_one_line(tmp_path, data):
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA GPU here")
     run = start(tmp_path / "run", data)
-    with pytest.raises(ForearmError, match="no CUDA GPU"):
+    with pytest.raises(ForearmError, match="no device cuda here"):
         train(run, data, device="cuda")
 
 
@@ -555,3 +557,46 @@ def test_trackers_are_told(tmp_path, data):
     train(run, data, device="cpu", trackers=("tensorboard",))
     (events,) = run.path.rglob("events.out.tfevents*.0")
     assert b"val_loss" in events.read_bytes()
+
+
+# A later end
+
+
+def test_an_extended_training_learns_at_the_rate_of_one_that_was_to_end_there(tmp_path, data):
+    run = trained(tmp_path / "run", data, steps=20, evaluate_every=10, schedule="cosine")
+    extend(run, 40, None)
+    train(run, data, device="cpu", resume=True)
+    config = dataclasses.replace(CONFIG, steps=40)
+    assert run.training().steps == 40
+    for entry in run.log():
+        if entry["step"] > 20 and "loss" in entry:
+            before = entry["step"] - 1
+            assert entry["learning_rate"] == learning_rate(config, Progress(step=before, done=before / 40))
+    assert [entry["step"] for entry in run.log() if "val_loss" in entry] == [0, 10, 20, 30, 40]
+
+
+def test_a_training_that_ended_early_can_be_extended(tmp_path, data):
+    run = trained(tmp_path / "run", data, steps=40, evaluate_every=2, patience=1, learning_rate=3.0, ema=0.0)
+    ended = run.log()[-1]["step"]
+    assert ended < 40
+    extend(run, 50, None)
+    train(run, data, device="cpu", resume=True)
+    assert run.log()[-1]["step"] > ended
+
+
+def test_an_end_that_has_passed_is_refused(tmp_path, data, unbroken):
+    for steps, minutes in ((24, None), (None, 1e-9)):
+        with pytest.raises(ForearmError, match="choose more"):
+            extend(unbroken, steps, minutes)
+    assert unbroken.training() == CONFIG
+
+
+def test_auto_is_the_same_device_for_accelerate(tmp_path, data, monkeypatch):
+    """On a Mac Accelerate would choose mps by itself."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)
+    assert device_named("auto") == make_accelerator(CONFIG, "auto", (), tmp_path).device == torch.device("cpu")
+    assert device_named("mps") == torch.device("mps")
+    assert make_accelerator(CONFIG, "mps", (), tmp_path).device.type == "mps"
+    monkeypatch.undo()
+    assert make_accelerator(CONFIG, "cpu", (), tmp_path).device.type == "cpu"

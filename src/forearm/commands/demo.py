@@ -5,9 +5,15 @@ import time
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tyro.conf import Suppress
 
 from forearm.commands.console import building, console, evaluating, has_screen, show, training
+from forearm.commands.options import Device
 from forearm.devices import device_named
+from forearm.errors import ForearmError
+from forearm.files import read_json
 from forearm.models import DEFAULT, family_settings
 from forearm.report.assessment import assess
 from forearm.report.inspection import facts_of
@@ -40,12 +46,14 @@ class DemoOptions:
     """Of everything that is drawn."""
     family: str = DEFAULT
     """The family of models."""
-    device: str = "auto"
-    """Where to train and to predict: auto, cpu, cuda, cuda:1, mps."""
+    device: Device = "auto"
+    """Where to train and to predict."""
     again: bool = False
     """Throw away what is in the folder and begin anew."""
     open: bool = True
     """Show the report in a browser, where there is a screen."""
+    given: Suppress[tuple[str, ...]] = ()
+    """Names of the options that were given."""
 
 
 def demo(options: DemoOptions) -> None:
@@ -60,6 +68,7 @@ def demo(options: DemoOptions) -> None:
     if options.again:
         for path in (recordings, recordings.with_name("recordings.partial"), data_path, run_path):
             shutil.rmtree(path, ignore_errors=True)
+    _require_unchanged(options)
     started = time.perf_counter()
     if not recordings.exists():
         console.print("[bold]1 of 4[/] simulating an SO-101")
@@ -86,3 +95,26 @@ def demo(options: DemoOptions) -> None:
     if options.open and has_screen():
         webbrowser.open(page.resolve().as_uri())
     print(page)
+
+
+def _require_unchanged(options: DemoOptions) -> None:
+    """Refuse options that come too late, as what they are about is done.
+
+    Raises:
+        ForearmError: the folder holds a demo with other settings.
+    """
+    run, data = Run(options.out / "run"), options.out / "data" / "dataset.json"
+    info = options.out / "recordings" / "meta" / "info.json"
+    done: dict[str, Any] = {}
+    if info.is_file():
+        done["episodes"] = read_json(info)["total_episodes"]
+    if data.is_file():
+        done["seed"] = read_json(data)["settings"]["seed"]
+    if run.config_file.is_file():
+        done |= {"family": run.config()["family"], "minutes": run.training().minutes}
+    for name, value in done.items():
+        if name in options.given and getattr(options, name) != value:
+            raise ForearmError(
+                f"{options.out} holds a demo with {name} {value}, so --{name} has no effect; "
+                "begin anew with --again, or choose another --out"
+            )

@@ -34,7 +34,7 @@ class EvaluateOptions:
     """Where to predict."""
 
 
-RULES = (not_with("rollouts=0", "horizon"),)
+RULES = (not_with("rollouts=0", "horizon"), not_with("horizon=0", "rollouts"))
 
 
 def evaluate(options: EvaluateOptions) -> None:

@@ -8,15 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args
+from typing import Annotated, Any, Union, get_args
 
 import tyro
 from tyro.conf import Positional
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from forearm.errors import ForearmError
-
-Options = TypeVar("Options")
 
 Device = Annotated[str, tyro.conf.arg(metavar="{auto,cpu,cuda,cuda:1,mps}")]
 Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…")]]
@@ -68,8 +66,8 @@ def not_with(condition: str, *options: str) -> Rule:
     return Rule(condition, options, wanted=False)
 
 
-def parse(kind: type[Options], args: Sequence[str], prog: str, description: str, rules: Sequence[Rule]) -> Options:
-    """The options that arguments say.
+def parse(kind: Any, args: Sequence[str], prog: str, description: str, rules: Sequence[Rule]) -> Any:
+    """The options, of a dataclass ``kind``, that arguments say.
 
     Raises:
         ForearmError: an argument cannot be understood, is repeated, or has no effect.
@@ -90,7 +88,7 @@ def parse(kind: type[Options], args: Sequence[str], prog: str, description: str,
             raise ForearmError(f"{flag(name)} is given {times} times; give it once")
     for rule in rules:
         rule.check(given, values)
-    return options
+    return dataclasses.replace(options, given=tuple(given)) if "given" in values else options
 
 
 def flag(field: str) -> str:
@@ -133,6 +131,13 @@ def _registry() -> ConstructorRegistry:
             return None
         spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds[0], info.markers))
         assert isinstance(spec, PrimitiveConstructorSpec)
+        if kinds[0] is bool:
+            spec = dataclasses.replace(
+                spec,
+                metavar="{true,false}",
+                choices=("true", "false"),
+                instance_from_str=lambda args: args[0] == "true",
+            )
         return dataclasses.replace(
             spec,
             is_instance=lambda value: value is None or spec.is_instance(value),

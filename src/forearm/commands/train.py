@@ -1,47 +1,111 @@
 """``forearm train``."""
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_type_hints
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Suppress
 
 from forearm.commands.console import training
-from forearm.commands.options import Device
+from forearm.commands.options import Device, not_with, only_with
 from forearm.errors import ForearmError
-from forearm.models import DEFAULT, FAMILIES
+from forearm.models import DEFAULT, family_names, get_family
 from forearm.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class ModelOptions:
+    """Settings of the family; ``forearm train FAMILY --help`` shows them."""
+
+    family: ClassVar[str | None] = None
+    """The family that was named, if one was."""
+
+
+Model = TypeVar("Model", bound=ModelOptions)
+
+
+@dataclass(frozen=True)
+class TrainOptions(Generic[Model]):
     out: Path
     """The run's folder to write; it must not exist, but with --resume it must."""
-    family: Positional[Annotated[str, tyro.conf.arg(metavar="{" + ",".join(FAMILIES) + "}")]] = DEFAULT
-    """The family of models."""
+    model: Model
+    """Settings of the family; each is that of the size by default."""
     data: Path | None = None
     """The dataset to train on; with --resume that of the run by default."""
     size: str | None = None
     """The family's size by name; by default the one made for the dataset's patches."""
-    model: tuple[str, ...] = ()
-    """Single settings of the family as name=value, such as depth=6."""
     fine_tune: Path | None = None
-    """A run whose weights, sizes and bounds to start from."""
+    """A run whose family, settings, weights and bounds to start from."""
     parent: Path | None = None
     """The run that this one follows and whose targets it is measured by; that of --fine-tune by default."""
     notes: Path | None = None
     """A text file with your notes: what changed, why, what to expect. Lines such as "target: val_mse <= 0.01, ssim >
     0.8" set targets for this run's children. It is kept in the run's folder."""
     resume: bool = False
-    """Go on with an interrupted training, with the settings it was started with."""
+    """Go on with an interrupted training, with the settings it was started with. With --steps or --minutes it goes on
+    to a later end, also if it had finished."""
     device: Device = "auto"
     """Where to train."""
     track: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
     """Trackers to log to besides log.jsonl."""
     training: OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
     """How the training goes."""
+    given: Suppress[tuple[str, ...]] = ()
+    """Names of the options that were given."""
+
+
+FIXED = tuple(f.name for f in dataclasses.fields(TrainConfig) if f.name not in ("steps", "minutes"))
+"""Settings that a resumed training keeps."""
+
+RULES = (
+    not_with("resume", "size", "model", "fine_tune", "parent", "notes", *FIXED),
+    not_with("fine_tune", "size", "model"),
+    not_with("minutes", "steps"),
+    only_with("minutes", "clock"),
+    only_with("schedule=plateau", "plateau_patience"),
+)
+
+
+def subcommand(args: Sequence[str]) -> tuple[str, Any, Sequence[str]]:
+    """The name of the command, with its family if one is named, its options, and its other arguments.
+
+    Raises:
+        ForearmError: there is no such family.
+    """
+    if args and not args[0].startswith("-"):
+        return f"train {args[0]}", _options(model_options(args[0], named=True)), args[1:]
+    if {"-h", "--help"} & {*args}:
+        return "train [{" + ",".join(family_names()) + "}]", _options(ModelOptions), args
+    return "train", _options(model_options(DEFAULT, named=False)), args
+
+
+def _options(model: type[ModelOptions]) -> Any:
+    generic: Any = TrainOptions
+    return generic[model]
+
+
+def model_options(name: str, named: bool) -> type[ModelOptions]:
+    """A dataclass of a family's settings, each None unless given: then it is that of the size.
+
+    Raises:
+        ForearmError: there is no such family.
+    """
+    family = get_family(name)
+    kind = type(next(iter(family.sizes.values())))
+    hints = get_type_hints(kind)
+    fields = []
+    for setting in dataclasses.fields(kind):
+        sizes = ", ".join(f"{size}: {getattr(config, setting.name)}" for size, config in family.sizes.items())
+        hint = tyro.conf.arg(help_behavior_hint=f"({sizes})")
+        fields.append((setting.name, Annotated[hints[setting.name] | None, hint], field(default=None)))
+    # As a subclass it has the documentation of the settings; they are checked when they are whole.
+    namespace = {"__post_init__": lambda self: None, "family": name if named else None}
+    bases = (kind, ModelOptions)
+    return dataclasses.make_dataclass(f"{kind.__name__}Options", fields, bases=bases, frozen=True, namespace=namespace)
 
 
 def train(options: TrainOptions) -> None:
@@ -49,7 +113,7 @@ def train(options: TrainOptions) -> None:
 
     On several GPUs or processes: accelerate launch -m forearm train …
 
-    Example: forearm train --data data --out run --minutes 20
+    Example: forearm train warp --data data --out run --minutes 20 --model.depth 6
     """
     from accelerate import PartialState
 
@@ -59,21 +123,30 @@ def train(options: TrainOptions) -> None:
     for tracker in options.track:
         if find_spec(tracker) is None:
             raise ForearmError(f"--track {tracker} needs its package; install it with: pip install {tracker}")
-    if options.resume and (options.parent or options.notes):
-        raise ForearmError("--parent and --notes belong to a new run; leave them out to --resume one")
-    if options.data is None and not options.resume:
-        raise ForearmError("train needs --data, a dataset that forearm build wrote")
     try:
         if options.resume:
-            resume_run(options.out, options.data, device=options.device, trackers=options.track, watching=training)
+            _require_family(options, options.out)
+            resume_run(
+                options.out,
+                options.data,
+                steps=options.training.steps if "steps" in options.given else None,
+                minutes=options.training.minutes,
+                device=options.device,
+                trackers=options.track,
+                watching=training,
+            )
         else:
-            assert options.data is not None
+            if options.data is None:
+                raise ForearmError("train needs --data, a dataset that forearm build wrote")
+            if options.fine_tune is not None:
+                _require_family(options, options.fine_tune)
+            settings = {f.name: getattr(options.model, f.name) for f in dataclasses.fields(options.model)}
             train_run(
                 options.data,
                 options.out,
-                family=options.family,
+                family=options.model.family or DEFAULT,
                 size=options.size,
-                model=dict(_setting(text) for text in options.model),
+                model={name: value for name, value in settings.items() if value is not None},
                 config=options.training,
                 fine_tune=options.fine_tune,
                 parent=options.parent,
@@ -83,20 +156,16 @@ def train(options: TrainOptions) -> None:
                 watching=training,
             )
     except KeyboardInterrupt:
-        again = f"forearm train {options.family} --out {options.out} --resume"
-        raise KeyboardInterrupt(f"stopped; go on with: {again}") from None
+        raise KeyboardInterrupt(f"stopped; go on with: forearm train --out {options.out} --resume") from None
     if PartialState().is_main_process:
         print(options.out)
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """``depth=6`` as ("depth", 6)."""
-    import json
+def _require_family(options: TrainOptions, path: Path) -> None:
+    """Refuse a named family that is not that of the run whose family counts."""
+    from forearm.training.run import Run
 
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ForearmError(f"--model takes settings as name=value, not {text!r}")
-    try:
-        return name, json.loads(value.lower())
-    except json.JSONDecodeError:
-        return name, value
+    run, named = Run.open(path), options.model.family
+    family = run.config()["family"]
+    if named not in (None, family):
+        raise ForearmError(f"run {run.name} is of family {family}, so {named} has no effect; leave the family out")

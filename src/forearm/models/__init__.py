@@ -7,7 +7,7 @@ from typing import Any
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.world_model import Family, WorldModel
+from forearm.models.world_model import Doubting, Family, Predictor, WorldModel
 
 
 def discover() -> dict[str, Family]:
@@ -24,13 +24,29 @@ DEFAULT = "warp"
 """The family for whoever names none: the best at equal time of training (docs/results.md)."""
 
 
+def family_names() -> tuple[str, ...]:
+    """The names of the families that there are."""
+    return tuple(FAMILIES)
+
+
+def get_family(name: str) -> Family:
+    """The family of a name.
+
+    Raises:
+        ForearmError: there is none.
+    """
+    if name not in FAMILIES:
+        raise ForearmError(f"no family {name!r}; there are {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
 def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldModel:
     """A fresh model of a family from its settings as they stand in ``config.json``.
 
     Raises:
         ForearmError: there is no such family, or its settings are not these.
     """
-    known = _family(family)
+    known = get_family(family)
     usual = next(iter(known.sizes.values()))
     for name, value in settings.items():
         kind = type(getattr(usual, name, value))
@@ -49,7 +65,7 @@ def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str
     Raises:
         ForearmError: there is no such family, size or setting.
     """
-    sizes = _family(family).sizes
+    sizes = get_family(family).sizes
     if size not in sizes:
         raise ForearmError(f"family {family} has no size {size!r}; it has {', '.join(sizes)}")
     settings = dataclasses.asdict(sizes[size])
@@ -60,17 +76,15 @@ def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str
     return {**settings, **changes, **whole}
 
 
-def _family(name: str) -> Family:
-    if name not in FAMILIES:
-        raise ForearmError(f"no family {name!r}; there are {', '.join(FAMILIES)}")
-    return FAMILIES[name]
-
-
 __all__ = [
     "DEFAULT",
     "FAMILIES",
+    "Doubting",
     "Family",
+    "Predictor",
     "WorldModel",
+    "family_names",
     "family_settings",
+    "get_family",
     "make_model",
 ]

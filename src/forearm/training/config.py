@@ -18,7 +18,7 @@ class TrainConfig:
     steps: int = 3000
     """Optimiser steps."""
     minutes: float | None = None
-    """Instead of ``steps``: as many steps as fit in this time, evaluations included."""
+    """Instead of steps: as many steps as fit in this time, evaluations included."""
     clock: Literal["wall", "cpu"] = "wall"
     """What minutes are counted by: the clock on the wall, or the processor's time of all threads of this process, a
     budget that does not depend on what else the machine is doing."""

@@ -6,13 +6,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 
-from forearm.devices import device_named
 from forearm.models import DEFAULT, family_settings
 from forearm.training.config import TrainConfig
-from forearm.training.loop import Report, start_run, train
+from forearm.training.loop import Report, start_processes, start_run, train
+from forearm.training.resume import extend
 from forearm.training.run import Run
 from forearm.transitions.store import TransitionSet
 
@@ -64,7 +63,7 @@ def train_run(
     transitions = data if isinstance(data, TransitionSet) else TransitionSet(Path(data))
     if processes.is_main_process:
         named = size or ("so101" if transitions.layout.patch >= 16 else "tiny")
-        settings = family_settings(family, named, dict(model or {}))
+        settings = {} if fine_tune else family_settings(family, named, dict(model or {}))
         basis, follows = (Run.open(path) if path else None for path in (fine_tune, parent))
         start_run(Path(out), family, settings, config, transitions, basis, follows, notes)
     return _go(processes, Run(Path(out)), transitions, False, device, trackers, watching)
@@ -74,24 +73,36 @@ def resume_run(
     out: Path | str,
     data: Path | None = None,
     *,
+    steps: int | None = None,
+    minutes: float | None = None,
     device: str = "auto",
     trackers: tuple[str, ...] = (),
     watching: Watching = unwatched,
 ) -> Run:
-    """Go on with an interrupted training; the arguments are those of ``train_run``, the data the run's by default."""
+    """Go on with an interrupted training, or past the end of a finished one.
+
+    Args:
+        out: the run's folder.
+        data: the dataset to train on; the run's own by default.
+        steps: a new end, in steps from the beginning; see ``extend``.
+        minutes: a new end, in minutes from the beginning.
+        device: where to train.
+        trackers: where to log besides ``log.jsonl``.
+        watching: who is given every log entry.
+
+    Raises:
+        ForearmError: there is nothing to resume from, the new end has passed, or the data does not fit.
+        KeyboardInterrupt: after an interruption, once the checkpoint is written.
+    """
     processes = start_processes(device)
     run = Run.open(out)
+    transitions = TransitionSet(data or run.data_path())
+    transitions.require_fit(run.layout(), f"run {run.name}")
     # Interrupted before its first checkpoint, a training begins anew.
     began = run.resume_file.is_file() or any(entry["step"] for entry in run.log())
-    return _go(processes, run, TransitionSet(data or run.data_path()), began, device, trackers, watching)
-
-
-def start_processes(device: str) -> PartialState:
-    """What Accelerate knows of the processes of this training, on the device that a name means."""
-    place = device_named(device)
-    if place.index is not None and place.type == "cuda":
-        torch.cuda.set_device(place)
-    return PartialState(cpu=place.type == "cpu")
+    if (steps, minutes) != (None, None) and processes.is_main_process:
+        extend(run, steps, minutes)
+    return _go(processes, run, transitions, began, device, trackers, watching)
 
 
 def _go(

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast, gather_object, set_seed
 from torch.utils.data import DataLoader
 
+from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.files import append_line, write_json, writing, writing_folder
 from forearm.models import WorldModel, make_model
@@ -113,8 +114,8 @@ def train(
         KeyboardInterrupt: after an interruption, once the checkpoint is written.
     """
     settings, layout = run.config(), run.layout()
-    config = read_config(run)
-    data = data.with_layout(layout, f"run {run.name}")
+    config = run.training()
+    data.require_fit(layout, f"run {run.name}")
     accelerator = make_accelerator(config, device, trackers, run.path)
     if config.batch_size % accelerator.num_processes:
         raise ForearmError(f"batch_size {config.batch_size} is not divisible by {accelerator.num_processes} processes")
@@ -138,11 +139,12 @@ def train(
         data.rows("train"),
         config.batch_size,
         config.seed,
+        layout,
         accelerator.process_index,
         accelerator.num_processes,
     )
     val_rows = data.rows("val")
-    shown = data.batch(val_rows[np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)])
+    shown = data.batch(val_rows[np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)], layout)
     shown = shown.to(accelerator.device)
 
     def evaluate_and_save() -> None:
@@ -155,7 +157,7 @@ def train(
             if best:
                 save_weights(run.weights_file("best"), average.model)
             save_weights(run.weights_file("last"), average.model)
-            save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown)
+            save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown, layout)
             save_state(run.resume_file, model, average, optimizer, progress)
 
     clock = Stopwatch(progress, config.clock)
@@ -222,27 +224,30 @@ def train(
     return progress
 
 
-def read_config(run: Run) -> TrainConfig:
-    """The training settings of a run.
+def start_processes(device: str) -> PartialState:
+    """The processes of this training as Accelerate knows them, on the device that a name means.
 
     Raises:
-        ForearmError: they are missing, or not settings of this version.
+        ForearmError: there is no such device here.
     """
-    try:
-        return TrainConfig(**run.config()["training"])
-    except (KeyError, TypeError) as error:
-        raise ForearmError(f"{run.config_file} has no training settings as forearm writes them: {error}") from error
+    target = device_named(device)
+    if target.type == "cuda" and target.index is not None:
+        torch.cuda.set_device(target)
+    processes = PartialState(cpu=target.type == "cpu")
+    here = processes.device
+    if processes.num_processes == 1 and (here.type != target.type or target.index not in (None, here.index)):
+        AcceleratorState._reset_state(reset_partial_state=True)  # an earlier training in this process was elsewhere
+        processes = PartialState(cpu=target.type == "cpu")
+    return processes
 
 
 def make_accelerator(config: TrainConfig, device: str, trackers: tuple[str, ...], folder: Path) -> Accelerator:
     """The processes, device and precision to train with."""
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ForearmError(f"--device {device}, but PyTorch sees no CUDA GPU here; use --device cpu or auto")
-    on_gpu = torch.cuda.is_available() and device != "cpu"
+    on_cpu, on_gpu = (start_processes(device).device.type == kind for kind in ("cpu", "cuda"))
     bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
     AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
     accelerator = Accelerator(
-        cpu=device == "cpu",
+        cpu=on_cpu,
         mixed_precision="bf16" if bf16 else "no",
         log_with=list(trackers) or None,
         project_dir=str(folder) if trackers else None,
@@ -269,7 +274,7 @@ def validate(
     """Mean losses over validation rows, each process taking its part."""
     mine = rows[accelerator.process_index :: accelerator.num_processes]
     sums: dict[str, float] = {}
-    for batch in batches(data, mine, batch_size):
+    for batch in batches(data, mine, batch_size, model.layout):
         torch.manual_seed(0)
         with accelerator.autocast():
             losses = model.loss(batch.to(accelerator.device))

@@ -19,6 +19,7 @@ from forearm.canvas import Layout
 from forearm.errors import ForearmError
 from forearm.files import read_json, writing
 from forearm.models import WorldModel, make_model
+from forearm.training.config import TrainConfig
 from forearm.transitions.store import read_layout
 
 Checkpoint = Literal["best", "last"]
@@ -83,6 +84,18 @@ class Run:
             if not isinstance(config, dict) or part not in config:
                 raise ForearmError(f"{self.config_file} lacks {part!r}; it should have been written by forearm train")
         return config
+
+    def training(self) -> TrainConfig:
+        """The settings of the training.
+
+        Raises:
+            ForearmError: they are missing, or not settings of this version.
+        """
+        try:
+            return TrainConfig(**self.config()["training"])
+        except TypeError as error:
+            message = f"{self.config_file} has no training settings as forearm writes them: {error}"
+            raise ForearmError(message) from error
 
     def data_path(self) -> Path:
         """Where the dataset was that the run was trained on."""

@@ -120,6 +120,7 @@ def build(
     recordings = [open_recording(source) for source in sources]
     first = recordings[0]
     cameras, mode = _cameras(first, config), _mode(recordings, config)
+    _require_effect(config, cameras, mode)
     for number, recording in enumerate(recordings[1:], 1):
         _require_alike(recording, first, cameras, mode)
         if any(recording.root.samefile(other.root) for other in recordings[:number]):
@@ -196,6 +197,14 @@ def _mode(recordings: Sequence[Recording], config: BuildConfig) -> Actions:
             f"{without} has no discrete-action log but others have; build them apart, or with --actions change"
         )
     return "log" if all(logged) else "change"
+
+
+def _require_effect(config: BuildConfig, cameras: tuple[str, ...], mode: Actions) -> None:
+    """Refuse settings that change nothing about these recordings."""
+    if mode == "log" and (config.step, config.stride) != (BuildConfig.step, BuildConfig.stride):
+        raise ForearmError("--step and --stride have no effect with a discrete-action log, which brings its own")
+    if len(cameras) == 1 and config.stacking != BuildConfig.stacking:
+        raise ForearmError(f"--stacking has no effect with one camera, {_short(cameras[0])}; leave it out")
 
 
 def _geometry(recording: Recording, cameras: tuple[str, ...], config: BuildConfig) -> Layout:

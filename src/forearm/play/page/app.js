@@ -355,7 +355,7 @@ function listen() {
 async function main() {
   try {
     const [about, dream] = await Promise.all([talk("/api/stage"), talk("/api/dream")]);
-    stage = { ...about, doubts: dream.previews.some((preview) => preview.doubt !== null) };
+    stage = about;
     build();
     show(dream);
     listen();
