@@ -25,6 +25,7 @@ import torch
 from measuring import ROOT, circumstances, write_table
 from scipy.stats import binomtest
 
+from forearm.batch import Batch, Prediction, Predictor, present
 from forearm.canvas import Layout
 from forearm.control import Goal, JointGoal, PictureGoal, Planner, TreeSearch, control
 from forearm.control.planners import full_moves
@@ -32,11 +33,9 @@ from forearm.control.simulated import SimulatedArm, TrueDynamics
 from forearm.control.trace import film, film_gif
 from forearm.evaluation.baselines import Persistence
 from forearm.models import FAMILIES
-from forearm.models.world_model import Predictor
 from forearm.sim import JOINTS, Simulator, settle
 from forearm.sim.poses import is_usable, reach, sample_pose
 from forearm.training.run import Run
-from forearm.transitions.batch import Batch, present
 
 PAGE = ROOT / "docs" / "benchmarks" / "control.md"
 FILM = ROOT / "docs" / "pictures" / "planning.gif"
@@ -122,13 +121,13 @@ def arm_pair(simulator: Simulator, random: np.random.Generator, farthest: int) -
 class NominalJoints(Persistence):
     """What needs no learning: each action changes its joint by its scale, pictures stay."""
 
-    def predict(self, batch: Batch) -> torch.Tensor:
-        region, layout = super().predict(batch), self.layout
+    def predict(self, batch: Batch) -> Prediction:
+        region, layout = super().predict(batch).frame, batch.layout
         for entry, joint in enumerate(layout.joint_of_entry()):
             rows, columns = layout.strip_cells()[joint]
             share = layout.actions[entry].scale / (layout.highs - layout.lows)[joint]
             region[:, :, rows, columns] += (share * batch.actions[:, -1, entry])[:, None, None, None]
-        return region.clamp(0, 1)
+        return Prediction(region.clamp(0, 1))
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,7 @@ def attempt(task: Task, method: Method, pair: Pair, simulator: Simulator) -> dic
         seen = wander(arm, np.random.default_rng([SEED, 3, pair.number]))
         outcome = "drawn by lot"
     else:
-        trace = control(arm, method.predictor(arm), task.layout, goal, planner, farther=task.farther, steps=STEPS)
+        trace = control(arm, method.predictor(arm), goal, planner, farther=task.farther, steps=STEPS)
         seen, outcome = [step.seen.joints for step in trace.steps], trace.outcome
     errors = [float(np.abs(joints - pair.goal)[task.acting].max()) for joints in seen]
     there = [i for i, error in enumerate(errors) if error <= TOLERANCE]
@@ -287,7 +286,7 @@ def filmed(task: Task) -> None:
                     settle(simulator, pair.start)
                     assert method.predictor is not None
                     foresight, planner = method.predictor(arm), method.planner
-                    trace = control(arm, foresight, task.layout, goal, planner, farther=task.farther, steps=STEPS)
+                    trace = control(arm, foresight, goal, planner, farther=task.farther, steps=STEPS)
                     FILM.parent.mkdir(parents=True, exist_ok=True)
                     FILM.write_bytes(film_gif(film(trace, goal)))
                     return
@@ -309,13 +308,13 @@ def decision(task: Task) -> dict[str, list[float]]:
     @torch.inference_mode()
     def all_three() -> None:
         for count in (3, 9, 27):
-            batch = context.repeated(count).with_action(layout, told[0][:count], told[1][:count])
-            goal.cost(layout, model.predict(batch))
+            batch = context.repeated(count).with_action(told[0][:count], told[1][:count])
+            goal.cost(model.predict(batch))
 
     figures = {"load": [os.getloadavg()[0]]}
     for name, work in {
-        "6": lambda: TreeSearch(3).plan(model, layout, context, goal),
-        "14": lambda: TreeSearch(3, detours=True).plan(model, layout, context, goal),
+        "6": lambda: TreeSearch(3).plan(model, context, goal),
+        "14": lambda: TreeSearch(3, detours=True).plan(model, context, goal),
         "39": all_three,
     }.items():
         wall, processor = [], []

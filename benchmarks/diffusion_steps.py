@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from measuring import ROOT, circumstances, ratio, write_table
 
-from forearm.canvas import action_codes
 from forearm.errors import ForearmError
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.samples import Samples, differences
@@ -42,10 +41,8 @@ def sampling(run: Run, steps: int) -> WorldModel:
 def scored(model: WorldModel, data: TransitionSet, rows: np.ndarray) -> Samples:
     """The metrics of every sample."""
     parts = []
-    for batch in batches(data, rows, 16, model.layout):
-        codes = action_codes(batch.actions[:, -1].numpy())
-        truth = Truth(model.layout, batch.canvas.numpy(), codes, batch.entries.numpy())
-        parts.append(per_sample(truth, model.predict(batch.context(model.layout)).numpy()))
+    for batch in batches(data, rows, 16):
+        parts.append(per_sample(Truth.of(batch), model.predict(batch.context()).frame.numpy()))
     return Samples.concatenate(parts)
 
 
@@ -57,7 +54,7 @@ def table(run: Run, data: TransitionSet, rows: np.ndarray) -> str:
     layout, config = run.layout(), run.config()
     size = "so101" if layout.patch >= 16 else "tiny"
     mae = make_model("mae", layout, family_settings("mae", size, {})).eval()
-    one = data.batch(rows[:1], layout).context(layout)
+    one = data.batch(rows[:1]).context()
 
     def slower(steps: int, than: WorldModel) -> str:
         median, least, most = ratio(lambda: models[steps].predict(one), lambda: than.predict(one), 15)
@@ -97,7 +94,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         run = Run.open(arguments.run)
-        data = TransitionSet(arguments.data or Path(run.config()["data"]["path"]))
+        data = TransitionSet(arguments.data or Path(run.config()["data"]["path"])).with_layout(run.layout(), run.name)
         page = table(run, data, data.rows(None if arguments.data else "val"))
     except ForearmError as error:
         sys.exit(str(error))

@@ -31,13 +31,13 @@ from measuring import (
     write_table,
 )
 
+from forearm.batch import Batch
 from forearm.models import FAMILIES, WorldModel, family_settings, make_model
 from forearm.models.blocks import patchify
 from forearm.models.gpt import CausalTransformer
 from forearm.sim import SingleActionSettings, record
 from forearm.training.config import TrainConfig
 from forearm.training.loop import make_optimizer, start_run, train
-from forearm.transitions.batch import Batch
 from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.store import TransitionSet
 
@@ -65,7 +65,7 @@ class Target:
 def family(data: TransitionSet, name: str, size: str) -> dict:
     """Prediction and training of a family at a size, without the drawing of canvases."""
     model = awake(make_model(name, data.layout, family_settings(name, size, {})))
-    batches = {n: data.batch(np.arange(n)).context(data.layout) for n in (1, 8)}
+    batches = {n: data.batch(np.arange(n)).context() for n in (1, 8)}
     repeats = {1: 20, 8: 10} if size == "tiny" else {1: 3, 8: 1}
     latency = {n: 1e3 * median_seconds(lambda n=n: model.predict(batches[n]), repeats[n]) for n in batches}
     predicting_mb = peak_mb()
@@ -126,7 +126,7 @@ def targets(work: Path) -> list[Target]:
 
 def one(data: TransitionSet, number: int) -> Batch:
     """A validation sample as a batch, without its answer."""
-    return data.batch(data.rows("val")[number : number + 1]).context(data.layout)
+    return data.batch(data.rows("val")[number : number + 1]).context()
 
 
 def generation(model: CausalTransformer, batches: list[Batch], weights: str, wanted: float) -> list[Target]:

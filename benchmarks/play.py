@@ -119,16 +119,16 @@ def parts(stage: Stage) -> dict[str, float]:
 
 def one_batch(stage: Stage) -> tuple[Spread, Spread]:
     """How much faster previews are in one batch: than three predictions; than those and, chosen, a fourth."""
-    layout, dream = stage.layout, stage.dream()
+    dream = stage.dream()
     context, entry = dream.now.context.to(stage.device), torch.tensor([dream.entry])
     amounts = torch.from_numpy(np.stack([preview.action.amounts for preview in dream.previews()[:3]]))
     predict = torch.inference_mode()(stage.predictor.predict)
 
     def together() -> None:
-        predict(context.repeated(3).with_action(layout, amounts, entry.repeat(3)))
+        predict(context.repeated(3).with_action(amounts, entry.repeat(3)))
 
     def alone(times: int) -> Callable[[], None]:
-        return lambda: [predict(context.with_action(layout, amounts[[i % 3]], entry)) for i in range(times)] and None
+        return lambda: [predict(context.with_action(amounts[[i % 3]], entry)) for i in range(times)] and None
 
     return ratio(alone(len(CODES)), together, 25), ratio(alone(len(CODES) + 1), together, 25)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.bars import seen_at
 from support.tiny import make_layout
 
+from forearm.batch import Prediction
 from forearm.canvas import Camera, Layout
 from forearm.control import JointGoal, PictureGoal, RegionGoal
 from forearm.control.loop import region_of
@@ -30,9 +31,12 @@ def pictures_at(pan: float, layout: Layout = LAYOUT) -> list[np.ndarray]:
 @given(WITHIN, WITHIN, WITHIN)
 def test_a_joint_goal_counts_the_moves_that_are_left(pan: float, lift: float, target: float) -> None:
     regions = regions_at(pan, lift=lift)
-    one = JointGoal.named(LAYOUT, {"pan.pos": target}).cost(LAYOUT, regions)
-    both = JointGoal.named(LAYOUT, {"pan": target, "lift": -5.0}).cost(LAYOUT, regions)
+    one = JointGoal.named(LAYOUT, {"pan.pos": target}).cost(Prediction(regions))
+    both = JointGoal.named(LAYOUT, {"pan": target, "lift": -5.0}).cost(Prediction(regions))
     assert one.shape == (1,)
+    at = torch.tensor([[pan, lift]], dtype=torch.float32)
+    told = JointGoal.named(LAYOUT, {"pan": target}).cost(Prediction(torch.rand_like(regions), at))
+    assert float(told) == pytest.approx(float(one), abs=1e-4)  # numbers go before what the strip shows
     assert float(one) == pytest.approx(abs(pan - target) / 10, abs=1e-4)  # a move of pan is 10°
     # No action drives lift: its most change from frame to frame, 15°, is the measure.
     assert float(both) == pytest.approx(abs(pan - target) / 10 + abs(lift + 5) / 15, abs=1e-4)
@@ -42,7 +46,7 @@ def test_a_picture_goal_sees_from_afar_on_which_side_it_lies() -> None:
     large = make_layout(cameras=(Camera("base", 64, 64), Camera("wrist", 64, 64)))
     goal = PictureGoal.of(large, pictures_at(21, large))
     regions = regions_at(21, 11, 1, -9, layout=large)
-    costs = goal.cost(large, regions)
+    costs = goal.cost(Prediction(regions))
     assert costs[0] == 0
     assert (costs.diff() > 0).all()
     plain = (regions[1:, :, :128] - goal.frame).square().mean((1, 2, 3))
@@ -55,10 +59,10 @@ def test_what_a_mask_leaves_out_does_not_count() -> None:
     half = PictureGoal.of(LAYOUT, [None, pictures_at(20)[1]])
     masked = PictureGoal.of(LAYOUT, pictures_at(20), [np.zeros((8, 8), bool), np.ones((8, 8), bool)])
     for goal in (half, masked):
-        assert float(goal.cost(LAYOUT, spoilt)) == 0
-        assert float(goal.cost(LAYOUT, regions_at(10))) > 0.01
-    assert float(PictureGoal.of(LAYOUT, pictures_at(20)).cost(LAYOUT, spoilt)) > 0.01
-    torch.testing.assert_close(half.cost(LAYOUT, regions_at(0, 10)), masked.cost(LAYOUT, regions_at(0, 10)))
+        assert float(goal.cost(Prediction(spoilt))) == 0
+        assert float(goal.cost(Prediction(regions_at(10)))) > 0.01
+    assert float(PictureGoal.of(LAYOUT, pictures_at(20)).cost(Prediction(spoilt))) > 0.01
+    torch.testing.assert_close(*(goal.cost(Prediction(regions_at(0, 10))) for goal in (half, masked)))
 
 
 def test_a_region_goal_finds_the_crop_anywhere_in_its_box_and_nowhere_else() -> None:
@@ -69,7 +73,7 @@ def test_a_region_goal_finds_the_crop_anywhere_in_its_box_and_nowhere_else() -> 
     regions[0, :, 10:14, 4:7] = crop.permute(2, 0, 1) / 255
     regions[1, :, 8:12, 1:4] = crop.permute(2, 0, 1) / 510 + 0.1
     regions[2, :, 12:16, 5:8] = crop.permute(2, 0, 1) / 255
-    costs = goal.cost(LAYOUT, regions)
+    costs = goal.cost(Prediction(regions))
     assert (costs[:2] < 1e-5).all()
     assert costs[2] > 0.3
     assert (costs < goal.enough).tolist() == [True, True, False]

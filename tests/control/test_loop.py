@@ -5,7 +5,7 @@ import pytest
 import torch
 from support.bars import BarArm, BarDynamics, seen_at
 
-from forearm.canvas import decode_strip
+from forearm.batch import Prediction
 from forearm.control import DreamtArm, JointGoal, TreeSearch, control
 from forearm.control.loop import REACHED, SPENT, STAYING, observed, region_of
 from forearm.errors import ForearmError
@@ -13,9 +13,7 @@ from forearm.errors import ForearmError
 
 def test_it_acts_until_the_goal_is_reached(layout) -> None:
     arm = BarArm(layout, [0, 0])
-    trace = control(
-        arm, BarDynamics(layout), layout, JointGoal.named(layout, {"pan": 20, "lift": -10}), TreeSearch(2, width=4)
-    )
+    trace = control(arm, BarDynamics(layout), JointGoal.named(layout, {"pan": 20, "lift": -10}), TreeSearch(2, width=4))
     assert trace.outcome == REACHED
     assert trace.actions == len(arm.acted) == 3
     np.testing.assert_allclose(arm.joints, [20, -10])
@@ -24,7 +22,7 @@ def test_it_acts_until_the_goal_is_reached(layout) -> None:
     assert [step.plan.staying for step in trace.steps] == pytest.approx([3, 2, 1, 0], abs=1e-4)
     # what was predicted of each action is what came of it
     for step, following in zip(trace.steps, trace.steps[1:], strict=False):
-        predicted = observed(layout, step.plan.regions[0].numpy())
+        predicted = observed(layout, step.plan.predicted[:1])[0]
         np.testing.assert_allclose(predicted.joints, following.seen.joints, atol=1e-3)
         for one, other in zip(predicted.pictures, following.seen.pictures, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -32,14 +30,14 @@ def test_it_acts_until_the_goal_is_reached(layout) -> None:
 
 def test_it_stays_where_no_move_helps(pan_layout) -> None:
     arm = BarArm(pan_layout, [0, 0])
-    trace = control(arm, BarDynamics(pan_layout), pan_layout, JointGoal.named(pan_layout, {"pan": 13}), TreeSearch(2))
+    trace = control(arm, BarDynamics(pan_layout), JointGoal.named(pan_layout, {"pan": 13}), TreeSearch(2))
     assert (trace.outcome, trace.actions) == (STAYING, 1)
 
 
 def test_it_ends_when_its_steps_are_spent(pan_layout) -> None:
     arm = BarArm(pan_layout, [-40, 0])
     goal = JointGoal.named(pan_layout, {"pan": 40})
-    trace = control(arm, BarDynamics(pan_layout), pan_layout, goal, TreeSearch(1), steps=3)
+    trace = control(arm, BarDynamics(pan_layout), goal, TreeSearch(1), steps=3)
     assert (trace.outcome, trace.actions, arm.joints[0]) == (SPENT, 3, -10)
 
 
@@ -54,7 +52,6 @@ def test_whoever_is_told_of_an_action_can_prevent_it(pan_layout) -> None:
         control(
             arm,
             BarDynamics(pan_layout),
-            pan_layout,
             JointGoal.named(pan_layout, {"pan": 20}),
             TreeSearch(1),
             before_action=refuse,
@@ -66,7 +63,7 @@ def test_a_dreamt_arm_shows_what_is_predicted(pan_layout) -> None:
     start = np.array([-20.0, 5.0], np.float32)
     arm = DreamtArm(BarDynamics(pan_layout), pan_layout, seen_at(pan_layout, start))
     goal = JointGoal.named(pan_layout, {"pan": 20})
-    trace = control(arm, BarDynamics(pan_layout), pan_layout, goal, TreeSearch(3))
+    trace = control(arm, BarDynamics(pan_layout), goal, TreeSearch(3))
     assert (trace.outcome, trace.actions) == (REACHED, 4)
     expected = seen_at(pan_layout, np.array([20.0, 5.0]))
     np.testing.assert_allclose(arm.observe().joints, expected.joints, atol=1e-2)
@@ -76,7 +73,8 @@ def test_a_dreamt_arm_shows_what_is_predicted(pan_layout) -> None:
 
 def test_a_frame_shows_what_was_observed(layout) -> None:
     seen = seen_at(layout, np.array([12.0, -7.0]))
-    again = observed(layout, region_of(layout, seen, np.array([2.0, -7.0])))
+    region = torch.from_numpy(region_of(layout, seen, np.array([2.0, -7.0])))
+    (again,) = observed(layout, Prediction(region[None]))
     np.testing.assert_allclose(again.joints, seen.joints, atol=1e-4)
     for one, other in zip(again.pictures, seen.pictures, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -86,7 +84,7 @@ def test_an_arm_with_other_pictures_is_refused(layout, pan_layout) -> None:
     arm = BarArm(pan_layout, [0, 0])
     arm.observe = lambda: seen_at(layout, np.zeros(3))
     with pytest.raises(ForearmError, match="give 2 finite numbers"):
-        control(arm, BarDynamics(layout), layout, JointGoal.named(layout, {"pan": 0}), TreeSearch(1))
+        control(arm, BarDynamics(layout), JointGoal.named(layout, {"pan": 0}), TreeSearch(1))
 
 
 class Hollow:
@@ -94,8 +92,8 @@ class Hollow:
 
     enough = 0.01
 
-    def cost(self, layout, regions):
-        pans = decode_strip(layout, regions.numpy())[0][:, 0]
+    def cost(self, seen):
+        pans = seen.positions[:, 0]
         return torch.from_numpy(np.interp(pans, [-20, -10, 0, 10, 20, 30], [2, 1, 3, 3, 0.9, 0])).float()
 
 
@@ -103,7 +101,7 @@ def test_before_it_stays_or_turns_back_it_looks_farther(pan_layout) -> None:
     near = TreeSearch(2)
     for farther, end, outcome in ((None, -10, STAYING), (near.farther(), 30, REACHED)):
         arm = BarArm(pan_layout, [-20, 0])
-        trace = control(arm, BarDynamics(pan_layout), pan_layout, Hollow(), near, farther=farther)
+        trace = control(arm, BarDynamics(pan_layout), Hollow(), near, farther=farther)
         assert (arm.joints[0], trace.outcome) == (end, outcome)
     # half-way over, two moves see the hollow behind alone, but the way there is known to be the wrong one
     assert trace.actions == 5

@@ -9,17 +9,17 @@ from hypothesis.extra import numpy as hnp
 from support.bars import BarArm, BarDynamics, seen_at
 from support.tiny import make_layout
 
-from forearm.canvas import ActionEntry, decode_strip
+from forearm.batch import Prediction, present
+from forearm.canvas import ActionEntry
 from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control, planner_for
 from forearm.control.planners import full_moves, single_moves
 from forearm.errors import ForearmError
 from forearm.models.rollout import rollout
-from forearm.transitions import present
 
 
 def plan_for(planner, layout, start, goal, dynamics=None):
     seen = seen_at(layout, np.array(start, float))
-    return planner.plan(dynamics or BarDynamics(layout), layout, present(layout, seen.pictures, seen.joints), goal)
+    return planner.plan(dynamics or BarDynamics(layout), present(layout, seen.pictures, seen.joints), goal)
 
 
 def test_the_tree_shares_beginnings_and_stops_where_the_goal_is(pan_layout) -> None:
@@ -59,9 +59,10 @@ def test_a_plan_is_what_its_actions_are_predicted_to_show(layout) -> None:
         seen = seen_at(layout, np.zeros(2))
         told = torch.from_numpy(plan.amounts)[None], torch.from_numpy(plan.entries)[None]
         first = present(layout, seen.pictures, seen.joints)
-        torch.testing.assert_close(plan.regions, rollout(BarDynamics(layout), layout, first, *told)[0])
-        assert plan.cost == pytest.approx(float(goal.cost(layout, plan.regions[-1:])))
-        np.testing.assert_allclose(decode_strip(layout, plan.regions.numpy())[0][-1], [10, -20], atol=1e-3)
+        steps = Prediction.concatenate(rollout(BarDynamics(layout), first, *told))
+        torch.testing.assert_close(plan.predicted.frame, steps.frame)
+        assert plan.cost == pytest.approx(float(goal.cost(plan.predicted[-1:])))
+        np.testing.assert_allclose(plan.predicted.joints(layout)[-1], [10, -20], atol=1e-3)
 
 
 @given(st.integers(-3, 3), st.floats(-4.9, 4.9))
@@ -137,7 +138,7 @@ def test_the_planner_suits_the_layout(pan_layout) -> None:
 def test_a_picture_is_reached_in_closed_loop_from_farther_than_a_plan_sees(pan_layout) -> None:
     arm = BarArm(pan_layout, [-30, 0])
     goal = PictureGoal.of(pan_layout, seen_at(pan_layout, np.array([30, 0])).pictures)
-    trace = control(arm, BarDynamics(pan_layout), pan_layout, goal, TreeSearch(3))
+    trace = control(arm, BarDynamics(pan_layout), goal, TreeSearch(3))
     assert arm.joints.tolist() == [30, 0]
     assert trace.actions == 6
 

@@ -150,14 +150,14 @@ def drive_asking(robot: FakeRobot, layout, said: io.StringIO, keyboard: Keyboard
     confirm = arm.confirming(Console(file=said, width=200))
     with arm.connected():
         goal = JointGoal.named(layout, {"pan": 20.0})
-        control(arm, BarDynamics(layout), layout, goal, TreeSearch(1), before_action=confirm)
+        control(arm, BarDynamics(layout), goal, TreeSearch(1), before_action=confirm)
 
 
 def test_it_is_driven_to_a_goal_while_other_joints_are_held(layout) -> None:
     robot = FakeRobot(pan=1.0, lift=-2.0, gripper=50.0)
     goal = JointGoal.named(layout, {"pan": 21.0, "lift": -12.0})
     with arm_of(robot, layout).connected() as arm:
-        trace = control(arm, BarDynamics(layout), layout, goal, TreeSearch(2))
+        trace = control(arm, BarDynamics(layout), goal, TreeSearch(2))
     assert (trace.outcome, trace.actions) == (REACHED, 3)
     assert robot.joints == pytest.approx({"pan.pos": 21.0, "lift.pos": -12.0, "gripper.pos": 50.0})
     assert {action["gripper.pos"] for action in robot.sent} == {50.0}

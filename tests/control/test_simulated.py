@@ -9,6 +9,7 @@ import torch
 if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the first to do so
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
+from forearm.batch import present
 from forearm.canvas import ActionEntry, Joint, decode_strip, preset_layout
 from forearm.control import JointGoal, PictureGoal, TreeSearch, control
 from forearm.control.loop import REACHED, STAYING, region_of
@@ -16,7 +17,6 @@ from forearm.control.simulated import SimulatedArm, TrueDynamics
 from forearm.errors import ForearmError
 from forearm.sim import CAMERAS, JOINTS, Simulator, change_of, film, settle
 from forearm.sim.poses import NOMINAL
-from forearm.transitions import present
 
 
 def make_layout(*moving: str, **changes):
@@ -51,14 +51,15 @@ def test_the_true_dynamics_foresee_what_happens_and_leave_no_trace(simulator: Si
     amounts = torch.tensor([[1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
     context = present(layout, before.pictures, before.joints).repeated(3)
     state = simulator.snapshot()
-    regions = TrueDynamics(arm).predict(context.with_action(layout, amounts, torch.tensor([0, 1, 0])))
+    predicted = TrueDynamics(arm).predict(context.with_action(amounts, torch.tensor([0, 1, 0])))
     np.testing.assert_array_equal(simulator.joints(), before.joints)
-    for region, action in zip(regions.numpy(), amounts.numpy(), strict=True):
+    for region, joints, action in zip(predicted.frame.numpy(), predicted.positions, amounts.numpy(), strict=True):
         simulator.restore(state)
         arm.act(action, 0)
         true = region_of(layout, arm.observe(), before.joints)
         positions, expected = decode_strip(layout, region[None])[0], decode_strip(layout, true[None])[0]
         np.testing.assert_allclose(positions, expected, atol=0.05)
+        np.testing.assert_allclose(joints, expected[0], atol=0.05)
         assert np.abs(region - true)[:, : layout.frame_height].mean() < 0.002
 
 
@@ -72,7 +73,7 @@ def test_pictures_and_joints_are_reached(simulator: Simulator) -> None:
         (JointGoal.named(layout, {"shoulder_pan": 20}), (REACHED,)),
     ):
         settle(simulator, NOMINAL)
-        trace = control(arm, TrueDynamics(arm), layout, goal, TreeSearch(2))
+        trace = control(arm, TrueDynamics(arm), goal, TreeSearch(2))
         assert (trace.outcome in outcomes, trace.actions) == (True, 2)
         assert abs(simulator.joints()[0] - 20) < 0.5
 

@@ -13,7 +13,7 @@ from forearm.control.trace import film, save_trace
 
 
 def drive(layout, goal):
-    return control(BarArm(layout, [-10, 0]), BarDynamics(layout), layout, goal, TreeSearch(2))
+    return control(BarArm(layout, [-10, 0]), BarDynamics(layout), goal, TreeSearch(2))
 
 
 def goals(layout):

@@ -53,7 +53,7 @@ def training(data):
 def asked(data, code=None):
     """Validation contexts, under their own action or another."""
     batch = data.batch(data.rows("val"))
-    return batch.context(data.layout) if code is None else batch.under(data.layout, code)
+    return batch.context() if code is None else batch.under(code)
 
 
 def codes_of(batch):
@@ -63,7 +63,7 @@ def codes_of(batch):
 @pytest.mark.parametrize("code", [None, STAY, MOVE_PLUS, MOVE_MINUS])
 def test_the_mean_frame_is_the_mean_of_the_same_action(tiny_data, code):
     batch = asked(tiny_data, code)
-    painted = MeanFrame(tiny_data, tiny_data.layout).predict(batch).numpy()
+    painted = MeanFrame(tiny_data).predict(batch).frame.numpy()
     for region, own in zip(painted, codes_of(batch), strict=True):
         alike = [last for last, *_, known in training(tiny_data) if known == own]
         assert region == pytest.approx(np.mean(alike, axis=0), abs=1e-6)
@@ -72,7 +72,7 @@ def test_the_mean_frame_is_the_mean_of_the_same_action(tiny_data, code):
 @pytest.mark.parametrize("code", [None, STAY, MOVE_PLUS, MOVE_MINUS])
 def test_the_neighbour_began_nearest_under_the_same_action(tiny_data, code):
     batch, layout = asked(tiny_data, code), tiny_data.layout
-    painted = NearestNeighbour(tiny_data, layout).predict(batch).numpy()
+    painted = NearestNeighbour(tiny_data).predict(batch).frame.numpy()
     for region, own, here in zip(painted, codes_of(batch), batch.positions[:, -2].numpy(), strict=True):
         distances = {
             np.sum(((before - here) / (layout.highs - layout.lows)) ** 2): last
@@ -85,7 +85,7 @@ def test_the_neighbour_began_nearest_under_the_same_action(tiny_data, code):
 @pytest.mark.parametrize("code", [None, STAY, MOVE_PLUS, MOVE_MINUS])
 def test_joints_alone_go_on_by_the_mean_change(tiny_data, code):
     batch, layout = asked(tiny_data, code), tiny_data.layout
-    painted = JointOnly(tiny_data, layout).predict(batch).numpy()
+    painted = JointOnly(tiny_data).predict(batch).frame.numpy()
     positions, velocities = decode_strip(layout, painted)
     for i, own in enumerate(codes_of(batch)):
         change = np.mean([after - before for _, before, after, _, known in training(tiny_data) if known == own], axis=0)
@@ -99,7 +99,7 @@ def test_joints_alone_go_on_by_the_mean_change(tiny_data, code):
 def test_continuous_actions_are_near_in_joints_and_amounts(tmp_path):
     data = continuous(tmp_path)
     batch, layout = asked(data), data.layout
-    painted = NearestNeighbour(data, layout).predict(batch).numpy()
+    painted = NearestNeighbour(data).predict(batch).frame.numpy()
     for region, here, amounts in zip(
         painted, batch.positions[:, -2].numpy(), batch.actions[:, -1].numpy(), strict=True
     ):
@@ -117,7 +117,7 @@ def test_continuous_changes_are_fitted_by_a_line(tmp_path):
     unknowns = np.column_stack([amounts.astype(float), np.ones(len(amounts))])
     line = np.linalg.solve(unknowns.T @ unknowns, unknowns.T @ (after - before))
     changes = np.column_stack([batch.actions[:, -1].double(), np.ones(len(batch))]) @ line
-    positions, velocities = decode_strip(layout, JointOnly(data, layout).predict(batch).numpy())
+    positions, velocities = decode_strip(layout, JointOnly(data).predict(batch).frame.numpy())
     expected = np.clip(batch.positions[:, -2].double().numpy() + changes, layout.lows, layout.highs)
     assert positions == pytest.approx(expected, abs=1e-3)
     limits = layout.max_velocities  # beyond which a cell is black or white
@@ -132,8 +132,8 @@ def test_an_entry_that_never_moved_has_no_say(tmp_path):
     data = rewrite(data, actions=actions)
     batch = asked(data)
     still = dataclasses.replace(batch, actions=batch.actions * torch.tensor([1.0, 0.0]))
-    model = JointOnly(data, data.layout)
-    assert torch.allclose(model.predict(batch), model.predict(still), atol=1e-6)
+    model = JointOnly(data)
+    assert torch.allclose(model.predict(batch).frame, model.predict(still).frame, atol=1e-6)
 
 
 def test_an_action_never_seen_is_answered_as_if_it_were_not_known(tiny_data):
@@ -146,7 +146,7 @@ def test_an_action_never_seen_is_answered_as_if_it_were_not_known(tiny_data):
     unseen = np.flatnonzero(codes_of(batch) == MOVE_PLUS)
     assert len(unseen) == len(batch)
     regions, before, after, *_ = map(np.array, zip(*training(data), strict=True))
-    mean, neighbour, joints = (baseline(data, layout).predict(batch).numpy() for baseline in OTHERS)
+    mean, neighbour, joints = (baseline(data).predict(batch).frame.numpy() for baseline in OTHERS)
     assert np.allclose(mean, regions.mean(0), atol=1e-6)
     here = batch.positions[:, None, -2].numpy()
     nearest = (((before[None] - here) / (layout.highs - layout.lows)) ** 2).sum(2).argmin(1)
@@ -176,9 +176,9 @@ def test_fewer_transitions_are_read_than_there_are(tiny_data, monkeypatch):
     monkeypatch.setattr(baselines_module, "MOST_AVERAGED", 3)
     monkeypatch.setattr(baselines_module, "MOST_NEIGHBOURS", 3)
     batch = asked(tiny_data)
-    mean, neighbour, _ = (baseline(tiny_data, tiny_data.layout) for baseline in OTHERS)
+    mean, neighbour, _ = (baseline(tiny_data) for baseline in OTHERS)
     once = [last for last, *_ in training(tiny_data)]
-    for region in (*mean.predict(batch).numpy(), *neighbour.predict(batch).numpy()):
+    for region in (*mean.predict(batch).frame.numpy(), *neighbour.predict(batch).frame.numpy()):
         assert min(np.abs(region - last).max() for last in once) < 1e-6  # one of each kind is left
     assert len(np.unique(neighbour.neighbours(batch))) <= 3
 
@@ -189,8 +189,8 @@ def test_nobody_looks_at_the_truth(tiny_data):
     other = dataclasses.replace(batch, canvas=batch.canvas.clone(), positions=batch.positions.clone())
     other.canvas[..., layout.frame_columns(-1)] = torch.rand_like(other.canvas[..., layout.frame_columns(-1)])
     other.positions[:, -1] += 7
-    for name, baseline in fitted_baselines(tiny_data, layout).items():
-        told, blind, lied = (baseline.predict(b) for b in (batch, batch.context(layout), other))
+    for name, baseline in fitted_baselines(tiny_data).items():
+        told, blind, lied = (baseline.predict(b).frame for b in (batch, batch.context(), other))
         assert torch.equal(told, blind), name
         assert torch.equal(told, lied), name
         assert told.shape == (len(batch), 3, layout.height, layout.frame_width)
@@ -199,25 +199,23 @@ def test_nobody_looks_at_the_truth(tiny_data):
 
 
 def test_only_training_rows_are_learned_from(tiny_data):
-    before = [b.predict(asked(tiny_data)) for b in fitted_baselines(tiny_data, tiny_data.layout).values()]
-    assert set(NearestNeighbour(tiny_data, tiny_data.layout).neighbours(asked(tiny_data))) <= set(
-        tiny_data.rows("train")
-    )
+    before = [b.predict(asked(tiny_data)).frame for b in fitted_baselines(tiny_data).values()]
+    assert set(NearestNeighbour(tiny_data).neighbours(asked(tiny_data))) <= set(tiny_data.rows("train"))
     batch = asked(tiny_data)
     actions, val = tiny_data.columns.actions.copy(), tiny_data.rows("val")
     actions[val] = -actions[val]
-    after = fitted_baselines(rewrite(tiny_data, actions=actions), tiny_data.layout).values()
-    assert all(torch.equal(b.predict(batch), expected) for b, expected in zip(after, before, strict=True))
+    after = fitted_baselines(rewrite(tiny_data, actions=actions)).values()
+    assert all(torch.equal(b.predict(batch).frame, expected) for b, expected in zip(after, before, strict=True))
 
 
 def test_another_layout_s_bounds_are_used(tiny_data):
     layout = tiny_data.layout
     wide = layout.with_bounds(2 * layout.lows, 2 * layout.highs, 2 * layout.max_velocities)
-    rows = tiny_data.rows("val")
-    narrow_batch, wide_batch = tiny_data.batch(rows), tiny_data.batch(rows, wide)
+    rows, widely = tiny_data.rows("val"), tiny_data.with_layout(wide, "a test")
+    narrow_batch, wide_batch = tiny_data.batch(rows), widely.batch(rows)
     for baseline in OTHERS:
-        narrow = decode_strip(layout, baseline(tiny_data, layout).predict(narrow_batch.context(layout)).numpy())
-        drawn = decode_strip(wide, baseline(tiny_data, wide).predict(wide_batch.context(wide)).numpy())
+        narrow = decode_strip(layout, baseline(tiny_data).predict(narrow_batch.context()).frame.numpy())
+        drawn = decode_strip(wide, baseline(widely).predict(wide_batch.context()).frame.numpy())
         assert drawn[1] == pytest.approx(narrow[1], abs=1e-3)
         if baseline is not JointOnly:  # which goes beyond narrow bounds
             assert drawn[0] == pytest.approx(narrow[0], abs=1e-3)
@@ -226,7 +224,7 @@ def test_another_layout_s_bounds_are_used(tiny_data):
 def test_no_training_part_is_said(tmp_path):
     data = write_data(tmp_path / "data", episodes=2, val=2)
     with pytest.raises(ForearmError, match="no training transitions"):
-        fitted_baselines(data, data.layout)
+        fitted_baselines(data)
 
 
 # Beside a run
@@ -255,9 +253,9 @@ def test_every_report_has_all_baselines(run, tiny_data):
     written = figures(page)
     assert list(written["baselines"]) == NAMES
     assert all(name in page.read_text() for name in NAMES)
-    layout, rows = tiny_data.layout, tiny_data.rows("val")
-    for name, baseline in fitted_baselines(tiny_data, layout).items():
-        alone = evaluate(baseline, batches(tiny_data, rows, 5), layout, tiny_data.columns.episodes, {}, baselines={})
+    rows = tiny_data.rows("val")
+    for name, baseline in fitted_baselines(tiny_data).items():
+        alone = evaluate(baseline, batches(tiny_data, rows, 5), tiny_data.columns.episodes, {}, baselines={})
         assert written["baselines"][name]["metrics"]["val_mse"] == pytest.approx(alone.metrics["val_mse"])
     assert not [warning for warning in written["warnings"] if "baseline" in warning]
 
@@ -265,9 +263,9 @@ def test_every_report_has_all_baselines(run, tiny_data):
 def test_on_other_data_baselines_know_what_the_run_was_trained_on(run, tiny_data, tmp_path):
     other = write_data(tmp_path / "other", seed=5)
     written = figures(assess(run.path, data=other.path, device="cpu"))
-    for name, baseline in fitted_baselines(tiny_data, run.layout()).items():
-        source = batches(other, other.rows(), 5, run.layout())
-        alone = evaluate(baseline, source, run.layout(), other.columns.episodes, {}, baselines={})
+    for name, baseline in fitted_baselines(tiny_data).items():
+        source = batches(other.with_layout(run.layout(), "a test"), other.rows(), 5)
+        alone = evaluate(baseline, source, other.columns.episodes, {}, baselines={})
         assert written["baselines"][name]["metrics"]["val_mse"] == pytest.approx(alone.metrics["val_mse"])
     assert written["baselines"]["nearest-neighbour"]["metrics"]["val_mse"] > 0.001  # or it would know other by heart
 

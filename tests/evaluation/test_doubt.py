@@ -1,19 +1,19 @@
 """Expected errors are held against the true ones: their size, their order, and action by action."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import make_layout
 
+from forearm.batch import make_batch
 from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry
 from forearm.evaluation import Persistence, evaluate
 from forearm.evaluation.doubt import BINS, Doubt, Doubts, count_kinds, kinds_of
 from forearm.evaluation.metrics import Truth
-from forearm.transitions.batch import make_batch
 from forearm.transitions.store import Outcomes
 
 LAYOUT = make_layout()
@@ -27,7 +27,7 @@ def doubt_of(expect, n=40, seed=0, outcomes=None, seen=None):
     errors = patches.repeat(LAYOUT.patch, axis=2).repeat(LAYOUT.patch, axis=3)
     region = np.zeros((n, 3, LAYOUT.height, LAYOUT.frame_width), np.float32)
     region[:, :, : LAYOUT.frame_height] = np.sqrt(errors)
-    doubts = Doubts(LAYOUT)
+    doubts = Doubts()
     for part in (slice(0, 7), slice(7, n)):
         known = Outcomes(outcomes.last[part], outcomes.known[part]) if outcomes else None
         expected = {code: expect(errors[part, 0], code) for code in CODES}
@@ -114,23 +114,21 @@ def test_kinds_are_moves_of_each_entry_and_staying_is_one():
 class Unsure(Persistence):
     """Copies, and doubts moves more than staying."""
 
-    def predict_doubting(self, batch):
+    def predict(self, batch):
         h, w = LAYOUT.frame_height, LAYOUT.frame_width
         doubt = 0.01 * (1 + batch.actions[:, -1].abs().amax(1))[:, None, None].expand(-1, h, w)
-        return self.predict(batch), doubt
+        return dataclasses.replace(super().predict(batch), expected_error=doubt)
 
 
 def test_evaluation_asks_whoever_doubts_under_every_action():
     random = np.random.default_rng(0)
     canvases = random.random((9, 3, LAYOUT.height, LAYOUT.width), np.float32)
     actions = np.array([0, 1, -1] * 3, np.float32)[:, None, None]
-    batch = make_batch(canvases, random.uniform(-40, 40, (9, 2, 2)), actions, np.zeros(9), np.arange(9))
-    told = evaluate(Unsure(LAYOUT), [batch], LAYOUT, np.arange(9), {}, kinds_seen={(0, STAY): 3}).doubt
+    batch = make_batch(LAYOUT, canvases, random.uniform(-40, 40, (9, 2, 2)), actions, np.zeros(9), np.arange(9))
+    told = evaluate(Unsure(), [batch], np.arange(9), {}, kinds_seen={(0, STAY): 3}).doubt
     assert isinstance(told, Doubt)
     assert [kind.expected for kind in told.kinds] == pytest.approx([0.01, 0.02, 0.02])
     assert [kind.seen for kind in told.kinds] == [3, 0, 0]
-    silent = evaluate(Persistence(LAYOUT), [batch], LAYOUT, np.arange(9), {})
+    silent = evaluate(Persistence(), [batch], np.arange(9), {})
     assert silent.doubt is None
     assert silent.to_json()["doubt"] is None
-    with torch.no_grad():
-        assert Unsure(LAYOUT).predict_doubting(batch)[1].shape == (9, 16, 8)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from forearm.batch import Prediction, make_batch
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint, Layout, decode_separator, draw
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
 from forearm.evaluation.catalogue import CATALOGUE
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.metrics import score
-from forearm.transitions.batch import make_batch
 from forearm.transitions.store import Outcomes
 
 LAYOUT = Layout(
@@ -47,7 +47,7 @@ def moments(n, layout=LAYOUT, codes=(STAY, MOVE_PLUS, MOVE_MINUS), seed=0):
 def batches(n=24, size=7, **options):
     arrays = moments(n, **options)
     for start in range(0, n, size):
-        yield make_batch(*(array[start : start + size] for array in arrays))
+        yield make_batch(options.get("layout", LAYOUT), *(array[start : start + size] for array in arrays))
 
 
 class Arm:
@@ -59,21 +59,21 @@ class Arm:
     def predict(self, batch):
         canvases = batch.canvas.numpy()
         amounts = decode_separator(self.layout, canvases[..., self.layout.separator_columns(-1)])[:, 0] * self.gain
-        region = Persistence(self.layout).predict(batch).numpy()
+        region = Persistence().predict(batch).frame.numpy()
         pan, _, velocity, _ = self.layout.strip_cells()
         h = self.layout.frame_height
         for picture, amount in zip(region, amounts, strict=True):
             picture[:, :h] = np.roll(picture[:, :h], round(2 * amount), axis=2)
             picture[:, pan[0], pan[1]] += 0.1 * amount
             picture[:, velocity[0], velocity[1]] += 0.25 * amount
-        return torch.from_numpy(region)
+        return Prediction(torch.from_numpy(region))
 
 
 def outcomes_of(source):
     """As a dataset recorded under every action knows them: here what ``Arm`` predicts, which is always right."""
     known = {}
     for batch in source:
-        under = [Arm().predict(batch.under(LAYOUT, code)).numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
+        under = [Arm().predict(batch.under(code)).frame.numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
         known |= dict(zip(batch.rows.tolist(), np.stack(under, axis=1), strict=True))
     return lambda rows: Outcomes(np.stack([known[int(row)] for row in rows]), np.ones((len(rows), 3), bool))
 
@@ -82,12 +82,12 @@ class Cheat:
     """Copies the answer, if it is there."""
 
     def predict(self, batch):
-        return batch.canvas[..., LAYOUT.frame_columns(-1)].clone()
+        return Prediction(batch.canvas[..., LAYOUT.frame_columns(-1)].clone())
 
 
 def run(predictor, source=None, seen=(8, 8, 8), **options):
     source = batches() if source is None else source
-    return evaluate(predictor, source, LAYOUT, np.arange(24) // 2, dict(enumerate(seen)), **options)
+    return evaluate(predictor, source, np.arange(24) // 2, dict(enumerate(seen)), **options)
 
 
 def flat(table):
@@ -158,7 +158,7 @@ def test_persistence_is_the_score_of_the_previous_frame():
         previous[:, :, rows, columns] = 0.5  # what does not change has no velocity
     codes = np.array([{0: STAY, 1: MOVE_PLUS, -1: MOVE_MINUS}[int(a)] for a in actions[:, 0, 0]])
     expected = score(canvases, previous, LAYOUT, codes)
-    evaluation = run(Persistence(LAYOUT))
+    evaluation = run(Persistence())
     assert flat({name: evaluation.metrics[name] for name in expected}) == pytest.approx(flat(expected))
     assert evaluation.metrics == evaluation.baselines["persistence"].metrics
     assert evaluation.metrics["motor_consistency_error"] == pytest.approx(0, abs=1e-5)
@@ -171,8 +171,8 @@ def test_persistence_with_history_copies_the_frame_before_the_last():
     rng = np.random.default_rng(0)
     frames = rng.random((1, 3, 16, 16, 3), np.float32)
     canvas = draw(layout, frames, np.array([[[0, 10], [10, 20], [20, 30]]], float), np.ones((1, 2, 1)))
-    batch = make_batch(canvas, np.zeros((1, 3, 2)), np.ones((1, 2, 1)), np.zeros(1), np.zeros(1))
-    region = Persistence(layout).predict(batch.context(layout)).numpy()
+    batch = make_batch(layout, canvas, np.zeros((1, 3, 2)), np.ones((1, 2, 1)), np.zeros(1), np.zeros(1))
+    region = Persistence().predict(batch.context()).frame.numpy()
     assert np.array_equal(region[0, :, :16], frames[0, 1].transpose(2, 0, 1))
 
 
@@ -257,15 +257,15 @@ def test_a_family_can_look_into_itself():
     evaluation = run(Curious(), batches(size=5))
     assert evaluation.extras["rows"] == pytest.approx(11.5)
     assert evaluation.extras["halves"].tolist() == [0.5, 0.5]
-    patches = run(Persistence(LAYOUT)).extras["squared_error_per_patch"]
+    patches = run(Persistence()).extras["squared_error_per_patch"]
     assert patches.shape == (5, 4)
-    metrics = run(Persistence(LAYOUT)).metrics
+    metrics = run(Persistence()).metrics
     assert patches[:4].mean() == pytest.approx(metrics["val_mse"], rel=1e-4)
     assert patches[4:].mean() == pytest.approx(metrics["val_mse_motor_strip"], rel=1e-4)
 
 
 def test_one_episode_gives_figures_without_intervals():
-    evaluation = evaluate(Arm(gain=0.5), batches(), LAYOUT, lambda rows: rows * 0, {0: 1, 1: 1, 2: 1})
+    evaluation = evaluate(Arm(gain=0.5), batches(), lambda rows: rows * 0, {0: 1, 1: 1, 2: 1})
     assert evaluation.intervals["val_mse"] is None
     assert evaluation.verdict("val_mse") is None
     assert any("one episode" in warning for warning in evaluation.warnings)
@@ -274,7 +274,7 @@ def test_one_episode_gives_figures_without_intervals():
 
 def test_continuous_actions():
     layout = dataclasses.replace(LAYOUT, discrete=False)
-    evaluation = evaluate(Arm(layout), batches(layout=layout), layout, np.arange(24), {0: 1, 1: 1, 2: 1})
+    evaluation = evaluate(Arm(layout), batches(layout=layout), np.arange(24), {0: 1, 1: 1, 2: 1})
     assert evaluation.metrics["val_mse"] == pytest.approx(0, abs=1e-12)
     assert evaluation.metrics["counterfactual_order"] == 1
 
@@ -282,11 +282,11 @@ def test_continuous_actions():
 def test_nonsense_is_refused():
     class Diverged(Arm):
         def predict(self, batch):
-            return super().predict(batch) * torch.nan
+            return Prediction(super().predict(batch).frame * torch.nan)
 
     class Narrow(Arm):
         def predict(self, batch):
-            return super().predict(batch)[..., 1:]
+            return Prediction(super().predict(batch).frame[..., 1:])
 
     with pytest.raises(ForearmError, match="no validation samples"):
         run(Arm(), iter(()))

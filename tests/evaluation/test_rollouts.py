@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import write_data
 
+from forearm.batch import Prediction
 from forearm.canvas import as_uint8
 from forearm.errors import ForearmError
 from forearm.evaluation import MODEL, PERSISTENCE, Persistence, draw_paths, fitted_baselines, roll_out
@@ -40,7 +41,7 @@ class Oracle:
 
     def predict(self, batch):
         rows = [self.known.index(key) for key in self._keys(batch)]
-        return torch.from_numpy(self.data.last_frames(np.array(rows)) + np.float32(self.shade))
+        return Prediction(torch.from_numpy(self.data.last_frames(np.array(rows)) + np.float32(self.shade)))
 
     def _keys(self, batch):
         layout = self.data.layout
@@ -52,16 +53,13 @@ class Oracle:
 class Brighter:
     """Persistence that gets lighter at every step."""
 
-    def __init__(self, layout, step=0.03):
-        self.copy, self.step = Persistence(layout), step
-
     def predict(self, batch):
-        return self.copy.predict(batch) + self.step
+        return Prediction(Persistence().predict(batch).frame + 0.03)
 
 
 def follow(predictor, data, horizon=4, count=5, **options):
     paths = draw_paths(data, data.rows(), horizon, count)
-    return paths, roll_out(predictor, data, paths, data.layout, {PERSISTENCE: Persistence(data.layout)}, **options)
+    return paths, roll_out(predictor, data, paths, {PERSISTENCE: Persistence()}, **options)
 
 
 def test_who_knows_what_follows_is_right_at_every_horizon(data):
@@ -80,7 +78,7 @@ def test_who_knows_what_follows_is_right_at_every_horizon(data):
 
 
 def test_persistence_holds_the_first_frame_still(data):
-    paths, rollouts = follow(Persistence(data.layout), data)
+    paths, rollouts = follow(Persistence(), data)
     layout, first = data.layout, data.batch(paths[:, 0])
     still = first.canvas[..., layout.frame_columns(-2)].numpy()
     for k, rows in enumerate(paths.T):
@@ -92,7 +90,7 @@ def test_persistence_holds_the_first_frame_still(data):
 
 
 def test_a_prediction_is_what_the_next_one_sees(data):
-    paths, rollouts = follow(Brighter(data.layout), data)
+    paths, rollouts = follow(Brighter(), data)
     h = data.layout.frame_height
     for film in rollouts.films:
         for k, frame in enumerate(film.predicted):
@@ -102,10 +100,10 @@ def test_a_prediction_is_what_the_next_one_sees(data):
 
 
 def test_figures_do_not_depend_on_how_many_paths_are_followed_at_once(data, monkeypatch):
-    _, in_one = follow(Brighter(data.layout), data)
+    _, in_one = follow(Brighter(), data)
     monkeypatch.setattr("forearm.evaluation.rollouts.AT_ONCE", 2)
     steps = []
-    _, in_pairs = follow(Brighter(data.layout), data, watch=steps.append)
+    _, in_pairs = follow(Brighter(), data, watch=steps.append)
     assert steps == [8, 16, 20]
     for name in CURVES:
         assert in_pairs.curves[MODEL][name] == pytest.approx(in_one.curves[MODEL][name])
@@ -131,13 +129,13 @@ def test_paths_are_drawn_equally_from_the_episodes(data, horizon, count):
 
 
 def test_no_paths_no_rollouts(data):
-    assert follow(Persistence(data.layout), data, horizon=1)[1] is None
-    assert follow(Persistence(data.layout), data, count=0)[1] is None
+    assert follow(Persistence(), data, horizon=1)[1] is None
+    assert follow(Persistence(), data, count=0)[1] is None
 
 
 def test_with_one_episode_nothing_is_sure(data):
     paths = draw_paths(data, data.rows()[:6], 3, 9)
-    rollouts = roll_out(Oracle(data), data, paths, data.layout, {PERSISTENCE: Persistence(data.layout)})
+    rollouts = roll_out(Oracle(data), data, paths, {PERSISTENCE: Persistence()})
     assert rollouts.episodes == 1
     assert rollouts.intervals["val_mse"] == rollouts.verdicts("val_mse") == [None] * 3
     json.dumps(rollouts.to_json(), allow_nan=False)
@@ -153,7 +151,7 @@ def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
     rollouts = written(watch=lambda done, total: seen.append((done, total)))
     assert rollouts["horizons"] == [1, 2, 3, 4, 5, 6]
     assert rollouts["episodes"] == rollouts["paths"] == 2  # each episode holds one path of six
-    assert list(rollouts["curves"]) == [MODEL, *fitted_baselines(tiny_data, run.layout())]
+    assert list(rollouts["curves"]) == [MODEL, *fitted_baselines(tiny_data)]
     assert {len(curve) for curves in rollouts["curves"].values() for curve in curves.values()} == {6}
     assert seen[-1] == (12 + 12, 12 + 12)  # samples and steps
     assert written(horizon=3, rollouts=5)["paths"] == 5

@@ -24,9 +24,9 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evaluation(data):
-    layout, rows = data.layout, data.rows("val")
+    rows = data.rows("val")
     seen = data.actions_seen()
-    return evaluate(Persistence(layout), batches(data, rows, 4), layout, data.columns.episodes, seen, samples=3)
+    return evaluate(Persistence(), batches(data, rows, 4), data.columns.episodes, seen, samples=3)
 
 
 @pytest.fixture

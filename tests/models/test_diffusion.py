@@ -49,7 +49,7 @@ def grey_of(model, batch):
 def test_paints_the_last_frame_of_every_layout(name, variant):
     layout = LAYOUTS[name]
     model, batch = a_model(layout, **variant), noise(layout)
-    painted = model.predict(batch)
+    painted = model.predict(batch).frame
     assert painted.shape == (2, 3, layout.height, layout.frame_width)
     assert painted.dtype == torch.float32
     assert 0 <= painted.min() <= painted.max() <= 1
@@ -60,7 +60,7 @@ def test_paints_the_last_frame_of_every_layout(name, variant):
     assert set(losses) == {"loss", "visual", "strip"}
     squashed = noise(layout)
     squashed.canvas.mul_(0.2).add_(0.4)
-    losses, painted = model.loss(squashed), model.predict(squashed)
+    losses, painted = model.loss(squashed), model.predict(squashed).frame
     error = (painted - squashed.canvas[..., layout.frame_columns(-1)]) ** 2
     torch.testing.assert_close(losses["loss"], error.mean())
     torch.testing.assert_close(losses["visual"], error[:, :, : layout.frame_height].mean())
@@ -82,9 +82,9 @@ def test_reads_everything_else(copy):
 def test_the_same_question_has_the_same_answer_bit_for_bit(steps):
     layout = make_layout()
     batch = noise(layout)
-    first = a_model(layout, steps=steps).predict(batch)
+    first = a_model(layout, steps=steps).predict(batch).frame
     torch.manual_seed(7)
-    assert torch.equal(a_model(layout, steps=steps).predict(batch), first)
+    assert torch.equal(a_model(layout, steps=steps).predict(batch).frame, first)
 
 
 @torch.no_grad()
@@ -97,7 +97,7 @@ def test_joints_are_told_and_never_drawn_by_lot():
     drawn = [model.sample(grey, memories, torch.randn_like(picture)) for _ in range(2)]
     assert not torch.allclose(drawn[0], drawn[1])
     assert not torch.allclose(drawn[0], picture)
-    region = {steps: a_model(layout, steps=steps).predict(batch)[:, :, layout.frame_height :] for steps in (1, 3)}
+    region = {steps: a_model(layout, steps=steps).predict(batch).frame[:, :, layout.frame_height :] for steps in (1, 3)}
     assert torch.equal(region[1], region[3])
     torch.testing.assert_close(patchify(region[1], layout.patch), (strip + 0.5).clamp(0, 1))
 
@@ -184,9 +184,9 @@ def test_with_copy_an_untrained_model_is_persistence(process):
     batch = noise(layout)
     before = batch.canvas[..., layout.frame_columns(-2)]
     model = DiffusionTransformer(layout, DiffusionConfig(**SMALL, process=process))
-    torch.testing.assert_close(model.predict(batch), before)
+    torch.testing.assert_close(model.predict(batch).frame, before)
     without = DiffusionTransformer(layout, DiffusionConfig(**SMALL, process=process, copy=False))
-    assert (without.predict(batch) - before).abs().mean() > 0.1
+    assert (without.predict(batch).frame - before).abs().mean() > 0.1
 
 
 @pytest.mark.parametrize("process", ["diffusion", "flow"])
@@ -225,7 +225,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    painted = model.eval().predict(batch.context(layout))
+    painted = model.eval().predict(batch.context()).frame
     assert ((painted - truth) ** 2).mean() < 0.5 * persistence
 
 
@@ -291,6 +291,6 @@ def test_steps_change_nothing_but_sampling():
     one, four = (a_model(layout, steps=steps) for steps in (1, 4))
     assert {name: w.shape for name, w in one.state_dict().items()} == {n: w.shape for n, w in four.state_dict().items()}
     batch = noise(layout)
-    assert not torch.equal(one.predict(batch), four.predict(batch))
+    assert not torch.equal(one.predict(batch).frame, four.predict(batch).frame)
     one.config = dataclasses.replace(one.config, steps=4)
-    assert torch.equal(one.predict(batch), four.predict(batch))
+    assert torch.equal(one.predict(batch).frame, four.predict(batch).frame)

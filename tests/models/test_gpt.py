@@ -8,13 +8,13 @@ import torch
 from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, noise
 from support.tiny import make_layout, write_data
 
+from forearm.batch import make_batch
 from forearm.canvas import ActionEntry, Camera, Joint, preset_layout
 from forearm.errors import ForearmError
 from forearm.evaluation.evaluate import Diagnosable
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify
 from forearm.models.gpt import SWEEPS, CausalTransformer, GPTConfig
-from forearm.transitions.batch import make_batch
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
 PRESETS = {
@@ -50,13 +50,13 @@ def tokens_read(model) -> list[int]:
 def test_three_ways_of_painting_are_equal(name, variant):
     layout = LAYOUTS[name]
     model, batch = a_model(layout, **variant), noise(layout)
-    painted = model.predict(batch)
+    painted = model.predict(batch).frame
     assert painted.shape == (2, 3, layout.height, layout.frame_width)
     assert painted.dtype == torch.float32
     assert 0 <= painted.min() <= painted.max() <= 1
-    plain = model.predict_plain(batch)
+    plain = model.predict_plain(batch).frame
     torch.testing.assert_close(painted, plain, atol=1e-5, rtol=0)
-    torch.testing.assert_close(model.predict_cached(batch), plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.predict_cached(batch).frame, plain, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("std", [0.02, 0.3])
@@ -65,10 +65,10 @@ def test_three_ways_of_painting_are_equal_at_the_tiny_size(std):
     layout = PRESETS["tiny"]
     model, batch = a_model(layout, **family_settings("gpt", "tiny", {"depth": 2})), noise(layout, 1)
     torch.nn.init.normal_(model.head.weight, std=std)
-    plain = model.predict_plain(batch)
-    torch.testing.assert_close(model.predict_cached(batch), plain, atol=1e-5, rtol=0)
+    plain = model.predict_plain(batch).frame
+    torch.testing.assert_close(model.predict_cached(batch).frame, plain, atol=1e-5, rtol=0)
     lengths = tokens_read(model)
-    torch.testing.assert_close(model.predict(batch), plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.predict(batch).frame, plain, atol=1e-5, rtol=0)
     if std == 0.02:
         assert len(lengths) < SWEEPS
     else:  # then the rest is painted one by one
@@ -80,10 +80,10 @@ def test_three_ways_of_painting_are_equal_once_trained(tmp_path):
     model = learned(data, {"width": 32})
     with torch.no_grad():
         assert model.head.weight.abs().mean() > 0.01  # it is no longer the copy it began as
-    batch = data.batch(np.arange(8)).context(data.layout)
-    plain = model.predict_plain(batch)
-    torch.testing.assert_close(model.predict(batch), plain, atol=1e-5, rtol=0)
-    torch.testing.assert_close(model.predict_cached(batch), plain, atol=1e-5, rtol=0)
+    batch = data.batch(np.arange(8)).context()
+    plain = model.predict_plain(batch).frame
+    torch.testing.assert_close(model.predict(batch).frame, plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.predict_cached(batch).frame, plain, atol=1e-5, rtol=0)
 
 
 def test_the_context_is_read_once_and_each_patch_costs_one_token():
@@ -111,8 +111,11 @@ def test_a_batch_is_painted_as_its_samples_are_one_by_one():
     layout = PRESETS["tiny"]
     model, batch = a_model(layout), noise(layout, 3)
     batch.canvas[0] = 0.5  # stands still sooner than the others
-    alone = [model.predict(make_batch(canvas[None].numpy(), *[np.zeros((1, 1))] * 4)) for canvas in batch.canvas]
-    torch.testing.assert_close(model.predict(batch), torch.cat(alone), atol=1e-5, rtol=0)
+    alone = [
+        model.predict(make_batch(model.layout, canvas[None].numpy(), *[np.zeros((1, 1))] * 4)).frame
+        for canvas in batch.canvas
+    ]
+    torch.testing.assert_close(model.predict(batch).frame, torch.cat(alone), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -157,13 +160,13 @@ def test_with_copy_an_untrained_model_is_persistence(history, strip_first):
     layout = make_layout(history=history)
     model, batch = CausalTransformer(layout, GPTConfig(**SMALL, strip_first=strip_first)), noise(layout)
     before, after = (batch.canvas[..., layout.frame_columns(t)] for t in (-2, -1))
-    torch.testing.assert_close(model.predict(batch), before)
+    torch.testing.assert_close(model.predict(batch).frame, before)
     losses, error = model.loss(batch), (before - after) ** 2
     torch.testing.assert_close(losses["loss"], error.mean())
     torch.testing.assert_close(losses["visual"], error[:, :, : layout.frame_height].mean())
     torch.testing.assert_close(losses["strip"], error[:, :, layout.frame_height :].mean())
     without = CausalTransformer(layout, GPTConfig(**SMALL, copy=False))
-    assert (without.predict(batch) - before).abs().mean() > 0.1
+    assert (without.predict(batch).frame - before).abs().mean() > 0.1
 
 
 @torch.no_grad()
@@ -210,7 +213,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
     truth = batch.canvas[..., layout.frame_columns(-1)]
     persistence = ((batch.canvas[..., layout.frame_columns(-2)] - truth) ** 2).mean()
     model = learned(data, {"width": 32} | variant)
-    painted = model.predict(batch.context(layout))
+    painted = model.predict(batch.context()).frame
     assert ((painted - truth) ** 2).mean() < 0.5 * persistence
 
 
@@ -229,7 +232,7 @@ def test_diagnosis_tells_the_errors_of_reading_the_truth_and_of_running_free(str
     model, batch = a_model(layout, strip_first=strip_first), noise(layout)
     assert isinstance(model, Diagnosable)
     figures = model.diagnose(batch)
-    error = (model.predict(batch) - batch.canvas[..., layout.frame_columns(-1)]) ** 2
+    error = (model.predict(batch).frame - batch.canvas[..., layout.frame_columns(-1)]) ** 2
     free = patchify(error, layout.patch).mean(2)  # in raster order, whatever the order of painting
     torch.testing.assert_close(figures["free_running_loss_per_position"], free)
     torch.testing.assert_close(figures["free_running_loss"], free.mean(1))

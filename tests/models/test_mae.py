@@ -39,7 +39,7 @@ def a_model(layout, seed=0, **changes) -> MaskedAutoencoder:
 def test_paints_the_last_frame_of_every_layout(name):
     layout = LAYOUTS[name]
     model, batch = a_model(layout), noise(layout)
-    painted = model.predict(batch)
+    painted = model.predict(batch).frame
     assert painted.shape == (2, 3, layout.height, layout.frame_width)
     assert painted.dtype == torch.float32
     assert 0 <= painted.min() <= painted.max() <= 1
@@ -85,9 +85,9 @@ def test_the_encoder_sees_the_visible_patches_only():
 def test_with_copy_an_untrained_model_is_persistence(history):
     layout = make_layout(history=history)
     model, batch = MaskedAutoencoder(layout, MAEConfig(**SMALL)), noise(layout)
-    torch.testing.assert_close(model.predict(batch), batch.canvas[..., layout.frame_columns(-2)])
+    torch.testing.assert_close(model.predict(batch).frame, batch.canvas[..., layout.frame_columns(-2)])
     without = MaskedAutoencoder(layout, MAEConfig(**SMALL, copy=False))
-    assert (without.predict(batch) - batch.canvas[..., layout.frame_columns(-2)]).abs().mean() > 0.1
+    assert (without.predict(batch).frame - batch.canvas[..., layout.frame_columns(-2)]).abs().mean() > 0.1
 
 
 def test_losses_are_squared_errors_of_picture_and_strip(tiny_data):
@@ -118,7 +118,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, copy):
         optimizer.step()
     assert loss < 0.5 * persistence
     with torch.no_grad():
-        painted = model.predict(batch.context(layout))
+        painted = model.predict(batch.context()).frame
     assert ((painted - batch.canvas[..., layout.frame_columns(-1)]) ** 2).mean() < 0.5 * persistence
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.tiny import make_layout, write_data
 
+from forearm.batch import Prediction
 from forearm.canvas import ActionEntry
 from forearm.evaluation.baselines import Persistence
 from forearm.models.rollout import rollout
@@ -22,7 +23,7 @@ class Oracle:
 
     def predict(self, batch):
         self.shown.append(batch)
-        return torch.from_numpy(self.data.last_frames(next(self.rows)))
+        return Prediction(torch.from_numpy(self.data.last_frames(next(self.rows))))
 
 
 def told(data, paths):
@@ -41,11 +42,11 @@ def test_with_the_truth_fed_back_the_contexts_are_the_datasets_own(data):
     layout, paths = data.layout, data.paths(HORIZON, data.rows("train"))
     assert len(paths) == 7 * 3
     oracle = Oracle(data, paths.T)
-    frames = rollout(oracle, layout, data.batch(paths[:, 0]), *told(data, paths))
-    assert frames.shape == (len(paths), HORIZON, 3, layout.height, layout.frame_width)
+    frames = rollout(oracle, data.batch(paths[:, 0]), *told(data, paths))
+    assert len(frames) == HORIZON
     for step, (rows, shown) in enumerate(zip(paths.T, oracle.shown, strict=True)):
-        assert np.array_equal(frames[:, step].numpy(), data.last_frames(rows))
-        own = data.batch(rows).context(layout)
+        assert np.array_equal(frames[step].frame.numpy(), data.last_frames(rows))
+        own = data.batch(rows).context()
         pictures = slice(0, layout.frame_height)
         assert torch.equal(shown.canvas[:, :, pictures], own.canvas[:, :, pictures])
         assert torch.equal(shown.actions, own.actions)
@@ -58,25 +59,26 @@ def test_with_the_truth_fed_back_the_contexts_are_the_datasets_own(data):
 def test_persistence_stays_frozen(data):
     layout, paths = data.layout, data.paths(HORIZON)
     first = data.batch(paths[:, 0])
-    frames = rollout(Persistence(layout), layout, first, *told(data, paths))
+    frames = rollout(Persistence(), first, *told(data, paths))
     before = first.canvas[..., layout.frame_columns(-2)]
     for step in range(HORIZON):
-        assert torch.equal(frames[:, step, :, : layout.frame_height], before[:, :, : layout.frame_height])
-        torch.testing.assert_close(frames[:, step], Persistence(layout).predict(first), atol=1e-6, rtol=0)
+        frame = frames[step].frame
+        assert torch.equal(frame[:, :, : layout.frame_height], before[:, :, : layout.frame_height])
+        torch.testing.assert_close(frame, Persistence().predict(first).frame, atol=1e-6, rtol=0)
 
 
 def test_the_answer_and_the_actions_taken_do_not_count(data):
     layout, rows = data.layout, data.rows()
     whole = data.batch(rows)
     hidden = dataclasses.replace(
-        whole.context(layout), actions=whole.actions.index_fill(1, torch.tensor(layout.history - 2), 9.0)
+        whole.context(), actions=whole.actions.index_fill(1, torch.tensor(layout.history - 2), 9.0)
     )
     hidden.canvas[..., layout.separator_columns(-1)] = 0.5
     actions = torch.rand(len(rows), 2, 2, generator=torch.Generator().manual_seed(0))
     shown = []
     for first in (whole, hidden):
         oracle = Oracle(data, [rows, rows])
-        rollout(oracle, layout, first, actions, torch.zeros(len(rows), 2))
+        rollout(oracle, first, actions, torch.zeros(len(rows), 2))
         shown.append(oracle.shown)
     for one, other in zip(*shown, strict=True):
         assert torch.equal(one.canvas, other.canvas)

@@ -48,7 +48,7 @@ def a_model(layout: Layout, seed: int = 0, **changes) -> Warp:
 def test_paints_the_last_frame_of_every_layout(name):
     layout = LAYOUTS[name]
     model, batch = a_model(layout), noise(layout)
-    painted = model.predict(batch.context(layout))
+    painted = model.predict(batch.context()).frame
     assert painted.shape == (2, 3, layout.height, layout.frame_width)
     assert painted.dtype == torch.float32
     assert 0 <= painted.min() <= painted.max() <= 1
@@ -56,7 +56,7 @@ def test_paints_the_last_frame_of_every_layout(name):
     losses = model.loss(batch)
     assert set(losses) == {"loss", "visual", "strip"}
     views, motors = model.explain(batch)
-    free = model._frame(batch, views, motors.change)
+    free = model._frame(batch, views, model._positions(batch, motors.change))
     torch.testing.assert_close(losses["loss"], ((free - region) ** 2).mean())
 
 
@@ -82,7 +82,7 @@ def test_any_layout_is_learned_and_predicted(heights, width, stacking, history, 
         history=history,
     )
     model, batch = a_model(layout), noise(layout)
-    assert torch.isfinite(model.predict(batch.context(layout))).all()
+    assert torch.isfinite(model.predict(batch.context()).frame).all()
     losses = model.train().loss(batch)
     losses["loss"].backward()
     assert all(torch.isfinite(value) for value in losses.values())
@@ -102,7 +102,7 @@ def test_copies_come_from_the_same_camera_alone(name):
     batch.canvas[:] = 1.0  # strips, separators and other frames are white
     for i, (rows, columns) in enumerate(layout.camera_boxes()):
         batch.canvas[..., layout.frame_columns(-2)][..., rows, columns] = 0.2 * (i + 1)
-    views, _ = model.explain(batch.context(layout))
+    views, _ = model.explain(batch.context())
     for i, view in enumerate(views):
         assert view.places.abs().max() > 1.2  # it does look beyond the edge
         torch.testing.assert_close(view.copies, torch.full_like(view.copies, 0.2 * (i + 1)))
@@ -118,7 +118,7 @@ def test_without_motion_and_with_full_trust_it_copies_exactly():
         model.blend.bias.zero_()
         model.blend.bias[layer] = 1e4
         model.stand[-1].weight.zero_()
-        painted = model.predict(batch.context(layout))[:, :, : layout.frame_height]
+        painted = model.predict(batch.context()).frame[:, :, : layout.frame_height]
         before = batch.canvas[..., layout.frame_columns(-2)][:, :, : layout.frame_height]
         torch.testing.assert_close(painted, before, atol=1e-5, rtol=0)
 
@@ -131,9 +131,9 @@ def test_copies_exactly_where_no_joint_is_to_move():
         still.weight.zero_()
         still.bias.zero_()
     before = batch.canvas[..., layout.frame_columns(-2)][:, :, : layout.frame_height]
-    torch.testing.assert_close(model.predict(batch.context(layout))[:, :, : layout.frame_height], before)
+    torch.testing.assert_close(model.predict(batch.context()).frame[:, :, : layout.frame_height], before)
     model.change.bias[1] = 0.5
-    painted = model.predict(batch.context(layout))[:, :, : layout.frame_height]
+    painted = model.predict(batch.context()).frame[:, :, : layout.frame_height]
     assert (painted - before).abs().mean() > 0.02
 
 
@@ -218,11 +218,9 @@ def test_the_strip_is_drawn_as_the_canvas_draws_it():
     layout = make_layout()
     model, batch = a_model(layout), noise(layout, n=64)
     views, motors = model.explain(batch)
-    change = motors.change
-    before = batch.positions[:, -2]
-    after = (before + change.clamp(-1, 1) * model.most).clamp(model.lows, model.highs)
+    before, after = batch.positions[:, -2], model._positions(batch, motors.change)
     drawn = draw_strips(layout, torch.stack([before, after], dim=1).numpy())[:, -1]
-    strip = model._frame(batch, views, change)[:, :, layout.frame_height :]
+    strip = model._frame(batch, views, after)[:, :, layout.frame_height :]
     for channel in strip.unbind(1):
         np.testing.assert_allclose(channel, drawn, atol=1e-6)
 
@@ -234,7 +232,7 @@ def test_velocity_is_the_change_of_position():
     strips = torch.from_numpy(draw_strips(layout, batch.positions.numpy()))
     for t in range(layout.history):
         batch.canvas[..., layout.frame_columns(t)][:, :, layout.frame_height :] = strips[:, t, None]
-    scores = score(batch.canvas, model.predict(batch.context(layout)), layout, np.ones(64, int))
+    scores = score(batch.canvas, model.predict(batch.context()).frame, layout, np.ones(64, int))
     assert scores["motor_position_mae_mean"] > 1
     assert scores["motor_consistency_error"] < 1e-4
 
@@ -260,8 +258,7 @@ def test_knows_where_it_errs_and_learns_that_without_touching_the_picture():
     figures = model.eval().diagnose(batch)
     shares = figures["copied_share"] + figures["remembered_share"] + figures["painted_share"]
     torch.testing.assert_close(shares, torch.ones(16))
-    painted, doubt = model.predict_doubting(batch.context(layout))
-    torch.testing.assert_close(painted, model.predict(batch.context(layout)))
+    doubt = model.predict(batch.context()).expected_error
     assert doubt.shape == (16, 16, 16)
     assert doubt[..., 9:].mean() > 2 * doubt[..., :7].mean()
 
@@ -290,9 +287,9 @@ def test_doubts_what_it_was_never_asked():
     model.eval()
 
     def added(**changes):
-        context = moments(1000, **changes).context(layout)
+        context = moments(1000, **changes).context()
         known = torch.stack([model._known_error(view) for view in model.explain(context)[0]]).detach().mean()
-        return float(model.predict_doubting(context)[1].mean() - known)
+        return float(model.predict(context).expected_error.detach().mean() - known)
 
     assert 0 <= added() < 0.01
     assert abs(added(pan=0.0)) < 1e-6  # to ask for nothing changes nothing, beyond rounding
@@ -385,8 +382,8 @@ def test_soon_beats_copying(tmp_path):
     layout, columns = data.layout, data.layout.frame_columns(-1)
     copied = batch.canvas[..., layout.frame_columns(-2)]
     with torch.no_grad():
-        painted = model.eval().predict(batch.context(layout))
-        stayed = model.predict(batch.under(layout, 0))
+        painted = model.eval().predict(batch.context()).frame
+        stayed = model.predict(batch.under(0)).frame
     h = layout.frame_height
     truth = batch.canvas[..., columns]
     assert ((painted - truth)[:, :, :h] ** 2).mean() < 0.5 * ((copied - truth)[:, :, :h] ** 2).mean()

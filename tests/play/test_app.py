@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from forearm.batch import Prediction
 from forearm.canvas import CODE_NAMES, MOVE_PLUS
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
@@ -298,10 +299,10 @@ def test_bodies_have_bounds(visitor):
 def test_models_that_fail_at_once_are_told_before_anybody_comes(stage):
     class Broken(Persistence):
         def predict(self, batch):
-            return super().predict(batch) * float("nan")
+            return Prediction(super().predict(batch).frame * float("nan"))
 
     with pytest.raises(ForearmError, match="no number"):
-        make_app(dataclasses.replace(stage, predictor=Broken(stage.layout)), LOCAL)
+        make_app(dataclasses.replace(stage, predictor=Broken()), LOCAL)
 
 
 class Clock:

@@ -1,7 +1,5 @@
 """Dreams: previews are what the model says alone, steps are previews, undo is exact, and each goes its own way."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -9,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import make_layout, write_data
 
+from forearm.batch import Prediction
 from forearm.canvas import CODES, MOVE_PLUS, ActionEntry, decode_strip
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
@@ -44,8 +43,8 @@ def looks(dream):
         now.number,
         now.picture,
         now.joints,
-        *(getattr(now.context, field.name).numpy() for field in dataclasses.fields(now.context)),
-        *(array for preview in dream.previews() for array in (preview.region.numpy(), preview.joints, preview.doubt)),
+        *(getattr(now.context, name).numpy() for name in ("canvas", "positions", "actions", "entries", "rows")),
+        *(array for p in dream.previews() for array in (p.prediction.frame.numpy(), p.joints, p.doubt)),
     ]
 
 
@@ -56,15 +55,14 @@ def same(one, other):
 def test_previews_are_three_single_predictions(model, source):
     dream, context = dreaming(model, source), source.begin(3).context
     for code, preview in zip(CODES, dream.previews(), strict=False):
-        alone = context.with_action(
-            source.layout, torch.from_numpy(preview.action.amounts)[None], torch.tensor([dream.entry])
-        )
+        alone = context.with_action(torch.from_numpy(preview.action.amounts)[None], torch.tensor([dream.entry]))
         with torch.inference_mode():
-            doubt = model.predict_doubting(alone)[1]
-            torch.testing.assert_close(preview.region[None], model.predict(alone), atol=1e-5, rtol=0)
-            torch.testing.assert_close(torch.from_numpy(preview.doubt)[None], doubt, atol=1e-5, rtol=1e-4)
+            expected = model.predict(alone)
+        torch.testing.assert_close(preview.prediction.frame, expected.frame, atol=1e-5, rtol=0)
+        torch.testing.assert_close(torch.from_numpy(preview.doubt)[None], expected.expected_error, atol=1e-5, rtol=1e-4)
         assert preview.action.code == code
-        assert np.array_equal(preview.joints, decode_strip(source.layout, preview.region[None].numpy())[0][0])
+        drawn = decode_strip(source.layout, preview.prediction.frame.numpy())[0][0]
+        np.testing.assert_allclose(preview.joints, drawn, atol=1e-3)
 
 
 def test_a_path_is_the_rollout_of_its_actions(model, source):
@@ -74,11 +72,9 @@ def test_a_path_is_the_rollout_of_its_actions(model, source):
         dream.choose(entry)
         dream.step(which)
     amounts = np.stack([step.action.amounts for step in dream.steps])
-    frames = rollout(
-        model, source.layout, source.begin(3).context, torch.from_numpy(amounts)[None], torch.tensor(entries)[None]
-    )
-    for step, frame in zip(dream.steps, frames[0], strict=True):
-        torch.testing.assert_close(step.region, frame, atol=1e-5, rtol=0)
+    frames = rollout(model, source.begin(3).context, torch.from_numpy(amounts)[None], torch.tensor(entries)[None])
+    for step, frame in zip(dream.steps, frames, strict=True):
+        torch.testing.assert_close(step.prediction.frame, frame.frame, atol=1e-5, rtol=0)
 
 
 @settings(max_examples=15, deadline=None)
@@ -119,8 +115,8 @@ def test_dreams_do_not_know_of_each_other(model, source):
 
 def test_a_step_costs_no_further_prediction(model, source, monkeypatch):
     dream, calls = dreaming(model, source), []
-    predict = model.predict_doubting
-    monkeypatch.setattr(model, "predict_doubting", lambda batch: calls.append(len(batch)) or predict(batch))
+    predict = model.predict
+    monkeypatch.setattr(model, "predict", lambda batch: calls.append(len(batch)) or predict(batch))
     shown = dream.previews()[MOVE_PLUS]
     assert calls == [len(dream.previews())]
     assert dream.step(MOVE_PLUS).taken is shown
@@ -131,8 +127,7 @@ def test_models_that_fail_leave_the_path_as_it_was(model, source, monkeypatch):
     dream = dreaming(model, source)
     dream.step(1)
     before = [moment.number for moment in dream.path]
-    nothing = torch.full((3, 3, 24, 8), torch.nan), torch.zeros(3, 16, 8)
-    monkeypatch.setattr(model, "predict_doubting", lambda batch: nothing)
+    monkeypatch.setattr(model, "predict", lambda batch: Prediction(torch.full((3, 3, 24, 8), torch.nan)))
     with pytest.raises(ForearmError, match="no number"):
         dream.step(1)
     assert [moment.number for moment in dream.path] == before
@@ -161,14 +156,14 @@ def test_what_cannot_be_asked_for(model, source):
 
 
 def test_models_without_doubt_have_none(source):
-    dream = Dream(Persistence(source.layout), source.layout, source.begin(0))
+    dream = Dream(Persistence(), source.layout, source.begin(0))
     assert dream.previews()[0].doubt is None
     assert dream.step(0).taken.doubt is None
 
 
 def test_following_the_recording_shows_the_truth(data):
     source = Recording(data, data.layout, "a test")
-    dream = dreaming(Persistence(data.layout), source, number=0)
+    dream = dreaming(Persistence(), source, number=0)
     assert dream.now.error.max() == 0  # it begins with what is there
     for row in range(6):
         assert dream.now.truth.recorded().code == data.codes[row]
@@ -188,7 +183,7 @@ def test_following_the_recording_shows_the_truth(data):
 
 def test_leaving_the_recording_ends_the_truth(data):
     source = Recording(data, data.layout, "a test")
-    dream = dreaming(Persistence(data.layout), source, number=0)
+    dream = dreaming(Persistence(), source, number=0)
     others = [code for code in CODES if code != dream.recorded()]
     dream.step(others[0])
     assert dream.now.truth is None
@@ -206,7 +201,7 @@ def continuous(tmp_path_factory):
 def test_continuous_amounts_are_chosen_and_what_was_recorded_can_be_done(continuous):
     source = Recording(continuous, continuous.layout, "a test")
     moving = int(np.flatnonzero(continuous.codes == MOVE_PLUS)[0])
-    dream = Dream(Persistence(source.layout), source.layout, source.begin(moving))
+    dream = Dream(Persistence(), source.layout, source.begin(moving))
     assert [preview.action.amounts.tolist() for preview in dream.previews()[:3]] == [[0, 0], [0.5, 0], [-0.5, 0]]
     assert dream.recorded() == RECORDED
     np.testing.assert_allclose(dream.previews()[RECORDED].action.amounts, [0.4, 0], atol=1e-6)

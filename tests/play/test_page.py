@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from support.commands import end, error_of, files, forearm, start
 
-from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, decode_strip
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY
 from forearm.models.rollout import rollout
 
 pytest.importorskip("uvicorn", reason="needs the extra `play`", exc_type=ImportError)
@@ -115,9 +115,9 @@ def test_ten_steps_two_undone_and_a_clip(page, run, data, tmp_path):
 
     layout, model = run.layout(), run.load()
     amounts = torch.tensor([0.0, 1.0, -1.0])[torch.tensor(codes)][None, :, None]
-    first = data.batch(np.array([MOMENT]), layout)
-    frames = rollout(model, layout, first, amounts, torch.zeros(1, len(codes), dtype=torch.long))[0]
-    called, _ = decode_strip(layout, frames.numpy())
+    first = data.with_layout(layout, "a test").batch(np.array([MOMENT]))
+    steps_on = rollout(model, first, amounts, torch.zeros(1, len(codes), dtype=torch.long))
+    called = torch.cat([step.joints(layout) for step in steps_on]).numpy()
     np.testing.assert_allclose(seen[1:], called, atol=0.051)  # a digit behind the point is shown
     np.testing.assert_allclose(page.evaluate("state.now.joints"), called[7], atol=1e-3)
 

@@ -32,7 +32,7 @@ def test_starts_are_the_datasets_moments(data):
     for number in (0, 7, source.count - 1):
         start = source.begin(number)
         row = np.array([number])
-        assert np.array_equal(start.context.canvas, data.batch(row).context(data.layout).canvas)
+        assert np.array_equal(start.context.canvas, data.batch(row).context().canvas)
         assert np.array_equal(start.truth.picture, data.frames[data.columns.frames[number, -2]])
     assert source.begin(source.usual).note == "episode 6 of data, validation"
 
@@ -59,7 +59,7 @@ def test_every_recorded_outcome_of_a_moment_is_true(data, monkeypatch):
     outcomes[row, MOVE_MINUS] = other
     monkeypatch.setitem(data.__dict__, "outcome_rows", outcomes)
     source = Recording(data, data.layout, "a test")
-    dream = Dream(Persistence(data.layout), data.layout, source.begin(row))
+    dream = Dream(Persistence(), data.layout, source.begin(row))
     assert np.array_equal(dream.step(MOVE_MINUS).truth.picture, data.frames[data.columns.frames[other, -1]])
     dream.undo()
     assert dream.step(STAY).truth is None
@@ -85,7 +85,7 @@ def test_runs_that_are_not_of_the_simulated_arm(changes, says):
 def test_the_simulator_does_what_the_dream_does_and_comes_back():
     layout = simulated_layout()
     source = Simulation(layout, 0)
-    one, other = (Dream(Persistence(layout), layout, source.begin(number)) for number in (0, 1))
+    one, other = (Dream(Persistence(), layout, source.begin(number)) for number in (0, 1))
     start = one.now.truth.joints[0]
     went = one.step(MOVE_PLUS).truth
     assert went.joints[0] - start == pytest.approx(10, abs=1)

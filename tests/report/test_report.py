@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from support.pages import Page
 
+from forearm.batch import Prediction, make_batch
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint, Layout, decode_separator, draw
 from forearm.errors import ForearmError
 from forearm.evaluation import CATALOGUE, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
@@ -18,7 +19,6 @@ from forearm.report import Facts, recommend, write_report
 from forearm.report.doubt import doubt_shown
 from forearm.report.extras import extras
 from forearm.report.figures import bar_chart, line_chart
-from forearm.transitions.batch import make_batch
 from forearm.transitions.store import Outcomes
 
 LAYOUT = Layout(
@@ -51,20 +51,20 @@ class Arm:
     def predict(self, batch):
         canvases = batch.canvas.numpy()
         amounts = decode_separator(LAYOUT, canvases[..., LAYOUT.separator_columns(-1)])[:, 0] * self.gain
-        region = Persistence(LAYOUT).predict(batch).numpy()
+        region = Persistence().predict(batch).frame.numpy()
         (pan, _, velocity, _), h = LAYOUT.strip_cells(), LAYOUT.frame_height
         for picture, amount in zip(region, amounts, strict=True):
             picture[:, :h] = np.roll(picture[:, :h], round(2 * amount), axis=2)
             picture[:, pan[0], pan[1]] += 0.1 * amount
             picture[:, velocity[0], velocity[1]] += 0.25 * amount
-        return torch.from_numpy(region)
+        return Prediction(torch.from_numpy(region))
 
 
 class Blind:
     """Grey, whatever is asked."""
 
     def predict(self, batch):
-        return torch.full((len(batch), 3, LAYOUT.height, LAYOUT.frame_width), 0.3)
+        return Prediction(torch.full((len(batch), 3, LAYOUT.height, LAYOUT.frame_width), 0.3))
 
 
 class Noisy:
@@ -74,8 +74,8 @@ class Noisy:
         self.predictor, self.noise = predictor, noise
 
     def predict(self, batch):
-        region = self.predictor.predict(batch)
-        return region + self.noise * torch.randn(region.shape, generator=torch.Generator().manual_seed(0))
+        region = self.predictor.predict(batch).frame
+        return Prediction(region + self.noise * torch.randn(region.shape, generator=torch.Generator().manual_seed(0)))
 
 
 class Joined:
@@ -85,9 +85,9 @@ class Joined:
         self.picture, self.joints = picture, joints
 
     def predict(self, batch):
-        region = self.picture.predict(batch).clone()
-        region[:, :, LAYOUT.frame_height :] = self.joints.predict(batch)[:, :, LAYOUT.frame_height :]
-        return region
+        region = self.picture.predict(batch).frame.clone()
+        region[:, :, LAYOUT.frame_height :] = self.joints.predict(batch).frame[:, :, LAYOUT.frame_height :]
+        return Prediction(region)
 
 
 def evaluation_of(
@@ -110,17 +110,16 @@ def evaluation_of(
             frames[i, t, :, start + 2 * t * signs[i] : start + 2 * t * signs[i] + 3] = 0.5 + 0.01 * i / N
     actions = signs[:, None, None].astype(np.float32)
     arrays = draw(LAYOUT, frames, positions, actions), positions, actions, np.zeros(N), np.arange(N)
-    batches = (make_batch(*(a[i : i + 10] for a in arrays)) for i in range(0, N, 10))
+    batches = (make_batch(LAYOUT, *(a[i : i + 10] for a in arrays)) for i in range(0, N, 10))
 
     def outcomes(rows):
-        moments = make_batch(*(a[rows] for a in arrays))
-        under = [Arm().predict(moments.under(LAYOUT, code)).numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
+        moments = make_batch(LAYOUT, *(a[rows] for a in arrays))
+        under = [Arm().predict(moments.under(code)).frame.numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
         return Outcomes(np.stack(under, axis=1), np.ones((len(rows), 3), bool))
 
     return evaluate(
         predictor,
         batches,
-        LAYOUT,
         np.arange(N),
         dict(enumerate(seen)),
         samples=samples,
@@ -187,7 +186,7 @@ def test_the_headline_is_glad_or_honest(good, bad, tmp_path):
 
 
 def test_copying_is_no_better_than_copying(tmp_path):
-    page = page_of(evaluation_of(Persistence(LAYOUT)), tmp_path)
+    page = page_of(evaluation_of(Persistence()), tmp_path)
     assert "No clear difference from copying the last frame on any key figure." in page.text
 
 
@@ -252,7 +251,7 @@ def test_the_true_outcome_of_every_action_stands_beside_its_prediction(good, tmp
 
 def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
     rivals = {
-        "persistence": Persistence(LAYOUT),
+        "persistence": Persistence(),
         "nearest-neighbour": Joined(picture=Arm(gain=1.0), joints=Blind()),
         "joint-only": Joined(picture=Blind(), joints=Arm(gain=1.0)),
     }
@@ -279,7 +278,7 @@ def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
 
 
 def test_the_table_marks_the_best_baseline_and_those_ahead(tmp_path):
-    rivals = {"persistence": Persistence(LAYOUT), "joint-only": Arm(gain=1.0), "mean-frame": Blind()}
+    rivals = {"persistence": Persistence(), "joint-only": Arm(gain=1.0), "mean-frame": Blind()}
     write_report(evaluation_of(Arm(gain=0.9), baselines=rivals), FACTS, tmp_path)
     rows = re.findall(r"<tr>.*?</tr>", (tmp_path / "report.html").read_text())
     (row,) = [row for row in rows if "acting_<wbr />joint_<wbr />position" in row]
@@ -291,7 +290,7 @@ def test_the_table_marks_the_best_baseline_and_those_ahead(tmp_path):
 
 
 def test_directions_have_rivals_only_among_those_who_move():
-    rivals = {"persistence": Persistence(LAYOUT), "joint-only": Arm(gain=1.0)}
+    rivals = {"persistence": Persistence(), "joint-only": Arm(gain=1.0)}
     evaluation = evaluation_of(Arm(gain=-1.0), baselines=rivals)
     assert evaluation.verdict("acting_joint_direction_accuracy") is None
     assert evaluation.verdict("acting_joint_direction_accuracy", "joint-only") == "worse"
@@ -475,10 +474,11 @@ def test_an_unseen_action_is_a_guess_in_films_too(without_stay, tmp_path):
 class Doubtful(Arm):
     """Errs as ``Arm`` does, and expects an error that grows with what is asked."""
 
-    def predict_doubting(self, batch):
+    def predict(self, batch):
         asked = batch.actions[:, -1, 0].abs()[:, None, None]
         columns = torch.linspace(0.5, 1.5, LAYOUT.frame_width)
-        return self.predict(batch), (0.001 + 0.01 * asked) * columns.expand(len(batch), LAYOUT.frame_height, -1)
+        expected = (0.001 + 0.01 * asked) * columns.expand(len(batch), LAYOUT.frame_height, -1)
+        return dataclasses.replace(super().predict(batch), expected_error=expected)
 
 
 def test_doubt_stands_beside_the_truth(tmp_path):

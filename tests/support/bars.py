@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from forearm.batch import Prediction
 from forearm.canvas import Layout
 from forearm.control.loop import Observation, region_of
 from support.tiny import picture
@@ -45,8 +46,9 @@ class BarDynamics:
 
     def predict(self, batch):
         self.asked.append(len(batch))
-        regions = []
+        regions, positions = [], []
         for joints, amounts in zip(batch.positions[:, -2].numpy(), batch.actions[:, -1].numpy(), strict=True):
             there = seen_at(self.layout, moved(self.layout, joints, amounts))
             regions.append(region_of(self.layout, there, joints))
-        return torch.from_numpy(np.stack(regions))
+            positions.append(there.joints)
+        return Prediction(torch.from_numpy(np.stack(regions)), torch.from_numpy(np.stack(positions)))

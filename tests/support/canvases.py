@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import torch
 
+from forearm.batch import Batch, make_batch
 from forearm.canvas import Joint, Layout
 from forearm.models import WorldModel
-from forearm.transitions.batch import Batch, make_batch
 
 SIX_JOINTS = tuple(Joint(name) for name in ("pan", "lift", "elbow", "wrist", "roll", "gripper"))
 
@@ -16,6 +16,7 @@ def noise(layout: Layout, n: int = 2, seed: int = 0) -> Batch:
     """A batch of canvases of noise, joints within their bounds and any actions."""
     random = np.random.default_rng(seed)
     return make_batch(
+        layout,
         random.random((n, 3, layout.height, layout.width), np.float32),
         random.uniform(layout.lows, layout.highs, (n, layout.history, len(layout.joints))),
         random.uniform(-1, 1, (n, layout.history - 1, len(layout.actions))),
@@ -27,19 +28,19 @@ def noise(layout: Layout, n: int = 2, seed: int = 0) -> Batch:
 def assert_answer_is_not_read(model: WorldModel) -> None:
     """Whatever stands in the last frame, the prediction is the same."""
     batch = noise(model.layout)
-    before = model.predict(batch)
-    assert torch.equal(model.predict(batch.context(model.layout)), before)
+    before = model.predict(batch).frame
+    assert torch.equal(model.predict(batch.context()).frame, before)
     batch.canvas[..., model.layout.frame_columns(-1)] = torch.nan
-    assert torch.equal(model.predict(batch), before)
+    assert torch.equal(model.predict(batch).frame, before)
 
 
 def assert_all_patches_before_are_read(model: WorldModel) -> None:
     """Each patch before the last frame has a say in the prediction."""
     layout, batch = model.layout, noise(model.layout, 1)
-    before, p = model.predict(batch), model.layout.patch
+    before, p = model.predict(batch).frame, model.layout.patch
     for x in range(0, layout.frame_columns(-1).start, p):
         for y in range(0, layout.height, p):
             changed = batch.canvas.clone()
             changed[..., y : y + p, x : x + p] = 0
-            other = model.predict(dataclasses.replace(batch, canvas=changed))
+            other = model.predict(dataclasses.replace(batch, canvas=changed)).frame
             assert not torch.equal(other, before), f"the patch at {x}, {y} says nothing"

@@ -68,7 +68,7 @@ def assert_same(run: Run, other: Run) -> None:
 def mean_loss(run: Run, checkpoint, data: TransitionSet) -> float:
     model, rows = run.load(checkpoint), data.rows("val")
     with torch.no_grad():
-        return float(model.loss(data.batch(rows, run.layout()))["loss"])
+        return float(model.loss(data.with_layout(run.layout(), "a test").batch(rows))["loss"])
 
 
 @pytest.fixture(scope="module")

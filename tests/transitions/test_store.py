@@ -187,8 +187,9 @@ def test_outcomes_of_every_action_recorded(moments_data):
 def test_outcomes_are_drawn_with_the_layout_given(moments_data):
     layout = moments_data.layout.with_bounds(np.array([-200, -200]), np.array([200, 200]), np.array([50, 50]))
     rows = np.array([2])
-    outcomes = moments_data.outcomes(rows, layout)
-    np.testing.assert_array_equal(outcomes.last[0, 1], moments_data.last_frames(rows, layout)[0])
+    other = moments_data.with_layout(layout, "a test")
+    outcomes = other.outcomes(rows)
+    np.testing.assert_array_equal(outcomes.last[0, 1], other.last_frames(rows)[0])
 
 
 def test_datasets_without_moments_know_their_own_outcomes(tiny_data):
@@ -279,7 +280,7 @@ def test_only_a_layout_that_fits_may_draw(tiny_data):
 def test_another_layout_draws_the_strip_anew(tiny_data):
     layout = tiny_data.layout.with_bounds(np.array([-200, -200]), np.array([200, 200]), np.array([50, 50]))
     rows = tiny_data.rows()
-    anew = tiny_data.batch(rows, layout)
+    anew = tiny_data.with_layout(layout, "a test").batch(rows)
     assert not np.array_equal(anew.canvas, tiny_data.batch(rows).canvas)
     np.testing.assert_allclose(decode(layout, anew.canvas.numpy()).positions, tiny_data.positions(rows), atol=1e-3)
 

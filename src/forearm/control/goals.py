@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from forearm.canvas import Layout, decode_strip, plain
+from forearm.batch import Prediction
+from forearm.canvas import Layout, plain
 from forearm.errors import ForearmError
 
 TOLERANCE = 0.1
@@ -22,12 +23,8 @@ class Goal(Protocol):
     @property
     def enough(self) -> float: ...
 
-    def cost(self, layout: Layout, regions: Tensor) -> Tensor:
-        """How far each frame is from the goal, at least 0.
-
-        Args:
-            layout: of the frames.
-            regions: (B, 3, H, w) float32 in [0, 1], last frames with their strips.
+    def cost(self, seen: Prediction) -> Tensor:
+        """How far each of B predicted moments is from the goal, at least 0.
 
         Returns:
             (B,) float32.
@@ -43,10 +40,12 @@ class JointGoal:
     what an action of amount 1 changes (where no action drives the joint, what it changes at most from frame to frame).
 
     Attributes:
+        layout: of the predictions.
         targets: (J,) in the joints' units, NaN where a joint may be anywhere.
         enough: moves.
     """
 
+    layout: Layout
     targets: np.ndarray
     enough: float = TOLERANCE
 
@@ -71,12 +70,13 @@ class JointGoal:
                     f"{joint.low:.4g} to {joint.high:.4g} {joint.unit}; choose one within what the model was trained on"
                 )
             targets[names.index(plain(name))] = target
-        return cls(targets)
+        return cls(layout, targets)
 
-    def cost(self, layout: Layout, regions: Tensor) -> Tensor:
-        positions, _ = decode_strip(layout, regions[:, :1].detach().cpu().numpy())
-        moves = np.abs(positions - self.targets) / joint_scales(layout)
-        return torch.from_numpy(np.nansum(moves, axis=1).astype(np.float32)).to(regions.device)
+    def cost(self, seen: Prediction) -> Tensor:
+        positions = seen.joints(self.layout)
+        targets, scales = (torch.from_numpy(each).to(positions) for each in (self.targets, joint_scales(self.layout)))
+        moves = (positions - targets).abs() / scales
+        return torch.where(targets.isnan(), 0, moves).sum(dim=1).float()
 
 
 def joint_scales(layout: Layout) -> np.ndarray:
@@ -97,11 +97,13 @@ class PictureGoal:
     worse. Small pictures see from afar on which side the goal lies.
 
     Attributes:
+        layout: of the predictions.
         frame: (3, h, w) float32 in [0, 1], the cameras' pictures as they stand in a frame.
         weights: (1, h, w) float32, how much each pixel counts; 0 where the picture does not matter.
         enough: of that sum; as much as a grey level of noise makes.
     """
 
+    layout: Layout
     frame: Tensor
     weights: Tensor
     enough: float = 1e-4
@@ -139,13 +141,14 @@ class PictureGoal:
             weights[:, *box] = 1.0 if mask is None else torch.from_numpy(mask.astype(np.float32))
         if not weights.any():
             raise ForearmError("no pixel of the goal pictures counts; give a picture, or a mask that is not black")
-        return cls(frame, weights)
+        return cls(layout, frame, weights)
 
-    def cost(self, layout: Layout, regions: Tensor) -> Tensor:
+    def cost(self, seen: Prediction) -> Tensor:
+        regions = seen.frame
         total = regions.new_zeros(len(regions))
         frame, weights = self.frame.to(regions), self.weights.to(regions)
         share = weights.sum()
-        for box in layout.camera_boxes():
+        for box in self.layout.camera_boxes():
             differences, counts = (regions[..., *box] - frame[:, *box]) * weights[:, *box], weights[:, *box]
             pixels = 1.0
             while True:
@@ -205,7 +208,8 @@ class RegionGoal:
         top, left = rows.start + y, columns.start + x
         return cls(pixels, slice(top, top + height), slice(left, left + width))
 
-    def cost(self, layout: Layout, regions: Tensor) -> Tensor:
+    def cost(self, seen: Prediction) -> Tensor:
+        regions = seen.frame
         crop = self.crop.to(regions).flatten()
         patches = F.unfold(regions[..., self.rows, self.columns], self.crop.shape[-2:])  # (B, 3 · ch · cw, places)
         patches = patches - patches.mean(dim=1, keepdim=True)

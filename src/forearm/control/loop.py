@@ -7,12 +7,11 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from forearm.canvas import Layout, as_float, as_uint8, decode_strip, draw_strips
+from forearm.batch import Prediction, Predictor, present
+from forearm.canvas import Layout, as_float, as_uint8, draw_strips
 from forearm.canvas.actions import DEAD_BAND
 from forearm.control.goals import Goal
 from forearm.control.planners import Plan, Planner
-from forearm.models.world_model import Predictor
-from forearm.transitions.batch import present
 
 REACHED, STAYING, SPENT = "the goal is reached", "staying is best", "all steps are taken"
 
@@ -27,6 +26,11 @@ class Observation:
 
 class Arm(Protocol):
     """Something that can be looked at and moved: a simulated arm, a real one, or a dreamt one."""
+
+    @property
+    def layout(self) -> Layout:
+        """In which it is seen and moved: its cameras, joints and actions."""
+        ...
 
     def observe(self) -> Observation:
         """Look, at rest."""
@@ -62,7 +66,6 @@ class Trace:
 def control(
     arm: Arm,
     predictor: Predictor,
-    layout: Layout,
     goal: Goal,
     planner: Planner,
     *,
@@ -76,9 +79,8 @@ def control(
     It ends when the goal is reached, when no plan is better than staying, or after ``steps`` actions.
 
     Args:
-        arm: at rest.
+        arm: at rest, of the predictor's layout.
         predictor: foresees, on ``device``.
-        layout: of the predictor; the arm observes in it.
         goal: what is wanted.
         planner: what looks for actions.
         farther: asked again where the planner would stay or take back the action before: a costlier look, that sees
@@ -88,13 +90,13 @@ def control(
     Raises:
         ForearmError: what the arm shows does not fit the layout, or the arm cannot act.
     """
-    trace = Trace(layout)
+    trace = Trace(arm.layout)
     while True:
         seen = arm.observe()
-        context = present(layout, seen.pictures, seen.joints).to(device)
-        plan = planner.plan(predictor, layout, context, goal)
+        context = present(arm.layout, seen.pictures, seen.joints).to(device)
+        plan = planner.plan(predictor, context, goal)
         if farther and plan.staying > goal.enough and (not len(plan) or _takes_back(plan, trace)):
-            plan = farther.plan(predictor, layout, context, goal)
+            plan = farther.plan(predictor, context, goal)
         step = Step(seen, plan)
         trace.steps.append(step)
         if step.plan.staying <= goal.enough:
@@ -126,16 +128,19 @@ class DreamtArm:
     @torch.inference_mode()
     def act(self, amounts: np.ndarray, entry: int) -> None:
         context = present(self.layout, self.seen.pictures, self.seen.joints).to(self.device)
-        taken = context.with_action(self.layout, torch.from_numpy(amounts[None]), torch.tensor([entry]))
-        self.seen = observed(self.layout, self.predictor.predict(taken).cpu().numpy()[0])
+        taken = context.with_action(torch.from_numpy(amounts[None]), torch.tensor([entry]))
+        (self.seen,) = observed(self.layout, self.predictor.predict(taken))
 
 
-def observed(layout: Layout, region: np.ndarray) -> Observation:
-    """What a frame with its strip, (3, H, w) float32 in [0, 1], shows."""
-    positions, _ = decode_strip(layout, region[None])
-    frame = as_uint8(region).transpose(1, 2, 0)
-    pictures = [np.ascontiguousarray(frame[box]) for box in layout.camera_boxes()]
-    return Observation(pictures, positions[0].astype(np.float32))
+def observed(layout: Layout, seen: Prediction) -> list[Observation]:
+    """What B predictions show."""
+    frames, joints = as_uint8(seen.frame.cpu().numpy()), seen.joints(layout).float().cpu().numpy()
+    return [Observation(pictures_of(layout, frame), of_frame) for frame, of_frame in zip(frames, joints, strict=True)]
+
+
+def pictures_of(layout: Layout, frame: np.ndarray) -> list[np.ndarray]:
+    """The cameras' pictures (h, w, 3) of a frame with its strip (3, H, w), both uint8."""
+    return [np.ascontiguousarray(frame.transpose(1, 2, 0)[box]) for box in layout.camera_boxes()]
 
 
 def region_of(layout: Layout, seen: Observation, before: np.ndarray) -> np.ndarray:

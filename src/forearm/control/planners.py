@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from forearm.batch import Batch, Prediction, Predictor
 from forearm.canvas import STAY, Layout, action_codes, dominant_entries
 from forearm.control.goals import Goal
 from forearm.errors import ForearmError
 from forearm.models.rollout import rollout
-from forearm.models.world_model import Predictor
-from forearm.transitions.batch import Batch
 
 PRICE = 0.02
 """What an action costs, as a share of the cost of staying, so that the shortest of like ways is taken."""
@@ -30,14 +29,14 @@ AT_ONCE = 64
 class Plan:
     """K actions, none where staying is best, and what they are predicted to show.
 
-    amounts: (K, A) float32 signed amounts in [−1, 1]; entries: (K,) int64, the entry that each is about; regions:
-    (K, 3, H, w) float32 in [0, 1], predicted frames with their strips; cost: the goal's, of the last of them;
-    staying: the goal's cost of what is seen now.
+    amounts: (K, A) float32 signed amounts in [−1, 1]; entries: (K,) int64, the entry that each is about; predicted:
+    what is to be seen after each, K in all; cost: the goal's, of the last of them; staying: the goal's cost of what is
+    seen now.
     """
 
     amounts: np.ndarray
     entries: np.ndarray
-    regions: Tensor
+    predicted: Prediction
     cost: float
     staying: float
 
@@ -48,7 +47,7 @@ class Plan:
 class Planner(Protocol):
     """Looks for the actions to take from a moment."""
 
-    def plan(self, predictor: Predictor, layout: Layout, present: Batch, goal: Goal) -> Plan:
+    def plan(self, predictor: Predictor, present: Batch, goal: Goal) -> Plan:
         """Plan from a context of one, as `transitions.present` makes it; its last action is not looked at."""
         ...
 
@@ -84,19 +83,19 @@ class TreeSearch:
         return dataclasses.replace(self, depth=2 * self.depth, width=self.width or 8)
 
     @torch.inference_mode()
-    def plan(self, predictor: Predictor, layout: Layout, present: Batch, goal: Goal) -> Plan:
-        stay = _staying(layout, present, goal)
+    def plan(self, predictor: Predictor, present: Batch, goal: Goal) -> Plan:
+        stay = _staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
-        amounts, entries = full_moves(layout, self.entries)
+        amounts, entries = full_moves(present.layout, self.entries)
         lowest, place = stay.cost, (0, 0)  # length and row of the best sequence
         levels: list[_Level] = []
         parents, taken, moved = torch.zeros(len(amounts), dtype=torch.long), torch.arange(len(amounts)), amounts
-        context = present.repeated(len(amounts)).with_action(layout, amounts, entries)
+        context = present.repeated(len(amounts)).with_action(amounts, entries)
         while True:
-            regions = _predicted(predictor, context)
-            costs = goal.cost(layout, regions)
-            levels.append(_Level(regions, parents, taken))
+            predicted = _predicted(predictor, context)
+            costs = goal.cost(predicted)
+            levels.append(_Level(predicted, parents, taken))
             total, row = (costs + self.price * stay.cost * len(levels)).min(dim=0)
             if total < lowest:
                 lowest, place, cost = float(total), (len(levels), int(row)), float(costs[row])
@@ -108,7 +107,7 @@ class TreeSearch:
                 onward = (moved[parents] * amounts[taken]).sum(dim=1) >= 0
                 parents, taken = parents[onward], taken[onward]
             moved = moved[parents] + amounts[taken]
-            context = _chosen(context, parents).then(layout, regions[parents], amounts[taken], entries[taken])
+            context = context[parents].then(predicted[parents], amounts[taken], entries[taken])
         if not place[0]:
             return stay
         rows = [place[1]]
@@ -116,15 +115,15 @@ class TreeSearch:
             rows.insert(0, int(level.parents[rows[0]]))
         path = list(zip(levels, rows, strict=False))
         actions = torch.stack([level.taken[row] for level, row in path])
-        regions = torch.stack([level.regions[row] for level, row in path])
-        return Plan(amounts[actions].numpy(), entries[actions].numpy(), regions, cost, stay.cost)
+        steps = Prediction.concatenate([level.predicted[row : row + 1] for level, row in path])
+        return Plan(amounts[actions].numpy(), entries[actions].numpy(), steps, cost, stay.cost)
 
 
 @dataclass(frozen=True)
 class _Level:
     """All sequences of one length: what they show last, the row that each goes on from, and its last move."""
 
-    regions: Tensor
+    predicted: Prediction
     parents: Tensor
     taken: Tensor
 
@@ -160,11 +159,12 @@ class CEM:
             raise ForearmError(f"elites is {self.elites}; choose no more than the {self.samples} samples")
 
     @torch.inference_mode()
-    def plan(self, predictor: Predictor, layout: Layout, present: Batch, goal: Goal) -> Plan:
+    def plan(self, predictor: Predictor, present: Batch, goal: Goal) -> Plan:
         random = np.random.default_rng(self.seed)
+        layout = present.layout
         shape = (self.samples, self.depth, len(layout.actions))
         mean, deviation = np.zeros(shape[1:], np.float32), np.full(shape[1:], self.spread, np.float32)
-        best = stay = _staying(layout, present, goal)
+        best = stay = _staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
         lowest = stay.cost
@@ -174,14 +174,13 @@ class CEM:
             if layout.discrete:
                 drawn = single_moves(drawn)
             entries = dominant_entries(drawn.reshape(-1, shape[2])).reshape(shape[:2])
-            costs, regions = self._try(predictor, layout, present, goal, drawn, entries)
+            costs, steps = self._try(predictor, present, goal, drawn, entries)
             total = costs + self.price * stay.cost * np.arange(1, self.depth + 1)
             row, last = np.unravel_index(total.argmin(), total.shape)
             if total[row, last] < lowest:
                 lowest, taken = total[row, last], slice(0, last + 1)
-                best = Plan(
-                    drawn[row, taken], entries[row, taken], regions[row, taken], float(costs[row, last]), stay.cost
-                )
+                shown = Prediction.concatenate([step[row : row + 1] for step in steps[taken]])
+                best = Plan(drawn[row, taken], entries[row, taken], shown, float(costs[row, last]), stay.cost)
             elites = drawn[total.min(axis=1).argsort()[: self.elites]]
             mean, deviation = elites.mean(axis=0), elites.std(axis=0) + 0.05
         waits = len(best) and action_codes(best.amounts[:1])[0] == STAY
@@ -189,16 +188,17 @@ class CEM:
 
     @staticmethod
     def _try(
-        predictor: Predictor, layout: Layout, present: Batch, goal: Goal, amounts: np.ndarray, entries: np.ndarray
-    ) -> tuple[np.ndarray, Tensor]:
-        """Costs (N, K) and predicted frames (N, K, 3, H, w) of sequences (N, K, A)."""
+        predictor: Predictor, present: Batch, goal: Goal, amounts: np.ndarray, entries: np.ndarray
+    ) -> tuple[np.ndarray, list[Prediction]]:
+        """Costs (N, K) of sequences (N, K, A), and what each of the K steps shows of all N."""
         parts = []
         for start in range(0, len(amounts), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             told = torch.from_numpy(amounts[part]), torch.from_numpy(entries[part])
-            parts.append(rollout(predictor, layout, present.repeated(len(told[0])), *told))
-        regions = torch.cat(parts)
-        return goal.cost(layout, regions.flatten(0, 1)).view(regions.shape[:2]).cpu().numpy(), regions
+            parts.append(rollout(predictor, present.repeated(len(told[0])), *told))
+        steps = [Prediction.concatenate(of_step) for of_step in zip(*parts, strict=True)]
+        costs = [goal.cost(step) for step in steps]
+        return torch.stack(costs, dim=1).cpu().numpy(), steps
 
 
 def planner_for(layout: Layout, depth: int = 3, entries: tuple[int, ...] = ()) -> TreeSearch | CEM:
@@ -229,20 +229,16 @@ def single_moves(amounts: np.ndarray) -> np.ndarray:
     return np.take_along_axis(rounded, order[..., None], axis=1)
 
 
-def _staying(layout: Layout, present: Batch, goal: Goal) -> Plan:
-    seen = present.canvas[..., layout.frame_columns(-2)]
-    cost = float(goal.cost(layout, seen))
-    nothing = np.zeros((0, len(layout.actions)), np.float32)
+def _staying(present: Batch, goal: Goal) -> Plan:
+    seen = present.known()
+    cost = float(goal.cost(seen))
+    nothing = np.zeros((0, len(present.layout.actions)), np.float32)
     return Plan(nothing, np.zeros(0, np.int64), seen[:0], cost, cost)
 
 
-def _predicted(predictor: Predictor, context: Batch) -> Tensor:
-    parts = torch.arange(len(context)).split(AT_ONCE)
-    return torch.cat([predictor.predict(_chosen(context, rows)) for rows in parts])
-
-
-def _chosen(batch: Batch, rows: Tensor) -> Batch:
-    return Batch(**{field.name: getattr(batch, field.name)[rows] for field in dataclasses.fields(batch)})
+def _predicted(predictor: Predictor, context: Batch) -> Prediction:
+    parts = (context[start : start + AT_ONCE] for start in range(0, len(context), AT_ONCE))
+    return Prediction.concatenate([predictor.predict(part) for part in parts])
 
 
 def _require_positive(**numbers: int) -> None:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
+from forearm.batch import Predictor
 from forearm.canvas import Layout
 from forearm.control import (
     CEM,
@@ -32,7 +33,6 @@ from forearm.control.trace import save_trace
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.files import require_absent, writing_folder
-from forearm.models.world_model import Predictor
 from forearm.training.run import Run
 from forearm.transitions.store import TransitionSet
 
@@ -101,7 +101,7 @@ def plan(run_path: Path, settings: PlanSettings, console: Console, *, out: Path 
     model = run.load("best", place)
     with _arm(run, layout, settings, model, place, console) as (arm, before_action):
         trace = control(
-            *(arm, model, layout, goal, planner),
+            *(arm, model, goal, planner),
             farther=planner.farther() if isinstance(planner, TreeSearch) else None,
             steps=settings.steps,
             device=place,
@@ -158,8 +158,7 @@ def _picture(path: Path) -> np.ndarray:
 
 def _recorded(run: Run, layout: Layout, settings: PlanSettings, row: int) -> Observation:
     """What the data show before the last action of a row."""
-    data = TransitionSet(settings.data or Path(run.config()["data"]["path"]))
-    data.require_fit(layout, f"run {run.name}")
+    data = TransitionSet(settings.data or Path(run.config()["data"]["path"])).with_layout(layout, f"run {run.name}")
     if not 0 <= row < len(data):
         raise ForearmError(f"{data.path} has no row {row}; it has rows 0 to {len(data) - 1}")
     frame = np.asarray(data.frames[data.columns.frames[row, -2]])

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
+from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout, driven_joints, plain, target_changes, trajectory
 from forearm.control.loop import Observation, region_of
 from forearm.errors import ForearmError
 from forearm.sim import CAMERAS, JOINTS, Simulator, settle
 from forearm.sim.poses import Vary, sample_pose
 from forearm.sim.scene import PHYSICS_HZ
-from forearm.transitions.batch import Batch
 
 
 class SimulatedArm:
@@ -70,17 +70,20 @@ class TrueDynamics:
     def __init__(self, arm: SimulatedArm):
         self.arm = arm
 
-    def predict(self, batch: Batch) -> torch.Tensor:
-        """The true last frames with their strips: (B, 3, H, w) float32 in [0, 1]."""
+    def predict(self, batch: Batch) -> Prediction:
+        """The true last frames and joints."""
         layout, before = self.arm.layout, self.arm.simulator.snapshot()
-        regions = torch.empty(len(batch), 3, layout.height, layout.frame_width)
+        frames = torch.empty(len(batch), 3, layout.height, layout.frame_width)
+        positions = torch.empty_like(batch.positions[:, -1])
         told = (batch.positions[:, -2], batch.actions[:, -1], batch.entries)
         for i, (joints, amounts, entry) in enumerate(zip(*(values.cpu().numpy() for values in told), strict=True)):
             self.arm.place(joints)
             self.arm.act(amounts, int(entry))
-            regions[i] = torch.from_numpy(region_of(layout, self.arm.observe(), joints))
+            seen = self.arm.observe()
+            frames[i] = torch.from_numpy(region_of(layout, seen, joints))
+            positions[i] = torch.from_numpy(seen.joints)
         self.arm.simulator.restore(before)
-        return regions.to(batch.canvas)
+        return Prediction(frames.to(batch.canvas), positions)
 
 
 def simulated_arm(layout: Layout, seed: int, duration: float = 0.5) -> SimulatedArm:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from forearm.canvas import Layout
+from forearm.canvas import Layout, as_uint8
 from forearm.control.goals import Goal, PictureGoal, RegionGoal
-from forearm.control.loop import Observation, Step, Trace, observed
+from forearm.control.loop import Observation, Step, Trace, observed, pictures_of
 from forearm.files import write_json
 from forearm.media import films
 from forearm.media.labels import EMPTY, labelled
@@ -30,7 +30,7 @@ def trace_json(trace: Trace) -> dict[str, Any]:
     layout, names = trace.layout, trace.layout.joint_names
     steps = []
     for step in trace.steps:
-        foreseen = [observed(layout, region).joints for region in step.plan.regions.cpu().numpy()]
+        foreseen = step.plan.predicted.joints(layout).float().cpu().numpy()
         steps.append(
             {
                 "joints": dict(zip(names, step.seen.joints.tolist(), strict=True)),
@@ -59,7 +59,7 @@ def film(trace: Trace, goal: Goal) -> list[np.ndarray]:
             columns.append(("wanted", _frame(layout, _wanted(layout, goal))))
         box = (goal.rows, goal.columns) if isinstance(goal, RegionGoal) else None
         frames.append(labelled(columns, _caption(trace, number, step), box))
-        planned = [observed(layout, region) for region in step.plan.regions[:1].cpu().numpy()]
+        planned = observed(layout, step.plan.predicted[:1])
         foreseen = _frame(layout, planned[0]) if planned else None
     return frames
 
@@ -86,7 +86,7 @@ def _wanted(layout: Layout, goal: PictureGoal | RegionGoal) -> Observation:
         height, width = goal.crop.shape[-2:]
         top, left = goal.rows.start, goal.columns.start
         region[:, top : top + height, left : left + width] = goal.crop.numpy()
-    return observed(layout, region)
+    return Observation(pictures_of(layout, as_uint8(region)), np.empty(0))
 
 
 def _caption(trace: Trace, number: int, step: Step) -> tuple[str, str]:

@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
-from forearm.canvas import STAY, Layout, action_codes, dominant_entries, draw_strips
+from forearm.batch import Batch, Prediction, Predictor
+from forearm.canvas import STAY, action_codes, dominant_entries, draw_strips
 from forearm.errors import ForearmError
-from forearm.models.world_model import Predictor
-from forearm.transitions.batch import Batch
 from forearm.transitions.store import TransitionSet
 
 PERSISTENCE = "persistence"
@@ -25,16 +24,16 @@ MOST_NEIGHBOURS = 20_000
 CHUNK = 32
 
 
-def standard_baselines(layout: Layout) -> dict[str, Predictor]:
+def standard_baselines() -> dict[str, Predictor]:
     """The baselines that need no data, by the name under which reports show them."""
-    return {PERSISTENCE: Persistence(layout)}
+    return {PERSISTENCE: Persistence()}
 
 
-def fitted_baselines(data: TransitionSet, layout: Layout) -> dict[str, Predictor]:
+def fitted_baselines(data: TransitionSet) -> dict[str, Predictor]:
     """All baselines, by the name under which reports show them, fitted on the training part of a dataset.
 
     Args:
-        layout: that of the model beside which they stand; its bounds and scales are used, not the dataset's.
+        data: with the layout of the model beside which they stand.
 
     Raises:
         ForearmError: the dataset has no training part.
@@ -42,25 +41,22 @@ def fitted_baselines(data: TransitionSet, layout: Layout) -> dict[str, Predictor
     if not len(data.rows("train")):
         raise ForearmError(f"{data.path} has no training transitions; build it with --val below 1")
     return {
-        **standard_baselines(layout),
-        MEAN_FRAME: MeanFrame(data, layout),
-        NEAREST_NEIGHBOUR: NearestNeighbour(data, layout),
-        JOINT_ONLY: JointOnly(data, layout),
+        **standard_baselines(),
+        MEAN_FRAME: MeanFrame(data),
+        NEAREST_NEIGHBOUR: NearestNeighbour(data),
+        JOINT_ONLY: JointOnly(data),
     }
 
 
 class Persistence:
     """Nothing changes: the previous frame and positions again, and so no velocity (grey 0.5)."""
 
-    def __init__(self, layout: Layout):
-        self.layout = layout
-
-    def predict(self, batch: Batch) -> torch.Tensor:
-        """Copy the frame before the last: (B, 3, H, w) float32 in [0, 1]."""
-        region = batch.canvas[..., self.layout.frame_columns(-2)].clone()
-        for rows, columns in self.layout.strip_cells()[len(self.layout.joints) :]:
-            region[:, :, rows, columns] = 0.5
-        return region
+    def predict(self, batch: Batch) -> Prediction:
+        """Copy the frames before the last."""
+        frame = batch.known().frame.clone()
+        for rows, columns in batch.layout.strip_cells()[len(batch.layout.joints) :]:
+            frame[:, :, rows, columns] = 0.5
+        return Prediction(frame, batch.positions[:, -2])
 
 
 class MeanFrame:
@@ -69,21 +65,21 @@ class MeanFrame:
     A kind that training never saw gets the mean over all of training.
     """
 
-    def __init__(self, data: TransitionSet, layout: Layout):
+    def __init__(self, data: TransitionSet):
         rows = data.rows("train")
-        kinds = action_kinds(data.amounts(rows, layout)[:, -1])
+        kinds = action_kinds(data.amounts(rows)[:, -1])
         places = spread(kinds, MOST_AVERAGED)
 
         def mean(kind: int) -> np.ndarray:
             chosen = rows[places[kinds[places] == kind]]
             parts = (chosen[start : start + CHUNK] for start in range(0, len(chosen), CHUNK))
-            return sum(data.last_frames(part, layout).sum(0, dtype=np.float64) for part in parts) / len(chosen)
+            return sum(data.last_frames(part).sum(0, dtype=np.float64) for part in parts) / len(chosen)
 
         self._means = Means.of(kinds, mean)
 
-    def predict(self, batch: Batch) -> torch.Tensor:
-        """Paint the mean frames of the actions: (B, 3, H, w) float32 in [0, 1]."""
-        return torch.from_numpy(self._means(action_kinds(_last_amounts(batch))).astype(np.float32))
+    def predict(self, batch: Batch) -> Prediction:
+        """Show the mean frames of the actions."""
+        return Prediction(torch.from_numpy(self._means(action_kinds(_last_amounts(batch))).astype(np.float32)))
 
 
 class NearestNeighbour:
@@ -95,18 +91,18 @@ class NearestNeighbour:
     rows and their joints are held in memory; frames are fetched from the dataset when they are asked for.
     """
 
-    def __init__(self, data: TransitionSet, layout: Layout):
-        self.data, self.layout = data, layout
+    def __init__(self, data: TransitionSet):
+        self.data, self.layout = data, data.layout
         rows = data.rows("train")
-        amounts = data.amounts(rows, layout)[:, -1]
+        amounts = data.amounts(rows)[:, -1]
         kinds = self._kinds(amounts)
         places = spread(kinds, MOST_NEIGHBOURS)
         self._rows, self._known = rows[places], kinds[places]
         self._points = self._places(data.positions(self._rows)[:, -2], amounts[places])
 
-    def predict(self, batch: Batch) -> torch.Tensor:
-        """Fetch the neighbours' last frames: (B, 3, H, w) float32 in [0, 1]."""
-        return torch.from_numpy(self.data.last_frames(self.neighbours(batch), self.layout))
+    def predict(self, batch: Batch) -> Prediction:
+        """Fetch the neighbours' last frames."""
+        return Prediction(torch.from_numpy(self.data.last_frames(self.neighbours(batch))))
 
     def neighbours(self, batch: Batch) -> np.ndarray:
         """Rows of the neighbours in their dataset, (B,) int64."""
@@ -135,21 +131,20 @@ class JointOnly:
     kind that it never saw), for continuous ones the least-squares line of the change on the amounts.
     """
 
-    def __init__(self, data: TransitionSet, layout: Layout):
-        self.layout = layout
+    def __init__(self, data: TransitionSet):
         rows = data.rows("train")
-        amounts, positions = data.amounts(rows, layout)[:, -1], data.positions(rows).astype(np.float64)
+        amounts, positions = data.amounts(rows)[:, -1], data.positions(rows).astype(np.float64)
         changes = positions[:, -1] - positions[:, -2]
-        self._change = _mean_changes(amounts, changes) if layout.discrete else _line(amounts, changes)
+        self._change = _mean_changes(amounts, changes) if data.layout.discrete else _line(amounts, changes)
 
-    def predict(self, batch: Batch) -> torch.Tensor:
-        """Copy the picture, draw the joints where they should be: (B, 3, H, w) float32 in [0, 1]."""
+    def predict(self, batch: Batch) -> Prediction:
+        """Copy the picture, draw the joints where they should be."""
         before = batch.positions[:, -2].numpy().astype(np.float64)
         after = before + self._change(_last_amounts(batch))
-        region = batch.canvas[..., self.layout.frame_columns(-2)].clone()
-        strips = draw_strips(self.layout, np.stack([before, after], axis=1))[:, -1]
-        region[:, :, self.layout.frame_height :] = torch.from_numpy(strips)[:, None]
-        return region
+        frame = batch.known().frame.clone()
+        strips = draw_strips(batch.layout, np.stack([before, after], axis=1))[:, -1]
+        frame[:, :, batch.layout.frame_height :] = torch.from_numpy(strips)[:, None]
+        return Prediction(frame, torch.from_numpy(after).float())
 
 
 def action_kinds(amounts: np.ndarray) -> np.ndarray:

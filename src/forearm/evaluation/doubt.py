@@ -88,8 +88,8 @@ FIGURES = {
 class Doubts:
     """Collects what a model expects and what came true, batch by batch."""
 
-    def __init__(self, layout: Layout):
-        self.layout = layout
+    def __init__(self) -> None:
+        self._layout: Layout | None = None
         self._patches: list[tuple[np.ndarray, np.ndarray]] = []
         self._entries: list[np.ndarray] = []
         self._means: list[tuple[np.ndarray, np.ndarray]] = []
@@ -110,7 +110,8 @@ class Doubts:
             under: for each code the predicted last frames (B, 3, H, w).
             outcomes: what each action really leads to, where that is known.
         """
-        h, patch, own = self.layout.frame_height, self.layout.patch, truth.codes
+        self._layout, own = truth.layout, truth.codes
+        h, patch = truth.layout.frame_height, truth.layout.patch
         errors = {code: _per_patch(_squares(region, truth.last, h), patch) for code, region in under.items()}
         doubts = {code: _per_patch(plane, patch) for code, plane in expected.items()}
         self._patches.append((_taken(doubts, own), _taken(errors, own)))
@@ -125,7 +126,7 @@ class Doubts:
 
     def result(self, episodes: np.ndarray, seen: Kinds | None) -> Doubt | None:
         """What all samples say, which come from episodes (N,); None without any."""
-        if not self._patches:
+        if self._layout is None:
             return None
         expected, true = (np.concatenate(parts).astype(np.float64) for parts in zip(*self._patches, strict=True))
         asked, came = (np.concatenate(parts) for parts in zip(*self._means, strict=True))
@@ -154,7 +155,7 @@ class Doubts:
             true_intervals=spread["true"],  # type: ignore[arg-type]
             doubtful=doubtful.tolist(),
             ideal=ideal.tolist(),
-            kinds=_by_kind(self.layout, np.concatenate(self._entries), asked, came, episodes, seen),
+            kinds=_by_kind(self._layout, np.concatenate(self._entries), asked, came, episodes, seen),
         )
 
 

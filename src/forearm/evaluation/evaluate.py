@@ -10,7 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from forearm.canvas import CODE_NAMES, CODES, Layout, action_codes, as_uint8, decode_strip
+from forearm.batch import Batch, Prediction, Predictor
+from forearm.canvas import CODE_NAMES, CODES, Layout, as_uint8, decode_strip
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import PERSISTENCE, standard_baselines
 from forearm.evaluation.catalogue import ERRORS, METRICS
@@ -19,8 +20,6 @@ from forearm.evaluation.examples import Example, Gallery
 from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_sample, picture_error
 from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value, differences, intervals, skill_intervals, skills
-from forearm.models.world_model import Doubting, Predictor
-from forearm.transitions.batch import Batch
 from forearm.transitions.store import Outcomes
 
 FEW_EPISODES = 10
@@ -158,7 +157,6 @@ class Evaluation:
 def evaluate(
     predictor: Predictor,
     batches: Iterable[Batch],
-    layout: Layout,
     episodes: np.ndarray | Callable[[np.ndarray], np.ndarray],
     actions_seen: dict[int, int],
     baselines: dict[str, Predictor] | None = None,
@@ -186,29 +184,28 @@ def evaluate(
     Raises:
         ForearmError: there are no batches, or predictions are no numbers or of the wrong shape.
     """
-    baselines = standard_baselines(layout) if baselines is None else baselines
+    baselines = standard_baselines() if baselines is None else baselines
     if isinstance(predictor, torch.nn.Module):
         predictor.eval()
     ours: list[Samples] = []
     theirs: dict[str, list[Samples]] = {name: [] for name in baselines}
     rows, codes = [], []
-    gallery, extras, clock, doubts = Gallery(samples), Means(), Clock(predictor, device), Doubts(layout)
+    gallery, extras, clock, doubts = Gallery(samples), Means(), Clock(predictor, device), Doubts()
     for batch in batches:
-        truth = _truth(batch, layout)
+        layout, truth = batch.layout, Truth.of(batch)
         known = outcomes(batch.rows.numpy()) if outcomes else None
-        under = _predict_under(clock.predict, batch, truth)
+        under, expected = _predict_under(clock.predict, batch, truth)
         own = _own(under, truth)
         ours.append(_measure(truth, under, own, known))
         copies = {}
         for name, baseline in baselines.items():
-            baseline_under = _predict_under(_on_cpu(baseline), batch, truth)
+            baseline_under, _ = _predict_under(baseline.predict, batch, truth)
             copies[name] = _own(baseline_under, truth)
             theirs[name].append(_measure(truth, baseline_under, copies[name], known))
         extras.add({"squared_error_per_patch": _per_patch((own - truth.last) ** 2, layout.patch)})
         extras.add(_diagnosis(predictor, batch, device))
         own_doubt = None
-        if isinstance(predictor, Doubting):
-            expected = _predict_under(partial(_doubt, predictor, device), batch, truth)
+        if expected is not None:
             doubts.add(truth, batch.entries.numpy(), expected, under, known)
             own_doubt = _own(expected, truth)
             extras.add({"expected_error_per_patch": _per_patch(own_doubt[:, None], layout.patch)})
@@ -254,15 +251,15 @@ class Clock:
         self._single: list[float] = []
         self._batch_size = 0
 
-    def predict(self, context: Batch) -> np.ndarray:
-        """Last frames (B, 3, H, w) float32 of contexts."""
+    def predict(self, context: Batch) -> Prediction:
+        """What is predicted of contexts, on the CPU."""
         if not self._single:
             self._time_single(context)
         start = time.perf_counter()
-        region = self._call(context)
+        prediction = self._call(context)
         self._per_sample.append((time.perf_counter() - start) / len(context))
         self._batch_size = max(self._batch_size, len(context))
-        return region
+        return prediction
 
     def latency(self) -> dict[str, float]:
         """Median milliseconds: for one sample alone, and per sample in a batch of ``batch_size``."""
@@ -273,16 +270,16 @@ class Clock:
         }
 
     def _time_single(self, context: Batch, repeats: int = 10, budget_s: float = 2.0) -> None:
-        one = take(context, np.array([0]))
+        one = context[:1]
         self._call(one)  # warms up
         while len(self._single) < repeats and sum(self._single) < budget_s:
             start = time.perf_counter()
             self._call(one)
             self._single.append(time.perf_counter() - start)
 
-    def _call(self, context: Batch) -> np.ndarray:
+    def _call(self, context: Batch) -> Prediction:
         with torch.inference_mode():
-            return self._predictor.predict(context.to(self._device)).float().cpu().numpy()
+            return self._predictor.predict(context.to(self._device)).to("cpu")
 
 
 class Means:
@@ -303,30 +300,25 @@ class Means:
         return {name: np.asarray(total / self._counts[name]) for name, total in self._sums.items()}
 
 
-def take(batch: Batch, index: np.ndarray) -> Batch:
-    """Some transitions of a batch, by place or by mask."""
-    places = torch.from_numpy(index)
-    return Batch(**{field.name: getattr(batch, field.name)[places] for field in dataclasses.fields(batch)})
+ByCode = dict[int, np.ndarray]
 
 
-def _truth(batch: Batch, layout: Layout) -> Truth:
-    codes = action_codes(batch.actions[:, -1].numpy())
-    return Truth(layout, batch.canvas.numpy(), codes, batch.entries.numpy())
-
-
-def _predict_under(predict: Callable[[Batch], np.ndarray], batch: Batch, truth: Truth) -> dict[int, np.ndarray]:
-    """Last frames (B, 3, H, w), or whatever ``predict`` says of contexts, under each code.
+def _predict_under(predict: Callable[[Batch], Prediction], batch: Batch, truth: Truth) -> tuple[ByCode, ByCode | None]:
+    """Predicted last frames (B, 3, H, w) under each code, and expected errors (B, h, w) if there are any.
 
     Under its own code a sample's action stays what it was.
     """
-    own = predict(batch.context(truth.layout))
-    under = {}
-    for code in CODES:
-        other = truth.codes != code
-        under[code] = own.copy()
-        if other.any():
-            under[code][other] = predict(take(batch, other).under(truth.layout, code))
-    return under
+    own = predict(batch.context())
+    others = {code: truth.codes != code for code in CODES}
+    predicted = {code: predict(batch[other].under(code)) for code, other in others.items() if other.any()}
+
+    def of_all(part: str) -> ByCode:
+        under = {code: getattr(own, part).numpy().copy() for code in CODES}
+        for code, prediction in predicted.items():
+            under[code][others[code]] = getattr(prediction, part).numpy()
+        return under
+
+    return of_all("frame"), None if own.expected_error is None else of_all("expected_error")
 
 
 def _measure(truth: Truth, under: dict[int, np.ndarray], own: np.ndarray, outcomes: Outcomes | None) -> Samples:
@@ -344,16 +336,6 @@ def _diagnosis(predictor: Predictor, batch: Batch, device: torch.device | str) -
     with torch.inference_mode():
         figures = predictor.diagnose(batch.to(device))
     return {name: values.float().cpu().numpy() for name, values in figures.items()}
-
-
-def _doubt(predictor: Doubting, device: torch.device | str, context: Batch) -> np.ndarray:
-    """The squared errors that a predictor expects of its pictures, (B, h, w)."""
-    with torch.inference_mode():
-        return predictor.predict_doubting(context.to(device))[1].float().cpu().numpy()
-
-
-def _on_cpu(predictor: Predictor) -> Callable[[Batch], np.ndarray]:
-    return lambda context: predictor.predict(context).numpy()
 
 
 def _compare(mine: Samples, theirs: Samples, episodes: np.ndarray) -> Baseline:
@@ -378,11 +360,11 @@ def _example(
     outcomes: Outcomes | None,
     doubt: np.ndarray | None,
 ) -> Example:
-    layout, one = truth.layout, take(batch, np.array([i]))
+    layout, one = truth.layout, batch[i : i + 1]
     real = {code: outcomes.last[i, code] for code in CODES if outcomes.known[i, code]} if outcomes else {}
     canvases = {}
     for code, regions in under.items():
-        canvas = (one if code == truth.codes[i] else one.under(layout, code)).canvas.numpy()[0].copy()
+        canvas = (one if code == truth.codes[i] else one.under(code)).canvas.numpy()[0].copy()
         canvas[..., layout.frame_columns(-1)] = regions[i]
         canvases[code] = as_uint8(canvas)
     return Example(

@@ -6,7 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, Layout, as_float, decode_separator, decode_strip
+from forearm.batch import Batch
+from forearm.canvas import (
+    CODES,
+    MOVE_MINUS,
+    MOVE_PLUS,
+    STAY,
+    Layout,
+    action_codes,
+    as_float,
+    decode_separator,
+    decode_strip,
+)
 from forearm.canvas import dominant_entries as largest_entries
 from forearm.errors import ForearmError
 from forearm.evaluation.samples import Samples, Value
@@ -84,6 +95,12 @@ class Truth:
             entries = largest_entries(decode_separator(layout, canvases[..., layout.separator_columns(-1)]))
         self.driven = _joints_of_entries(layout)[entries] >= 0
         self.acting = acting_joints(layout, entries, self.before, self.positions)
+
+    @classmethod
+    def of(cls, batch: Batch) -> "Truth":
+        """The truth in a batch on the CPU."""
+        codes = action_codes(batch.actions[:, -1].numpy())
+        return cls(batch.layout, batch.canvas.numpy(), codes, batch.entries.numpy())
 
     def of_acting(self, joints: np.ndarray) -> np.ndarray:
         """The acting joint's column of (N, J): (N,)."""

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from forearm.canvas import Layout, as_uint8
+from forearm.batch import Predictor
+from forearm.canvas import as_uint8
 from forearm.evaluation.baselines import PERSISTENCE
 from forearm.evaluation.catalogue import METRICS
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.samples import MODEL, Interval, Samples, Value, differences, intervals
 from forearm.models.rollout import rollout
-from forearm.models.world_model import Predictor
 from forearm.transitions.store import TransitionSet
 
 CURVES = ("psnr", "val_mse", "ssim", "acting_joint_position_mae")
@@ -101,7 +101,6 @@ def roll_out(
     predictor: Predictor,
     data: TransitionSet,
     paths: np.ndarray,
-    layout: Layout,
     baselines: dict[str, Predictor],
     device: torch.device | str = "cpu",
     watch: Callable[[int], None] = lambda steps: None,
@@ -127,12 +126,12 @@ def roll_out(
     for start in range(0, len(paths), AT_ONCE):
         part = paths[start : start + AT_ONCE]
         for name, (who, place) in everyone.items():
-            regions = _follow(who, data, part, layout, place)
-            samples = _measure(data, part, layout, regions)
+            frames = _follow(who, data, part, place)
+            samples = _measure(data, part, frames)
             measured[name].append(samples)
             if name == MODEL:
                 wanted = range(min(len(part), FILMS - len(films)))
-                films += [_film(data, part[i], layout, regions[i], samples.sums["psnr"][i]) for i in wanted]
+                films += [_film(data, part[i], frames[i], samples.sums["psnr"][i]) for i in wanted]
         watch((start + len(part)) * paths.shape[1])
     samples_of = {name: Samples.concatenate(parts) for name, parts in measured.items()}
     episodes, mine = data.groups[paths[:, 0]], samples_of[MODEL]
@@ -147,37 +146,31 @@ def roll_out(
     )
 
 
-def _follow(
-    predictor: Predictor, data: TransitionSet, paths: np.ndarray, layout: Layout, device: torch.device | str
-) -> np.ndarray:
+def _follow(predictor: Predictor, data: TransitionSet, paths: np.ndarray, device: torch.device | str) -> np.ndarray:
     """Frames after every step of paths (n, K): (n, K, 3, H, w) float32 in [0, 1]."""
-    first = data.batch(paths[:, 0], layout).context(layout).to(device)
-    amounts = data.amounts(paths.ravel(), layout)[:, -1].reshape(*paths.shape, -1)
+    first = data.batch(paths[:, 0]).context().to(device)
+    actions = torch.from_numpy(data.amounts(paths.ravel())[:, -1].reshape(*paths.shape, -1))
     entries = torch.from_numpy(data.columns.entries[paths])
-    actions = torch.from_numpy(amounts)
-    return rollout(predictor, layout, first, actions.to(device), entries.to(device)).float().cpu().numpy()
+    steps = rollout(predictor, first, actions.to(device), entries.to(device))
+    return torch.stack([step.frame for step in steps], dim=1).float().cpu().numpy()
 
 
-def _measure(data: TransitionSet, paths: np.ndarray, layout: Layout, regions: np.ndarray) -> Samples:
-    """The metrics of ``CURVES`` for regions (n, K, 3, H, w), each (n, K)."""
-    steps = []
-    for k, rows in enumerate(paths.T):
-        batch = data.batch(rows, layout)
-        truth = Truth(layout, batch.canvas.numpy(), data.codes[rows], batch.entries.numpy())
-        steps.append(per_sample(truth, regions[:, k]))
+def _measure(data: TransitionSet, paths: np.ndarray, frames: np.ndarray) -> Samples:
+    """The metrics of ``CURVES`` for frames (n, K, 3, H, w), each (n, K)."""
+    steps = [per_sample(Truth.of(data.batch(rows)), frames[:, k]) for k, rows in enumerate(paths.T)]
     return Samples(
         {name: np.stack([step.sums[name] for step in steps], axis=1) for name in CURVES},
         {name: np.stack([step.weights[name] for step in steps], axis=1) for name in CURVES},
     )
 
 
-def _film(data: TransitionSet, path: np.ndarray, layout: Layout, regions: np.ndarray, psnr: np.ndarray) -> Film:
+def _film(data: TransitionSet, path: np.ndarray, frames: np.ndarray, psnr: np.ndarray) -> Film:
     return Film(
         rows=path,
         codes=data.codes[path],
-        start=as_uint8(data.batch(path[:1], layout).canvas.numpy()[0][..., layout.frame_columns(-2)]),
-        truth=as_uint8(data.last_frames(path, layout)),
-        predicted=as_uint8(regions),
+        start=as_uint8(data.batch(path[:1]).known().frame.numpy()[0]),
+        truth=as_uint8(data.last_frames(path)),
+        predicted=as_uint8(frames),
         psnr=psnr,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.world_model import Doubting, Family, Predictor, WorldModel
+from forearm.models.world_model import Family, WorldModel
 
 
 def discover() -> dict[str, Family]:
@@ -79,9 +79,7 @@ def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str
 __all__ = [
     "DEFAULT",
     "FAMILIES",
-    "Doubting",
     "Family",
-    "Predictor",
     "WorldModel",
     "family_names",
     "family_settings",

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
 from forearm.models.blocks import (
@@ -27,7 +28,6 @@ from forearm.models.blocks import (
     unpatchify,
 )
 from forearm.models.world_model import Family, WorldModel
-from forearm.transitions.batch import Batch
 
 Process = Literal["diffusion", "flow"]
 
@@ -178,12 +178,12 @@ class DiffusionTransformer(WorldModel):
         }
 
     @torch.inference_mode()
-    def predict(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Prediction:
         grey = self._grey(batch)
         strip, memories = self.read(grey)
         painted = torch.cat([self.sample(grey, memories), strip], dim=1) + 0.5
         region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
-        return region.clamp(0, 1)
+        return Prediction(region.clamp(0, 1))
 
     @torch.inference_mode()
     def diagnose(self, batch: Batch) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
 from forearm.models.blocks import (
@@ -28,7 +29,6 @@ from forearm.models.blocks import (
     unpatchify,
 )
 from forearm.models.world_model import Family, WorldModel
-from forearm.transitions.batch import Batch
 
 SWEEPS = 24
 """How often ``predict`` repaints all patches at once; what then still changes is painted one patch after another."""
@@ -154,21 +154,21 @@ class CausalTransformer(WorldModel):
         return self.head(hidden).float() + self._start(grey)
 
     @torch.inference_mode()
-    def predict(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Prediction:
         return self._picture(self._run_free(batch, SWEEPS))
 
     @torch.inference_mode()
-    def predict_cached(self, batch: Batch) -> Tensor:
+    def predict_cached(self, batch: Batch) -> Prediction:
         """What ``predict`` does, patch after patch: the context is read once, each new patch costs one token."""
         return self._picture(self._run_free(batch, 0))
 
     @torch.inference_mode()
-    def predict_plain(self, batch: Batch) -> Tensor:
+    def predict_plain(self, batch: Batch) -> Prediction:
         """What ``predict`` does, in the obvious way: the network over the whole canvas, once a patch.
 
         The three agree to 1e-5.
         """
-        grey = self._grey(batch.context(self.layout))
+        grey = self._grey(batch.context())
         for i, place in enumerate(self.painted.tolist()):
             grey[:, place] = self.paint(grey)[:, i].clamp(-0.5, 0.5)
         return self._picture(grey[:, self.painted])
@@ -182,7 +182,7 @@ class CausalTransformer(WorldModel):
         grey = self._grey(batch)
         truth = grey[:, self.painted][:, self.raster]
         forced = (self.paint(grey).clamp(-0.5, 0.5)[:, self.raster] - truth) ** 2
-        free = (patchify(self.predict(batch.context(self.layout)) - 0.5, self.layout.patch) - truth) ** 2
+        free = (patchify(self.predict(batch.context()).frame - 0.5, self.layout.patch) - truth) ** 2
         return {
             "teacher_forcing_loss": forced.mean((1, 2)),
             "free_running_loss": free.mean((1, 2)),
@@ -255,10 +255,10 @@ class CausalTransformer(WorldModel):
             tokens = block(tokens, caches[i] if caches else None, start)
         return self.norm(tokens)
 
-    def _picture(self, painted: Tensor) -> Tensor:
-        """The last frame (B, 3, H, w) in [0, 1] from patches (B, N, pixels) in the order of painting."""
+    def _picture(self, painted: Tensor) -> Prediction:
+        """The last frame from patches (B, N, pixels) in the order of painting."""
         patches = painted[:, self.raster] + 0.5
-        return unpatchify(patches, self.layout.patch, self.layout.height, self.layout.frame_width)
+        return Prediction(unpatchify(patches, self.layout.patch, self.layout.height, self.layout.frame_width))
 
 
 FAMILY = Family("gpt", CausalTransformer, {"so101": GPTConfig(), "tiny": GPTConfig(width=128, depth=4, heads=4)})

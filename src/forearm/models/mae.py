@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
 from forearm.models.blocks import (
@@ -18,7 +19,6 @@ from forearm.models.blocks import (
     unpatchify,
 )
 from forearm.models.world_model import Family, WorldModel
-from forearm.transitions.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ class MaskedAutoencoder(WorldModel):
         painted = self.head(decoded).float()
         return painted + (previous if self.config.copy else 0.5)
 
-    def predict(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Prediction:
         painted = self.paint(patchify(batch.canvas, self.layout.patch))
         region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
-        return region.clamp(0, 1)
+        return Prediction(region.clamp(0, 1))
 
 
 FAMILY = Family(

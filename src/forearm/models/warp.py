@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forearm.batch import Batch, Prediction, draw_strip
 from forearm.canvas import Camera, Layout
 from forearm.errors import ForearmError
 from forearm.models.blocks import grid_positions, initialise, patchify, require_heads, transformer
 from forearm.models.flow import copy, halve, homographies, pixel_places, project
 from forearm.models.world_model import Family, WorldModel
-from forearm.transitions.batch import Batch
 
 SMOOTH, SHARP = 1, 6
 """How many frequencies joint positions are told in (Tancik et al. 2020): to motion and transformer, which would learn
@@ -222,9 +222,10 @@ class Warp(WorldModel):
                 if joint >= 0:
                     self.change.weight[joint, i - entries] = entry.scale / self.layout.joints[joint].max_velocity
 
-    def predict(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Prediction:
         views, motors = self.explain(batch)
-        return self._frame(batch, views, motors.change).clamp(0, 1)
+        positions = self._positions(batch, motors.change)
+        return Prediction(self._frame(batch, views, positions).clamp(0, 1), positions, self._expected(batch, views))
 
     def explain(self, batch: Batch) -> tuple[list[View], Motors]:
         """What is predicted for each camera and for the joints, and from what."""
@@ -298,19 +299,16 @@ class Warp(WorldModel):
         box = self.layout.camera_boxes()[camera]
         return View(box, before, places, copies, weights, remembered, painted, picture, hidden)
 
-    def _frame(self, batch: Batch, views: list[View], change: Tensor) -> Tensor:
+    def _positions(self, batch: Batch, change: Tensor) -> Tensor:
+        """Joint positions after a change that is a share of the largest, (B, J) in the joints' units."""
+        return (batch.positions[:, -2] + change.clamp(-1, 1) * self.most).clamp(self.lows, self.highs)
+
+    def _frame(self, batch: Batch, views: list[View], positions: Tensor) -> Tensor:
         """The last frame with its strip, (B, 3, H, w); velocities are those of the positions that are drawn."""
         frame = batch.canvas.new_zeros(len(batch), 3, self.layout.height, self.layout.frame_width)
         for view in views:
             frame[..., *view.box] = view.picture
-        before = batch.positions[:, -2]
-        after = (before + change.clamp(-1, 1) * self.most).clamp(self.lows, self.highs)
-        positions = (after - self.lows) / (self.highs - self.lows)
-        velocities = (0.5 + 0.5 * (after - before) / self.most).clamp(0, 1)
-        for grey, (rows, columns) in zip(
-            torch.cat([positions, velocities], dim=1).unbind(1), self.layout.strip_cells(), strict=True
-        ):
-            frame[..., rows, columns] = grey[:, None, None, None]
+        frame[:, :, self.layout.frame_height :] = draw_strip(self.layout, batch.positions[:, -2], positions)[:, None]
         return frame
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -319,7 +317,7 @@ class Warp(WorldModel):
             batch = self._practise(batch)
         views, motors = self.explain(batch)
         truth = batch.canvas[..., self.layout.frame_columns(-1)]
-        error = (self._frame(batch, views, motors.change).detach() - truth) ** 2
+        error = (self._frame(batch, views, self._positions(batch, motors.change)).detach() - truth) ** 2
         visual, strip = error.split([self.layout.frame_height, self.layout.strip_height], dim=2)
         watched = {"visual": visual.mean(), "strip": strip.mean()}
         if not self.training:
@@ -345,12 +343,6 @@ class Warp(WorldModel):
         """Robust, so that what can be known is sharp; squares, so that nothing is painted boldly where one guesses."""
         wrong = picture - truth
         return _robust(wrong).mean() + self.config.squares * wrong.square().mean() + 0.25 * _unlikeness(picture, truth)
-
-    @torch.inference_mode()
-    def predict_doubting(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The prediction, and the squared error that is expected of its picture, mean over the channels, (B, h, w)."""
-        views, motors = self.explain(batch)
-        return self._frame(batch, views, motors.change).clamp(0, 1), self._expected(batch, views)
 
     @torch.inference_mode()
     def diagnose(self, batch: Batch) -> dict[str, Tensor]:

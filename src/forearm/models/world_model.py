@@ -2,32 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
+from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
-from forearm.transitions.batch import Batch
-
-
-class Predictor(Protocol):
-    """Anything that paints the last frame: a trained model or a baseline."""
-
-    def predict(self, batch: Batch) -> torch.Tensor:
-        """Paint the last frame with its strip: (B, 3, H, w) float32 in [0, 1]."""
-        ...
-
-
-@runtime_checkable
-class Doubting(Protocol):
-    """A predictor that says how far wrong it expects its pictures to be."""
-
-    def predict_doubting(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """What ``predict`` paints, and the squared error expected of each pixel of its cameras, mean over channels:
-        (B, 3, H, w) and (B, h, w).
-        """
-        ...
 
 
 class WorldModel(nn.Module):
@@ -40,15 +20,15 @@ class WorldModel(nn.Module):
         super().__init__()
         self.layout = layout
 
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars to watch while training; the entry ``loss`` is the one to minimise."""
         raise NotImplementedError
 
-    def predict(self, batch: Batch) -> torch.Tensor:
-        """Paint the last frame with its strip: (B, 3, H, w) float32 in [0, 1]. Never reads the last frame given."""
+    def predict(self, batch: Batch) -> Prediction:
+        """Predict the last frames from everything before them; what stands in the last frame is never read."""
         raise NotImplementedError
 
-    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The loss, so that wrappers for several processes see the pass they have to synchronise."""
         return self.loss(batch)
 

@@ -9,11 +9,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from forearm.canvas import CODES, Layout, as_float, counterfactual, decode_strip
+from forearm.batch import Batch, Prediction, Predictor
+from forearm.canvas import CODES, Layout, as_float, counterfactual
 from forearm.errors import ForearmError
-from forearm.models.world_model import Doubting, Predictor
 from forearm.play.truth import Action, Start, Truth, picture_of
-from forearm.transitions import Batch
 
 RECORDED = 3
 """After the three codes, the number of the action that was recorded here, where it is none of theirs."""
@@ -27,16 +26,19 @@ _numbers = itertools.count(secrets.randbelow(2**40))  # a page that outlives the
 class Preview:
     """What the model expects of an action.
 
-    region: (3, H, w) float32 in [0, 1], the predicted frame with its strip. picture: its cameras, (h, w, 3) uint8.
-    joints: (J,) float64 in their units, read from the strip. doubt: (h, w) float32, the squared error it expects of
-    this one step; None where the model cannot say.
+    prediction: of one, on the CPU. picture: its cameras, (h, w, 3) uint8. joints: (J,) in their units.
     """
 
     action: Action
-    region: torch.Tensor
+    prediction: Prediction
     picture: np.ndarray
     joints: np.ndarray
-    doubt: np.ndarray | None
+
+    @property
+    def doubt(self) -> np.ndarray | None:
+        """The squared error that the model expects of this one step, (h, w) float32; None where it cannot say."""
+        error = self.prediction.expected_error
+        return None if error is None else error[0].numpy()
 
     @cached_property
     def expected(self) -> float | None:
@@ -171,8 +173,8 @@ class Dream:
             raise ForearmError(f"this dream is {self.longest} steps long; undo some, or begin anew")
         taken = previews[which]
         amounts, entries = _tensors([taken.action])
-        before = self.now.context.with_action(self.layout, amounts, entries)
-        context = before.then(self.layout, taken.region[None], torch.zeros_like(amounts), entries)
+        before = self.now.context.with_action(amounts, entries)
+        context = before.then(taken.prediction, torch.zeros_like(amounts), entries)
         truth = self.now.truth.after(taken.action) if self.now.truth else None
         moment = Moment(next(_numbers), context, taken.picture, taken.joints, truth, taken)
         self.path.append(moment)
@@ -205,18 +207,11 @@ class Dream:
 
     @torch.inference_mode()
     def _predict(self, context: Batch, actions: Sequence[Action]) -> list[Preview]:
-        batch = context.repeated(len(actions)).with_action(self.layout, *_tensors(actions)).to(self._device)
-        doubts: Sequence[np.ndarray | None] = [None] * len(actions)
-        if isinstance(self._predictor, Doubting):
-            regions, doubt = (said.float().cpu() for said in self._predictor.predict_doubting(batch))
-            doubts = list(doubt.numpy())
-        else:
-            regions = self._predictor.predict(batch).float().cpu()
-        if not torch.isfinite(regions).all():
-            raise ForearmError("the model paints what is no number; train it anew, or try --checkpoint last")
-        pictures, (joints, _) = regions.numpy(), decode_strip(self.layout, regions.numpy())
+        batch = context.repeated(len(actions)).with_action(*_tensors(actions)).to(self._device)
+        prediction = self._predictor.predict(batch).to("cpu")
+        pictures, joints = prediction.frame.numpy(), prediction.joints(self.layout).numpy()
         return [
-            Preview(action, regions[i], picture_of(self.layout, pictures[i]), joints[i], doubts[i])
+            Preview(action, prediction[i : i + 1], picture_of(self.layout, pictures[i]), joints[i])
             for i, action in enumerate(actions)
         ]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from forearm.batch import Predictor
 from forearm.canvas import CODES, STAY, Layout
 from forearm.devices import device_named
 from forearm.errors import ForearmError
-from forearm.models.world_model import Doubting, Predictor
 from forearm.play.dream import Dream
 from forearm.play.truth import Recording, Simulation, Source
 from forearm.play.visitors import MOST
@@ -66,7 +66,6 @@ class Stage:
             "palette": layout.palette,
             "guesses": [code for code in CODES if not self.actions_seen.get(code)],
             "practised": self.practised,
-            "doubts": isinstance(self.predictor, Doubting),
             "sources": [{"name": source.name, "count": source.count} for source in self.sources.values()],
         }
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from forearm.batch import Batch, present
 from forearm.canvas import CODE_NAMES, Layout, action_codes, as_uint8
 from forearm.errors import ForearmError
 from forearm.media.words import action_words
-from forearm.transitions import Batch, TransitionSet, present
+from forearm.transitions import TransitionSet
 
 if TYPE_CHECKING:
     from forearm.sim import Snapshot
@@ -99,7 +100,7 @@ class Recording:
     name = "recording"
 
     def __init__(self, data: TransitionSet, layout: Layout, whose: str):
-        data.require_fit(layout, whose)
+        data = data.with_layout(layout, whose)
         if not len(data):
             raise ForearmError(f"{data.path} has no moments to begin from; build it from recordings that have")
         self.data, self.layout = data, layout
@@ -118,7 +119,7 @@ class Recording:
         return Start(
             self.name,
             number,
-            data.batch(rows, self.layout).context(self.layout),
+            data.batch(rows).context(),
             RecordedTruth(self, int(data.columns.frames[number, -2]), number),
             f"episode {told['index']} of {told['recording']}, {part}",
         )
@@ -155,7 +156,7 @@ class RecordedTruth:
 
     def _action(self, row: int) -> Action:
         data, rows = self.source.data, np.array([row])
-        return Action(data.amounts(rows, self.source.layout)[0, -1], int(data.columns.entries[row]))
+        return Action(data.amounts(rows)[0, -1], int(data.columns.entries[row]))
 
 
 class Simulation:

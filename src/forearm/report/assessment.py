@@ -4,10 +4,10 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from forearm.batch import Batch, Predictor
 from forearm.canvas import STAY, Layout
 from forearm.devices import device_named
 from forearm.errors import ForearmError
@@ -16,11 +16,10 @@ from forearm.evaluation.doubt import Kinds, count_kinds
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.rollouts import draw_paths, roll_out
 from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
-from forearm.models.world_model import Predictor, WorldModel
+from forearm.models import WorldModel
 from forearm.report import Facts, write_report
 from forearm.report.targets import Target, key_targets, parse_targets
 from forearm.training.run import Checkpoint, Run, read_notes
-from forearm.transitions.batch import Batch
 from forearm.transitions.loader import batches
 from forearm.transitions.store import TransitionSet
 
@@ -63,8 +62,7 @@ def assess(
     run = Run.open(run_path)
     config, layout = run.config(), run.layout()
     own = Path(config["data"]["path"])
-    transitions = TransitionSet(data or own)
-    transitions.require_fit(layout, f"run {run.name}")
+    transitions = TransitionSet(data or own).with_layout(layout, f"run {run.name}")
     is_own = transitions.path.resolve() == own.resolve()
     rows = transitions.rows("val" if split == "val" or (split == "auto" and is_own) else None)
     if not len(rows):
@@ -99,20 +97,17 @@ def assess(
     total = len(rows) + paths.size
     evaluation = evaluate(
         model,
-        _watched(batches(transitions, rows, batch_size, layout), total, watch),
-        layout,
+        _watched(batches(transitions, rows, batch_size), total, watch),
         episodes=transitions.groups,
         actions_seen={int(code): count for code, count in config["data"]["actions_seen"].items()},
         baselines=baselines,
-        outcomes=partial(transitions.outcomes, layout=layout) if transitions.has_outcomes else None,
+        outcomes=transitions.outcomes if transitions.has_outcomes else None,
         samples=samples,
         device=place,
         cautions=tuple(cautions),
         kinds_seen=_kinds_seen(own),
     )
-    followed = roll_out(
-        model, transitions, paths, layout, baselines, place, lambda steps: watch(len(rows) + steps, total)
-    )
+    followed = roll_out(model, transitions, paths, baselines, place, lambda steps: watch(len(rows) + steps, total))
     evaluation = dataclasses.replace(evaluation, rollouts=followed)
     folder = run.path / ("evaluation" if is_own else f"evaluation-{transitions.path.resolve().name}")
     return write_report(evaluation, facts, folder)
@@ -121,12 +116,10 @@ def assess(
 def _baselines(training: Path, layout: Layout, run: Run) -> tuple[dict[str, Predictor], list[str]]:
     """All baselines, fitted on what the run was trained on; only persistence, and a caution, if that is gone."""
     try:
-        data = TransitionSet(training)
-        data.require_fit(layout, f"run {run.name}")
-        return fitted_baselines(data, layout), []
+        return fitted_baselines(TransitionSet(training).with_layout(layout, f"run {run.name}")), []
     except ForearmError as error:
         caution = f"Persistence is the only baseline, as the others are fitted on the training's dataset: {error}."
-        return standard_baselines(layout), [caution]
+        return standard_baselines(), [caution]
 
 
 def _kinds_seen(training: Path) -> Kinds | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from forearm.batch import Batch, Prediction, make_batch
 from forearm.canvas import (
     CODES,
     ActionEntry,
@@ -30,7 +31,6 @@ from forearm.report.comparison import saved_on
 from forearm.report.gallery import GENERATOR, Card, Foreseen, Holdings, Subject, render, spread
 from forearm.report.inspection import facts_of, is_run
 from forearm.training.run import Run
-from forearm.transitions.batch import Batch, make_batch
 from forearm.transitions.plan import NO_PLAN, Plan, changes, plan_every, plan_from_log, typical_steps
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import TransitionSet
@@ -50,14 +50,14 @@ STEP = 0.5
 class Exhibition:
     """What a page shows: all there is, the places chosen from it, and how to draw the canvases of some of them.
 
-    predict: what a run foresees of a batch, (B, 3, H, w) float32 in [0, 1].
+    predict: what a run foresees of a batch, on the CPU.
     """
 
     subject: Subject
     holdings: Holdings
     places: np.ndarray
     batch: Callable[[np.ndarray], Batch]
-    predict: Callable[[Batch], np.ndarray] | None = None
+    predict: Callable[[Batch], Prediction] | None = None
 
 
 def save_gallery(
@@ -111,7 +111,7 @@ def _cards(exhibition: Exhibition, watch: Watch) -> Iterator[Card]:
         some = places[start : start + BATCH]
         batch = exhibition.batch(some)
         canvases, positions = batch.canvas.numpy(), batch.positions.numpy()
-        regions = exhibition.predict(batch) if exhibition.predict else [None] * len(batch)
+        regions = exhibition.predict(batch).frame.numpy() if exhibition.predict else [None] * len(batch)
         for i, (place, region) in enumerate(zip(some.tolist(), regions, strict=True)):
             truth = canvases[i][..., last]
             yield Card(
@@ -154,7 +154,7 @@ def _of_dataset(data: TransitionSet, samples: int) -> Exhibition:
     rows = data.rows()
     if not len(rows):
         raise ForearmError(f"{data.path} has no transitions to show")
-    holdings = _held(data, rows, data.layout)
+    holdings = _held(data, rows)
     subject = Subject("dataset", data.path.resolve().name, facts_of(data.path))
     return Exhibition(subject, holdings, spread(holdings.kinds, holdings.episodes, samples), data.batch)
 
@@ -163,13 +163,12 @@ def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> 
     """A run on its validation part, or on all of another dataset; its highest errors are shown if they are known."""
     config, layout = run.config(), run.layout()
     own = Path(config["data"]["path"])
-    data = TransitionSet(path or own)
-    data.require_fit(layout, f"run {run.name}")
+    data = TransitionSet(path or own).with_layout(layout, f"run {run.name}")
     is_own = data.path.resolve() == own.resolve()
     rows = data.rows("val" if is_own else None)
     if not len(rows):
         raise ForearmError(f"{data.path} has no validation transitions; name others with --data")
-    holdings = _held(data, rows, layout)
+    holdings = _held(data, rows)
     saved = saved_on(run, digest_of(data, rows))
     worst, notes = np.empty(0, np.int64), [f"On {'the validation part of ' if is_own else ''}{data.path}."]
     count = int(WORST * samples) if len(rows) > samples else 0
@@ -178,9 +177,9 @@ def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> 
         notes.append("One in ten of those shown has one of the highest errors of all.")
     model = run.load("best", device)
 
-    def predict(batch: Batch) -> np.ndarray:
+    def predict(batch: Batch) -> Prediction:
         with torch.inference_mode():
-            return model.predict(batch.context(layout).to(device)).float().cpu().numpy()
+            return model.predict(batch.context().to(device)).to("cpu")
 
     seen = {int(code): count for code, count in config["data"]["actions_seen"].items()}
     return Exhibition(
@@ -193,15 +192,17 @@ def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> 
         ),
         holdings=holdings,
         places=spread(holdings.kinds, holdings.episodes, samples, worst),
-        batch=lambda places: data.batch(rows[places], layout),
+        batch=lambda places: data.batch(rows[places]),
         predict=predict,
     )
 
 
-def _held(data: TransitionSet, rows: np.ndarray, layout: Layout) -> Holdings:
+def _held(data: TransitionSet, rows: np.ndarray) -> Holdings:
     table = data.columns
     splits = np.where(table.validation[rows], "val", "train")
-    return _holdings(layout, data.positions(rows), data.codes[rows], table.entries[rows], table.episodes[rows], splits)
+    return _holdings(
+        data.layout, data.positions(rows), data.codes[rows], table.entries[rows], table.episodes[rows], splits
+    )
 
 
 # Recordings
@@ -253,7 +254,7 @@ def _of_recording(path: Path | str, samples: int) -> Exhibition:
         taken = amounts[places, None].astype(np.float32)
         canvases = draw(layout, pictures, positions[places], taken)
         rows = np.array([sights[place].rows[0] for place in places.tolist()])
-        return make_batch(canvases, positions[places], taken, entries[places], rows)
+        return make_batch(layout, canvases, positions[places], taken, entries[places], rows)
 
     notes = tuple(
         f"{len(skipped)} of {len(recording.episodes)} episodes cannot be read; episode {index}: {reason}."

@@ -115,7 +115,7 @@ def train(
     """
     settings, layout = run.config(), run.layout()
     config = run.training()
-    data.require_fit(layout, f"run {run.name}")
+    data = data.with_layout(layout, f"run {run.name}")
     accelerator = make_accelerator(config, device, trackers, run.path)
     if config.batch_size % accelerator.num_processes:
         raise ForearmError(f"batch_size {config.batch_size} is not divisible by {accelerator.num_processes} processes")
@@ -139,12 +139,11 @@ def train(
         data.rows("train"),
         config.batch_size,
         config.seed,
-        layout,
         accelerator.process_index,
         accelerator.num_processes,
     )
     val_rows = data.rows("val")
-    shown = data.batch(val_rows[np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)], layout)
+    shown = data.batch(val_rows[np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)])
     shown = shown.to(accelerator.device)
 
     def evaluate_and_save() -> None:
@@ -157,7 +156,7 @@ def train(
             if best:
                 save_weights(run.weights_file("best"), average.model)
             save_weights(run.weights_file("last"), average.model)
-            save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown, layout)
+            save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown)
             save_state(run.resume_file, model, average, optimizer, progress)
 
     clock = Stopwatch(progress, config.clock)
@@ -274,7 +273,7 @@ def validate(
     """Mean losses over validation rows, each process taking its part."""
     mine = rows[accelerator.process_index :: accelerator.num_processes]
     sums: dict[str, float] = {}
-    for batch in batches(data, mine, batch_size, model.layout):
+    for batch in batches(data, mine, batch_size):
         torch.manual_seed(0)
         with accelerator.autocast():
             losses = model.loss(batch.to(accelerator.device))

@@ -1,13 +1,11 @@
 """From recordings to (before, action, after): storage, splits, combining, batches."""
 
-from forearm.transitions.batch import Batch, present
 from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.combine import combine
 from forearm.transitions.loader import TrainingSteps, batches
 from forearm.transitions.store import Outcomes, TransitionSet
 
 __all__ = [
-    "Batch",
     "BuildConfig",
     "Outcomes",
     "TrainingSteps",
@@ -15,5 +13,4 @@ __all__ = [
     "batches",
     "build",
     "combine",
-    "present",
 ]

@@ -6,15 +6,14 @@ from functools import lru_cache
 import numpy as np
 from torch.utils.data import Dataset
 
-from forearm.canvas import Layout
-from forearm.transitions.batch import Batch
+from forearm.batch import Batch
 from forearm.transitions.store import TransitionSet
 
 
-def batches(data: TransitionSet, rows: np.ndarray, size: int, layout: Layout | None = None) -> Iterator[Batch]:
+def batches(data: TransitionSet, rows: np.ndarray, size: int) -> Iterator[Batch]:
     """Draw ``rows`` in order, ``size`` at a time."""
     for start in range(0, len(rows), size):
-        yield data.batch(rows[start : start + size], layout)
+        yield data.batch(rows[start : start + size])
 
 
 class TrainingSteps(Dataset):
@@ -26,16 +25,9 @@ class TrainingSteps(Dataset):
     """
 
     def __init__(
-        self,
-        data: TransitionSet,
-        rows: np.ndarray,
-        batch_size: int,
-        seed: int,
-        layout: Layout | None = None,
-        shard: int = 0,
-        shards: int = 1,
+        self, data: TransitionSet, rows: np.ndarray, batch_size: int, seed: int, shard: int = 0, shards: int = 1
     ):
-        self.data, self.rows, self.layout = data, rows, layout
+        self.data, self.rows = data, rows
         self.batch_size, self.seed = batch_size, seed
         self.shard, self.shards = shard, shards
 
@@ -49,7 +41,7 @@ class TrainingSteps(Dataset):
     def __getitem__(self, step: int) -> Batch:
         share = self.batch_size // self.shards
         rows = self.rows_of(step)[self.shard * share : (self.shard + 1) * share]
-        return self.data.batch(rows, self.layout)
+        return self.data.batch(rows)
 
 
 @lru_cache(maxsize=2)

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forearm.batch import Batch, make_batch
 from forearm.canvas import CODES, Layout, action_codes, draw, draw_strips
 from forearm.errors import ForearmError
 from forearm.files import read_json, write_json
-from forearm.transitions.batch import Batch, make_batch
 
 FORMAT = 1
 FACTS = ("recordings", "actions", "settings", "skipped")
@@ -228,8 +228,9 @@ class TransitionSet:
         if len(self) and not 0 <= self.columns.frames.min() <= self.columns.frames.max() < count:
             raise ForearmError(f"{path} is damaged: transitions.parquet asks for frames it has not; build it anew")
 
-    def __reduce__(self) -> tuple[type["TransitionSet"], tuple[Path]]:
-        return TransitionSet, (self.path,)  # another process opens it anew instead of being sent its frames
+    def __reduce__(self) -> tuple[type["TransitionSet"], tuple[Path], dict[str, Layout]]:
+        # Another process opens it anew instead of being sent its frames.
+        return TransitionSet, (self.path,), {"layout": self.layout}
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -244,39 +245,45 @@ class TransitionSet:
         """Joint positions of transitions, (n, T, J) float32 in the joints' units."""
         return self.states[self.columns.frames[rows]]
 
-    def amounts(self, rows: np.ndarray, layout: Layout | None = None) -> np.ndarray:
+    def with_layout(self, layout: Layout, whose: str) -> "TransitionSet":
+        """The same transitions, drawn with the bounds, scales and colours of another layout.
+
+        Raises:
+            ForearmError: the layout has other pictures, joints or actions; ``whose`` says in the message whose it is.
+        """
+        if layout == self.layout:
+            return self
+        self.require_fit(layout, whose)
+        other = TransitionSet(self.path)
+        other.layout = layout
+        return other
+
+    def amounts(self, rows: np.ndarray) -> np.ndarray:
         """Actions of transitions as signed amounts in [−1, 1], (n, T − 1, A) float32."""
-        scales = np.array([entry.scale for entry in (layout or self.layout).actions], np.float32)
+        scales = np.array([entry.scale for entry in self.layout.actions], np.float32)
         return np.clip(self.columns.actions[rows] / scales, -1, 1)
 
-    def batch(self, rows: np.ndarray, layout: Layout | None = None) -> Batch:
-        """Draw transitions, with another layout's bounds and colours if one is given."""
-        layout = layout or self.layout
-        frames, amounts, positions = (
-            self.frames[self.columns.frames[rows]],
-            self.amounts(rows, layout),
-            self.positions(rows),
-        )
-        return make_batch(
-            draw(layout, frames, positions, amounts), positions, amounts, self.columns.entries[rows], rows
-        )
+    def batch(self, rows: np.ndarray) -> Batch:
+        """Draw transitions."""
+        frames, amounts, positions = self.frames[self.columns.frames[rows]], self.amounts(rows), self.positions(rows)
+        canvases = draw(self.layout, frames, positions, amounts)
+        return make_batch(self.layout, canvases, positions, amounts, self.columns.entries[rows], rows)
 
-    def last_frames(self, rows: np.ndarray, layout: Layout | None = None) -> np.ndarray:
+    def last_frames(self, rows: np.ndarray) -> np.ndarray:
         """Draw only the last frames of transitions, strips included: (n, 3, H, w) float32 in [0, 1]."""
-        layout = layout or self.layout
+        layout = self.layout
         regions = np.empty((len(rows), 3, layout.height, layout.frame_width), np.float32)
         pictures = self.frames[self.columns.frames[rows, -1]].transpose(0, 3, 1, 2)
         np.multiply(pictures, np.float32(1 / 255), out=regions[:, :, : layout.frame_height])  # as ``draw`` does
         regions[:, :, layout.frame_height :] = draw_strips(layout, self.positions(rows)[:, -2:])[:, -1, None]
         return regions
 
-    def outcomes(self, rows: np.ndarray, layout: Layout | None = None) -> Outcomes:
+    def outcomes(self, rows: np.ndarray) -> Outcomes:
         """What came of transitions under their own action, and of the same moments under the others if recorded."""
         sources = self.outcome_rows[rows]
         known = sources >= 0
-        layout = layout or self.layout
-        last = np.zeros((*known.shape, 3, layout.height, layout.frame_width), np.float32)
-        last[known] = self.last_frames(sources[known], layout)
+        last = np.zeros((*known.shape, 3, self.layout.height, self.layout.frame_width), np.float32)
+        last[known] = self.last_frames(sources[known])
         return Outcomes(last, known)
 
     @property

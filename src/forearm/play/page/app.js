@@ -355,7 +355,7 @@ function listen() {
 async function main() {
   try {
     const [about, dream] = await Promise.all([talk("/api/stage"), talk("/api/dream")]);
-    stage = about;
+    stage = { ...about, doubts: dream.previews.some((preview) => preview.doubt !== null) };
     build();
     show(dream);
     listen();

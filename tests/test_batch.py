@@ -10,15 +10,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import make_layout, write_data
 
-from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode, draw
+from forearm.batch import Prediction, draw_strip, present, read_positions
+from forearm.canvas import (
+    CODES,
+    MOVE_MINUS,
+    MOVE_PLUS,
+    STAY,
+    ActionEntry,
+    Joint,
+    action_codes,
+    decode,
+    decode_strip,
+    draw,
+    draw_strips,
+)
 from forearm.errors import ForearmError
-from forearm.transitions import TrainingSteps, batches, present
+from forearm.transitions import TrainingSteps, batches
+
+TENSORS = ("canvas", "positions", "actions", "entries", "rows")
 
 
 def test_context_hides_the_answer_and_nothing_else(tiny_data):
     layout, whole = tiny_data.layout, tiny_data.batch(np.arange(5))
     before = whole.canvas.clone()
-    context = whole.context(layout)
+    context = whole.context()
     last = layout.frame_columns(-1)
     assert (context.canvas[..., last] == 0).all()
     assert torch.equal(context.canvas[..., : last.start], whole.canvas[..., : last.start])
@@ -36,8 +51,8 @@ def test_under_redraws_the_last_separator_and_nothing_else(tmp_path, code):
     layout, whole = data.layout, data.batch(data.rows())
     assert set(data.codes) == set(CODES)
     before = whole.actions.clone()
-    other = whole.under(layout, code)
-    context = whole.context(layout)
+    other = whole.under(code)
+    context = whole.context()
     separator = layout.separator_columns(-1)
     elsewhere = np.ones(layout.width, bool)
     elsewhere[separator] = False
@@ -55,8 +70,8 @@ def test_under_moves_the_entry_the_decision_was_about(tmp_path):
     data = write_data(tmp_path / "data", make_layout(actions=entries))
     stays = np.flatnonzero(data.codes == STAY)[:2]
     batch = dataclasses.replace(data.batch(stays), entries=torch.tensor([0, 1]))
-    assert batch.under(data.layout, MOVE_PLUS).actions[:, -1].tolist() == [[1, 0], [0, 1]]
-    assert batch.under(data.layout, MOVE_MINUS).actions[:, -1].tolist() == [[-1, 0], [0, -1]]
+    assert batch.under(MOVE_PLUS).actions[:, -1].tolist() == [[1, 0], [0, 1]]
+    assert batch.under(MOVE_MINUS).actions[:, -1].tolist() == [[-1, 0], [0, -1]]
 
 
 @pytest.mark.parametrize("history", [2, 3, 4])
@@ -65,18 +80,18 @@ def test_then_is_what_draw_would_draw(tmp_path, history, stacking):
     entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
     data = write_data(tmp_path / "data", make_layout(actions=entries, history=history, stacking=stacking))
     layout, whole = data.layout, data.batch(np.arange(7))
-    before = {field.name: getattr(whole, field.name).clone() for field in dataclasses.fields(whole)}
+    before = {name: getattr(whole, name).clone() for name in TENSORS}
     random = torch.Generator().manual_seed(0)
     region = torch.rand(7, 3, layout.height, layout.frame_width, generator=random)
     amounts = 2 * torch.rand(7, 2, generator=random) - 1
-    after = whole.then(layout, region, amounts, torch.tensor([0, 1, 0, 1, 0, 1, 0]))
+    after = whole.then(Prediction(region), amounts, torch.tensor([0, 1, 0, 1, 0, 1, 0]))
 
     shown = [whole.canvas[..., layout.frame_columns(t)] for t in range(1, history - 1)]
     frames = torch.stack([*shown, region, torch.zeros_like(region)], 1)[:, :, :, : layout.frame_height]
     positions = after.positions.nan_to_num(0)
     drawn = draw(layout, frames.permute(0, 1, 3, 4, 2).numpy(), positions.numpy(), after.actions.numpy())
     drawn[..., layout.frame_columns(-1)] = 0
-    assert np.array_equal(after.canvas.numpy(), drawn)
+    assert np.array_equal(after.canvas.numpy(), drawn)  # as canvas.draw_strips draws, to the last bit
     assert after.canvas.dtype == after.positions.dtype == after.actions.dtype == torch.float32
 
     assert after.positions[:, -1].isnan().all()
@@ -92,21 +107,19 @@ def test_then_is_what_draw_would_draw(tmp_path, history, stacking):
 
 def test_another_last_action(tiny_data):
     layout, batch = tiny_data.layout, tiny_data.batch(np.arange(5))
-    other = batch.with_action(layout, torch.full((5, 1), -0.5), torch.zeros(5))
+    other = batch.with_action(torch.full((5, 1), -0.5), torch.zeros(5))
     assert decode(layout, other.canvas.numpy()).actions.ravel().tolist() == [-0.5] * 5
     assert (other.actions == -0.5).all()
     assert other.entries.dtype == torch.int64
     assert (other.canvas[..., layout.frame_columns(-1)] == 0).all()
-    own = batch.with_action(layout, batch.actions[:, -1], batch.entries)
-    assert torch.equal(own.canvas, batch.context(layout).canvas)
+    own = batch.with_action(batch.actions[:, -1], batch.entries)
+    assert torch.equal(own.canvas, batch.context().canvas)
 
 
 def test_a_batch_moves_as_a_whole(tiny_data):
     moved = tiny_data.batch(np.arange(3)).to("meta")
     assert len(moved) == 3
-    assert {getattr(moved, name).device.type for name in ("canvas", "positions", "actions", "entries", "rows")} == {
-        "meta"
-    }
+    assert {getattr(moved, name).device.type for name in TENSORS} == {"meta"}
 
 
 def test_batches_come_in_order(tiny_data):
@@ -119,7 +132,7 @@ def test_batches_come_in_order(tiny_data):
 class Rows:
     """A dataset that only passes on which rows it was asked for."""
 
-    def batch(self, rows, layout=None):
+    def batch(self, rows):
         return rows
 
 
@@ -152,7 +165,7 @@ def test_a_resumed_order_is_the_unbroken_one():
 @pytest.mark.parametrize("shards", [2, 4])
 def test_shards_share_out_each_step(shards):
     whole = TrainingSteps(Rows(), np.arange(30), 8, seed=0)
-    parts = [TrainingSteps(Rows(), np.arange(30), 8, 0, None, shard, shards) for shard in range(shards)]
+    parts = [TrainingSteps(Rows(), np.arange(30), 8, 0, shard, shards) for shard in range(shards)]
     for step in range(6):
         assert np.concatenate([part[step] for part in parts]).tolist() == whole[step].tolist()
         assert {len(part[step]) for part in parts} == {8 // shards}
@@ -200,3 +213,46 @@ def test_a_present_that_does_not_fit_is_refused(change, message):
     pictures = [np.zeros((c.height, c.width, 3), np.uint8) for c in layout.cameras]
     with pytest.raises(ForearmError, match=message):
         present(layout, *change(pictures, np.zeros(len(layout.joints))))
+
+
+@pytest.mark.parametrize("what", ["frame", "positions", "expected_error"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_predictions_that_are_no_numbers_are_refused(what, value):
+    parts = {"frame": torch.zeros(2, 3, 24, 8), "positions": torch.zeros(2, 2), "expected_error": torch.zeros(2, 16, 8)}
+    prediction = Prediction(**parts)
+    assert len(prediction) == len(prediction[[1, 0]]) == 2
+    parts[what].view(-1)[-1] = value
+    with pytest.raises(ForearmError, match=r"no numbers \(NaN or infinite\); did training diverge\?"):
+        Prediction(**parts)
+
+
+def test_predictions_are_put_together_and_read(tiny_data):
+    layout, batch = tiny_data.layout, tiny_data.batch(np.arange(4))
+    known = batch.known()
+    whole = Prediction.concatenate([known[:1], known[1:]])
+    assert torch.equal(whole.frame, known.frame)
+    assert torch.equal(whole.joints(layout), batch.positions[:, -2])
+    assert Prediction.concatenate([known, Prediction(known.frame)]).positions is None
+    np.testing.assert_allclose(Prediction(known.frame).joints(layout), batch.positions[:, -2], atol=1e-4)
+    assert np.array_equal(read_positions(layout, known.frame), decode_strip(layout, known.frame.numpy())[0])
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.integers(1, 7), st.sampled_from([torch.float32, torch.float64]))
+def test_strips_are_drawn_as_the_canvas_draws_them(seed, joints, dtype):
+    names = ["pan", "lift", *"abcde"][:joints]
+    layout = make_layout(joints=tuple(Joint(name, "deg", -45 - i, 45, 5 + i) for i, name in enumerate(names)))
+    positions = torch.from_numpy(np.random.default_rng(seed).uniform(-60, 60, (3, 2, joints))).to(dtype)
+    drawn = draw_strip(layout, *positions.unbind(1))
+    assert drawn.dtype == dtype
+    np.testing.assert_allclose(drawn, draw_strips(layout, positions.numpy())[:, 1], atol=2e-6)
+
+
+def test_positions_go_on_as_numbers(tiny_data):
+    """What is predicted as numbers is not read from the strip, even beyond what a strip can show."""
+    layout, batch = tiny_data.layout, tiny_data.batch(np.arange(2))
+    there = torch.tensor([[1000.0, -1000.0], [3.25, 1.5]])
+    after = batch.then(Prediction(batch.known().frame, there), batch.actions[:, -1], batch.entries)
+    assert torch.equal(after.positions[:, -2], there)
+    drawn = draw_strips(layout, np.stack([there, there], axis=1))[:, 0, None].repeat(3, axis=1)
+    assert np.array_equal(after.known().frame[:, :, layout.frame_height :], drawn)

@@ -1,0 +1,267 @@
+"""What a model is given, and what it answers: a batch of transitions drawn as canvases, and a prediction.
+
+Tensors' shapes: B samples, T frames of history, J joints, A action entries; canvases of H × W pixels, frames with
+their strips of H × w, the cameras' part of a frame of h × w.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from forearm.canvas import Layout, counterfactual, draw, draw_separators
+from forearm.errors import ForearmError
+
+Rows = Tensor | np.ndarray | slice
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of B last frames.
+
+    Raises:
+        ForearmError: a value is not finite, as those of a model whose training has diverged.
+    """
+
+    frame: Tensor
+    """(B, 3, H, w) float32 in [0, 1], the last frame with its strip."""
+    positions: Tensor | None = None
+    """(B, J) float32, the joints' positions in their units; None where they are only drawn in the strip."""
+    expected_error: Tensor | None = None
+    """(B, h, w) float32, the squared error expected of each pixel of the cameras, mean over the channels; None where
+    the predictor cannot say."""
+
+    def __post_init__(self) -> None:
+        for values in (self.frame, self.positions, self.expected_error):
+            if values is not None and not torch.isfinite(values).all():
+                raise ForearmError(
+                    "the model's predictions are no numbers (NaN or infinite); did training diverge? "
+                    "Train it anew with a lower --learning-rate, or use another checkpoint"
+                )
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __getitem__(self, rows: Rows) -> "Prediction":
+        """Some of the predictions, by index, mask or slice."""
+        return self._each(lambda values: values[rows])
+
+    def to(self, device: torch.device | str) -> "Prediction":
+        """The same prediction on another device, as float32."""
+        return self._each(lambda values: values.to(device, torch.float32))
+
+    def joints(self, layout: Layout) -> Tensor:
+        """Joint positions (B, J): those predicted as numbers, else those read from the strip (float64 but on MPS)."""
+        return read_positions(layout, self.frame) if self.positions is None else self.positions
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[Prediction]") -> "Prediction":
+        """Predictions of one predictor one after the other; what one part lacks, the whole lacks."""
+        columns = zip(*((p.frame, p.positions, p.expected_error) for p in parts), strict=True)
+        return cls(*(None if any(v is None for v in values) else torch.cat(values) for values in columns))  # type: ignore[arg-type]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Prediction":
+        fields = (self.frame, self.positions, self.expected_error)
+        return Prediction(*(None if values is None else change(values) for values in fields))  # type: ignore[arg-type]
+
+
+class Predictor(Protocol):
+    """Anything that predicts the last frame: a trained model, a baseline, the simulator itself."""
+
+    def predict(self, batch: "Batch") -> Prediction:
+        """Predict the last frames of a batch from everything before them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B transitions as canvases of one layout."""
+
+    layout: Layout
+    """Where everything stands on the canvases, and what the numbers mean."""
+    canvas: Tensor
+    """(B, 3, H, W) float32 in [0, 1]."""
+    positions: Tensor
+    """(B, T, J) float32 in the joints' units."""
+    actions: Tensor
+    """(B, T − 1, A) float32, signed amounts in [−1, 1]."""
+    entries: Tensor
+    """(B,) int64, the action entry that the last decision was about."""
+    rows: Tensor
+    """(B,) int64, the transitions' rows in their dataset; −1 where they are from none."""
+
+    def __len__(self) -> int:
+        return len(self.canvas)
+
+    def __getitem__(self, rows: Rows) -> "Batch":
+        """Some of the transitions, by index, mask or slice."""
+        return self._each(lambda values: values[rows])
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device."""
+        return self._each(lambda values: values.to(device))
+
+    def repeated(self, times: int) -> "Batch":
+        """Every transition ``times`` times in a row, (B · times)."""
+        return self._each(lambda values: values.repeat_interleave(times, dim=0))
+
+    def context(self) -> "Batch":
+        """The batch without its answer: the last frame is black, its positions are NaN.
+
+        Whatever is scored is predicted from this, so that no model can look at the truth.
+        """
+        canvas, positions = self.canvas.clone(), self.positions.clone()
+        canvas[..., self.layout.frame_columns(-1)] = 0
+        positions[:, -1] = torch.nan
+        return dataclasses.replace(self, canvas=canvas, positions=positions)
+
+    def with_action(self, amounts: Tensor, entries: Tensor) -> "Batch":
+        """The same contexts with another last action, amounts (B, A) about entries (B,), without the answer."""
+        batch = self.context()
+        actions = batch.actions.clone()
+        actions[:, -1] = amounts
+        batch.canvas[..., self.layout.separator_columns(-1)] = self._separators(amounts)
+        return dataclasses.replace(batch, actions=actions, entries=entries.to(self.entries))
+
+    def under(self, code: int) -> "Batch":
+        """The same contexts under another last action (STAY, MOVE_PLUS or MOVE_MINUS), without the answer."""
+        last = counterfactual(self.layout, self.actions[:, -1].cpu().numpy(), code, self.entries.cpu().numpy())
+        return self.with_action(torch.from_numpy(last), self.entries)
+
+    def then(self, prediction: Prediction, amounts: Tensor, entries: Tensor) -> "Batch":
+        """The context one step on, in which the predicted frame has become the last known one.
+
+        Frames move left by one. The new frame's strip is drawn from the predicted positions, so that the canvas is
+        what `draw` would draw. Nothing leaves the device.
+
+        Args:
+            prediction: of this batch's last frames.
+            amounts: (B, A) signed amounts of the next action.
+            entries: (B,) the action entry that the next decision is about.
+        """
+        layout, height = self.layout, self.layout.frame_height
+        known, shift = layout.frame_columns(-2), layout.frame_width + layout.separator
+        positions = self.positions.roll(-1, dims=1)
+        positions[:, -2] = prediction.joints(layout)
+        positions[:, -1] = torch.nan
+        before, now = _precise(positions[:, max(layout.history - 3, 0)]), _precise(positions[:, -2])
+        canvas = torch.empty_like(self.canvas)
+        canvas[..., : known.start] = self.canvas[..., shift : shift + known.start]
+        canvas[..., known] = prediction.frame
+        canvas[:, :, height:, known] = draw_strip(layout, before, now)[:, None].to(canvas)
+        for rows, columns in layout.strip_cells()[len(layout.joints) :]:
+            canvas[:, :, rows, columns] = 0.5  # nothing is known before the first frame, so it has no velocity
+        canvas[..., layout.separator_columns(-1)] = self._separators(amounts)
+        canvas[..., layout.frame_columns(-1)] = 0
+        actions = self.actions.roll(-1, dims=1)
+        actions[:, -1] = amounts
+        return dataclasses.replace(
+            self, canvas=canvas, positions=positions, actions=actions, entries=entries.to(self.entries)
+        )
+
+    def known(self) -> Prediction:
+        """The last known frames and joints, in the form in which predictions of them come."""
+        return Prediction(self.canvas[..., self.layout.frame_columns(-2)], self.positions[:, -2])
+
+    def _separators(self, amounts: Tensor) -> Tensor:
+        return torch.from_numpy(draw_separators(self.layout, amounts.cpu().numpy())).to(self.canvas)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        names = (field.name for field in dataclasses.fields(self) if field.name != "layout")
+        return Batch(self.layout, **{name: change(getattr(self, name)) for name in names})
+
+
+def draw_strip(layout: Layout, before: Tensor, now: Tensor) -> Tensor:
+    """Draw the motor strips of frames on their device, as `canvas.draw_strips` does.
+
+    Args:
+        before: (B, J) positions of the frame before, in the joints' units; equal to ``now`` for the first frame.
+        now: (B, J) positions of the frame.
+
+    Returns:
+        (B, s, w) grey in [0, 1], of the type of ``now``.
+    """
+    lows, highs, speeds = _bounds(layout, now.device, now.dtype)
+    greys = torch.cat([(now - lows) / (highs - lows), 0.5 + 0.5 * (now - before) / speeds], dim=1).clamp(0, 1)
+    rows, columns = layout.strip_height // layout.patch, layout.frame_width // layout.patch
+    cells = F.pad(greys, (0, rows * columns - greys.shape[1])).view(-1, rows, columns)
+    return cells.repeat_interleave(layout.patch, dim=1).repeat_interleave(layout.patch, dim=2)
+
+
+def read_positions(layout: Layout, frame: Tensor) -> Tensor:
+    """Joint positions on frames (B, 3, H, w), (B, J) float64 (float32 on MPS), as `canvas.decode_strip` reads them."""
+    cells = layout.strip_cells()[: len(layout.joints)]
+    greys = torch.stack([_precise(frame[:, 0, rows, columns]).mean((1, 2)) for rows, columns in cells], dim=1)
+    lows, highs, _ = _bounds(layout, greys.device, greys.dtype)
+    return lows + greys * (highs - lows)
+
+
+def _precise(values: Tensor) -> Tensor:
+    """As float64, in which the canvas is computed; as float32 on MPS, which has no other."""
+    return values.float() if values.device.type == "mps" else values.double()
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _bounds(layout: Layout, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Lower and upper bounds and largest velocities of the joints, (J,) each."""
+    low, high, speed = (
+        torch.tensor(values, dtype=dtype, device=device)
+        for values in (layout.lows, layout.highs, layout.max_velocities)
+    )
+    return low, high, speed
+
+
+def make_batch(
+    layout: Layout,
+    canvases: np.ndarray,
+    positions: np.ndarray,
+    actions: np.ndarray,
+    entries: np.ndarray,
+    rows: np.ndarray,
+) -> Batch:
+    """A batch from arrays shaped as `Batch` says."""
+    return Batch(
+        layout,
+        torch.from_numpy(canvases),
+        torch.from_numpy(positions.astype(np.float32)),
+        torch.from_numpy(actions.astype(np.float32)),
+        torch.from_numpy(entries.astype(np.int64)),
+        torch.from_numpy(rows.astype(np.int64)),
+    )
+
+
+def present(layout: Layout, pictures: Sequence[np.ndarray], joints: np.ndarray) -> Batch:
+    """What cameras and joints show now, as a context of one: it has looked so for as long as is known.
+
+    Args:
+        pictures: (h, w, 3) uint8 for each camera of the layout, in its order and of its size.
+        joints: (J,) positions in the joints' units.
+
+    Raises:
+        ForearmError: cameras, a picture's size or the joints are not the layout's, or a joint is no finite number.
+    """
+    if len(pictures) != len(layout.cameras):
+        raise ForearmError(f"{len(pictures)} pictures were given for {len(layout.cameras)} cameras; give one for each")
+    frame = np.empty((layout.frame_height, layout.frame_width, 3), np.uint8)
+    for camera, picture, box in zip(layout.cameras, pictures, layout.camera_boxes(), strict=True):
+        if picture.shape != (camera.height, camera.width, 3) or picture.dtype != np.uint8:
+            raise ForearmError(
+                f"the picture of camera {camera.name} is {picture.dtype} {picture.shape}, "
+                f"not uint8 {(camera.height, camera.width, 3)}; give it in the size that the model knows"
+            )
+        frame[box] = picture
+    joints = np.asarray(joints, np.float32)
+    if joints.shape != (len(layout.joints),) or not np.isfinite(joints).all():
+        names = ", ".join(layout.joint_names)
+        raise ForearmError(f"joints are {joints.tolist()}; give {len(layout.joints)} finite numbers: {names}")
+    frames, positions = (np.repeat(now[None, None], layout.history, axis=1) for now in (frame, joints))
+    nothing = np.zeros((1, layout.history - 1, len(layout.actions)), np.float32)
+    canvas = draw(layout, frames, positions, nothing)
+    return make_batch(layout, canvas, positions, nothing, np.zeros(1), np.full(1, -1)).context()

@@ -1,0 +1,72 @@
+"""A model whose training has diverged is neither planned with nor followed: one line says what is wrong."""
+
+import numpy as np
+import pytest
+import torch
+from support.bars import BarArm, BarDynamics, seen_at
+
+from forearm.batch import Prediction, present
+from forearm.control import CEM, DreamtArm, JointGoal, PictureGoal, RegionGoal, TreeSearch, control
+from forearm.errors import ForearmError
+from forearm.models import WorldModel
+from forearm.models.rollout import rollout
+
+
+class Diverged(WorldModel):
+    """Its weights are no numbers, and so is what it predicts; the first ``good`` times it is still right."""
+
+    def __init__(self, layout, good=0):
+        super().__init__(layout)
+        self.weight, self.good = torch.nn.Parameter(torch.tensor(torch.nan)), good
+
+    def predict(self, batch):
+        self.good -= 1
+        right = BarDynamics(self.layout).predict(batch)
+        return right if self.good >= 0 else Prediction(right.frame * self.weight)
+
+
+def goals(layout):
+    pictures = seen_at(layout, np.array([30, 0])).pictures
+    return [
+        JointGoal.named(layout, {"pan": 30}),
+        PictureGoal.of(layout, pictures),
+        RegionGoal.of(layout, "wrist", (3, 1, 5, 3), pictures[1][1:4, 3:8]),
+    ]
+
+
+PLANNERS = (TreeSearch(3), TreeSearch(3, width=1), TreeSearch(2).farther(), CEM(2, samples=8, elites=2))
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+@pytest.mark.parametrize("goal", range(3))
+@pytest.mark.parametrize("good", [0, 1])
+def test_no_planner_plans_with_it(pan_layout, planner, goal, good) -> None:
+    seen = seen_at(pan_layout, np.array([-30.0, 0.0]))
+    with pytest.raises(ForearmError, match="no numbers"):
+        planner.plan(
+            Diverged(pan_layout, good), present(pan_layout, seen.pictures, seen.joints), goals(pan_layout)[goal]
+        )
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_no_arm_is_driven_with_it(pan_layout, planner) -> None:
+    arm = BarArm(pan_layout, [-30, 0])
+    with pytest.raises(ForearmError, match="no numbers"):
+        control(arm, Diverged(pan_layout), goals(pan_layout)[0], planner)
+    assert arm.acted == []
+
+
+def test_an_imagined_arm_stays_where_it_was(pan_layout) -> None:
+    arm = DreamtArm(Diverged(pan_layout), pan_layout, seen_at(pan_layout, np.zeros(2)))
+    before = arm.observe()
+    with pytest.raises(ForearmError, match="no numbers"):
+        arm.act(np.ones(1, np.float32), 0)
+    assert arm.observe() is before
+
+
+@pytest.mark.parametrize("good", [0, 2])
+def test_it_is_not_fed_back(pan_layout, good) -> None:
+    seen = seen_at(pan_layout, np.zeros(2))
+    first = present(pan_layout, seen.pictures, seen.joints)
+    with pytest.raises(ForearmError, match="no numbers"):
+        rollout(Diverged(pan_layout, good), first, torch.ones(1, 3, 1), torch.zeros(1, 3))
