@@ -1,12 +1,17 @@
 """Recordings by Hub id."""
 
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from forearm.errors import ForearmError
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 PARTS = ["meta/**", "data/**", "videos/**", "images/**"]
+TIMEOUT = 10.0
+"""Seconds for which the Hub may be silent."""
 
 
 def local_folder(source: str | Path, revision: str | None = None) -> Path:
@@ -22,11 +27,44 @@ def local_folder(source: str | Path, revision: str | None = None) -> Path:
         return folder
     from huggingface_hub import snapshot_download  # slow to import, and seldom needed
 
+    _limit_waiting()
     try:
         return Path(snapshot_download(str(source), repo_type="dataset", revision=revision, allow_patterns=PARTS))
     except Exception as error:  # the Hub's client raises many kinds; the user needs one line of any
         reason = str(error).strip().splitlines()
+        if any("Timeout" in type(each).__name__ for each in _causes(error)):
+            reason = [f"it has not answered for {TIMEOUT:g} seconds; try again later"]
         raise ForearmError(
             f"{source} is neither a folder here nor a data set the Hub gives out: "
             f"{reason[0] if reason else type(error).__name__}"
         ) from error
+
+
+def _limit_waiting() -> None:
+    """Bound how long the Hub's client waits for an answer, which it does for files but not for lists of them."""
+    from huggingface_hub.utils import get_session
+
+    session: Any = get_session()
+    if not hasattr(session, "event_hooks"):  # requests, before huggingface_hub 1.0
+        if not isinstance(session.request, partial):
+            session.request = partial(_request_in_time, session.request)
+    elif _in_time not in session.event_hooks["request"]:
+        session.event_hooks["request"].append(_in_time)
+
+
+def _in_time(request: Any) -> None:
+    """Give a request of httpx the time-outs that it has not."""
+    given = request.extensions.get("timeout", {})
+    request.extensions["timeout"] = {kind: given.get(kind) or TIMEOUT for kind in ("connect", "read", "write", "pool")}
+
+
+def _request_in_time(send: Callable[..., Any], *args: Any, timeout: float | None = None, **options: Any) -> Any:
+    """Send a request of requests with a time-out."""
+    return send(*args, timeout=timeout or TIMEOUT, **options)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
