@@ -1,6 +1,7 @@
 """MkDocs hook: pages that are made from the source tree when the documents are built.
 
-The API reference has a page for each package of ``src/forearm``. CONTRIBUTING.md and CHANGELOG.md are shown as pages.
+The API reference has a page for each package and module directly below ``src/forearm``. CONTRIBUTING.md and
+CHANGELOG.md are shown as pages.
 """
 
 from pathlib import Path
@@ -29,9 +30,12 @@ def _pages() -> dict[str, str]:
     """Each generated page's name and Markdown."""
     pages = {f"{name.lower()}.md": _moved_into_docs(ROOT / f"{name}.md") for name in ("CONTRIBUTING", "CHANGELOG")}
     pages["api/forearm.md"] = "# forearm\n\n::: forearm\n"
-    for package in sorted(PACKAGE.glob("*/__init__.py")):
-        room = package.parent
-        pages[f"api/{room.name}.md"] = _package_page(room, f"forearm.{room.name}")
+    for path in sorted(PACKAGE.iterdir()):
+        name = f"forearm.{path.stem}"
+        if (path / "__init__.py").is_file():
+            pages[f"api/{path.name}.md"] = _package_page(path, name)
+        elif path.suffix == ".py" and not path.stem.startswith("_"):
+            pages[f"api/{path.stem}.md"] = f"# {name}\n\n::: {name}\n"
     return pages
 
 
