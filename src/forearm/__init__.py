@@ -1,3 +1,57 @@
-"""Forearm gives a low-cost robot arm foresight: it learns what the cameras and joints show after an action."""
+"""Forearm gives a low-cost robot arm foresight: it learns what the cameras and joints show after an action.
 
-__version__ = "0.1.0"
+The functions below are the way in from Python; each is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from forearm.lazy import attach
+
+if TYPE_CHECKING:
+    from forearm.control.planning import PlanSettings, plan
+    from forearm.errors import ForearmError
+    from forearm.evaluation.metrics import score
+    from forearm.recordings import open_recording
+    from forearm.report.assessment import assess as evaluate
+    from forearm.training.config import TrainConfig
+    from forearm.training.launch import train_run as train
+    from forearm.training.run import Run
+    from forearm.transitions.build import BuildConfig, build
+    from forearm.transitions.store import TransitionSet as open_dataset
+
+    open_run = Run.open
+
+__all__ = [
+    "BuildConfig",
+    "ForearmError",
+    "PlanSettings",
+    "TrainConfig",
+    "build",
+    "evaluate",
+    "open_dataset",
+    "open_recording",
+    "open_run",
+    "plan",
+    "score",
+    "train",
+]
+
+__version__ = "0.1.0"  # the one place; pyproject.toml reads it
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "BuildConfig": "forearm.transitions.build:BuildConfig",
+        "ForearmError": "forearm.errors:ForearmError",
+        "PlanSettings": "forearm.control.planning:PlanSettings",
+        "TrainConfig": "forearm.training.config:TrainConfig",
+        "build": "forearm.transitions.build:build",
+        "evaluate": "forearm.report.assessment:assess",
+        "open_dataset": "forearm.transitions.store:TransitionSet",
+        "open_recording": "forearm.recordings:open_recording",
+        "open_run": "forearm.training.run:Run.open",
+        "plan": "forearm.control.planning:plan",
+        "score": "forearm.evaluation.metrics:score",
+        "train": "forearm.training.launch:train_run",
+    },
+)

@@ -25,7 +25,8 @@ from support.recordings import write_video as write_pictures
 
 from forearm.canvas import decode
 from forearm.errors import ForearmError
-from forearm.transitions import BuildConfig, TransitionSet, build
+from forearm.transitions import TransitionSet
+from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.store import ArrayWriter
 
 WRIST = "observation.images.wrist"
@@ -421,7 +422,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
         for camera in (CAMERA, WRIST):
             write_pictures(video(root, episode, camera), pictures)
     code = (
-        "import sys; from pathlib import Path; from forearm.transitions import BuildConfig, build\n"
+        "import sys; from pathlib import Path; from forearm.transitions.build import BuildConfig, build\n"
         "peak = lambda: int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]) / 1024\n"
         "before = peak()\n"
         "build([sys.argv[1]], Path(sys.argv[2]), BuildConfig(preset='so101', step=0.1, val=0.5))\n"

@@ -10,7 +10,8 @@ from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry, Camera, Joint, decode
 from forearm.errors import ForearmError
-from forearm.transitions import TransitionSet, combine
+from forearm.transitions import TransitionSet
+from forearm.transitions.combine import combine
 
 PAN, LIFT = ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0)
 

@@ -40,7 +40,7 @@ def plan(options: PlanOptions) -> None:
 
     Example: forearm plan run --start 12 --like 42 --out plan
     """
-    trace = plan_run(options.run, options.planning, console, out=options.out, device=options.device)
+    trace = plan_run(options.run, options.planning, out=options.out, device=options.device, console=console)
     show_steps(trace)
     if options.out is not None:
         print(options.out)

@@ -82,8 +82,25 @@ class PlanSettings:
     """Move the robot without asking first."""
 
 
-def plan(run_path: Path, settings: PlanSettings, console: Console, *, out: Path | None, device: str = "auto") -> Trace:
-    """Plan, act where there is an arm, show the steps on the console, and write the trace to ``out`` if there is one.
+def plan(
+    run: Run | Path | str,
+    settings: PlanSettings,
+    *,
+    out: Path | None = None,
+    device: str = "auto",
+    console: Console | None = None,
+) -> Trace:
+    """Plan with what a run foresees, and act where there is an arm.
+
+    Args:
+        run: the run, or its folder.
+        settings: goal, start, and how to look for actions.
+        out: a folder to write the trace to; it must not exist.
+        device: where to predict.
+        console: where it is asked whether a robot may move; standard error by default.
+
+    Returns:
+        what was seen, foreseen and done at each step.
 
     Raises:
         ForearmError: the run has no model, goal or start are missing, two, or do not fit it, the arm cannot be used.
@@ -92,7 +109,8 @@ def plan(run_path: Path, settings: PlanSettings, console: Console, *, out: Path 
         require_absent(out)
     if settings.steps < 1:
         raise ForearmError(f"steps is {settings.steps}; choose at least 1")
-    place, run = device_named(device), Run.open(run_path)
+    console = console or Console(stderr=True)
+    place, run = device_named(device), Run.open(run)
     layout = run.layout()
     _one_of(settings, "goal", ("joints", "picture", "like", "region"))
     _one_of(settings, "start", ("start", "simulator", "robot"))
@@ -109,7 +127,7 @@ def plan(run_path: Path, settings: PlanSettings, console: Console, *, out: Path 
         )
     if out is not None:
         with writing_folder(out) as folder:
-            save_trace(folder, trace, goal, {"run": str(run_path), "goal": _words(settings)})
+            save_trace(folder, trace, goal, {"run": str(run.path), "goal": _words(settings)})
     return trace
 
 

@@ -27,7 +27,7 @@ Watch = Callable[[int, int], None]
 
 
 def assess(
-    run_path: Path,
+    run: Run | Path | str,
     *,
     data: Path | None = None,
     split: Literal["auto", "val", "all"] = "auto",
@@ -59,7 +59,7 @@ def assess(
         if value < least:
             raise ForearmError(f"{option} is {value}; it has to be at least {least}")
     place = device_named(device)
-    run = Run.open(run_path)
+    run = Run.open(run)
     config, layout = run.config(), run.layout()
     own = Path(config["data"]["path"])
     transitions = TransitionSet(data or own).with_layout(layout, f"run {run.name}")

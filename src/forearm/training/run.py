@@ -20,7 +20,7 @@ from forearm.errors import ForearmError
 from forearm.files import read_json, writing
 from forearm.models import WorldModel, make_model
 from forearm.training.config import TrainConfig
-from forearm.transitions.store import read_layout
+from forearm.transitions.layout import read_layout
 
 Checkpoint = Literal["best", "last"]
 
@@ -35,15 +35,15 @@ class Run:
     path: Path
 
     @classmethod
-    def open(cls, path: Path | str) -> "Run":
-        """Open an existing run.
+    def open(cls, path: "Run | Path | str") -> "Run":
+        """Open an existing run, by its folder.
 
         Raises:
             ForearmError: the folder is not a run.
         """
-        run = cls(Path(path))
+        run = path if isinstance(path, Run) else cls(Path(path))
         if not run.config_file.is_file():
-            raise ForearmError(f"{path} is no run (no config.json); make one with: forearm train")
+            raise ForearmError(f"{run.path} is no run (no config.json); make one with: forearm train")
         return run
 
     @property

@@ -1,16 +1,21 @@
 """From recordings to (before, action, after): storage, splits, combining, batches."""
 
-from forearm.transitions.build import BuildConfig, build
-from forearm.transitions.combine import combine
-from forearm.transitions.loader import TrainingSteps, batches
-from forearm.transitions.store import Outcomes, TransitionSet
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "BuildConfig",
-    "Outcomes",
-    "TrainingSteps",
-    "TransitionSet",
-    "batches",
-    "build",
-    "combine",
-]
+from forearm.lazy import attach
+
+if TYPE_CHECKING:
+    from forearm.transitions.loader import TrainingSteps, batches
+    from forearm.transitions.store import Outcomes, TransitionSet
+
+__all__ = ["Outcomes", "TrainingSteps", "TransitionSet", "batches"]
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "Outcomes": "forearm.transitions.store:Outcomes",
+        "TrainingSteps": "forearm.transitions.loader:TrainingSteps",
+        "TransitionSet": "forearm.transitions.store:TransitionSet",
+        "batches": "forearm.transitions.loader:batches",
+    },
+)

@@ -101,9 +101,9 @@ class _Gathered:
 
 
 def build(
-    sources: Sequence[str | Path],
-    out: Path,
-    config: BuildConfig,
+    sources: str | Path | Sequence[str | Path],
+    out: Path | str,
+    config: BuildConfig = BuildConfig(),
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> TransitionSet:
     """Read recordings (folders or Hub ids) and write a dataset of transitions to ``out``.
@@ -111,13 +111,17 @@ def build(
     Memory stays bounded however long the recordings are: a frame is written as soon as it is decoded.
 
     Args:
+        sources: one recording or several.
+        out: the folder to write; it must not exist.
+        config: how recordings become transitions.
         report: is told the progress after every episode, read or skipped.
 
     Raises:
         ForearmError: nothing usable, recordings that do not fit together, or a target that cannot be written.
     """
+    out = Path(out)
     require_absent(out)  # before anything is downloaded or decoded
-    recordings = [open_recording(source) for source in sources]
+    recordings = [open_recording(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
     first = recordings[0]
     cameras, mode = _cameras(first, config), _mode(recordings, config)
     _require_effect(config, cameras, mode)

@@ -17,6 +17,7 @@ from forearm.batch import Batch, make_batch
 from forearm.canvas import CODES, Layout, action_codes, draw, draw_strips
 from forearm.errors import ForearmError
 from forearm.files import read_json, write_json
+from forearm.transitions.layout import read_layout
 
 FORMAT = 1
 FACTS = ("recordings", "actions", "settings", "skipped")
@@ -162,19 +163,6 @@ class TransitionWriter:
 
     def __exit__(self, *failure: object) -> None:
         self._frames.close()
-
-
-def read_layout(path: Path) -> Layout:
-    """Read a layout that a dataset or a run was saved with.
-
-    Raises:
-        ForearmError: the file is missing or holds no layout.
-    """
-    value = read_json(path)
-    try:
-        return Layout.from_json(value)
-    except (ForearmError, ArithmeticError) as error:
-        raise ForearmError(f"{path}: {error}") from error
 
 
 def groups_of(episodes: list[dict[str, Any]]) -> np.ndarray:

@@ -1,0 +1,20 @@
+"""The layout of a dataset or a run, read from its file."""
+
+from pathlib import Path
+
+from forearm.canvas import Layout
+from forearm.errors import ForearmError
+from forearm.files import read_json
+
+
+def read_layout(path: Path) -> Layout:
+    """Read a layout that a dataset or a run was saved with.
+
+    Raises:
+        ForearmError: the file is missing or holds no layout.
+    """
+    value = read_json(path)
+    try:
+        return Layout.from_json(value)
+    except (ForearmError, ArithmeticError) as error:
+        raise ForearmError(f"{path}: {error}") from error

@@ -1,0 +1,67 @@
+"""What is imported when, told by the modules that a fresh process holds, and the public API."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.tiny import write_data
+
+import forearm
+from forearm.training import Run, TrainConfig, start_run, train
+
+SLOW = {"torch", "accelerate", "av", "pyarrow", "scipy", "matplotlib", "mujoco", "fastapi", "huggingface_hub"}
+
+
+def imported(code: str) -> set[str]:
+    """Which of the slow packages a fresh process has imported after some code."""
+    script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return SLOW & {*json.loads(done.stderr.splitlines()[-1])}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run of a few steps."""
+    folder = tmp_path_factory.mktemp("imports")
+    data = write_data(folder / "data")
+    small = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+    run = start_run(folder / "run", "mae", small, TrainConfig(steps=2), data)
+    train(run, data, device="cpu")
+    return run.path
+
+
+def test_forearm_itself_imports_nothing_slow():
+    assert imported("import forearm; forearm.__version__; dir(forearm)") == set()
+
+
+@pytest.mark.parametrize("command", ["--help", "evaluate --help", "play --help"])
+def test_help_imports_nothing_slow(command):
+    code = f"import sys; sys.argv = ['forearm', *{command.split()}]; from forearm.cli import main\n"
+    assert imported(f"{code}try: main()\nexcept SystemExit: pass") == set()
+
+
+def test_opening_a_run_imports_no_more_than_torch(run):
+    loaded = f"import forearm; forearm.open_run({str(run)!r}).load()"
+    assert imported(loaded) == {"torch"}
+
+
+def test_what_forearm_offers_is_there():
+    assert {*dir(forearm)} == {*forearm.__all__}
+    for name in forearm.__all__:
+        assert getattr(forearm, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = forearm.nothing
+
+
+def test_a_run_is_opened_by_its_folder_or_as_it_is(run):
+    opened = forearm.open_run(str(run))
+    assert isinstance(opened, Run)
+    assert forearm.open_run(opened) is opened
+
+
+def test_the_version_has_one_source():
+    text = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text()
+    assert 'dynamic = ["version"]' in text
+    assert 'attr = "forearm.__version__"' in text
