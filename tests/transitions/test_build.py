@@ -38,6 +38,11 @@ def settings(**changes) -> BuildConfig:
     return BuildConfig(**{"size": 32, "step": 0.3, "stride": 0.2, "val": 0.34} | changes)
 
 
+def of_logs(**changes):
+    """The same for decisions of logs, which bring their own steps."""
+    return BuildConfig(**{"size": 32, "val": 0.34} | changes)
+
+
 def video(root: Path, episode: int, camera: str = CAMERA) -> Path:
     return root / VIDEO_PATH[0].format(episode_chunk=0, episode_index=episode, video_key=camera)
 
@@ -147,7 +152,7 @@ def test_decisions_of_logs(tmp_path):
         header = {"joint_name": joint, "action_duration": 0.4, "position_delta": deltas[joint], "session": 7}
         lines = [{"frame_index": f, "discrete_action": code} for f, code in ((0, 1), (4, 0), (8, 2))]
         write_log_lines(root, episode, lines, header)
-    data = build([root], tmp_path / "data", settings())
+    data = build([root], tmp_path / "data", of_logs())
     assert_paired(data, [(0, [0, 4]), (0, [4, 8]), (1, [0, 4]), (1, [4, 8]), (2, [0, 4]), (2, [4, 8]), (2, [8, 12])])
     assert data.facts["actions"] == "log"
     assert data.layout.discrete
@@ -159,7 +164,7 @@ def test_decisions_of_logs(tmp_path):
     assert data.columns.actions[:, 0].tolist() == [[0, 5], [0, 0], [10, 0], [0, 0], [0, 5], [0, 0], [0, -5]]
     assert data.codes.tolist() == [1, 0, 1, 0, 1, 0, 2]
     assert {episode["session"] for episode in data.episodes} == {7}
-    longer = build([root], tmp_path / "longer", settings(history=3))
+    longer = build([root], tmp_path / "longer", of_logs(history=3))
     assert_paired(longer, [(0, [0, 4, 8]), (1, [0, 4, 8]), (2, [0, 4, 8]), (2, [4, 8, 12])])
 
 
@@ -173,7 +178,7 @@ def test_episodes_of_one_moment_stay_together(tmp_path):
             header = {"joint_name": JOINTS[moment % 2], "action_duration": 0.4, "position_delta": 5.0, "moment": moment}
             write_log_lines(roots[-1], episode, [{"frame_index": 0, "discrete_action": code}], header)
     for seed in range(3):
-        data = build(roots, tmp_path / str(seed), settings(val=1 / 3, seed=seed))
+        data = build(roots, tmp_path / str(seed), of_logs(val=1 / 3, seed=seed))
         assert [e["moment"] for e in data.episodes] == np.repeat(np.arange(12), 3).tolist()
         sides = data.columns.validation.reshape(12, 3)
         assert (sides == sides[:, :1]).all(), "a moment goes one way"
@@ -189,7 +194,7 @@ def test_a_joint_that_moves_by_two_amounts_is_refused(tmp_path):
         header = {"joint_name": JOINTS[0], "action_duration": 0.4, "position_delta": delta}
         write_log_lines(root, episode, [{"frame_index": 0, "discrete_action": 1}], header)
     with pytest.raises(ForearmError, match="episode 2 moves shoulder_pan.pos by 6.0, others by 5.0"):  # noqa: RUF043
-        build([root], tmp_path / "data", settings())
+        build([root], tmp_path / "data", of_logs())
 
 
 def test_columns_and_dominant_joints(tmp_path):

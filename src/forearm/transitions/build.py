@@ -124,7 +124,7 @@ def build(
     recordings = [open_recording(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
     first = recordings[0]
     cameras, mode = _cameras(first, config), _mode(recordings, config)
-    _require_effect(config, cameras, mode)
+    _require_effect(config, recordings, cameras, mode)
     for number, recording in enumerate(recordings[1:], 1):
         _require_alike(recording, first, cameras, mode)
         if any(recording.root.samefile(other.root) for other in recordings[:number]):
@@ -203,9 +203,12 @@ def _mode(recordings: Sequence[Recording], config: BuildConfig) -> Actions:
     return "log" if all(logged) else "change"
 
 
-def _require_effect(config: BuildConfig, cameras: tuple[str, ...], mode: Actions) -> None:
+def _require_effect(
+    config: BuildConfig, recordings: Sequence[Recording], cameras: tuple[str, ...], mode: Actions
+) -> None:
     """Refuse settings that change nothing about these recordings."""
-    if mode == "log" and (config.step, config.stride) != (BuildConfig.step, BuildConfig.stride):
+    timed = (config.step, config.stride) != (BuildConfig.step, BuildConfig.stride)
+    if timed and mode == "log" and any(recording.has_logs for recording in recordings):
         raise ForearmError("--step and --stride have no effect with a discrete-action log, which brings its own")
     if len(cameras) == 1 and config.stacking != BuildConfig.stacking:
         raise ForearmError(f"--stacking has no effect with one camera, {_short(cameras[0])}; leave it out")
