@@ -9,12 +9,14 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from support.bars import BarDynamics
 from support.tiny import make_layout
 
+from forearm.batch import Prediction
 from forearm.canvas import ActionEntry, Joint
-from forearm.control import JointGoal, TreeSearch, control
+from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control
 from forearm.control.keyboard import Keyboard
 from forearm.control.loop import REACHED
 from forearm.control.robot import RATE, RobotArm, counts_in_degrees, shrunk, so101
@@ -267,6 +269,23 @@ def test_an_arm_that_stands_where_the_data_never_were_is_not_moved(layout, lift:
     with pytest.raises(ForearmError, match=said), arm_of(robot, layout).connected() as arm:
         arm.act(UP, 0)  # without having looked
     assert robot.sent == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["frame", "positions"])
+@pytest.mark.parametrize("planner", [TreeSearch(2), CEM(2)])
+def test_predictions_that_are_no_numbers_never_become_motion(layout, value: float, where: str, planner) -> None:
+    class Diverged(BarDynamics):
+        def predict(self, batch):
+            foreseen = super().predict(batch)
+            numbers = {"frame": foreseen.frame, "positions": torch.zeros(len(foreseen.frame), 2)}
+            return Prediction(**{**numbers, where: torch.full_like(numbers[where], value)})
+
+    for goal in (JointGoal.named(layout, {"pan": 20.0}), PictureGoal.of(layout, [np.zeros((8, 8, 3), np.uint8)] * 2)):
+        robot = FakeRobot(pan=0.0, lift=0.0)
+        with pytest.raises(ForearmError), arm_of(robot, layout).connected() as arm:
+            control(arm, Diverged(layout), goal, planner)
+        assert all(action == {"pan.pos": 0.0, "lift.pos": 0.0} for action in robot.sent)  # it holds its position
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
