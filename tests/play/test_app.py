@@ -38,13 +38,13 @@ def visitor(app):
 
 
 def post(visitor, what, **body):
-    answer = visitor.post(f"/api/dream/{what}", json=body)
+    answer = visitor.post(f"/api/path/{what}", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def step(visitor, which):
-    return post(visitor, "step", moment=visitor.get("/api/dream").json()["now"]["moment"], which=which)
+    return post(visitor, "step", moment=visitor.get("/api/path").json()["now"]["moment"], which=which)
 
 
 def pixels(uri):
@@ -59,11 +59,11 @@ def test_the_page_needs_nothing_from_elsewhere(visitor):
         addresses = re.findall(r"""(?:src|href)="([^"]+)"|url\(([^)]+)\)|["'`](https?:[^"'`]+)""", answer.text)
         for found in addresses:
             (address,) = filter(None, found)
-            assert address.startswith(("data:", "/app.", "/api/dream/path.")), address
+            assert address.startswith(("data:", "/app.", "/api/path.")), address
 
 
 def test_what_is_shown_is_exact(visitor, stage):
-    told = visitor.get("/api/dream").json()
+    told = visitor.get("/api/path").json()
     start = stage.sources["recording"].begin(told["start"]["number"])
     frame = np.zeros_like(start.truth.picture)
     for box, uri in zip(stage.layout.camera_boxes(), told["now"]["pictures"], strict=True):
@@ -74,12 +74,12 @@ def test_what_is_shown_is_exact(visitor, stage):
 
 
 def test_a_step_shows_what_was_previewed(visitor):
-    before = visitor.get("/api/dream").json()
+    before = visitor.get("/api/path").json()
     after = step(visitor, MOVE_PLUS)
     preview = before["previews"][MOVE_PLUS]
     assert after["now"]["pictures"] == preview["pictures"]
     assert after["now"]["joints"] == preview["joints"]
-    assert after["path"][-1]["doubt"] == preview["doubt"]
+    assert after["path"][-1]["expected_error"] == preview["expected_error"]
     assert [place["moment"] for place in post(visitor, "undo")["path"]] == [before["now"]["moment"]]
 
 
@@ -95,25 +95,25 @@ def test_visitors_have_their_own_dreams(app):
     one, other = (testclient.TestClient(app, base_url=BASE) for _ in range(2))
     step(one, 1)
     step(one, 1)
-    assert len(other.get("/api/dream").json()["path"]) == 1
-    assert len(one.get("/api/dream").json()["path"]) == 3
-    number = one.get("/api/dream").json()["path"][0]["moment"]
-    refused = other.post("/api/dream/back", json={"moment": number})
+    assert len(other.get("/api/path").json()["path"]) == 1
+    assert len(one.get("/api/path").json()["path"]) == 3
+    number = one.get("/api/path").json()["path"][0]["moment"]
+    refused = other.post("/api/path/back", json={"moment": number})
     assert refused.status_code == 400
     assert "no moment" in refused.json()["error"]
 
 
 def test_the_cookie_is_for_the_page_alone(visitor):
-    cookie = visitor.get("/api/dream").headers["set-cookie"]
+    cookie = visitor.get("/api/path").headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
-    assert "set-cookie" not in visitor.get("/api/dream").headers
-    forged = visitor.get("/api/dream", headers={"cookie": f"{COOKIE}=x"})
+    assert "set-cookie" not in visitor.get("/api/path").headers
+    forged = visitor.get("/api/path", headers={"cookie": f"{COOKIE}=x"})
     assert COOKIE in forged.headers["set-cookie"]
 
 
 def test_a_second_click_on_a_moment_that_is_past_changes_nothing(visitor):
-    moment = visitor.get("/api/dream").json()["now"]["moment"]
+    moment = visitor.get("/api/path").json()["now"]["moment"]
     first = post(visitor, "step", moment=moment, which=1)
     second = post(visitor, "step", moment=moment, which=2)
     assert second["path"] == first["path"]
@@ -132,9 +132,9 @@ def test_begin_anywhere_and_back(visitor, stage):
 def test_the_path_to_take_home(visitor, stage):
     post(visitor, "begin", source="recording", number=0)
     codes = [1, 0, 2, 1]
-    told = [visitor.get("/api/dream").json(), *(step(visitor, code) for code in codes)]
-    path = visitor.get("/api/dream/path.json")
-    assert 'filename="dream.json"' in path.headers["content-disposition"]
+    told = [visitor.get("/api/path").json(), *(step(visitor, code) for code in codes)]
+    path = visitor.get("/api/path.json")
+    assert 'filename="path.json"' in path.headers["content-disposition"]
     places = path.json()["path"]
     assert path.json()["start"]["number"] == 0
     assert places[0]["action"] is None
@@ -144,7 +144,7 @@ def test_the_path_to_take_home(visitor, stage):
     assert places[1]["amounts"] == [1.0]
 
     for kind in ("mp4", "gif"):
-        answer = visitor.get(f"/api/dream/path.{kind}")
+        answer = visitor.get(f"/api/path.{kind}")
         with av.open(io.BytesIO(answer.content)) as film:
             frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
         assert len(frames) == len(places)
@@ -159,7 +159,7 @@ def test_the_path_to_take_home(visitor, stage):
 def test_a_path_of_no_steps_can_be_taken_home_too(visitor):
     post(visitor, "begin", source="recording", number=0)
     for kind in ("mp4", "gif"):
-        with av.open(io.BytesIO(visitor.get(f"/api/dream/path.{kind}").content)) as film:
+        with av.open(io.BytesIO(visitor.get(f"/api/path.{kind}").content)) as film:
             assert len(list(film.decode(video=0))) == 1
 
 
@@ -177,16 +177,16 @@ def test_a_path_of_no_steps_can_be_taken_home_too(visitor):
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(visitor, what, body):
-    before = visitor.get("/api/dream").json()
-    answer = visitor.post(f"/api/dream/{what}", json={"moment": before["now"]["moment"], **body})
+    before = visitor.get("/api/path").json()
+    answer = visitor.post(f"/api/path/{what}", json={"moment": before["now"]["moment"], **body})
     assert answer.status_code == 400
     assert "\n" not in answer.json()["error"]
-    assert visitor.get("/api/dream").json() == before
+    assert visitor.get("/api/path").json() == before
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"which": "x"}', b'{"moment": 1e400, "which": NaN}', b"\xff"])
 def test_what_cannot_be_understood(visitor, body):
-    answer = visitor.post("/api/dream/step", content=body, headers={"Content-Type": "application/json"})
+    answer = visitor.post("/api/path/step", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422)
     assert json.loads(answer.text)
 
@@ -201,7 +201,7 @@ def test_what_cannot_be_understood(visitor, body):
         "/page/index.html",
         "/docs",
         "/openapi.json",
-        "/api/dream/path.json/../../../etc/passwd",
+        "/api/path.json/../../../etc/passwd",
         "//etc/passwd",
     ],
 )
@@ -210,19 +210,19 @@ def test_no_file_can_be_read_through_it(visitor, path):
 
 
 def test_a_path_comes_in_three_kinds(visitor):
-    answer = visitor.get("/api/dream/path.exe")
+    answer = visitor.get("/api/path.exe")
     assert answer.status_code == 400
     assert "json, mp4, gif" in answer.json()["error"]
 
 
 def test_other_sites_are_kept_away(app):
     rebound = testclient.TestClient(app, base_url="http://evil.example:8000")
-    for path in ("/", "/api/dream", "/app.js"):
+    for path in ("/", "/api/path", "/app.js"):
         assert rebound.get(path).status_code == 403
     visitor = testclient.TestClient(app, base_url=BASE)
     for origin in ("http://evil.example", "http://127.0.0.1:9000", "https://127.0.0.1:8000", "127.0.0.1:8000", "null"):
-        assert visitor.post("/api/dream/undo", json={}, headers={"Origin": origin}).status_code == 403
-    assert visitor.post("/api/dream/undo", json={}, headers={"Origin": BASE}).status_code == 200
+        assert visitor.post("/api/path/undo", json={}, headers={"Origin": origin}).status_code == 403
+    assert visitor.post("/api/path/undo", json={}, headers={"Origin": BASE}).status_code == 200
     assert testclient.TestClient(app, base_url="http://localhost:8000").get("/").status_code == 200
     for host in ("", "127.0.0.1.evil.example", "[::1", "localhost@evil.example"):
         assert visitor.get("/", headers={"Host": host}).status_code == 403
@@ -238,28 +238,28 @@ def test_requests_from_pages_of_other_sites_make_no_path(stage):
         frame = link | {"Sec-Fetch-Dest": "iframe"}
         for number in range(MOST + 1):
             foreign = testclient.TestClient(app, base_url=BASE)
-            answer = foreign.get(f"/api/dream?{number}", headers=picture)
+            answer = foreign.get(f"/api/path?{number}", headers=picture)
             assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None)
-        for path in ("/", "/app.js", "/api/dream/path.gif"):
+        for path in ("/", "/app.js", "/api/path.gif"):
             for headers in (picture, frame):
                 assert visitor.get(path, headers=headers).status_code == 403
         assert visitor.get("/", headers=link).status_code == 200
-        assert visitor.get("/api/dream/path.gif", headers=link).status_code == 403
-        assert visitor.post("/api/dream/undo", json={}, headers=link).status_code == 403
+        assert visitor.get("/api/path.gif", headers=link).status_code == 403
+        assert visitor.post("/api/path/undo", json={}, headers=link).status_code == 403
     for site in ("same-origin", "none"):
-        assert len(visitor.get("/api/dream", headers={"Sec-Fetch-Site": site}).json()["path"]) == 2
-    testclient.TestClient(app, base_url=BASE).get("/api/dream").raise_for_status()  # there is a place left
+        assert len(visitor.get("/api/path", headers={"Sec-Fetch-Site": site}).json()["path"]) == 2
+    testclient.TestClient(app, base_url=BASE).get("/api/path").raise_for_status()  # there is a place left
 
 
 def test_elsewhere_than_on_this_machine_a_token_is_needed(stage):
     access = Access.of("0.0.0.0")
     app = make_app(stage, access)
     stranger, invited = (testclient.TestClient(app, base_url="http://192.0.2.7:8000") for _ in range(2))
-    for path in ("/", "/app.js", "/api/dream", "/?token=", "/?token=guessed", "/api/stage?token=é"):
+    for path in ("/", "/app.js", "/api/path", "/?token=", "/?token=guessed", "/api/stage?token=é"):
         answer = stranger.get(path, follow_redirects=False)
         assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None)
         assert "open the whole address that forearm play printed" in answer.text
-    assert stranger.post("/api/dream/undo", json={}).status_code == 403
+    assert stranger.post("/api/path/undo", json={}).status_code == 403
 
     answer = invited.get(f"/?token={access.token}", follow_redirects=False)
     assert answer.headers["location"] == "/"  # the token does not stay in the address
@@ -284,16 +284,16 @@ def test_a_proxy_is_allowed_by_name(stage):
     app = make_app(stage, Access.of("127.0.0.1", ["robot.example"]))
     proxied = testclient.TestClient(app, base_url="https://robot.example")
     assert proxied.get("/").status_code == 200
-    assert proxied.post("/api/dream/undo", json={}, headers={"Origin": "https://robot.example"}).status_code == 200
-    refused = proxied.post("/api/dream/undo", json={}, headers={"Origin": "http://robot.example"})
+    assert proxied.post("/api/path/undo", json={}, headers={"Origin": "https://robot.example"}).status_code == 200
+    refused = proxied.post("/api/path/undo", json={}, headers={"Origin": "http://robot.example"})
     assert refused.status_code == 403
     assert "X-Forwarded-Proto" in refused.text
     assert testclient.TestClient(app, base_url="https://evil.example").get("/").status_code == 403
 
 
 def test_bodies_have_bounds(visitor):
-    assert visitor.post("/api/dream/undo", content=b" " * 10_000).status_code == 413
-    assert visitor.post("/api/dream/undo", content=iter([b" " * 100])).status_code == 413  # of a length not told
+    assert visitor.post("/api/path/undo", content=b" " * 10_000).status_code == 413
+    assert visitor.post("/api/path/undo", content=iter([b" " * 100])).status_code == 413  # of a length not told
 
 
 def test_models_that_fail_at_once_are_told_before_anybody_comes(stage):
@@ -358,13 +358,13 @@ def test_the_17th_visitor_is_told_so_and_the_others_lose_nothing(stage):
     for visitor in visitors:
         step(visitor, MOVE_PLUS)
     late = testclient.TestClient(app, base_url=BASE)
-    for answer in (late.get("/api/dream"), late.post("/api/dream/undo", json={}), late.get("/api/dream/path.gif")):
+    for answer in (late.get("/api/path"), late.post("/api/path/undo", json={}), late.get("/api/path.gif")):
         assert answer.status_code == 503
         assert answer.json()["error"] == "all 16 places are taken by others who are playing; try again in a few minutes"
         assert int(answer.headers["retry-after"]) > 0
         assert "set-cookie" not in answer.headers
     assert late.get("/").status_code == 200
-    assert [len(visitor.get("/api/dream").json()["path"]) for visitor in visitors] == [2] * MOST
+    assert [len(visitor.get("/api/path").json()["path"]) for visitor in visitors] == [2] * MOST
 
 
 def test_memory_has_a_bound(stage):

@@ -1,5 +1,6 @@
 """The page in a real browser: what it shows is what the model says, and nothing goes wrong or elsewhere on the way."""
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -23,6 +24,7 @@ from support.commands import end, error_of, files, forearm, start
 
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY
 from forearm.models.rollout import rollout
+from forearm.play.visitors import MOST
 
 pytest.importorskip("uvicorn", reason="needs the extra `play`", exc_type=ImportError)
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -39,7 +41,7 @@ def address(run):
     yield page
     where = urllib.parse.urlsplit(page)
     with socket.create_connection((where.hostname, where.port)) as line:
-        line.sendall(b"GET /api/dream HTTP/1.1\r\nHost: ")  # nobody waits for the rest
+        line.sendall(b"GET /api/path HTTP/1.1\r\nHost: ")  # nobody waits for the rest
         os.killpg(process.pid, signal.SIGINT)
         outcome = end(process)
     assert outcome.code == 130
@@ -125,7 +127,7 @@ def test_ten_steps_two_undone_and_a_clip(page, run, data, tmp_path):
         with page.expect_download() as download:
             page.get_by_role("link", name=kind).click()
         download.value.save_as(tmp_path / kind)
-        assert download.value.suggested_filename == f"dream.{kind.lower()}"
+        assert download.value.suggested_filename == f"path.{kind.lower()}"
         with av.open(str(tmp_path / kind)) as film:
             assert len(list(film.decode(video=0))) == 9
     with page.expect_download() as download:
@@ -150,17 +152,17 @@ def test_joints_are_chosen_by_keys_and_space_stays_after_a_click(page):
     page.wait_for_function("() => waiting === 0 && state.entry === 0")
 
 
-def test_truth_doubt_and_error_can_be_laid_over(page):
+def test_truth_uncertainty_and_error_can_be_laid_over(page):
     begin(page, 0)
     page.keyboard.press("f")  # what was recorded here
     steps(page, 1)
-    assert page.evaluate("state.now.truth !== null && state.now.error !== null && state.now.doubt !== null")
-    for key, overlay in (("e", "error"), ("d", "doubt")):
+    assert page.evaluate("state.now.truth !== null && state.now.error !== null && state.now.uncertainty !== null")
+    for key, overlay in (("e", "error"), ("u", "uncertainty")):
         page.keyboard.press(key)
-        shown = page.locator("#dream img.over").evaluate_all("images => images.map(one => [one.hidden, one.src])")
+        shown = page.locator("#imagined img.over").evaluate_all("images => images.map(one => [one.hidden, one.src])")
         assert shown == [[False, uri] for uri in page.evaluate(f"state.now.{overlay}")]
-    page.keyboard.press("d")
-    assert page.locator("#dream img.over:visible").count() == 0
+    page.keyboard.press("u")
+    assert page.locator("#imagined img.over:visible").count() == 0
     assert page.locator("#truth").is_visible()
     page.get_by_role("button", name="Truth beside").click()
     assert page.locator("#truth").is_hidden()
@@ -223,6 +225,62 @@ def test_it_fits_phones_and_both_themes(page, tmp_path):
         assert (np.abs(pixels.astype(int) - colour).sum(-1) < 40).sum() > 200
 
 
+@contextlib.contextmanager
+def serving(app):
+    """Where an app is served, by a thread of this process."""
+    from forearm.play.server import address, listen, serve
+
+    with listen("127.0.0.1", 0) as listening:
+        threading.Thread(target=serve, args=(app, listening), daemon=True).start()
+        yield address(listening, "127.0.0.1")
+
+
+@pytest.fixture
+def served(stage):
+    """Where an app of its own is served, with every place free."""
+    from forearm.play.access import Access
+    from forearm.play.app import make_app
+
+    with serving(make_app(stage, Access.of("127.0.0.1"))) as address:
+        yield address
+
+
+def test_pictures_on_another_site_take_no_place(browser, served):
+    from fastapi import FastAPI
+    from fastapi.responses import HTMLResponse
+
+    other, count = FastAPI(), MOST + 4
+    images = "".join(f'<img src="{served}api/path?{number}">' for number in range(count))
+    other.get("/", response_class=HTMLResponse)(lambda: f'{images}<a href="{served}">play</a>')
+    _, cookie = ask(served, "api/path")
+    with serving(other) as elsewhere:
+        page, refused = browser.new_page(), []
+        page.on("requestfailed", lambda request: refused.append(request.url))
+        page.goto(elsewhere)
+        assert len(refused) == count
+        page.get_by_role("link", name="play").click()  # a person may come from there
+        page.wait_for_selector("body[data-ready]")
+        page.close()
+    assert ask(served, "api/path", cookie)[1] == ""
+    assert ask(served, "api/path")[1]  # there are places left
+
+
+def test_the_17th_visitor_sees_why_and_gets_the_next_place(browser, served, monkeypatch):
+    monkeypatch.setattr("forearm.play.app.RETRY", 1)
+    for _ in range(MOST):
+        ask(served, "api/path")
+    page = browser.new_page()
+    page.goto(served)
+    page.wait_for_selector("#full:visible")
+    assert "All 16 places are taken" in page.locator("#full").inner_text()
+    assert page.locator("main").is_hidden()
+    monkeypatch.setattr("forearm.play.visitors.KEPT_START", 0)  # the others have been idle for long
+    page.wait_for_selector("body[data-ready]")
+    assert page.locator("#full").is_hidden()
+    assert page.locator("main").is_visible()
+    page.close()
+
+
 def ask(address, path, cookie=None, body=None):
     """What the server says to whoever has this cookie, and the cookie it gives."""
     headers = {"Content-Type": "application/json"} | ({"Cookie": cookie} if cookie else {})
@@ -232,30 +290,30 @@ def ask(address, path, cookie=None, body=None):
 
 
 def test_clicks_at_the_same_time_are_one(address):
-    told, cookie = ask(address, "api/dream")
+    told, cookie = ask(address, "api/path")
     wanted = {"moment": told["now"]["moment"], "which": 1}
-    clicks = [threading.Thread(target=ask, args=(address, "api/dream/step", cookie, wanted)) for _ in range(8)]
+    clicks = [threading.Thread(target=ask, args=(address, "api/path/step", cookie, wanted)) for _ in range(8)]
     for click in clicks:
         click.start()
     for click in clicks:
         click.join()
-    assert len(ask(address, "api/dream", cookie)[0]["path"]) == 2
+    assert len(ask(address, "api/path", cookie)[0]["path"]) == 2
 
 
 def test_a_browser_that_leaves_in_mid_step_leaves_a_whole_dream(address):
-    told, cookie = ask(address, "api/dream")
+    told, cookie = ask(address, "api/path")
     where = urllib.parse.urlsplit(address)
     for whole in (True, False):  # gone before the answer, or before its own words were out
         body = json.dumps({"moment": told["now"]["moment"], "which": 1})
         with socket.create_connection((where.hostname, where.port)) as line:
-            head = f"POST /api/dream/step HTTP/1.1\r\nHost: {where.netloc}\r\nCookie: {cookie}\r\n"
+            head = f"POST /api/path/step HTTP/1.1\r\nHost: {where.netloc}\r\nCookie: {cookie}\r\n"
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             line.sendall((head + (body if whole else body[:5])).encode())
-        after = ask(address, "api/dream", cookie)[0]
+        after = ask(address, "api/path", cookie)[0]
         assert len(after["path"]) in (1, 2)
-        told, _ = ask(address, "api/dream/step", cookie, {"moment": after["now"]["moment"], "which": 0})
+        told, _ = ask(address, "api/path/step", cookie, {"moment": after["now"]["moment"], "which": 0})
         assert len(told["path"]) == len(after["path"]) + 1
-        told, _ = ask(address, "api/dream/begin", cookie, {"source": "recording", "number": 0})
+        told, _ = ask(address, "api/path/begin", cookie, {"source": "recording", "number": 0})
 
 
 def test_what_the_app_needs_is_named(run, monkeypatch):

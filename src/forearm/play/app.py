@@ -84,7 +84,7 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
     """
     app = FastAPI(title="forearm play", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, access=access)
-    worker = ThreadPoolExecutor(1, thread_name_prefix="dreaming")
+    worker = ThreadPoolExecutor(1, thread_name_prefix="model")
     worker.submit(lambda: stage.dream().previews()).result()  # what cannot be is said before anybody comes
     films = ThreadPoolExecutor(1, thread_name_prefix="film")  # nobody's steps wait for it
     visitors = Visitors(stage.dream)
@@ -127,31 +127,31 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
     async def about() -> dict[str, Any]:
         return stage.to_json()
 
-    @app.get("/api/dream")
+    @app.get("/api/path")
     async def look(visitor: Visitor) -> dict[str, Any]:
         return await on_dream(visitor, lambda dream: state_of(dream, whole=True))
 
-    @app.post("/api/dream/step")
+    @app.post("/api/path/step")
     async def go_on(visitor: Visitor, wanted: Step) -> dict[str, Any]:
         return await changed(visitor, lambda dream: step(dream, wanted))
 
-    @app.post("/api/dream/choose")
+    @app.post("/api/path/choose")
     async def choose(visitor: Visitor, wanted: Choice) -> dict[str, Any]:
         return await changed(visitor, lambda dream: dream.choose(wanted.entry, wanted.amount))
 
-    @app.post("/api/dream/undo")
+    @app.post("/api/path/undo")
     async def undo(visitor: Visitor) -> dict[str, Any]:
         return await changed(visitor, lambda dream: dream.undo())
 
-    @app.post("/api/dream/back")
+    @app.post("/api/path/back")
     async def back(visitor: Visitor, wanted: Back) -> dict[str, Any]:
         return await changed(visitor, lambda dream: dream.back_to(wanted.moment))
 
-    @app.post("/api/dream/begin")
+    @app.post("/api/path/begin")
     async def begin_anew(visitor: Visitor, wanted: Begin) -> dict[str, Any]:
         return await changed(visitor, lambda dream: begin(dream, wanted))
 
-    @app.get("/api/dream/path.json")
+    @app.get("/api/path.json")
     async def as_json(visitor: Visitor) -> Response:
         start, path = await on_dream(visitor, lambda dream: (dream.start, list(dream.path)))
         told = {
@@ -162,7 +162,7 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
         }
         return JSONResponse(told, headers=_to_keep("json"))
 
-    @app.get("/api/dream/path.{kind}")
+    @app.get("/api/path.{kind}")
     async def as_film(visitor: Visitor, kind: str) -> Response:
         if kind not in FILMS:
             raise ForearmError(f"a path comes as json, {', '.join(FILMS)}, not as {kind}")
@@ -204,7 +204,7 @@ Visitor = Annotated[str, Depends(visitor_of)]
 
 
 def _to_keep(kind: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="dream.{kind}"'}
+    return {"Content-Disposition": f'attachment; filename="path.{kind}"'}
 
 
 class Guard:

@@ -34,7 +34,7 @@ def _now(layout: Layout, moment: Moment) -> dict[str, Any]:
         "moment": moment.number,
         "pictures": cameras(layout, moment.picture),
         "joints": moment.joints.tolist(),
-        "doubt": None if doubt is None else cameras(layout, heat(doubt)),
+        "uncertainty": None if doubt is None else cameras(layout, heat(doubt)),
         "truth": None if moment.truth is None else cameras(layout, moment.truth.picture),
         "true_joints": None if moment.truth is None else moment.truth.joints.tolist(),
         "error": None if error is None else cameras(layout, heat(error)),
@@ -47,8 +47,8 @@ def _preview(layout: Layout, preview: Preview) -> dict[str, Any]:
         "words": preview.action.in_words(layout),
         "pictures": cameras(layout, preview.picture),
         "joints": preview.joints.tolist(),
-        "doubt": _root(preview.expected),
-        "heat": None if preview.doubt is None else cameras(layout, heat(preview.doubt)),
+        "expected_error": _root(preview.expected),
+        "uncertainty": None if preview.doubt is None else cameras(layout, heat(preview.doubt)),
     }
 
 
@@ -59,7 +59,7 @@ def _place(layout: Layout, moment: Moment, whole: bool) -> dict[str, Any]:
         "pictures": cameras(layout, moment.picture) if whole else None,
         "code": taken.action.code if taken else None,
         "words": taken.action.in_words(layout) if taken else "the start",
-        "doubt": _root(taken.expected) if taken else None,
+        "expected_error": _root(taken.expected) if taken else None,
         "error": _root(moment.mse),
     }
 

@@ -50,7 +50,7 @@ async function fetchState(path, body) {
   try {
     const told = await talk(path, wanted);
     if (!told.path.every((place) => place.pictures || place.moment === told.now.moment || pictures.has(place.moment)))
-      show(await talk("/api/dream")); // another tab has gone on with this dream
+      show(await talk("/api/path")); // another tab has gone on with this path
     else show(told);
   } catch (error) {
     trouble(error.message);
@@ -69,7 +69,7 @@ async function talk(path, body) {
   const said = await response.text();
   let told = said;
   try { told = JSON.parse(said).error; } catch { /* plain text */ }
-  throw new Error(told);
+  throw Object.assign(new Error(told), { retryAfter: Number(response.headers.get("Retry-After")) });
 }
 
 let silence;
@@ -88,12 +88,12 @@ function step(which) {
   const choice = find(`.choice[data-which="${which}"]`);
   choice.classList.add("taken");
   setTimeout(() => choice.classList.remove("taken"), 120);
-  ask("/api/dream/step", () => ({ moment: state.now.moment, which }));
+  ask("/api/path/step", () => ({ moment: state.now.moment, which }));
 }
-const undo = () => { if (waiting < MOST_WAITING && state.path.length > 1) ask("/api/dream/undo", {}); };
-const begin = (source, number) => ask("/api/dream/begin", { source, number });
+const undo = () => { if (waiting < MOST_WAITING && state.path.length > 1) ask("/api/path/undo", {}); };
+const begin = (source, number) => ask("/api/path/begin", { source, number });
 const reset = () => begin(state.start.source, state.start.number);
-const choose = (entry) => { if (entry in stage.entries && waiting < MOST_WAITING) ask("/api/dream/choose", { entry }); };
+const choose = (entry) => { if (entry in stage.entries && waiting < MOST_WAITING) ask("/api/path/choose", { entry }); };
 const follow = () => { if (state.recorded !== null) step(state.recorded); };
 function lay(overlay) {
   view.overlay = view.overlay === overlay ? "" : overlay;
@@ -146,11 +146,11 @@ function showNow() {
   const place = path[path.length - 1], steps = path.length - 1;
   find("#step").textContent = steps ? `Step ${steps}` : "The start";
   find("#words").textContent = find("#words").title = steps ? place.words : start.note;
-  find("#truth-note").textContent = now.truth ? (start.source === "simulator" ? "simulated beside" : "as recorded") : "nobody did this";
+  find("#truth-note").textContent = now.truth ? (start.source === "simulator" ? "simulated beside" : "as recorded") : "not recorded";
   find("#truth").hidden = !view.beside;
-  fill(find("#dream .cameras"), now.pictures, view.overlay ? now[view.overlay] : null, true);
+  fill(find("#imagined .cameras"), now.pictures, view.overlay ? now[view.overlay] : null, true);
   fill(find("#truth .cameras"), now.truth, null, true);
-  find("#doubt").textContent = percent(place.doubt);
+  find("#uncertainty").textContent = percent(place.expected_error);
   find("#error").textContent = steps ? percent(place.error) : "–";
   for (const button of document.querySelectorAll("[data-overlay]")) set(button, "aria-checked", button.dataset.overlay === view.overlay);
   set(find("#beside"), "aria-pressed", view.beside);
@@ -196,7 +196,7 @@ function showChoices() {
     if (!preview) continue;
     const { code } = preview;
     choice.style.setProperty("--action", `var(${COLOURS[code]})`);
-    fill(choice.querySelector(".shots"), preview.pictures, view.overlay === "doubt" ? preview.heat : null, false);
+    fill(choice.querySelector(".shots"), preview.pictures, view.overlay === "uncertainty" ? preview.uncertainty : null, false);
     const isGuess = stage.guesses.includes(code), isRecorded = state.recorded === which;
     choice.classList.toggle("guess", isGuess);
     choice.querySelector(".chip.guess").hidden = !isGuess;
@@ -209,16 +209,16 @@ function showChoices() {
       told.textContent = `${number(preview.joints[index], joint)} ${joint.unit} `;
       told.append(make("small", "soft", signed(number(change, joint))));
     }
-    const doubt = choice.querySelector(".doubt");
-    doubt.hidden = preview.doubt === null;
-    doubt.lastChild.textContent = `${percent(preview.doubt)} error`;
-    set(choice, "aria-label", `${which === RECORDED ? "replay what was recorded" : preview.words}: ${told.textContent.trim()}${isGuess ? ", a guess" : ""}`);
+    const uncertainty = choice.querySelector(".uncertainty");
+    uncertainty.hidden = preview.expected_error === null;
+    uncertainty.lastChild.textContent = percent(preview.expected_error);
+    set(choice, "aria-label", `${which === RECORDED ? "replay the recorded action" : preview.words}: ${told.textContent.trim()}${isGuess ? ", a guess" : ""}`);
   }
 }
 
 function showPath() {
   const { path } = state, list = find("#path");
-  find("#length").textContent = path.length > 1 ? `${path.length - 1} step${path.length > 2 ? "s" : ""}; click a moment to go back there` : "nothing done yet";
+  find("#length").textContent = path.length > 1 ? `${path.length - 1} step${path.length > 2 ? "s" : ""}; click a picture to go back there` : "no step yet";
   const wanted = path.map((place) => String(place.moment));
   for (const item of [...list.children]) if (!wanted.includes(item.dataset.moment)) item.remove();
   path.forEach((place, i) => {
@@ -241,7 +241,7 @@ function thumbnail(place, i) {
   const button = make("button", "thumb", frame, told);
   button.title = place.words;
   set(button, "aria-label", i ? `go back to step ${i}, ${place.words}` : "go back to the start");
-  button.addEventListener("click", () => ask("/api/dream/back", { moment: place.moment }));
+  button.addEventListener("click", () => ask("/api/path/back", { moment: place.moment }));
   const item = make("li");
   item.dataset.moment = place.moment;
   if (place.code !== null) {
@@ -267,12 +267,12 @@ function build() {
     option.value = source.name;
     find("#source").append(option);
   }
-  find('[data-overlay="doubt"]').hidden = find("#doubt").parentElement.hidden = !stage.doubts;
+  find('[data-overlay="uncertainty"]').hidden = find("#uncertainty").parentElement.hidden = !stage.knowsUncertainty;
   find("#amount-row").hidden = stage.discrete;
   buildJoints();
   find("#footnote").textContent = stage.guesses.map((code) => stage.practised.includes(code)
-    ? `${NAMES[code]} is a guess: no recording that was trained on shows it; it was practised on frames that stay what they are.`
-    : `${NAMES[code]} is a guess: training never saw it.`).join(" ");
+    ? `${NAMES[code]} is a guess: the training data do not contain it; the model practised it on frames that do not change.`
+    : `${NAMES[code]} is a guess: the training data do not contain it.`).join(" ");
   ORDER.forEach((which) => find("#choices").append(choice(which)));
 }
 
@@ -306,7 +306,7 @@ function buildJoints() {
 function choice(which) {
   const name = which === RECORDED ? "REPLAY" : NAMES[which];
   const head = make("span", "head", make("b", "", name), make("kbd", "", KEYS[which]), make("span", "chip guess", "guess"), make("span", "chip recorded", "recorded"));
-  const told = make("span", "told", make("span", "outcome"), make("small", "doubt soft", make("i", "", "expects "), ""));
+  const told = make("span", "told", make("span", "outcome"), make("small", "uncertainty soft", make("i", "", "expected error "), ""));
   const button = make("button", "choice", head, make("span", "shots"), told);
   button.dataset.which = which;
   button.addEventListener("click", () => step(which));
@@ -322,7 +322,7 @@ function limitNumber() {
 
 const onKey = {
   " ": () => step(0), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), arrowup: () => choose(state.entry - 1), arrowdown: () => choose(state.entry + 1), "-": () => step(2), "−": () => step(2),
-  f: follow, z: undo, backspace: undo, r: reset, t: beside, d: () => { if (stage.doubts) lay("doubt"); }, e: () => lay("error"),
+  f: follow, z: undo, backspace: undo, r: reset, t: beside, u: () => { if (stage.knowsUncertainty) lay("uncertainty"); }, e: () => lay("error"),
 };
 
 function listen() {
@@ -349,19 +349,30 @@ function listen() {
     begin(find("#source").value, find("#number").valueAsNumber);
     find("#number").blur();
   });
-  find("#amount").addEventListener("change", () => ask("/api/dream/choose", { entry: state.entry, amount: find("#amount").valueAsNumber }));
+  find("#amount").addEventListener("change", () => ask("/api/path/choose", { entry: state.entry, amount: find("#amount").valueAsNumber }));
+}
+
+/** Say that all places are taken, and ask again until one is free. */
+function full(error) {
+  document.body.classList.add("full");
+  find("#full").hidden = false;
+  find("#full p").textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}. This page asks again every ${error.retryAfter} seconds.`;
+  setTimeout(main, 1000 * error.retryAfter);
 }
 
 async function main() {
   try {
-    const [about, dream] = await Promise.all([talk("/api/stage"), talk("/api/dream")]);
-    stage = { ...about, doubts: dream.previews.some((preview) => preview.doubt !== null) };
+    const [about, path] = await Promise.all([talk("/api/stage"), talk("/api/path")]);
+    stage = { ...about, knowsUncertainty: path.previews.some((preview) => preview.expected_error !== null) };
     build();
-    show(dream);
+    show(path);
     listen();
     document.body.dataset.ready = "yes";
+    document.body.classList.remove("full");
+    find("#full").hidden = true;
   } catch (error) {
-    trouble(error.message);
+    if (error.retryAfter) full(error);
+    else trouble(error.message);
   }
 }
 
