@@ -10,6 +10,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "forearm"
 ROW = re.compile(r"^\| `([\w.]+?)(?:\.py|/)` \|.*\| ([^|]*) \|$", re.MULTILINE)
 
+LAZY = re.compile(r"forearm(\.\w+)+:[\w.]+$")
+"""What `forearm.lazy.attach` imports when it is used."""
+
 
 def read_table(text: str) -> dict[str, set[str]]:
     """For each room, in the order of the table, the rooms that it may import."""
@@ -37,13 +40,15 @@ def imported_rooms(source: str, package: str) -> dict[str, int]:
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*parents, *filter(None, [node.module])])
             modules = [f"{base}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and LAZY.match(str(node.value)):
+            modules = [str(node.value)]
         else:
             continue
         for module in modules:
             top, _, rest = module.partition(".")
             if top == "forearm":
-                room = rest.partition(".")[0]
-                names.setdefault(room if room in rooms() else "__init__", node.lineno)
+                room = re.split("[.:]", rest)[0]
+                names.setdefault(room if room in rooms() else "__init__", getattr(node, "lineno", 0))
     return names
 
 
@@ -81,9 +86,10 @@ from .loop import control
 def f():
     if True:
         from forearm.play.app import serve
+later = {"open_run": "forearm.training.run:Run.open"}
 """
     assert imported_rooms(source, "forearm.control") == {
-        "canvas": 2, "__init__": 3, "files": 3, "models": 4, "control": 5, "play": 9,
+        "canvas": 2, "__init__": 3, "files": 3, "models": 4, "control": 5, "play": 9, "training": 10,
     }  # fmt: skip
 
 
