@@ -1,5 +1,15 @@
 """The one exception that a user is meant to read."""
 
+import unicodedata
+
+HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode's kinds of characters that end a line, move the cursor or turn the reading direction."""
+
+
+def shown(text: str) -> str:
+    """Text from a file as it may be shown in one line: control characters are escaped."""
+    return "".join(c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in HIDDEN else c for c in text)
+
 
 class ForearmError(Exception):
     """Something the user can mend: one line that says what is wrong, where, and what to do.
@@ -7,3 +17,6 @@ class ForearmError(Exception):
     The command line prints it without a traceback and exits with code 2. (It is no ValueError: where settings are made
     from options, tyro would catch that and say it in several lines of its own.)
     """
+
+    def __str__(self) -> str:
+        return shown(super().__str__())

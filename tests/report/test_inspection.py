@@ -93,7 +93,7 @@ def test_skipped_episodes_of_a_dataset_are_named(tmp_path):
     root = make_recording(tmp_path / "recording")
     next(root.rglob("episode_000001.mp4")).unlink()
     assert forearm("build", root, "--out", tmp_path / "data").code == 0
-    assert facts_of(tmp_path / "data")["skipped"].startswith("recording 1: ")
+    assert facts_of(tmp_path / "data")["skipped"].startswith("episode 1 of recording: ")
 
 
 def test_a_run(shelf, tmp_path):
@@ -137,3 +137,24 @@ def test_facts_and_the_pictures_path_go_to_standard_output(shelf, tmp_path):
     assert "48 of 8 episodes" in told.out
     assert told.out.splitlines()[-1] == str(tmp_path / "sheet.png")
     assert [*files(tmp_path)] == ["sheet.png"]
+
+
+def test_a_recording_says_which_files_are_missing_and_what_is_left_out(tmp_path):
+    root = make_recording(tmp_path / "recording", version="v3.0")
+    assert facts_of(root)["files"] == "all there"
+    next(root.rglob("file-000.mp4")).unlink()
+    assert facts_of(root)["files"].startswith("2 episodes (0 to 1): ")
+    deep = make_recording(tmp_path / "deep", cameras=("observation.images.base", "observation.images.depth"))
+    info = (deep / "meta/info.json").read_text()
+    (deep / "meta/info.json").write_text(info.replace('"dtype": "video"', '"dtype": "video", "is_depth_map": true'))
+    spared = (deep / "meta/info.json").read_text().replace(', "is_depth_map": true', "", 1)
+    (deep / "meta/info.json").write_text(spared)
+    assert facts_of(deep)["left out"] == "depth maps: observation.images.depth"
+
+
+def test_control_characters_are_shown_escaped(tmp_path):
+    root = make_recording(tmp_path / "recording", names=("a\x1b[2J", "b\u202e", "c"))
+    assert facts_of(root)["joints"].startswith("a\\x1b[2J (deg), b\\u202e (deg)")
+    with pytest.raises(ForearmError) as caught:
+        raise ForearmError("two\nlines")
+    assert str(caught.value) == "two\\nlines"

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -172,7 +173,7 @@ def test_episodes_of_one_moment_stay_together(tmp_path):
     """Two recordings of six moments each, both numbered from 0, with an episode for each action."""
     roots = []
     for name in ("one", "two"):
-        roots.append(make_recording(tmp_path / name, lengths=[5] * 18))
+        roots.append(make_recording(tmp_path / name, lengths=[5] * 18, shift=len(roots)))
         for episode in range(18):
             moment, code = divmod(episode, 3)
             header = {"joint_name": JOINTS[moment % 2], "action_duration": 0.4, "position_delta": 5.0, "moment": moment}
@@ -287,12 +288,43 @@ def test_a_break_in_the_middle_is_met_only_while_decoding(tmp_path, monkeypatch)
 
 
 def test_several_recordings_become_one(tmp_path):
-    roots = [make_recording(tmp_path / name, version=v) for name, v in (("one", "v2.1"), ("two", "v3.0"))]
+    roots = [make_recording(tmp_path / n, version=v, shift=s) for n, v, s in (("one", "v2.1", 0), ("two", "v3.0", 1))]
     counted = []
     data = build(roots, tmp_path / "data", settings(), lambda p: counted.append((p.recording, p.episode, p.episodes)))
     assert len(data) == 2 * len(every(LENGTHS, 3, 2))
     assert [e["recording"] for e in data.episodes] == ["one"] * 3 + ["two"] * 3
     assert counted == [("one" if i <= 3 else "two", i, 6) for i in range(1, 7)]
+
+
+def test_copies_of_episodes_are_left_out(tmp_path):
+    """Or one would train and the other validate; other pictures, or joints that stand still, make no copy."""
+    one = make_recording(tmp_path / "one")  # episodes 0 and 2 move alike before other pictures
+    copy = make_recording(tmp_path / "copy", version="v3.0")
+    data = build([one, copy], tmp_path / "data", settings())
+    assert len(data) == len(every(LENGTHS, 3, 2))
+    assert [(s["episode"], s["reason"]) for s in data.facts["skipped"]] == [
+        (index, f"it is a copy of episode {index} of one") for index in range(3)
+    ]
+    for root, name in ((one, "one"), (copy, "copy")):
+        shutil.copytree(root, tmp_path / "still" / name)
+        for path in (tmp_path / "still" / name / "data").rglob("*.parquet"):
+            table = pq.read_table(path)
+            states = pa.array(np.ones((len(table), 3), np.float32).tolist(), pa.list_(pa.float32(), 3))
+            table = table.set_column(0, "observation.state", states)
+            pq.write_table(table, path)
+    still = build([tmp_path / "still/one", tmp_path / "still/copy"], tmp_path / "more", settings())
+    assert still.facts["skipped"] == []
+
+
+def test_what_does_not_fit_is_noted(tmp_path):
+    root = make_recording(tmp_path / "set")
+    noted = []
+    data = build([root], tmp_path / "data", settings(), lambda p: noted.append(len(p.notes)))
+    assert noted == [1, 2, 3]
+    assert [note["episode"] for note in data.facts["notes"]] == [0, 1, 2]
+    assert {note["note"] for note in data.facts["notes"]} == {
+        "paired by count: timestamp drifts from frame_index / fps by more than half a frame"
+    }
 
 
 def other_joints(root):

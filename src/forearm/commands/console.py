@@ -35,20 +35,20 @@ def _bar(what: str) -> Iterator[tuple[Progress, TaskID]]:
 
 @contextmanager
 def building() -> Iterator[Callable[["BuildProgress"], None]]:
-    """Show a build's episodes as they come, and name the skipped ones."""
+    """Show a build's episodes as they come, and in the end a line for each reason for which some were skipped."""
+    from forearm.recordings import lines_by_recording
+
+    skipped: list[tuple[str, int, str]] = []
     with _bar("building") as (bar, task):
-        told = 0
 
         def report(progress: "BuildProgress") -> None:
-            nonlocal told
-            for recording, episode, reason in progress.skipped[told:]:
-                skipped = f"skipped episode {episode} of {recording}: {reason}"
-                bar.console.print(escape(skipped), style="yellow", soft_wrap=True)
-            told = len(progress.skipped)
+            skipped[:] = progress.skipped
             now = f"{progress.transitions} transitions, {progress.frames} frames"
             bar.update(task, total=progress.episodes, completed=progress.episode, now=now)
 
         yield report
+        for line in lines_by_recording(skipped):
+            bar.console.print(escape(f"skipped {line}"), style="yellow", soft_wrap=True)
 
 
 @contextmanager

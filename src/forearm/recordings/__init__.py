@@ -1,6 +1,6 @@
 """LeRobot recordings: in from v2.0, v2.1 and v3.0 (a folder or a Hub id), out to v3.0."""
 
-from forearm.recordings.episode import Episode, lines_of
+from forearm.recordings.episode import Episode, lines_by_recording, lines_of
 from forearm.recordings.episodes import EpisodeInfo
 from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.features import RecordingSpec
@@ -20,6 +20,7 @@ __all__ = [
     "Recording",
     "RecordingSpec",
     "assemble",
+    "lines_by_recording",
     "lines_of",
     "open_recording",
     "stage_episode",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forearm.errors import ForearmError
+from forearm.errors import ForearmError, shown
 from forearm.recordings.logs import DiscreteActionLog
 from forearm.recordings.pairing import Pairing
 from forearm.recordings.pictures import Size
@@ -67,7 +67,7 @@ class Episode:
         return self._stream(rows, sizes)
 
 
-def lines_of(skipped: Iterable[tuple[int, str]]) -> list[str]:
+def lines_of(skipped: Iterable[tuple[int, str]], recording: str = "") -> list[str]:
     """A line for each reason for which episodes, given as (index, reason), are skipped; missing files share one."""
     missing: dict[str, None] = {}
     lacking: list[int] = []
@@ -79,12 +79,22 @@ def lines_of(skipped: Iterable[tuple[int, str]]) -> list[str]:
             missing |= dict.fromkeys(files.split(" and "))
         else:
             others.setdefault(reason, []).append(index)
-    lines = []
+    lines, of = [], f" of {recording}" if recording else ""
     if lacking:
         names = ", ".join([*list(missing)[:NAMED], *([f"and {len(missing) - NAMED} more"] * (len(missing) > NAMED))])
         what = f"{names} is missing" if len(missing) == 1 else f"{len(missing)} files are missing: {names}"
-        lines.append(f"{_episodes(lacking)}: {what}")
-    return lines + [f"{_episodes(indices)}: {reason}" for reason, indices in others.items()]
+        lines.append(f"{_episodes(lacking)}{of}: {what}")
+    return [shown(line) for line in lines + [f"{_episodes(on)}{of}: {reason}" for reason, on in others.items()]]
+
+
+def lines_by_recording(skipped: Iterable[tuple[str, int, str]]) -> list[str]:
+    """The lines of `lines_of` for each recording; (recording, index, reason) come in."""
+    entries = list(skipped)
+    return [
+        line
+        for name in dict.fromkeys(name for name, _, _ in entries)
+        for line in lines_of(((index, reason) for other, index, reason in entries if other == name), name)
+    ]
 
 
 def _episodes(indices: Sequence[int]) -> str:

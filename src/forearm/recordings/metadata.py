@@ -38,7 +38,12 @@ class Metadata:
     @cached_property
     def cameras(self) -> tuple[str, ...]:
         """The feature keys of the cameras; those that are marked as depth maps are left out."""
-        return tuple(key for key, f in self.features.items() if f.get("dtype") in ("video", "image") and not _depth(f))
+        return tuple(key for key in self.pictures if not _depth(self.features[key]))
+
+    @cached_property
+    def pictures(self) -> tuple[str, ...]:
+        """The feature keys of everything that is stored as pictures."""
+        return tuple(key for key, feature in self.features.items() if feature.get("dtype") in ("video", "image"))
 
     def is_video(self, camera: str) -> bool:
         """Whether a camera's pictures are videos; else they are images in the tables or beside them."""

@@ -101,7 +101,7 @@ def _refused(reason: str) -> Pairing:
 
 def _spacing(facts: VideoFacts) -> float:
     """Seconds from picture to picture."""
-    return float(np.median(np.diff(facts.times))) if len(facts.times) > 1 else 1 / facts.fps
+    return max(1e-6, float(np.median(np.diff(facts.times)))) if len(facts.times) > 1 else 1 / facts.fps
 
 
 def _stretch(facts: VideoFacts) -> tuple[int, int, list[float]] | str:
@@ -110,7 +110,8 @@ def _stretch(facts: VideoFacts) -> tuple[int, int, list[float]] | str:
     """
     held, total = len(facts.times), facts.total
     begin = facts.begin
-    counted = begin is None or abs(begin - facts.before / facts.fps) < ALIGNED / facts.fps
+    stamps = ((begin, facts.before), (facts.end, facts.before + facts.length))
+    counted = all(stamp is None or abs(stamp * facts.fps - pictures) < ALIGNED for stamp, pictures in stamps)
     if held == total and counted:  # the metadata counts pictures, whatever the file's clock says
         return facts.before, facts.before + facts.length, [float(facts.times[facts.before])]
     if begin is None:
@@ -167,36 +168,41 @@ def _by_time(facts: VideoFacts, first: int, stop: int, origins: Sequence[float])
     where = f"there are {facts.rows} rows but {len(times)} pictures"
     if not len(times):
         return _refused(where)
-    near = 0.5 * max(spacing, 1 / facts.fps) + 1e-4
-    fitting: dict[bytes, tuple[np.ndarray, bool]] = {}
+    # Half a row, or where pictures stand longer than rows, as long as the last one stands for rows behind it.
+    near = 0.5 / facts.fps + max(0.0, spacing - 1 / facts.fps) + 1e-4
+    fitting: dict[bytes, tuple[str, np.ndarray, bool]] = {}
     misses: list[tuple[int, str]] = []
-    for name, seconds in _clocks(facts, origins):
+    for name, seconds in _clocks(facts, len(times), origins):
         numbers = _nearest(times, seconds)
-        ends = abs(seconds[-1] + 1 / facts.fps - times[-1] - spacing) < 2.1 * near
+        ends = abs(seconds[-1] + 1 / facts.fps - times[-1] - spacing) < 1.1 * max(spacing, 1 / facts.fps)
         apart = np.abs(times[numbers] - seconds)
         if apart.max() > near:
             row = int(np.argmax(apart > near))
             misses.append((row, f"row {row} (by {name} at {seconds[row]:.3f} s) has none within {near:.3f} s"))
         elif name != "row number" or ends:
-            fitting.setdefault(numbers.tobytes(), (numbers, ends))
+            fitting.setdefault(numbers.tobytes(), (name, numbers, ends))
         else:
             misses.append((facts.rows, "no column frame_index or timestamp says which belong together"))
-    ending = [numbers for numbers, ends in fitting.values() if ends]
-    agreed = [numbers for numbers, _ in fitting.values()] if len(fitting) == 1 else ending
+    agreed = list(fitting.values())
+    if len(agreed) > 1:
+        # Where pictures and rows have one rate, they were taken together, and only frame_index can be right.
+        one_rate = abs(spacing * facts.fps - 1) < 0.01
+        agreed = [(name, numbers, ends) for name, numbers, ends in agreed if ends]
+        agreed = [] if one_rate and any(name == "timestamp" for name, _, _ in agreed) else agreed
     if len(agreed) == 1:
-        return Pairing(first + agreed[0], "time", "paired by time: there are not as many pictures as rows")
+        return Pairing(first + agreed[0][1], "time", "paired by time: there are not as many pictures as rows")
     if fitting:
         return _refused(f"{where}, and frame_index / fps, timestamp and the video's start disagree on which is which")
     return _refused(f"{where}; {max(misses)[1]}")
 
 
-def _clocks(facts: VideoFacts, origins: Sequence[float]) -> Iterator[tuple[str, np.ndarray]]:
+def _clocks(facts: VideoFacts, pictures: int, origins: Sequence[float]) -> Iterator[tuple[str, np.ndarray]]:
     """Every reading of the table's clocks as seconds (n,) of the file."""
     clocks = {}
     if facts.frames is not None:
         clocks["frame_index"] = facts.frames / facts.fps
-    if facts.timestamps is not None:
-        clocks["timestamp"] = facts.timestamps
+    if facts.timestamps is not None and (facts.frames is None or pictures != facts.length):
+        clocks["timestamp"] = facts.timestamps  # not needed where the metadata knows a row for each picture
     clocks = clocks or {"row number": np.arange(facts.rows) / facts.fps}
     for origin in origins:
         for name, seconds in clocks.items():

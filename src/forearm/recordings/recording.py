@@ -39,21 +39,23 @@ class Recording:
         version: ``v2.0``, ``v2.1`` or ``v3.0``.
         fps: pictures and rows per second.
         cameras: the feature keys of its cameras; depth maps are left out.
+        depth_maps: the feature keys of those.
     """
 
     def __init__(self, root: Path, name: str, follow_links: bool = False) -> None:
         self._meta = Metadata(Folder(root, follow_links))
         self.name, self.root = name, root
         self.version, self.fps = self._meta.version, self._meta.fps
-        if not self._meta.cameras:
+        if not self._meta.pictures:
             raise ForearmError(f"{root} has no camera: no feature in meta/info.json is a video or an image")
         if not self.episodes:
             raise ForearmError(f"{root} lists no episode")
         if self._state_key is None:
             raise ForearmError(f"{root} has no state column; looked for {', '.join(STATE_KEYS)}")
         self.cameras = tuple(camera for camera in self._meta.cameras if not self._shows_depth(camera))
+        self.depth_maps = tuple(picture for picture in self._meta.pictures if picture not in self.cameras)
         if not self.cameras:
-            raise ForearmError(f"{root} has no camera but depth maps: {', '.join(self._meta.cameras)}")
+            raise ForearmError(f"{root} has no camera but depth maps: {', '.join(self.depth_maps)}")
 
     @cached_property
     def episodes(self) -> tuple[EpisodeInfo, ...]:

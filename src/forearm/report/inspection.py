@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from forearm.canvas import CODE_NAMES, Layout, as_uint8
-from forearm.errors import ForearmError
+from forearm.errors import ForearmError, shown
 from forearm.files import read_json, writing
 from forearm.media.pictures import tile
 
@@ -40,19 +40,24 @@ def _facts_of_recording(path: Path | str) -> Facts:
     recording = open_recording(path)
     lengths = np.array([episode.length for episode in recording.episodes])
     tasks = sorted({episode.task for episode in recording.episodes if episode.task})
-    return {
+    facts: Facts = {
         "recording": str(path),
         "format": f"LeRobot {recording.version}",
         "episodes": len(recording.episodes),
         "frames": f"{lengths.sum()} at {recording.fps:g} fps, {lengths.min()} to {lengths.max()} an episode",
-        "cameras": ", ".join("{} {}×{}".format(key, *recording.camera_size(key)) for key in recording.cameras),
+        "cameras": ", ".join("{} {}×{}".format(shown(key), *recording.camera_size(key)) for key in recording.cameras),
         "joints": ", ".join(
-            f"{joint} ({unit or 'no unit'})" for joint, unit in zip(recording.joints, recording.units, strict=True)
+            f"{shown(joint)} ({shown(unit) or 'no unit'})"
+            for joint, unit in zip(recording.joints, recording.units, strict=True)
         ),
-        "action": ", ".join(recording.action_names) or "none recorded",
+        "action": ", ".join(map(shown, recording.action_names)) or "none recorded",
         "discrete-action logs": "yes" if recording.has_logs else "no",
-        "tasks": "; ".join(tasks[:5]) + (" …" if len(tasks) > 5 else ""),
+        "tasks": "; ".join(map(shown, tasks[:5])) + (" …" if len(tasks) > 5 else ""),
+        "files": "\n".join(recording.missing_files()) or "all there",
     }
+    if recording.depth_maps:
+        facts["left out"] = f"depth maps: {', '.join(map(shown, recording.depth_maps))}"
+    return facts
 
 
 def _facts_of_dataset(path: Path) -> Facts:
@@ -78,8 +83,16 @@ def _facts_of_dataset(path: Path) -> Facts:
             f"built with --camera-lag {late:.2f} they would stand beside those"
         )
     if data.facts["skipped"]:
-        facts["skipped"] = "\n".join(f"{s['recording']} {s['episode']}: {s['reason']}" for s in data.facts["skipped"])
+        facts["skipped"] = "\n".join(_lines(data.facts["skipped"], "reason"))
+    if data.facts.get("notes"):
+        facts["notes"] = "\n".join(_lines(data.facts["notes"], "note"))
     return facts
+
+
+def _lines(entries: list[dict[str, Any]], key: str) -> list[str]:
+    from forearm.recordings import lines_by_recording
+
+    return lines_by_recording((entry["recording"], entry["episode"], entry[key]) for entry in entries)
 
 
 def _facts_of_run(path: Path) -> Facts:

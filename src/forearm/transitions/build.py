@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ from forearm.transitions.plan import (
 )
 from forearm.transitions.split import fit_bounds_to, split_episodes
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, groups_of
+
+LOOK_EVERY, SAME_LOOK = 16, 2.0
+"""Copies of episodes are told by every 16th frame, whose mean colours may differ by so many grey levels."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class BuildConfig:
     seed: int = 0
     """Of the draw of validation episodes."""
 
+    follow_links: bool = False
+    """Follow links that lead out of a recording's folder."""
+
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ForearmError(f"no preset {self.preset!r}; there are {', '.join(PRESETS)}")
@@ -77,14 +84,22 @@ class BuildConfig:
 
 @dataclass
 class Progress:
-    """How far a build has come; ``skipped`` holds (recording, episode, reason)."""
+    """How far a build has come."""
 
     recording: str = ""
+    """The recording that is being read."""
     episode: int = 0
+    """Episodes that are done, read or skipped."""
     episodes: int = 0
+    """Episodes of all recordings."""
     frames: int = 0
+    """Frames that are stored."""
     transitions: int = 0
+    """Transitions that are found."""
     skipped: list[tuple[str, int, str]] = field(default_factory=list)
+    """(recording, episode, reason) of each skipped episode."""
+    notes: list[tuple[str, int, str]] = field(default_factory=list)
+    """(recording, episode, note) of what does not fit in episodes that are used, such as a clock that drifts."""
 
 
 @dataclass
@@ -98,6 +113,7 @@ class _Gathered:
     episodes: list[dict[str, Any]] = field(default_factory=list)
     deltas: dict[int, float] = field(default_factory=dict)
     moments: dict[tuple[Path, int], int] = field(default_factory=dict)
+    seen: dict[bytes, list[tuple[str, np.ndarray]]] = field(default_factory=dict)
 
 
 def build(
@@ -121,7 +137,8 @@ def build(
     """
     out = Path(out)
     require_absent(out)  # before anything is downloaded or decoded
-    recordings = [open_recording(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+    given = [sources] if isinstance(sources, str | Path) else sources
+    recordings = [open_recording(source, follow_links=config.follow_links) for source in given]
     first = recordings[0]
     cameras, mode = _cameras(first, config), _mode(recordings, config)
     _require_effect(config, recordings, cameras, mode)
@@ -139,15 +156,24 @@ def build(
             progress.recording = recording.name
 
             def skip(index: int, reason: str, name: str = recording.name) -> None:
-                progress.skipped.append((name, index, reason))
-                progress.episode += 1
-                report(progress)
+                if (name, index) not in (skipped[:2] for skipped in progress.skipped):
+                    progress.skipped.append((name, index, reason))
+                    progress.episode += 1
+                    report(progress)
 
             for read in recording.read(cameras, on_skip=skip):
                 episode = dataclasses.replace(read, states=as_pictured(read.states, config.camera_lag * recording.fps))
                 plan = _plan(recording, episode, mode, config, gathered)
-                if len(plan.frames) and not _store(recording, episode, plan, writer, geometry, cameras, gathered):
-                    continue  # found unreadable on the way, and reported so
+                before = len(writer)
+                try:
+                    if len(plan.frames):
+                        _store(recording, episode, plan, writer, geometry, cameras, gathered)
+                except EpisodeUnreadable as error:
+                    writer.rewind(before)
+                    skip(read.index, str(error))
+                    continue
+                notes = dict.fromkeys(pairing.note for pairing in read.pairings.values() if pairing.note)
+                progress.notes += [(recording.name, read.index, note) for note in notes]
                 progress.episode += 1
                 progress.frames, progress.transitions = len(writer), sum(map(len, gathered.frames))
                 report(progress)
@@ -259,18 +285,22 @@ def _store(
     geometry: Layout,
     cameras: tuple[str, ...],
     gathered: _Gathered,
-) -> bool:
-    """Decode and store the frames of a plan; whether the episode could be read to its end."""
+) -> None:
+    """Decode and store the frames of a plan.
+
+    Raises:
+        EpisodeUnreadable: the episode cannot be read to its end, or is a copy of another; forget its frames.
+    """
     before = len(writer)
     rows, places = np.unique(plan.frames, return_inverse=True)
     sizes = {key: (camera.height, camera.width) for key, camera in zip(cameras, geometry.cameras, strict=True)}
     axis = 0 if geometry.stacking == "vertical" else 1
-    try:
-        for row, pictures in episode.pictures(rows.tolist(), sizes):
-            writer.append(np.concatenate([pictures[key] for key in cameras], axis=axis), episode.states[row])
-    except EpisodeUnreadable:
-        writer.rewind(before)
-        return False
+    looks = []
+    for row, pictures in episode.pictures(rows.tolist(), sizes):
+        frame = np.concatenate([pictures[key] for key in cameras], axis=axis)
+        if writer.append(frame, episode.states[row]) % LOOK_EVERY == before % LOOK_EVERY:
+            looks.append(_look(frame))
+    _require_new(f"episode {episode.index} of {recording.name}", episode, np.stack(looks), gathered)
     gathered.frames.append(before + places.reshape(plan.frames.shape))
     gathered.actions.append(plan.actions)
     gathered.entries.append(plan.entries)
@@ -285,7 +315,29 @@ def _store(
             "moment": _moment(recording, told.get("moment"), gathered),
         }
     )
-    return True
+
+
+def _look(frame: np.ndarray, cells: int = 8) -> np.ndarray:
+    """The mean colours (cells, cells, 3) of a frame's parts."""
+    h, w = (max(1, side // cells) for side in frame.shape[:2])
+    parts = frame[: h * cells, : w * cells].astype(np.float32)
+    return np.add.reduceat(np.add.reduceat(parts, np.arange(0, len(parts), h), 0), np.arange(0, w * cells, w), 1) / (
+        h * w
+    )
+
+
+def _require_new(name: str, episode: Episode, looks: np.ndarray, gathered: _Gathered) -> None:
+    """Refuse an episode whose joints moved exactly as in an earlier one, before the same pictures: a copy that might
+    validate what the other trains. (Joints that stand still are alike in many episodes.)
+    """
+    if not np.ptp(episode.states, axis=0).any():
+        return
+    actions = b"" if episode.actions is None else episode.actions.tobytes()
+    others = gathered.seen.setdefault(hashlib.sha256(episode.states.tobytes() + actions).digest(), [])
+    for other, its_looks in others:
+        if its_looks.shape == looks.shape and np.abs(its_looks - looks).mean() < SAME_LOOK:
+            raise EpisodeUnreadable(f"it is a copy of {other}")
+    others.append((name, looks))
 
 
 def _moment(recording: Recording, number: object, gathered: _Gathered) -> int | None:
@@ -356,4 +408,5 @@ def _facts(recordings: Sequence[Recording], config: BuildConfig, mode: Actions, 
         "actions": mode,
         "settings": dataclasses.asdict(config),
         "skipped": [{"recording": r, "episode": e, "reason": why} for r, e, why in progress.skipped],
+        "notes": [{"recording": r, "episode": e, "note": what} for r, e, what in progress.notes],
     }

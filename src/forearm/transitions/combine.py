@@ -62,6 +62,7 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
             "actions": sets[0].facts["actions"],
             "settings": {"combined": [str(data.path) for data in sets]},
             "skipped": [skipped for data in sets for skipped in data.facts["skipped"]],
+            "notes": [note for data in sets for note in data.facts.get("notes", [])],
         }
         writer.finish(layout, columns, episodes, facts)
     return TransitionSet(out)
