@@ -63,7 +63,6 @@ class BuildConfig:
     """Share of the episodes to validate on; 1 makes a pure test set."""
     seed: int = 0
     """Of the draw of validation episodes."""
-
     follow_links: bool = False
     """Follow links that lead out of a recording's folder."""
 
