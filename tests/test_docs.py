@@ -71,7 +71,7 @@ def test_the_lines_of_the_readme_show_a_prediction(tmp_path, monkeypatch):
     config = TrainConfig(steps=1, evaluate_every=1, batch_size=2)
     train(data, tmp_path / "demo" / "run", family="mae", size="tiny", model={"width": 32, "depth": 1}, config=config)
     shown: list[Image.Image] = []
-    monkeypatch.setattr(Image.Image, "show", shown.append)
+    monkeypatch.setattr(Image.Image, "show", lambda picture: shown.append(picture))
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert [picture.size for picture in shown] == [(data.layout.frame_width, data.layout.height)]
