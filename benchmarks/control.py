@@ -26,14 +26,15 @@ from measuring import ROOT, circumstances, write_table
 from scipy.stats import binomtest
 
 from forearm.batch import Batch, Prediction, Predictor, present
-from forearm.canvas import Layout
+from forearm.canvas import Action, Layout
 from forearm.control import Goal, JointGoal, PictureGoal, Planner, TreeSearch, control
 from forearm.control.planners import full_moves
-from forearm.control.simulated import SimulatedArm, TrueDynamics
 from forearm.control.trace import film, film_gif
+from forearm.environment.simulated import TrueDynamics
 from forearm.evaluation.baselines import Persistence
 from forearm.models import FAMILIES
 from forearm.sim import JOINTS, Simulator, settle
+from forearm.sim.arm import SimulatedArm
 from forearm.sim.poses import is_usable, reach, sample_pose
 from forearm.training.run import Run
 
@@ -194,7 +195,7 @@ class Task:
             wanted = {entry.name: float(pair.goal[JOINTS.index(entry.name)]) for entry in self.layout.actions}
             return JointGoal.named(self.layout, wanted)
         settle(arm.simulator, pair.goal)
-        return PictureGoal.of(self.layout, arm.observe().pictures)
+        return PictureGoal.of(self.layout, self.layout.split(arm.observe().picture))
 
 
 class Timed:
@@ -248,7 +249,8 @@ def wander(arm: SimulatedArm, random: np.random.Generator) -> list[np.ndarray]:
     seen = [arm.observe().joints]
     for _ in range(STEPS):
         drawn = random.integers(len(moves) + 1)
-        arm.act(moves[drawn] if drawn < len(moves) else np.zeros_like(moves[0]), int(entries[drawn % len(moves)]))
+        values = moves[drawn] if drawn < len(moves) else np.zeros_like(moves[0])
+        arm.step(Action(values, int(entries[drawn % len(moves)])))
         seen.append(arm.simulator.joints())
     return seen
 
@@ -302,7 +304,7 @@ def decision(task: Task) -> dict[str, list[float]]:
         goal = task.goal(Method("", None, TreeSearch(3), False), pair, arm)
         settle(simulator, pair.start)
         seen = arm.observe()
-    context = present(layout, seen.pictures, seen.joints)
+    context = present(layout, seen)
     told = torch.tensor([[1.0], [-1.0], [0.0]]).repeat(13, 1), torch.zeros(39, dtype=torch.long)
 
     @torch.inference_mode()

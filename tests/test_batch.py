@@ -18,11 +18,13 @@ from forearm.canvas import (
     STAY,
     ActionEntry,
     Joint,
+    Observation,
     action_codes,
     decode,
     decode_strip,
     draw,
     draw_strips,
+    stack_pictures,
 )
 from forearm.errors import ForearmError
 from forearm.transitions import TrainingSteps, batches
@@ -184,7 +186,7 @@ def test_the_present_is_the_context_of_a_transition_in_which_nothing_has_happene
     random = np.random.default_rng(0)
     pictures = [random.integers(0, 256, (c.height, c.width, 3), np.uint8) for c in layout.cameras]
     joints = random.uniform(layout.lows, layout.highs).astype(np.float32)
-    seen = present(layout, pictures, joints)
+    seen = present(layout, Observation(stack_pictures(layout, pictures), joints))
     frame = np.concatenate(pictures, axis=0 if stacking == "vertical" else 1)
     positions = np.repeat(joints[None, None], history, axis=1)
     nothing = np.zeros((1, history - 1, len(layout.actions)))
@@ -201,18 +203,17 @@ def test_the_present_is_the_context_of_a_transition_in_which_nothing_has_happene
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda pictures, joints: (pictures[:1], joints), "1 pictures were given for 2 cameras; give one for each"),
-        (lambda pictures, joints: ([p[:-1] for p in pictures], joints), "the picture of camera .* is uint8 .*, not"),
-        (lambda pictures, joints: ([p / 255 for p in pictures], joints), "is float64 .*, not uint8"),
-        (lambda pictures, joints: (pictures, joints[:-1]), "joints are .*; give .* finite numbers: "),
-        (lambda pictures, joints: (pictures, joints * np.nan), "joints are .*; give .* finite numbers: "),
+        (lambda picture, joints: (picture[:-1], joints), "the pictures are uint8 .*, not"),
+        (lambda picture, joints: (picture / 255, joints), "are float64 .*, not uint8"),
+        (lambda picture, joints: (picture, joints[:-1]), "joints are .*; give .* finite numbers: "),
+        (lambda picture, joints: (picture, joints * np.nan), "joints are .*; give .* finite numbers: "),
     ],
 )
 def test_a_present_that_does_not_fit_is_refused(change, message):
     layout = make_layout()
-    pictures = [np.zeros((c.height, c.width, 3), np.uint8) for c in layout.cameras]
+    picture = np.zeros((layout.frame_height, layout.frame_width, 3), np.uint8)
     with pytest.raises(ForearmError, match=message):
-        present(layout, *change(pictures, np.zeros(len(layout.joints))))
+        present(layout, Observation(*change(picture, np.zeros(len(layout.joints)))))
 
 
 @pytest.mark.parametrize("what", ["frame", "positions", "expected_error"])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from forearm.canvas import Layout, counterfactual, draw, draw_separators
+from forearm.canvas import Layout, Observation, as_uint8, counterfactual, draw, draw_separators
 from forearm.errors import ForearmError
 
 Rows = Tensor | np.ndarray | slice
@@ -59,6 +59,13 @@ class Prediction:
     def joints(self, layout: Layout) -> Tensor:
         """Joint positions (B, J): those predicted as numbers, else those read from the strip (float64 but on MPS)."""
         return read_positions(layout, self.frame) if self.positions is None else self.positions
+
+    def observation(self, layout: Layout, row: int = 0) -> Observation:
+        """What one of the predictions shows."""
+        picture = as_uint8(self.frame[row, :, : layout.frame_height].permute(1, 2, 0).float().cpu().numpy())
+        error = self.expected_error
+        joints = self.joints(layout)[row].cpu().numpy()
+        return Observation(picture, joints, None if error is None else error[row].float().cpu().numpy())
 
     @classmethod
     def concatenate(cls, parts: "Sequence[Prediction]") -> "Prediction":
@@ -237,31 +244,23 @@ def make_batch(
     )
 
 
-def present(layout: Layout, pictures: Sequence[np.ndarray], joints: np.ndarray) -> Batch:
+def present(layout: Layout, observation: Observation) -> Batch:
     """What cameras and joints show now, as a context of one: it has looked so for as long as is known.
 
-    Args:
-        pictures: (h, w, 3) uint8 for each camera of the layout, in its order and of its size.
-        joints: (J,) positions in the joints' units.
-
     Raises:
-        ForearmError: cameras, a picture's size or the joints are not the layout's, or a joint is no finite number.
+        ForearmError: the picture's size or the joints are not the layout's, or a joint is no finite number.
     """
-    if len(pictures) != len(layout.cameras):
-        raise ForearmError(f"{len(pictures)} pictures were given for {len(layout.cameras)} cameras; give one for each")
-    frame = np.empty((layout.frame_height, layout.frame_width, 3), np.uint8)
-    for camera, picture, box in zip(layout.cameras, pictures, layout.camera_boxes(), strict=True):
-        if picture.shape != (camera.height, camera.width, 3) or picture.dtype != np.uint8:
-            raise ForearmError(
-                f"the picture of camera {camera.name} is {picture.dtype} {picture.shape}, "
-                f"not uint8 {(camera.height, camera.width, 3)}; give it in the size that the model knows"
-            )
-        frame[box] = picture
-    joints = np.asarray(joints, np.float32)
+    picture, joints = observation.picture, np.asarray(observation.joints, np.float32)
+    size = (layout.frame_height, layout.frame_width, 3)
+    if picture.shape != size or picture.dtype != np.uint8:
+        raise ForearmError(
+            f"the pictures are {picture.dtype} {picture.shape}, not uint8 {size}; "
+            "give them in the size that the model knows"
+        )
     if joints.shape != (len(layout.joints),) or not np.isfinite(joints).all():
         names = ", ".join(layout.joint_names)
         raise ForearmError(f"joints are {joints.tolist()}; give {len(layout.joints)} finite numbers: {names}")
-    frames, positions = (np.repeat(now[None, None], layout.history, axis=1) for now in (frame, joints))
+    frames, positions = (np.repeat(now[None, None], layout.history, axis=1) for now in (picture, joints))
     nothing = np.zeros((1, layout.history - 1, len(layout.actions)), np.float32)
     canvas = draw(layout, frames, positions, nothing)
     return make_batch(layout, canvas, positions, nothing, np.zeros(1), np.full(1, -1)).context()

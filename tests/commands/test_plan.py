@@ -124,4 +124,4 @@ def test_a_missing_extra_is_one_line(shelf, monkeypatch) -> None:
 @pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
 def test_a_run_of_another_arm_is_not_for_the_simulator(shelf) -> None:
     said = error_of(forearm("plan", shelf / "run", "--like", 1, "--simulator", 0))
-    assert said.startswith("the simulator has no joint 'pan' as this run has")
+    assert said.startswith("the simulated SO-101 has no joint 'pan' as this run has")

@@ -6,10 +6,11 @@ import torch
 from support.bars import BarArm, BarDynamics, seen_at
 
 from forearm.batch import Prediction, present
-from forearm.control import CEM, DreamtArm, JointGoal, PictureGoal, RegionGoal, TreeSearch, control
+from forearm.canvas import Action
+from forearm.control import CEM, JointGoal, PictureGoal, RegionGoal, TreeSearch, control
+from forearm.environment import ImaginedEnvironment, rollout
 from forearm.errors import ForearmError
 from forearm.models import WorldModel
-from forearm.models.rollout import rollout
 
 
 class Diverged(WorldModel):
@@ -26,7 +27,7 @@ class Diverged(WorldModel):
 
 
 def goals(layout):
-    pictures = seen_at(layout, np.array([30, 0])).pictures
+    pictures = layout.split(seen_at(layout, np.array([30, 0])).picture)
     return [
         JointGoal.named(layout, {"pan": 30}),
         PictureGoal.of(layout, pictures),
@@ -43,9 +44,7 @@ PLANNERS = (TreeSearch(3), TreeSearch(3, width=1), TreeSearch(2).farther(), CEM(
 def test_no_planner_plans_with_it(pan_layout, planner, goal, good) -> None:
     seen = seen_at(pan_layout, np.array([-30.0, 0.0]))
     with pytest.raises(ForearmError, match="no numbers"):
-        planner.plan(
-            Diverged(pan_layout, good), present(pan_layout, seen.pictures, seen.joints), goals(pan_layout)[goal]
-        )
+        planner.plan(Diverged(pan_layout, good), present(pan_layout, seen), goals(pan_layout)[goal])
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
@@ -56,17 +55,17 @@ def test_no_arm_is_driven_with_it(pan_layout, planner) -> None:
     assert arm.acted == []
 
 
-def test_an_imagined_arm_stays_where_it_was(pan_layout) -> None:
-    arm = DreamtArm(Diverged(pan_layout), pan_layout, seen_at(pan_layout, np.zeros(2)))
-    before = arm.observe()
+def test_an_imagined_world_stays_where_it_was(pan_layout) -> None:
+    arm = ImaginedEnvironment(Diverged(pan_layout))
+    before = arm.reset(present(pan_layout, seen_at(pan_layout, np.zeros(2))))
     with pytest.raises(ForearmError, match="no numbers"):
-        arm.act(np.ones(1, np.float32), 0)
+        arm.step(Action(np.ones(1, np.float32), 0))
     assert arm.observe() is before
 
 
 @pytest.mark.parametrize("good", [0, 2])
 def test_it_is_not_fed_back(pan_layout, good) -> None:
     seen = seen_at(pan_layout, np.zeros(2))
-    first = present(pan_layout, seen.pictures, seen.joints)
+    first = present(pan_layout, seen)
     with pytest.raises(ForearmError, match="no numbers"):
         rollout(Diverged(pan_layout, good), first, torch.ones(1, 3, 1), torch.zeros(1, 3))

@@ -9,9 +9,8 @@ from support.bars import seen_at
 from support.tiny import make_layout
 
 from forearm.batch import Prediction
-from forearm.canvas import Camera, Layout
+from forearm.canvas import Camera, Layout, draw_frame
 from forearm.control import JointGoal, PictureGoal, RegionGoal
-from forearm.control.loop import region_of
 from forearm.errors import ForearmError
 
 LAYOUT = make_layout()
@@ -21,11 +20,11 @@ WITHIN = st.floats(-40, 40)
 def regions_at(*pans: float, lift: float = 0.0, layout: Layout = LAYOUT) -> torch.Tensor:
     """Frames with strips (B, 3, H, w) of the bar's world."""
     places = [np.array([pan, lift]) for pan in pans]
-    return torch.from_numpy(np.stack([region_of(layout, seen_at(layout, place), place) for place in places]))
+    return torch.from_numpy(np.stack([draw_frame(layout, seen_at(layout, place), place) for place in places]))
 
 
 def pictures_at(pan: float, layout: Layout = LAYOUT) -> list[np.ndarray]:
-    return seen_at(layout, np.array([pan, 0.0])).pictures
+    return layout.split(seen_at(layout, np.array([pan, 0.0])).picture)
 
 
 @given(WITHIN, WITHIN, WITHIN)

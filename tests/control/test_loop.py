@@ -5,9 +5,11 @@ import pytest
 import torch
 from support.bars import BarArm, BarDynamics, seen_at
 
-from forearm.batch import Prediction
-from forearm.control import DreamtArm, JointGoal, TreeSearch, control
-from forearm.control.loop import REACHED, SPENT, STAYING, observed, region_of
+from forearm.batch import Prediction, present
+from forearm.canvas import draw_frame
+from forearm.control import JointGoal, TreeSearch, control
+from forearm.control.loop import REACHED, SPENT, STAYING
+from forearm.environment import ImaginedEnvironment
 from forearm.errors import ForearmError
 
 
@@ -22,10 +24,9 @@ def test_it_acts_until_the_goal_is_reached(layout) -> None:
     assert [step.plan.staying for step in trace.steps] == pytest.approx([3, 2, 1, 0], abs=1e-4)
     # what was predicted of each action is what came of it
     for step, following in zip(trace.steps, trace.steps[1:], strict=False):
-        predicted = observed(layout, step.plan.predicted[:1])[0]
+        predicted = step.plan.predicted.observation(layout)
         np.testing.assert_allclose(predicted.joints, following.seen.joints, atol=1e-3)
-        for one, other in zip(predicted.pictures, following.seen.pictures, strict=True):
-            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(predicted.picture, following.seen.picture)
 
 
 def test_it_stays_where_no_move_helps(pan_layout) -> None:
@@ -59,25 +60,23 @@ def test_whoever_is_told_of_an_action_can_prevent_it(pan_layout) -> None:
     assert arm.acted == []
 
 
-def test_a_dreamt_arm_shows_what_is_predicted(pan_layout) -> None:
-    start = np.array([-20.0, 5.0], np.float32)
-    arm = DreamtArm(BarDynamics(pan_layout), pan_layout, seen_at(pan_layout, start))
+def test_an_imagined_world_can_be_driven(pan_layout) -> None:
+    arm = ImaginedEnvironment(BarDynamics(pan_layout))
+    arm.reset(present(pan_layout, seen_at(pan_layout, np.array([-20.0, 5.0], np.float32))))
     goal = JointGoal.named(pan_layout, {"pan": 20})
     trace = control(arm, BarDynamics(pan_layout), goal, TreeSearch(3))
     assert (trace.outcome, trace.actions) == (REACHED, 4)
     expected = seen_at(pan_layout, np.array([20.0, 5.0]))
     np.testing.assert_allclose(arm.observe().joints, expected.joints, atol=1e-2)
-    for one, other in zip(arm.observe().pictures, expected.pictures, strict=True):
-        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(arm.observe().picture, expected.picture)
 
 
 def test_a_frame_shows_what_was_observed(layout) -> None:
     seen = seen_at(layout, np.array([12.0, -7.0]))
-    region = torch.from_numpy(region_of(layout, seen, np.array([2.0, -7.0])))
-    (again,) = observed(layout, Prediction(region[None]))
+    frame = torch.from_numpy(draw_frame(layout, seen, np.array([2.0, -7.0])))
+    again = Prediction(frame[None]).observation(layout)
     np.testing.assert_allclose(again.joints, seen.joints, atol=1e-4)
-    for one, other in zip(again.pictures, seen.pictures, strict=True):
-        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(again.picture, seen.picture)
 
 
 def test_an_arm_with_other_pictures_is_refused(layout, pan_layout) -> None:

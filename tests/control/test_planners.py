@@ -13,13 +13,13 @@ from forearm.batch import Prediction, present
 from forearm.canvas import ActionEntry
 from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control, planner_for
 from forearm.control.planners import full_moves, single_moves
+from forearm.environment import rollout
 from forearm.errors import ForearmError
-from forearm.models.rollout import rollout
 
 
 def plan_for(planner, layout, start, goal, dynamics=None):
     seen = seen_at(layout, np.array(start, float))
-    return planner.plan(dynamics or BarDynamics(layout), present(layout, seen.pictures, seen.joints), goal)
+    return planner.plan(dynamics or BarDynamics(layout), present(layout, seen), goal)
 
 
 def test_the_tree_shares_beginnings_and_stops_where_the_goal_is(pan_layout) -> None:
@@ -58,7 +58,7 @@ def test_a_plan_is_what_its_actions_are_predicted_to_show(layout) -> None:
         assert plan.entries.tolist() == [int(np.abs(a).argmax()) for a in plan.amounts]
         seen = seen_at(layout, np.zeros(2))
         told = torch.from_numpy(plan.amounts)[None], torch.from_numpy(plan.entries)[None]
-        first = present(layout, seen.pictures, seen.joints)
+        first = present(layout, seen)
         steps = Prediction.concatenate(rollout(BarDynamics(layout), first, *told))
         torch.testing.assert_close(plan.predicted.frame, steps.frame)
         assert plan.cost == pytest.approx(float(goal.cost(plan.predicted[-1:])))
@@ -137,7 +137,7 @@ def test_the_planner_suits_the_layout(pan_layout) -> None:
 
 def test_a_picture_is_reached_in_closed_loop_from_farther_than_a_plan_sees(pan_layout) -> None:
     arm = BarArm(pan_layout, [-30, 0])
-    goal = PictureGoal.of(pan_layout, seen_at(pan_layout, np.array([30, 0])).pictures)
+    goal = PictureGoal.of(pan_layout, pan_layout.split(seen_at(pan_layout, np.array([30, 0])).picture))
     trace = control(arm, BarDynamics(pan_layout), goal, TreeSearch(3))
     assert arm.joints.tolist() == [30, 0]
     assert trace.actions == 6

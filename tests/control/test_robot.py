@@ -15,7 +15,7 @@ from support.bars import BarDynamics
 from support.tiny import make_layout
 
 from forearm.batch import Prediction
-from forearm.canvas import ActionEntry, Joint
+from forearm.canvas import Action, ActionEntry, Joint
 from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control
 from forearm.control.keyboard import Keyboard
 from forearm.control.loop import REACHED
@@ -143,7 +143,7 @@ def drive(arm: RobotArm, *actions: np.ndarray) -> None:
     with arm.connected():
         arm.observe()
         for amounts in actions:
-            arm.act(amounts, 0)
+            arm.step(Action(amounts, 0))
 
 
 def drive_asking(robot: FakeRobot, layout, said: io.StringIO, keyboard: Keyboard) -> None:
@@ -164,8 +164,8 @@ def test_it_is_driven_to_a_goal_while_other_joints_are_held(layout) -> None:
     assert robot.joints == pytest.approx({"pan.pos": 21.0, "lift.pos": -12.0, "gripper.pos": 50.0})
     assert {action["gripper.pos"] for action in robot.sent} == {50.0}
     assert not robot.is_connected
-    assert trace.steps[0].seen.pictures[0].shape == (8, 8, 3)
-    assert (trace.steps[0].seen.pictures[0] == 101).all()
+    assert trace.steps[0].seen.picture.shape == (16, 8, 3)
+    assert (trace.steps[0].seen.picture == 101).all()
 
 
 def test_a_move_is_smooth(layout) -> None:
@@ -209,9 +209,9 @@ def test_no_joint_is_moved_out_of_its_limits_but_back_into_them_it_is(layout) ->
     with arm_of(robot, layout).connected() as arm:
         arm.observe()
         with pytest.raises(ForearmError, match=r"would take pan.pos to 50.0 deg, beyond .* -45.0 to 45.0"):
-            arm.act(UP, 0)
+            arm.step(Action(UP, 0))
         assert robot.sent == []
-        arm.act(np.array([0, 1], np.float32), 1)
+        arm.step(Action(np.array([0, 1], np.float32), 1))
     assert robot.joints == pytest.approx({"pan.pos": 40.0, "lift.pos": -42.0})
 
 
@@ -267,7 +267,7 @@ def test_an_arm_that_stands_where_the_data_never_were_is_not_moved(layout, lift:
     with pytest.raises(ForearmError, match=said):
         drive(arm_of(robot, layout), UP)
     with pytest.raises(ForearmError, match=said), arm_of(robot, layout).connected() as arm:
-        arm.act(UP, 0)  # without having looked
+        arm.step(Action(UP, 0))  # without having looked
     assert robot.sent == []
 
 
@@ -341,10 +341,10 @@ def test_a_key_between_two_actions_stops_the_arm(layout, terminal) -> None:
     def drive_on():
         with arm.connected():
             arm.observe()
-            arm.act(UP, 0)
+            arm.step(Action(UP, 0))
             os.write(terminal, b"x")  # while it plans
             arm.observe()
-            arm.act(UP, 0)
+            arm.step(Action(UP, 0))
 
     with pytest.raises(KeyboardInterrupt, match="stopped by a key"):
         drive_on()

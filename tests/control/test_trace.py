@@ -17,7 +17,7 @@ def drive(layout, goal):
 
 
 def goals(layout):
-    pictures = seen_at(layout, np.array([10, 0])).pictures
+    pictures = layout.split(seen_at(layout, np.array([10, 0])).picture)
     return [
         JointGoal.named(layout, {"pan": 10}),
         PictureGoal.of(layout, pictures),

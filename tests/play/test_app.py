@@ -65,11 +65,11 @@ def test_the_page_needs_nothing_from_elsewhere(visitor):
 def test_what_is_shown_is_exact(visitor, stage):
     told = visitor.get("/api/path").json()
     start = stage.sources["recording"].begin(told["start"]["number"])
-    frame = np.zeros_like(start.truth.picture)
+    frame = np.zeros_like(start.truth.observe().picture)
     for box, uri in zip(stage.layout.camera_boxes(), told["now"]["pictures"], strict=True):
         frame[box] = pixels(uri)
-    assert np.array_equal(frame, start.truth.picture)
-    assert told["now"]["joints"] == start.truth.joints.tolist()
+    assert np.array_equal(frame, start.truth.observe().picture)
+    assert told["now"]["joints"] == start.truth.observe().joints.tolist()
     assert [preview["code"] for preview in told["previews"]] == [0, 1, 2]
 
 

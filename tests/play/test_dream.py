@@ -9,12 +9,12 @@ from support.tiny import make_layout, write_data
 
 from forearm.batch import Prediction
 from forearm.canvas import CODES, MOVE_PLUS, ActionEntry, decode_strip
+from forearm.environment import rollout
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
 from forearm.models import make_model
-from forearm.models.rollout import rollout
 from forearm.play.dream import RECORDED, Dream
-from forearm.play.truth import Recording
+from forearm.play.starts import Recording
 
 
 @pytest.fixture(scope="module", params=["short", "long"])
@@ -26,14 +26,14 @@ def source(request, data, long_memory):
 @pytest.fixture(scope="module")
 def model(source, small):
     torch.manual_seed(0)
-    model = make_model("warp", source.layout, small).eval()
+    model = make_model("warp", source.data.layout, small).eval()
     for weights in model.parameters():  # fresh, it would only copy
         torch.nn.init.normal_(weights, std=0.2)
     return model
 
 
 def dreaming(model, source, number=3):
-    return Dream(model, source.layout, source.begin(number))
+    return Dream(model, source.begin(number))
 
 
 def looks(dream):
@@ -41,10 +41,10 @@ def looks(dream):
     now = dream.now
     return [
         now.number,
-        now.picture,
-        now.joints,
+        now.observation.picture,
+        now.observation.joints,
         *(getattr(now.context, name).numpy() for name in ("canvas", "positions", "actions", "entries", "rows")),
-        *(array for p in dream.previews() for array in (p.prediction.frame.numpy(), p.joints, p.doubt)),
+        *(array for p in dream.previews() for array in (p.prediction.frame.numpy(), *vars(p.observation).values())),
     ]
 
 
@@ -55,25 +55,25 @@ def same(one, other):
 def test_previews_are_three_single_predictions(model, source):
     dream, context = dreaming(model, source), source.begin(3).context
     for code, preview in zip(CODES, dream.previews(), strict=False):
-        alone = context.with_action(torch.from_numpy(preview.action.amounts)[None], torch.tensor([dream.entry]))
+        alone = context.with_action(torch.from_numpy(preview.action.values)[None], torch.tensor([dream.entry]))
         with torch.inference_mode():
             expected = model.predict(alone)
         torch.testing.assert_close(preview.prediction.frame, expected.frame, atol=1e-5, rtol=0)
-        torch.testing.assert_close(torch.from_numpy(preview.doubt)[None], expected.expected_error, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(preview.prediction.expected_error, expected.expected_error, atol=1e-5, rtol=1e-4)
         assert preview.action.code == code
-        drawn = decode_strip(source.layout, preview.prediction.frame.numpy())[0][0]
-        np.testing.assert_allclose(preview.joints, drawn, atol=1e-3)
+        drawn = decode_strip(source.data.layout, preview.prediction.frame.numpy())[0][0]
+        np.testing.assert_allclose(preview.observation.joints, drawn, atol=1e-3)
 
 
 def test_a_path_is_the_rollout_of_its_actions(model, source):
     dream, taken = dreaming(model, source), [1, 0, 2, 2, 1]
-    entries = [0, 0, len(source.layout.actions) - 1, 0, 0]
+    entries = [0, 0, len(source.data.layout.actions) - 1, 0, 0]
     for which, entry in zip(taken, entries, strict=True):
         dream.choose(entry)
         dream.step(which)
-    amounts = np.stack([step.action.amounts for step in dream.steps])
+    amounts = np.stack([step.action.values for step in dream.path[1:]])
     frames = rollout(model, source.begin(3).context, torch.from_numpy(amounts)[None], torch.tensor(entries)[None])
-    for step, frame in zip(dream.steps, frames, strict=True):
+    for step, frame in zip(dream.path[1:], frames, strict=True):
         torch.testing.assert_close(step.prediction.frame, frame.frame, atol=1e-5, rtol=0)
 
 
@@ -110,7 +110,7 @@ def test_dreams_do_not_know_of_each_other(model, source):
         other.step(theirs)
         alone.step(mine)
     assert same(looks(one)[1:], looks(alone)[1:])
-    assert not np.array_equal(one.now.joints, other.now.joints)
+    assert not np.array_equal(one.now.observation.joints, other.now.observation.joints)
 
 
 def test_a_step_costs_no_further_prediction(model, source, monkeypatch):
@@ -119,7 +119,8 @@ def test_a_step_costs_no_further_prediction(model, source, monkeypatch):
     monkeypatch.setattr(model, "predict", lambda batch: calls.append(len(batch)) or predict(batch))
     shown = dream.previews()[MOVE_PLUS]
     assert calls == [len(dream.previews())]
-    assert dream.step(MOVE_PLUS).taken is shown
+    assert dream.step(MOVE_PLUS).prediction is shown.prediction
+    assert dream.now.number == shown.number
     assert len(calls) == 1
 
 
@@ -137,12 +138,12 @@ def test_models_that_fail_leave_the_path_as_it_was(model, source, monkeypatch):
 
 
 def test_what_cannot_be_asked_for(model, source):
-    dream = Dream(model, source.layout, source.begin(0), longest=2)
+    dream = Dream(model, source.begin(0), longest=2)
     for refused in (
         lambda: dream.step(-1),
         lambda: dream.step(RECORDED),
         lambda: dream.choose(-1),
-        lambda: dream.choose(len(source.layout.actions)),
+        lambda: dream.choose(len(source.data.layout.actions)),
         lambda: dream.choose(0, 0.5),
         lambda: source.begin(-1),
         lambda: source.begin(source.count),
@@ -156,9 +157,9 @@ def test_what_cannot_be_asked_for(model, source):
 
 
 def test_models_without_doubt_have_none(source):
-    dream = Dream(Persistence(), source.layout, source.begin(0))
-    assert dream.previews()[0].doubt is None
-    assert dream.step(0).taken.doubt is None
+    dream = Dream(Persistence(), source.begin(0))
+    assert dream.previews()[0].observation.expected_error is None
+    assert dream.step(0).observation.expected_error is None
 
 
 def test_following_the_recording_shows_the_truth(data):
@@ -166,14 +167,14 @@ def test_following_the_recording_shows_the_truth(data):
     dream = dreaming(Persistence(), source, number=0)
     assert dream.now.error.max() == 0  # it begins with what is there
     for row in range(6):
-        assert dream.now.truth.recorded().code == data.codes[row]
+        assert dream.start.truth.recorded().code == data.codes[row]
         dream.step(dream.recorded())
         truth = dream.now.truth
         assert np.array_equal(truth.picture, data.frames[data.columns.frames[row, -1]])
         assert np.array_equal(truth.joints, data.states[data.columns.frames[row, -1]])
-        difference = dream.now.picture / 255 - truth.picture / 255
+        difference = dream.now.observation.picture / 255 - truth.picture / 255
         np.testing.assert_allclose(dream.now.error, (difference**2).mean(-1), atol=1e-6)
-    assert dream.now.truth.recorded() is None  # the episode ends here
+    assert dream.start.truth.recorded() is None  # the episode ends here
     dream.step(1)
     assert dream.now.truth is None
     assert dream.now.error is None
@@ -201,12 +202,12 @@ def continuous(tmp_path_factory):
 def test_continuous_amounts_are_chosen_and_what_was_recorded_can_be_done(continuous):
     source = Recording(continuous, continuous.layout, "a test")
     moving = int(np.flatnonzero(continuous.codes == MOVE_PLUS)[0])
-    dream = Dream(Persistence(), source.layout, source.begin(moving))
-    assert [preview.action.amounts.tolist() for preview in dream.previews()[:3]] == [[0, 0], [0.5, 0], [-0.5, 0]]
+    dream = Dream(Persistence(), source.begin(moving))
+    assert [preview.action.values.tolist() for preview in dream.previews()[:3]] == [[0, 0], [0.5, 0], [-0.5, 0]]
     assert dream.recorded() == RECORDED
-    np.testing.assert_allclose(dream.previews()[RECORDED].action.amounts, [0.4, 0], atol=1e-6)
+    np.testing.assert_allclose(dream.previews()[RECORDED].action.values, [0.4, 0], atol=1e-6)
     dream.choose(1, 0.8)
-    np.testing.assert_allclose(dream.previews()[MOVE_PLUS].action.amounts, [0, 0.8])
+    np.testing.assert_allclose(dream.previews()[MOVE_PLUS].action.values, [0, 0.8])
     dream.choose(0, 0.4)
     assert dream.recorded() == MOVE_PLUS
     assert len(dream.previews()) == 3

@@ -23,7 +23,7 @@ from PIL import Image
 from support.commands import end, error_of, files, forearm, start
 
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY
-from forearm.models.rollout import rollout
+from forearm.environment import rollout
 from forearm.play.visitors import MOST
 
 pytest.importorskip("uvicorn", reason="needs the extra `play`", exc_type=ImportError)

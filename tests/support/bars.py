@@ -4,8 +4,7 @@ import numpy as np
 import torch
 
 from forearm.batch import Prediction
-from forearm.canvas import Layout
-from forearm.control.loop import Observation, region_of
+from forearm.canvas import Action, Layout, Observation, draw_frame
 from support.tiny import picture
 
 
@@ -13,7 +12,7 @@ def seen_at(layout: Layout, joints: np.ndarray) -> Observation:
     """What the cameras show when the joints (J,) are there."""
     background = np.full((layout.frame_height, layout.frame_width, 3), 40, np.uint8)
     frame = picture(layout, float(joints[0]), background)
-    return Observation([frame[box] for box in layout.camera_boxes()], np.asarray(joints, np.float32))
+    return Observation(frame, np.asarray(joints, np.float32))
 
 
 def moved(layout: Layout, joints: np.ndarray, amounts: np.ndarray) -> np.ndarray:
@@ -33,9 +32,9 @@ class BarArm:
     def observe(self) -> Observation:
         return seen_at(self.layout, self.joints)
 
-    def act(self, amounts: np.ndarray, entry: int) -> None:
-        self.acted.append((amounts.tolist(), entry))
-        self.joints = moved(self.layout, self.joints, amounts)
+    def step(self, action: Action) -> None:
+        self.acted.append((action.values.tolist(), action.dimension))
+        self.joints = moved(self.layout, self.joints, action.values)
 
 
 class BarDynamics:
@@ -49,6 +48,6 @@ class BarDynamics:
         regions, positions = [], []
         for joints, amounts in zip(batch.positions[:, -2].numpy(), batch.actions[:, -1].numpy(), strict=True):
             there = seen_at(self.layout, moved(self.layout, joints, amounts))
-            regions.append(region_of(self.layout, there, joints))
+            regions.append(draw_frame(self.layout, there, joints))
             positions.append(there.joints)
         return Prediction(torch.from_numpy(np.stack(regions)), torch.from_numpy(np.stack(positions)))

@@ -1,6 +1,6 @@
 """Canvases: moments of a robot's life as pictures. NumPy only; knows no other room."""
 
-from forearm.canvas.actions import action_codes, counterfactual, dominant_entries
+from forearm.canvas.actions import Action, action_codes, counterfactual, dominant_entries
 from forearm.canvas.draw import action_colours, draw, draw_separators, draw_strips
 from forearm.canvas.layout import (
     CODE_NAMES,
@@ -17,6 +17,7 @@ from forearm.canvas.layout import (
     preset_layout,
 )
 from forearm.canvas.motion import driven_joints, plain, target_changes, trajectory
+from forearm.canvas.observation import Observation, draw_frame, stack_pictures
 from forearm.canvas.read import (
     Moments,
     as_float,
@@ -35,11 +36,13 @@ __all__ = [
     "MOVE_PLUS",
     "PRESETS",
     "STAY",
+    "Action",
     "ActionEntry",
     "Camera",
     "Joint",
     "Layout",
     "Moments",
+    "Observation",
     "Preset",
     "action_codes",
     "action_colours",
@@ -51,12 +54,14 @@ __all__ = [
     "decode_strip",
     "dominant_entries",
     "draw",
+    "draw_frame",
     "draw_separators",
     "draw_strips",
     "driven_joints",
     "fit_bounds",
     "plain",
     "preset_layout",
+    "stack_pictures",
     "strip_greys",
     "target_changes",
     "trajectory",

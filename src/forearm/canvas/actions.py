@@ -1,11 +1,36 @@
 """What an action vector means: its code, the joint it moves, and what else could have been done."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from forearm.canvas.layout import MOVE_MINUS, MOVE_PLUS, STAY, Layout
 
 DEAD_BAND = 0.02
 """Amounts up to this share of an entry's scale count as no motion."""
+
+SAME = 1e-3
+"""Up to which difference of any value two actions are the same."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action."""
+
+    values: np.ndarray
+    """(A,) float32 signed action values in [−1, 1]."""
+    dimension: int
+    """The action dimension that the decision is about."""
+
+    @cached_property
+    def code(self) -> int:
+        """STAY, MOVE_PLUS or MOVE_MINUS."""
+        return int(action_codes(self.values[None])[0])
+
+    def equals(self, other: "Action") -> bool:
+        """Whether both do the same, whatever they are about."""
+        return bool(np.abs(self.values - other.values).max() <= SAME)
 
 
 def action_codes(actions: np.ndarray) -> np.ndarray:

@@ -184,6 +184,10 @@ class Layout:
             for r, c in places
         ]
 
+    def split(self, picture: np.ndarray) -> list[np.ndarray]:
+        """The cameras' pictures, in order, of a picture (h, w, …) in which they are stacked."""
+        return [picture[box] for box in self.camera_boxes()]
+
     def action_rows(self) -> list[slice]:
         """Rows of the separator's cells, one an action entry, from top to bottom."""
         edges = np.linspace(0, self.height, len(self.actions) + 1).round().astype(int)

@@ -1,19 +1,17 @@
-"""Goals, planners over any world model, and closed-loop control of a dreamt, a simulated or a real arm.
+"""Goals, planners over any world model, and closed-loop control of an imagined, a simulated or a real arm.
 
 ``simulated`` needs MuJoCo and ``robot`` LeRobot; they are imported by whoever uses them.
 """
 
 from forearm.control.goals import Goal, JointGoal, PictureGoal, RegionGoal
-from forearm.control.loop import Arm, DreamtArm, Observation, Step, Trace, control
+from forearm.control.loop import Arm, Step, Trace, control
 from forearm.control.planners import CEM, Plan, Planner, TreeSearch, planner_for
 
 __all__ = [
     "CEM",
     "Arm",
-    "DreamtArm",
     "Goal",
     "JointGoal",
-    "Observation",
     "PictureGoal",
     "Plan",
     "Planner",

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from forearm.batch import Prediction, Predictor, present
-from forearm.canvas import Layout, as_float, as_uint8, draw_strips
+from forearm.batch import Predictor, present
+from forearm.canvas import Action, Layout, Observation
 from forearm.canvas.actions import DEAD_BAND
 from forearm.control.goals import Goal
 from forearm.control.planners import Plan, Planner
@@ -16,16 +16,8 @@ from forearm.control.planners import Plan, Planner
 REACHED, STAYING, SPENT = "the goal is reached", "staying is best", "all steps are taken"
 
 
-@dataclass(frozen=True)
-class Observation:
-    """What an arm shows: (h, w, 3) uint8 for each camera of the layout, and joints (J,) float32 in their units."""
-
-    pictures: list[np.ndarray]
-    joints: np.ndarray
-
-
 class Arm(Protocol):
-    """Something that can be looked at and moved: a simulated arm, a real one, or a dreamt one."""
+    """Something that can be looked at and moved: a simulated arm, a real one, or any environment."""
 
     @property
     def layout(self) -> Layout:
@@ -36,8 +28,8 @@ class Arm(Protocol):
         """Look, at rest."""
         ...
 
-    def act(self, amounts: np.ndarray, entry: int) -> None:
-        """Carry out signed amounts (A,) in [−1, 1] about an action entry, and come to rest."""
+    def step(self, action: Action) -> object:
+        """Carry out an action, and come to rest."""
         ...
 
 
@@ -93,7 +85,7 @@ def control(
     trace = Trace(arm.layout)
     while True:
         seen = arm.observe()
-        context = present(arm.layout, seen.pictures, seen.joints).to(device)
+        context = present(arm.layout, seen).to(device)
         plan = planner.plan(predictor, context, goal)
         if farther and plan.staying > goal.enough and (not len(plan) or _takes_back(plan, trace)):
             plan = farther.plan(predictor, context, goal)
@@ -108,45 +100,9 @@ def control(
         if trace.outcome:
             return trace
         before_action(step)
-        arm.act(step.plan.amounts[0], int(step.plan.entries[0]))
+        arm.step(Action(step.plan.amounts[0], int(step.plan.entries[0])))
 
 
 def _takes_back(plan: Plan, trace: Trace) -> bool:
     """Whether a plan begins by undoing the last action."""
     return bool(trace.steps) and np.abs(plan.amounts[0] + trace.steps[-1].plan.amounts[0]).max() < DEAD_BAND
-
-
-class DreamtArm:
-    """An arm that exists in a model alone: what it shows after an action is what the model predicts."""
-
-    def __init__(self, predictor: Predictor, layout: Layout, seen: Observation, device: torch.device | str = "cpu"):
-        self.predictor, self.layout, self.seen, self.device = predictor, layout, seen, device
-
-    def observe(self) -> Observation:
-        return self.seen
-
-    @torch.inference_mode()
-    def act(self, amounts: np.ndarray, entry: int) -> None:
-        context = present(self.layout, self.seen.pictures, self.seen.joints).to(self.device)
-        taken = context.with_action(torch.from_numpy(amounts[None]), torch.tensor([entry]))
-        (self.seen,) = observed(self.layout, self.predictor.predict(taken))
-
-
-def observed(layout: Layout, seen: Prediction) -> list[Observation]:
-    """What B predictions show."""
-    frames, joints = as_uint8(seen.frame.cpu().numpy()), seen.joints(layout).float().cpu().numpy()
-    return [Observation(pictures_of(layout, frame), of_frame) for frame, of_frame in zip(frames, joints, strict=True)]
-
-
-def pictures_of(layout: Layout, frame: np.ndarray) -> list[np.ndarray]:
-    """The cameras' pictures (h, w, 3) of a frame with its strip (3, H, w), both uint8."""
-    return [np.ascontiguousarray(frame.transpose(1, 2, 0)[box]) for box in layout.camera_boxes()]
-
-
-def region_of(layout: Layout, seen: Observation, before: np.ndarray) -> np.ndarray:
-    """The frame with its strip that shows an observation, (3, H, w) float32, after joints ``before`` (J,)."""
-    region = np.empty((3, layout.height, layout.frame_width), np.float32)
-    for picture, box in zip(seen.pictures, layout.camera_boxes(), strict=True):
-        region[:, *box] = as_float(picture).transpose(2, 0, 1)
-    region[:, layout.frame_height :] = draw_strips(layout, np.stack([before, seen.joints])[None])[0, -1]
-    return region

@@ -16,8 +16,8 @@ from torch import Tensor
 from forearm.batch import Batch, Prediction, Predictor
 from forearm.canvas import STAY, Layout, action_codes, dominant_entries
 from forearm.control.goals import Goal
+from forearm.environment import rollout
 from forearm.errors import ForearmError
-from forearm.models.rollout import rollout
 
 PRICE = 0.02
 """What an action costs, as a share of the cost of staying, so that the shortest of like ways is taken."""

@@ -11,15 +11,13 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
-from forearm.batch import Predictor
-from forearm.canvas import Layout
+from forearm.batch import Predictor, present
+from forearm.canvas import Layout, Observation
 from forearm.control import (
     CEM,
     Arm,
-    DreamtArm,
     Goal,
     JointGoal,
-    Observation,
     PictureGoal,
     Planner,
     RegionGoal,
@@ -31,6 +29,7 @@ from forearm.control import (
 from forearm.control.loop import Step
 from forearm.control.trace import save_trace
 from forearm.devices import device_named
+from forearm.environment import ImaginedEnvironment, RecordedEnvironment
 from forearm.errors import ForearmError
 from forearm.files import require_absent, writing_folder
 from forearm.training.run import Run
@@ -159,7 +158,7 @@ def _goal(run: Run, layout: Layout, settings: PlanSettings) -> Goal:
         masks = [np.asarray(_picture(path).any(axis=2)) for path in settings.mask] or None
         return PictureGoal.of(layout, [_picture(path) for path in settings.picture], masks)
     if settings.like is not None:
-        return PictureGoal.of(layout, _recorded(run, layout, settings, settings.like).pictures)
+        return PictureGoal.of(layout, layout.split(_recorded(run, layout, settings, settings.like).picture))
     assert settings.region is not None
     camera, *box, path = settings.region
     return RegionGoal.of(layout, camera, tuple(box), _picture(path))  # type: ignore[arg-type]
@@ -179,9 +178,7 @@ def _recorded(run: Run, layout: Layout, settings: PlanSettings, row: int) -> Obs
     data = TransitionSet(settings.data or Path(run.config()["data"]["path"])).with_layout(layout, f"run {run.name}")
     if not 0 <= row < len(data):
         raise ForearmError(f"{data.path} has no row {row}; it has rows 0 to {len(data) - 1}")
-    frame = np.asarray(data.frames[data.columns.frames[row, -2]])
-    pictures = [frame[box] for box in layout.camera_boxes()]
-    return Observation(pictures, data.positions(np.array([row]))[0, -2])
+    return RecordedEnvironment(data).begin(row)
 
 
 def _planner(layout: Layout, settings: PlanSettings) -> Planner:
@@ -202,11 +199,15 @@ def _arm(
         pass
 
     if settings.start is not None:
-        yield DreamtArm(model, layout, _recorded(run, layout, settings, settings.start), device), nothing
+        imagined = ImaginedEnvironment(model, device)
+        imagined.reset(present(layout, _recorded(run, layout, settings, settings.start)))
+        yield imagined, nothing
     elif settings.simulator is not None:
-        from forearm.control.simulated import simulated_arm
+        from forearm.sim.arm import SimulatedArm
 
-        with contextlib.closing(simulated_arm(layout, settings.simulator, settings.action_duration)) as simulated:
+        scene = SimulatedArm.in_scene(layout, settings.simulator, settings.action_duration)
+        with contextlib.closing(scene) as simulated:
+            simulated.settle(0, np.random.default_rng([settings.simulator, 1]))
             yield simulated, nothing
     elif settings.robot is not None:
         from forearm.control.robot import CONNECTING, RobotArm, so101

@@ -17,9 +17,9 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from rich.console import Console
 
-from forearm.canvas import Layout, driven_joints, plain, target_changes, trajectory
+from forearm.canvas import Action, Layout, Observation, driven_joints, plain, stack_pictures, target_changes, trajectory
 from forearm.control.keyboard import Keyboard
-from forearm.control.loop import Observation, Step
+from forearm.control.loop import Step
 from forearm.errors import ForearmError
 from forearm.media.words import action_words
 from forearm.recordings.video import EXACT
@@ -137,15 +137,23 @@ class RobotArm:
         seen = self._look()
         cameras = self.layout.cameras
         pictures = [shrunk(np.asarray(seen[camera.name]), (camera.height, camera.width)) for camera in cameras]
-        return Observation(pictures, np.array([seen[key] for key in self._keys], np.float32))
+        return Observation(
+            stack_pictures(self.layout, pictures), np.array([seen[key] for key in self._keys], np.float32)
+        )
 
-    def act(self, amounts: np.ndarray, entry: int) -> None:
-        if not np.isfinite(amounts).all():
+    def step(self, action: Action) -> None:
+        """Carry out an action within the limits, unless a key stops it.
+
+        Raises:
+            ForearmError: it is no number or would leave the limits, or a joint does not follow.
+            KeyboardInterrupt: a key was pressed.
+        """
+        if not np.isfinite(action.values).all():
             raise ForearmError("the next action is not a number; the arm holds its position")
         if not self._targets:
             self._look()
         start, change = dict(self._targets), dict.fromkeys(self._targets, 0.0)
-        for name, by in target_changes(self.layout, np.clip(amounts, -1, 1)).items():
+        for name, by in target_changes(self.layout, np.clip(action.values, -1, 1)).items():
             change[f"{name}.pos"] += by
         self._require_within_limits(start, change)
         ticks = max(1, round(self.duration * RATE))

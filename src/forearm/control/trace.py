@@ -7,7 +7,7 @@ import numpy as np
 
 from forearm.canvas import Layout, as_uint8
 from forearm.control.goals import Goal, PictureGoal, RegionGoal
-from forearm.control.loop import Observation, Step, Trace, observed, pictures_of
+from forearm.control.loop import Step, Trace
 from forearm.files import write_json
 from forearm.media import films
 from forearm.media.labels import EMPTY, labelled
@@ -54,13 +54,12 @@ def film(trace: Trace, goal: Goal) -> list[np.ndarray]:
     """A picture for every step, (n) of (height, width, 3) uint8 with even sides: seen, foreseen, and what is wanted."""
     layout, foreseen, frames = trace.layout, None, []
     for number, step in enumerate(trace.steps):
-        columns = [("seen", _frame(layout, step.seen)), ("foreseen a step before", foreseen)]
+        columns = [("seen", step.seen.picture), ("foreseen a step before", foreseen)]
         if isinstance(goal, PictureGoal | RegionGoal):
-            columns.append(("wanted", _frame(layout, _wanted(layout, goal))))
+            columns.append(("wanted", _wanted(layout, goal)))
         box = (goal.rows, goal.columns) if isinstance(goal, RegionGoal) else None
         frames.append(labelled(columns, _caption(trace, number, step), box))
-        planned = observed(layout, step.plan.predicted[:1])
-        foreseen = _frame(layout, planned[0]) if planned else None
+        foreseen = step.plan.predicted.observation(layout).picture if len(step.plan) else None
     return frames
 
 
@@ -69,24 +68,13 @@ def film_gif(frames: list[np.ndarray]) -> bytes:
     return films.gif(frames, SECONDS_A_STEP, last=SECONDS_OF_LAST, colours=COLOURS)
 
 
-def _frame(layout: Layout, seen: Observation) -> np.ndarray:
-    """The cameras as they stand in a frame, (h, w, 3) uint8."""
-    frame = np.zeros((layout.frame_height, layout.frame_width, 3), np.uint8)
-    for picture, box in zip(seen.pictures, layout.camera_boxes(), strict=True):
-        frame[box] = picture
-    return frame
-
-
-def _wanted(layout: Layout, goal: PictureGoal | RegionGoal) -> Observation:
-    region = np.full((3, layout.height, layout.frame_width), EMPTY[0] / 255, np.float32)
+def _wanted(layout: Layout, goal: PictureGoal | RegionGoal) -> np.ndarray:
+    frame = np.full((3, layout.frame_height, layout.frame_width), EMPTY[0] / 255, np.float32)
     if isinstance(goal, PictureGoal):
-        counts = goal.weights.numpy()
-        region[:, : layout.frame_height] += (goal.frame.numpy() - EMPTY[0] / 255) * counts
+        frame += (goal.frame.numpy() - EMPTY[0] / 255) * goal.weights.numpy()
     else:
-        height, width = goal.crop.shape[-2:]
-        top, left = goal.rows.start, goal.columns.start
-        region[:, top : top + height, left : left + width] = goal.crop.numpy()
-    return Observation(pictures_of(layout, as_uint8(region)), np.empty(0))
+        frame[:, goal.rows, goal.columns][:, : goal.crop.shape[1], : goal.crop.shape[2]] = goal.crop.numpy()
+    return as_uint8(frame.transpose(1, 2, 0))
 
 
 def _caption(trace: Trace, number: int, step: Step) -> tuple[str, str]:

@@ -10,11 +10,11 @@ import torch
 
 from forearm.batch import Predictor
 from forearm.canvas import as_uint8
+from forearm.environment import rollout
 from forearm.evaluation.baselines import PERSISTENCE
 from forearm.evaluation.catalogue import METRICS
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.samples import MODEL, Interval, Samples, Value, differences, intervals
-from forearm.models.rollout import rollout
 from forearm.transitions.store import TransitionSet
 
 CURVES = ("psnr", "val_mse", "ssim", "acting_joint_position_mae")

@@ -12,7 +12,7 @@ TOP = 0.4
 
 def cameras(layout: Layout, picture: np.ndarray) -> list[str]:
     """A data URI for each camera of a picture (h, w, 3 or 4) uint8, exact to the pixel."""
-    return [data_uri(picture[box], "fast") for box in layout.camera_boxes()]
+    return [data_uri(each, "fast") for each in layout.split(picture)]
 
 
 def heat(squared_error: np.ndarray) -> np.ndarray:

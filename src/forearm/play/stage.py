@@ -12,7 +12,7 @@ from forearm.canvas import CODES, STAY, Layout
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.play.dream import Dream
-from forearm.play.truth import Recording, Simulation, Source
+from forearm.play.starts import Recording, Simulation, Source
 from forearm.play.visitors import MOST
 from forearm.training.run import Checkpoint, Run
 from forearm.transitions import TransitionSet
@@ -48,7 +48,7 @@ class Stage:
     def dream(self) -> Dream:
         """A fresh dream from the first source's usual start."""
         source = next(iter(self.sources.values()))
-        return Dream(self.predictor, self.layout, source.begin(source.usual), self.device, self.longest)
+        return Dream(self.predictor, source.begin(source.usual), self.device, self.longest)
 
     def to_json(self) -> dict[str, Any]:
         """What the page has to know once."""
@@ -97,7 +97,9 @@ def open_stage(
     model = run.load(checkpoint, place)
     sources: list[Source] = []
     if simulator is not None:
-        sources.append(Simulation(layout, simulator))
+        from forearm.sim.arm import SimulatedArm
+
+        sources.append(Simulation(SimulatedArm.in_scene(layout, simulator), simulator))
     try:
         sources.append(Recording(TransitionSet(data or Path(config["data"]["path"])), layout, f"run {run.name}"))
     except ForearmError as error:

@@ -1,16 +1,18 @@
-"""What the page shows of a dream, as JSON."""
+"""What the page shows of a path, as JSON."""
 
 from typing import Any
 
 import numpy as np
 
-from forearm.canvas import Layout
-from forearm.play.dream import Dream, Moment, Preview
+from forearm.canvas import CODE_NAMES, Action, Layout
+from forearm.environment import Imagined
+from forearm.media.words import action_words
+from forearm.play.dream import Dream
 from forearm.play.pictures import cameras, heat
 
 
 def state_of(dream: Dream, whole: bool = False) -> dict[str, Any]:
-    """Where a dream stands: the present, what each action would show, and the path so far.
+    """Where a path has come to: the present, what each action would show, and the path so far.
 
     The path's pictures are told only with ``whole``; who has followed the path has seen them.
     """
@@ -23,47 +25,58 @@ def state_of(dream: Dream, whole: bool = False) -> dict[str, Any]:
         "recorded": dream.recorded(),
         "now": _now(layout, now),
         "previews": [_preview(layout, preview) for preview in previews],
-        "path": [_place(layout, moment, whole) for moment in dream.path],
+        "path": [_step(layout, state, whole) for state in dream.path],
     }
 
 
-def _now(layout: Layout, moment: Moment) -> dict[str, Any]:
-    error = moment.error
-    doubt = moment.taken.doubt if moment.taken else None
+def words(layout: Layout, action: Action | None) -> str:
+    """An action as the page names it, such as "MOVE+ shoulder_pan +10°"; none leads to the start."""
+    if action is None:
+        return "the start"
+    said, code = action_words(layout, action.values), CODE_NAMES[action.code]
+    return said if said == code else f"{code} {said}"
+
+
+def _now(layout: Layout, state: Imagined) -> dict[str, Any]:
+    shown, truth = state.observation, state.truth
     return {
-        "moment": moment.number,
-        "pictures": cameras(layout, moment.picture),
-        "joints": moment.joints.tolist(),
-        "uncertainty": None if doubt is None else cameras(layout, heat(doubt)),
-        "truth": None if moment.truth is None else cameras(layout, moment.truth.picture),
-        "true_joints": None if moment.truth is None else moment.truth.joints.tolist(),
-        "error": None if error is None else cameras(layout, heat(error)),
+        "moment": state.number,
+        "pictures": cameras(layout, shown.picture),
+        "joints": shown.joints.tolist(),
+        "uncertainty": _heat(layout, shown.expected_error),
+        "truth": None if truth is None else cameras(layout, truth.picture),
+        "true_joints": None if truth is None else truth.joints.tolist(),
+        "error": _heat(layout, state.error),
     }
 
 
-def _preview(layout: Layout, preview: Preview) -> dict[str, Any]:
+def _preview(layout: Layout, state: Imagined) -> dict[str, Any]:
+    shown = state.observation
     return {
-        "code": preview.action.code,
-        "words": preview.action.in_words(layout),
-        "pictures": cameras(layout, preview.picture),
-        "joints": preview.joints.tolist(),
-        "expected_error": _root(preview.expected),
-        "uncertainty": None if preview.doubt is None else cameras(layout, heat(preview.doubt)),
+        "code": state.action.code if state.action else None,
+        "words": words(layout, state.action),
+        "pictures": cameras(layout, shown.picture),
+        "joints": shown.joints.tolist(),
+        "expected_error": _root_mean(shown.expected_error),
+        "uncertainty": _heat(layout, shown.expected_error),
     }
 
 
-def _place(layout: Layout, moment: Moment, whole: bool) -> dict[str, Any]:
-    taken = moment.taken
+def _step(layout: Layout, state: Imagined, whole: bool) -> dict[str, Any]:
     return {
-        "moment": moment.number,
-        "pictures": cameras(layout, moment.picture) if whole else None,
-        "code": taken.action.code if taken else None,
-        "words": taken.action.in_words(layout) if taken else "the start",
-        "expected_error": _root(taken.expected) if taken else None,
-        "error": _root(moment.mse),
+        "moment": state.number,
+        "pictures": cameras(layout, state.observation.picture) if whole else None,
+        "code": state.action.code if state.action else None,
+        "words": words(layout, state.action),
+        "expected_error": _root_mean(state.observation.expected_error),
+        "error": _root_mean(state.error),
     }
 
 
-def _root(squared: float | None) -> float | None:
-    """The root of a mean squared error: a share of the range from black to white."""
-    return None if squared is None else float(np.sqrt(squared))
+def _heat(layout: Layout, squared: np.ndarray | None) -> list[str] | None:
+    return None if squared is None else cameras(layout, heat(squared))
+
+
+def _root_mean(squared: np.ndarray | None) -> float | None:
+    """The root of the mean squared error: a share of the range from black to white."""
+    return None if squared is None else float(np.sqrt(float(squared.mean())))

@@ -330,6 +330,11 @@ class TransitionSet:
             present = following[following >= 0]
         return length
 
+    @cached_property
+    def followers(self) -> np.ndarray:
+        """For each transition the row of the one that goes on from it, (N,) int64; −1: none does."""
+        return self._followers(self.rows())
+
     def _followers(self, rows: np.ndarray) -> np.ndarray:
         """For each of ``rows`` the place among them of the transition that goes on from it, (n,) int64, −1: none."""
         frames, count = self.columns.frames[rows], len(self.frames)

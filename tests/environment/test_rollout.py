@@ -9,8 +9,8 @@ from support.tiny import make_layout, write_data
 
 from forearm.batch import Prediction
 from forearm.canvas import ActionEntry
+from forearm.environment import rollout
 from forearm.evaluation.baselines import Persistence
-from forearm.models.rollout import rollout
 
 HORIZON = 4
 

@@ -10,12 +10,13 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
 from forearm.batch import present
-from forearm.canvas import ActionEntry, Joint, decode_strip, preset_layout
+from forearm.canvas import Action, ActionEntry, Joint, decode_strip, draw_frame, preset_layout
 from forearm.control import JointGoal, PictureGoal, TreeSearch, control
-from forearm.control.loop import REACHED, STAYING, region_of
-from forearm.control.simulated import SimulatedArm, TrueDynamics
+from forearm.control.loop import REACHED, STAYING
+from forearm.environment.simulated import TrueDynamics
 from forearm.errors import ForearmError
 from forearm.sim import CAMERAS, JOINTS, Simulator, change_of, film, settle
+from forearm.sim.arm import SimulatedArm
 from forearm.sim.poses import NOMINAL
 
 
@@ -36,10 +37,10 @@ def test_it_acts_and_looks_as_recordings_do(simulator: Simulator) -> None:
     settle(simulator, NOMINAL)
     clip = film(simulator, [change_of(5, -10.0)], fps=2, size=64)
     settle(simulator, NOMINAL)
-    arm.act(np.array([0, -1], np.float32), 1)
+    arm.step(Action(np.array([0, -1], np.float32), 1))
     seen = arm.observe()
     np.testing.assert_allclose(seen.joints, clip.states[-1], atol=1e-6)
-    for camera, picture in zip(CAMERAS, seen.pictures, strict=True):
+    for camera, picture in zip(CAMERAS, layout.split(seen.picture), strict=True):
         np.testing.assert_array_equal(picture, clip.pictures[f"observation.images.{camera}"][-1])
 
 
@@ -49,14 +50,14 @@ def test_the_true_dynamics_foresee_what_happens_and_leave_no_trace(simulator: Si
     settle(simulator, NOMINAL)
     before = arm.observe()
     amounts = torch.tensor([[1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
-    context = present(layout, before.pictures, before.joints).repeated(3)
+    context = present(layout, before).repeated(3)
     state = simulator.snapshot()
     predicted = TrueDynamics(arm).predict(context.with_action(amounts, torch.tensor([0, 1, 0])))
     np.testing.assert_array_equal(simulator.joints(), before.joints)
     for region, joints, action in zip(predicted.frame.numpy(), predicted.positions, amounts.numpy(), strict=True):
         simulator.restore(state)
-        arm.act(action, 0)
-        true = region_of(layout, arm.observe(), before.joints)
+        arm.step(Action(action, 0))
+        true = draw_frame(layout, arm.observe(), before.joints)
         positions, expected = decode_strip(layout, region[None])[0], decode_strip(layout, true[None])[0]
         np.testing.assert_allclose(positions, expected, atol=0.05)
         np.testing.assert_allclose(joints, expected[0], atol=0.05)
@@ -69,7 +70,7 @@ def test_pictures_and_joints_are_reached(simulator: Simulator) -> None:
     there = NOMINAL + np.array([20, 0, 0, 0, 0, 0])
     settle(simulator, there)
     for goal, outcomes in (
-        (PictureGoal.of(layout, arm.observe().pictures), (STAYING, REACHED)),
+        (PictureGoal.of(layout, layout.split(arm.observe().picture)), (STAYING, REACHED)),
         (JointGoal.named(layout, {"shoulder_pan": 20}), (REACHED,)),
     ):
         settle(simulator, NOMINAL)
@@ -83,9 +84,11 @@ def test_pictures_and_joints_are_reached(simulator: Simulator) -> None:
     [
         ({"cameras": ("top",)}, "no camera 'top' as this run has"),
         ({"joints": (Joint("knee"),), "actions": (ActionEntry("knee", "knee"),)}, "no joint 'knee'"),
-        ({"actions": (ActionEntry("gripper_closed"),)}, "no action that moves a joint 'gripper_closed'"),
+        ({"actions": (ActionEntry("gripper_closed"),)}, "no joint for the action 'gripper_closed'"),
     ],
 )
 def test_another_robots_layout_is_refused(simulator: Simulator, changes, said: str) -> None:
     with pytest.raises(ForearmError, match=said):
         SimulatedArm(simulator, make_layout("shoulder_pan", **changes))
+    with pytest.raises(ForearmError, match="seed is -1"):
+        SimulatedArm.in_scene(make_layout("shoulder_pan"), -1)

@@ -11,19 +11,18 @@ from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joi
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
 from forearm.play.dream import Dream
-from forearm.play.truth import Recording, Simulation
+from forearm.play.starts import Recording, Simulation
 from forearm.transitions import TransitionSet
 
 needs_simulator = pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
 JOINTS = ("shoulder_pan", "elbow_flex", "gripper")
 
 
-def simulated_layout(**changes):
+def simulated_layout():
     return make_layout(
         cameras=(Camera("base", 16, 16), Camera("wrist", 16, 16)),
         joints=tuple(Joint(name, "deg", -100, 100, 20) for name in JOINTS),
         actions=tuple(ActionEntry(name, name, "deg", 10.0) for name in JOINTS[:2]),
-        **changes,
     )
 
 
@@ -33,7 +32,7 @@ def test_starts_are_the_datasets_moments(data):
         start = source.begin(number)
         row = np.array([number])
         assert np.array_equal(start.context.canvas, data.batch(row).context().canvas)
-        assert np.array_equal(start.truth.picture, data.frames[data.columns.frames[number, -2]])
+        assert np.array_equal(start.truth.observe().picture, data.frames[data.columns.frames[number, -2]])
     assert source.begin(source.usual).note == "episode 6 of data, validation"
 
 
@@ -59,33 +58,19 @@ def test_every_recorded_outcome_of_a_moment_is_true(data, monkeypatch):
     outcomes[row, MOVE_MINUS] = other
     monkeypatch.setitem(data.__dict__, "outcome_rows", outcomes)
     source = Recording(data, data.layout, "a test")
-    dream = Dream(Persistence(), data.layout, source.begin(row))
+    dream = Dream(Persistence(), source.begin(row))
     assert np.array_equal(dream.step(MOVE_MINUS).truth.picture, data.frames[data.columns.frames[other, -1]])
     dream.undo()
     assert dream.step(STAY).truth is None
 
 
 @needs_simulator
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"cameras": (Camera("top", 16, 16),)}, "the simulated SO-101 has no top"),
-        ({"joints": (Joint("shoulder_pan"), Joint("elbow_flex"), Joint("tail"))}, "has no tail"),
-        ({"actions": (ActionEntry("dance"),)}, "has no dance"),
-    ],
-)
-def test_runs_that_are_not_of_the_simulated_arm(changes, says):
-    with pytest.raises(ForearmError, match=says):
-        Simulation(dataclasses.replace(simulated_layout(), **changes), 0)
-    with pytest.raises(ForearmError, match="seed is -1"):
-        Simulation(simulated_layout(), -1)
-
-
-@needs_simulator
 def test_the_simulator_does_what_the_dream_does_and_comes_back():
+    from forearm.sim.arm import SimulatedArm
+
     layout = simulated_layout()
-    source = Simulation(layout, 0)
-    one, other = (Dream(Persistence(), layout, source.begin(number)) for number in (0, 1))
+    source = Simulation(SimulatedArm.in_scene(layout, 0), 0)
+    one, other = (Dream(Persistence(), source.begin(number)) for number in (0, 1))
     start = one.now.truth.joints[0]
     went = one.step(MOVE_PLUS).truth
     assert went.joints[0] - start == pytest.approx(10, abs=1)
@@ -97,4 +82,4 @@ def test_the_simulator_does_what_the_dream_does_and_comes_back():
     assert np.array_equal(again.joints, went.joints)
     assert np.array_equal(again.picture, went.picture)
     assert one.step(STAY).truth.joints[0] == pytest.approx(went.joints[0], abs=0.5)
-    assert np.array_equal(source.begin(0).truth.picture, one.path[0].truth.picture)
+    assert np.array_equal(source.begin(0).truth.observe().picture, one.path[0].truth.picture)

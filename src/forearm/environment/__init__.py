@@ -1,0 +1,10 @@
+"""Worlds to act in: imagined by a predictor, simulated, or recorded.
+
+``simulated`` needs MuJoCo; it is imported by whoever uses it.
+"""
+
+from forearm.environment.environment import Environment
+from forearm.environment.imagined import Imagined, ImaginedEnvironment, rollout
+from forearm.environment.recorded import RecordedEnvironment
+
+__all__ = ["Environment", "Imagined", "ImaginedEnvironment", "RecordedEnvironment", "rollout"]

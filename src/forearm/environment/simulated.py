@@ -1,0 +1,73 @@
+"""The simulated SO-101 as a world, and as a predictor that is never wrong."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from forearm.batch import Batch, Prediction
+from forearm.canvas import Action, Observation, draw_frame
+from forearm.environment.environment import Environment
+from forearm.sim.arm import SimulatedArm
+from forearm.sim.simulator import Snapshot
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What the simulator shows, and the state in which it does."""
+
+    observation: Observation
+    snapshot: Snapshot
+
+
+class SimulatedEnvironment(Environment[Simulated]):
+    """The simulated SO-101; a start is the number of a random pose.
+
+    Args:
+        arm: may be shared.
+        seed: decides the poses.
+    """
+
+    def __init__(self, arm: SimulatedArm, seed: int):
+        self.arm, self.layout, self.seed = arm, arm.layout, seed
+
+    def observe(self) -> Observation:
+        return self.state.observation
+
+    def begin(self, start: int) -> Simulated:
+        self.arm.settle(start % len(self.layout.actions), np.random.default_rng([self.seed, start]))
+        return self._seen()
+
+    def after(self, state: Simulated, action: Action) -> Simulated:
+        self.arm.simulator.restore(state.snapshot)
+        self.arm.step(action)
+        return self._seen()
+
+    def _seen(self) -> Simulated:
+        return Simulated(self.arm.observe(), self.arm.simulator.snapshot())
+
+
+class TrueDynamics:
+    """The simulator as a predictor: puts the arm where a context's joints say, acts, and draws what is seen.
+
+    An arm at rest is determined by its joints alone, so nothing but the context is needed. It shows how well a planner
+    does with a model that is right.
+    """
+
+    def __init__(self, arm: SimulatedArm):
+        self.arm = arm
+
+    def predict(self, batch: Batch) -> Prediction:
+        """The true last frames and joints."""
+        arm, before = self.arm, self.arm.simulator.snapshot()
+        frames, positions = [], []
+        inputs = (batch.positions[:, -2], batch.actions[:, -1], batch.entries)
+        for joints, values, dimension in zip(*(each.cpu().numpy() for each in inputs), strict=True):
+            arm.place(joints)
+            arm.step(Action(values, int(dimension)))
+            seen = arm.observe()
+            frames.append(draw_frame(arm.layout, seen, joints))
+            positions.append(seen.joints)
+        arm.simulator.restore(before)
+        frame, joints = (torch.from_numpy(np.stack(each)).to(batch.canvas) for each in (frames, positions))
+        return Prediction(frame, joints)

@@ -1,0 +1,81 @@
+"""Where paths begin: at a recorded moment, or at a random pose of the simulated arm."""
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from forearm.batch import present
+from forearm.canvas import Layout
+from forearm.environment import RecordedEnvironment
+from forearm.errors import ForearmError
+from forearm.play.dream import Start
+from forearm.transitions import TransitionSet
+
+if TYPE_CHECKING:
+    from forearm.sim.arm import SimulatedArm
+
+
+class Source(Protocol):
+    """Starts by number, from 0 on; ``usual`` is the one to show first."""
+
+    name: str
+    count: int
+    usual: int
+
+    def begin(self, number: int) -> Start:
+        """The start of a number.
+
+        Raises:
+            ForearmError: there is none.
+        """
+
+
+class Recording:
+    """The recorded moments of a dataset; the truth is known for as long as one does what was done then.
+
+    Raises:
+        ForearmError: the dataset is empty, or does not fit the layout.
+    """
+
+    name = "recording"
+
+    def __init__(self, data: TransitionSet, layout: Layout, whose: str):
+        self.data = data.with_layout(layout, whose)
+        if not len(data):
+            raise ForearmError(f"{data.path} has no moments to begin from; build it from recordings that have")
+        self.count = len(data)
+        validation = data.rows("val")
+        self.usual = int(validation[0]) if len(validation) else 0
+
+    def begin(self, number: int) -> Start:
+        _require_number(number, self.count)
+        data, truth = self.data, RecordedEnvironment(self.data)
+        truth.reset(number)
+        episode = data.episodes[data.columns.episodes[number]]
+        part = "validation" if data.columns.validation[number] else "training"
+        note = f"episode {episode['index']} of {episode['recording']}, {part}"
+        return Start(self.name, number, data.batch(np.array([number])).context(), truth, note)
+
+
+class Simulation:
+    """Random poses of the simulated SO-101 in one scene; its truth is known whatever one does."""
+
+    name = "simulator"
+    count = 1_000_000
+    usual = 0
+
+    def __init__(self, arm: "SimulatedArm", seed: int):
+        self.arm, self.seed = arm, seed
+
+    def begin(self, number: int) -> Start:
+        from forearm.environment.simulated import SimulatedEnvironment
+
+        _require_number(number, self.count)
+        truth = SimulatedEnvironment(self.arm, self.seed)
+        context = present(self.arm.layout, truth.reset(number))
+        return Start(self.name, number, context, truth, f"scene {self.seed}, pose {number}")
+
+
+def _require_number(number: int, count: int) -> None:
+    if not 0 <= number < count:
+        raise ForearmError(f"there is no moment {number}; choose one from 0 to {count - 1}")

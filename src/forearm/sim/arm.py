@@ -1,0 +1,84 @@
+"""The simulated arm as a layout sees and moves it."""
+
+import numpy as np
+
+from forearm.canvas import Action, Layout, Observation, driven_joints, plain, stack_pictures, target_changes, trajectory
+from forearm.errors import ForearmError
+from forearm.sim.film import settle
+from forearm.sim.poses import Vary, sample_pose
+from forearm.sim.scene import PHYSICS_HZ
+from forearm.sim.simulator import CAMERAS, JOINTS, Simulator
+
+CAMERA_PREFIX = "observation.images."
+
+
+class SimulatedArm:
+    """A simulator seen and moved as a layout says: an action value of 1 moves a joint's target by the scale.
+
+    Everything of it has to be called from one thread, as OpenGL wants it.
+
+    Args:
+        simulator: at rest.
+        layout: of simulated recordings: cameras and joints are among the simulator's, each action moves a joint.
+        duration: seconds of an action, those of the recordings.
+
+    Raises:
+        ForearmError: the layout has a camera, joint or action that the simulator has not.
+    """
+
+    def __init__(self, simulator: Simulator, layout: Layout, duration: float = 0.5):
+        self._cameras = [camera.name.removeprefix(CAMERA_PREFIX) for camera in layout.cameras]
+        joints = [plain(name) for name in layout.joint_names]
+        for what, names, known in (
+            ("camera", self._cameras, CAMERAS),
+            ("joint", joints, JOINTS),
+            ("joint for the action", driven_joints(layout), JOINTS),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ForearmError(
+                        f"the simulated SO-101 has no {what} {name!r} as this run has; "
+                        "leave --simulator out for a run that was not trained on its recordings"
+                    )
+        self.simulator, self.layout, self.duration = simulator, layout, duration
+        self._joints = [JOINTS.index(name) for name in joints]
+
+    @classmethod
+    def in_scene(cls, layout: Layout, seed: int, duration: float = 0.5) -> "SimulatedArm":
+        """An arm in a scene of its own, which the seed decides.
+
+        Raises:
+            ForearmError: the seed is negative, or the layout is not of simulated recordings.
+        """
+        if seed < 0:
+            raise ForearmError(f"the simulator's seed is {seed}; choose a number from 0 up")
+        return cls(Simulator(seed), layout, duration)
+
+    def settle(self, dimension: int, rng: np.random.Generator) -> None:
+        """Rest at a random pose, like those of recordings, from which an action dimension can be moved."""
+        joint = JOINTS.index(driven_joints(self.layout)[dimension])
+        vary: Vary = "acting" if len(self.layout.actions) == 1 else "all"
+        settle(self.simulator, sample_pose(self.simulator, joint, self.layout.actions[dimension].scale, vary, rng))
+
+    def observe(self) -> Observation:
+        """Look, at rest."""
+        sizes = [(camera.height, camera.width) for camera in self.layout.cameras]
+        pictures = [self.simulator.render(name, size) for name, size in zip(self._cameras, sizes, strict=True)]
+        return Observation(stack_pictures(self.layout, pictures), self.simulator.joints()[self._joints])
+
+    def step(self, action: Action) -> None:
+        """Carry out an action."""
+        changes = target_changes(self.layout, action.values)
+        change = np.array([changes.get(name, 0.0) for name in JOINTS])
+        steps = round(self.duration * PHYSICS_HZ)
+        self.simulator.follow(trajectory(self.simulator.targets(), change, steps))
+
+    def place(self, joints: np.ndarray) -> None:
+        """Put the arm at rest where the layout's joints (J,) say; others stay where they are."""
+        pose = self.simulator.joints()
+        pose[self._joints] = joints
+        self.simulator.place(pose)
+
+    def close(self) -> None:
+        """Free the simulator's renderers."""
+        self.simulator.close()
