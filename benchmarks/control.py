@@ -32,7 +32,7 @@ from forearm.control.planners import full_moves
 from forearm.control.trace import film, film_gif
 from forearm.environment.simulated import TrueDynamics
 from forearm.evaluation.baselines import Persistence
-from forearm.models import FAMILIES
+from forearm.models import family_names
 from forearm.sim import JOINTS, Simulator, settle
 from forearm.sim.arm import SimulatedArm
 from forearm.sim.poses import is_usable, reach, sample_pose
@@ -449,7 +449,7 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100)
-    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=[FLAGSHIP, "diffusion", "mae", "gpt"])
+    parser.add_argument("--families", nargs="+", choices=family_names(), default=[FLAGSHIP, "diffusion", "mae", "gpt"])
     parser.add_argument("--only", nargs="+", choices=list(FARTHEST), default=list(FARTHEST))
     parser.add_argument("--work", type=Path, default=ROOT / "quality", help="where benchmarks/quality.py left its runs")
     parser.add_argument("--runs", nargs="*", default=[], help="other runs, as arm/warp=FOLDER")

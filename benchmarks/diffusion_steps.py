@@ -19,7 +19,7 @@ from forearm.errors import ForearmError
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.samples import Samples, differences
 from forearm.models import WorldModel, family_settings, make_model
-from forearm.models.diffusion import DiffusionTransformer
+from forearm.models.diffusion.model import DiffusionTransformer
 from forearm.training.run import Run
 from forearm.transitions.loader import batches
 from forearm.transitions.store import TransitionSet

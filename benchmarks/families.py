@@ -32,9 +32,9 @@ from measuring import (
 )
 
 from forearm.batch import Batch
-from forearm.models import FAMILIES, WorldModel, family_settings, make_model
+from forearm.models import WorldModel, family_names, family_settings, make_model
 from forearm.models.blocks import patchify
-from forearm.models.gpt import CausalTransformer
+from forearm.models.gpt.model import CausalTransformer
 from forearm.sim import SingleActionSettings, record
 from forearm.training.config import TrainConfig
 from forearm.training.loop import make_optimizer, start_run, train
@@ -72,7 +72,7 @@ def family(data: TransitionSet, name: str, size: str) -> dict:
     batch, optimizer = data.batch(np.arange(BATCH)), make_optimizer(model.train(), TrainConfig())
 
     def step() -> None:
-        loss = model.loss(batch)["loss"]
+        loss = model.training_loss(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -104,7 +104,7 @@ def targets(work: Path) -> list[Target]:
     """The named targets that are ratios."""
     tiny, so101 = (TransitionSet(work / size) for size in SIZES)
     found = []
-    if "diffusion" in FAMILIES:
+    if "diffusion" in family_names():
         batch = one(tiny, 0)
         models = [
             awake(make_model(name, tiny.layout, family_settings(name, "tiny", {}))) for name in ("diffusion", "mae")
@@ -238,7 +238,7 @@ def main() -> None:
             for size in SIZES:
                 build([work / "recording"], work / size, BuildConfig(preset=size))
             families = []
-            for name in FAMILIES:
+            for name in family_names():
                 for size in SIZES:
                     print(f"measuring {name} {size}", file=sys.stderr)
                     figures = in_own_process(__file__, "--work", folder, "--family", name, size)

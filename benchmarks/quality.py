@@ -28,7 +28,7 @@ from forearm.evaluation import METRICS
 from forearm.evaluation.catalogue import Metric
 from forearm.evaluation.samples import Samples, differences
 from forearm.evaluation.saved import MODEL, Saved
-from forearm.models import FAMILIES
+from forearm.models import family_names
 from forearm.training import Run
 
 TABLES = ROOT / "docs" / "benchmarks"
@@ -250,8 +250,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=6.0, help="of one processor core, for each training")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--repeat", nargs="+", choices=FAMILIES, help="families to train with every seed, if not all")
-    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--repeat", nargs="+", choices=family_names(), help="families trained with every seed")
+    parser.add_argument("--families", nargs="+", choices=family_names(), default=list(family_names()))
     parser.add_argument("--learning-rate", type=float, default=1.4e-3)
     parser.add_argument("--real-train", type=Path, help="a LeRobot recording to learn from")
     parser.add_argument("--real-test", type=Path, help="another of the same robot, to be tested on alone")

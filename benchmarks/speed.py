@@ -114,7 +114,7 @@ def drawing_and_training(work: Path, preset: str, batch_size: int) -> dict:
     optimizer = make_optimizer(model, TrainConfig())
 
     def step() -> None:
-        loss = model.loss(data.batch(rows))["loss"]
+        loss = model.training_loss(data.batch(rows))["loss"]
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -9,7 +9,7 @@ from support.tiny import write_data
 import forearm.models
 from forearm.evaluation import PERSISTENCE
 from forearm.files import read_json
-from forearm.models import FAMILIES, family_settings
+from forearm.models import OURS, family_names, family_settings
 from forearm.report.assessment import assess
 from forearm.training import TrainConfig, start_run, train
 
@@ -20,13 +20,13 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "adding-a-model.md"
 def family(tmp_path, monkeypatch):
     """The example's name, its file lying beside the other families' for this test."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    (file,) = re.findall(r"`src/forearm/models/(\w+\.py)`", PAGE.read_text(encoding="utf-8"))
+    (file,) = re.findall(r"`src/forearm/models/(\w+)\.py`", PAGE.read_text(encoding="utf-8"))
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / file).write_text(code)
+    (tmp_path / "models" / f"{file}.py").write_text(code)
     monkeypatch.setattr(forearm.models, "__path__", [*forearm.models.__path__, str(tmp_path / "models")])
-    (name,) = forearm.models.discover().keys() - FAMILIES.keys()
-    monkeypatch.setitem(FAMILIES, name, forearm.models.discover()[name])
-    return name
+    monkeypatch.setitem(OURS, file, f"forearm.models.{file}")
+    assert file in family_names()
+    return file
 
 
 def test_the_example_is_found_trained_and_evaluated(tmp_path, family):

@@ -16,6 +16,7 @@ from forearm.evaluation.baselines import Persistence
 from forearm.evaluation.catalogue import CATALOGUE
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.metrics import score
+from forearm.models import family_settings, make_model
 from forearm.transitions.store import Outcomes
 
 LAYOUT = Layout(
@@ -250,9 +251,10 @@ def test_an_example_shows_the_sample_under_every_action():
 
 def test_a_family_can_look_into_itself():
     class Curious(Arm):
-        def diagnose(self, batch):
-            assert batch.canvas[..., LAYOUT.frame_columns(-1)].any()  # the truth is there to look at
-            return {"rows": batch.rows.double(), "halves": torch.ones(len(batch), 2) / 2}
+        def diagnose(self, batch, truth):
+            assert not batch.canvas[..., LAYOUT.frame_columns(-1)].any()
+            assert truth.any()  # is there to be held against
+            return self.predict(batch), {"rows": batch.rows.double(), "halves": torch.ones(len(batch), 2) / 2}
 
     evaluation = run(Curious(), batches(size=5))
     assert evaluation.extras["rows"] == pytest.approx(11.5)
@@ -300,3 +302,19 @@ def test_the_documentation_names_every_metric_and_key():
     text = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     for name in run(Arm()).to_json():
         assert f"`{re.sub('_action_[0-9]$', '_action_<code>', name)}`" in text, name
+
+
+@pytest.mark.parametrize(("family", "module"), [("warp", "trunk"), ("diffusion", "norm"), ("mae", "encoder")])
+def test_three_forward_passes_a_sample_are_enough(family, module):
+    """The action taken and the two others: expected error and diagnosis come from the same pass."""
+    settings = family_settings(family, "tiny", {"width": 16, "depth": 1, "heads": 2})
+    model = make_model(family, LAYOUT, settings)
+    passes = []
+    part = model.blocks[0] if family == "diffusion" else getattr(model, module)
+    part.register_forward_hook(lambda part, inputs, output: passes.append(len(inputs[0])))
+    per_pass = 2 if family == "diffusion" else 1  # the context is read, and a picture denoised from it
+    evaluation = run(model, batches(size=12))
+    timing = passes.count(1)  # of single samples
+    levels = 4 * 24 if family == "diffusion" else 0  # its diagnosis denoises from four levels
+    assert sum(passes) - timing == per_pass * 3 * 24 + levels
+    assert evaluation.samples.sums["val_mse"].shape == (24,)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, noise
+from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, diagnosed, noise
 from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionEntry, Camera, Joint, preset_layout
@@ -13,7 +13,8 @@ from forearm.errors import ForearmError
 from forearm.evaluation import Diagnosable
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify
-from forearm.models.diffusion import CONTRAST, DiffusionConfig, DiffusionTransformer
+from forearm.models.diffusion.config import DiffusionConfig
+from forearm.models.diffusion.model import CONTRAST, DiffusionTransformer
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
 PRESETS = {
@@ -56,11 +57,11 @@ def test_paints_the_last_frame_of_every_layout(name, variant):
     # What is painted stands where it belongs, or the loss of the picture would not be that of the patches.
     for parameter in (model.head.weight, model.head.bias):
         parameter.mul_(0.1)  # so that nothing is clamped
-    losses = model.loss(batch)
+    losses = model.validation_loss(batch)
     assert set(losses) == {"loss", "visual", "strip"}
     squashed = noise(layout)
     squashed.canvas.mul_(0.2).add_(0.4)
-    losses, painted = model.loss(squashed), model.predict(squashed).frame
+    losses, painted = model.validation_loss(squashed), model.predict(squashed).frame
     error = (painted - squashed.canvas[..., layout.frame_columns(-1)]) ** 2
     torch.testing.assert_close(losses["loss"], error.mean())
     torch.testing.assert_close(losses["visual"], error[:, :, : layout.frame_height].mean())
@@ -113,7 +114,11 @@ def test_the_context_that_is_read_once_equals_reading_all_at_every_step():
     # The plain way: all tokens in every block, clean ones hidden from no one, noisy ones from the clean.
     condition = model.embed_level(model._waves(level))
     clean = torch.cat(
-        [model.embed(grey[:, model.context]) + model.places[model.context], model._asked(grey, model.strip)], 1
+        [
+            model.embed(grey[:, model.context]) + model.position_embedding[model.context],
+            model._asked(grey, model.strip),
+        ],
+        1,
     )
     tokens = torch.cat([clean, model.embed_noisy(noisy) + model._asked(grey, model.picture)], 1)
     seen, length = clean.shape[1], tokens.shape[1]
@@ -194,21 +199,20 @@ def test_with_copy_an_untrained_model_is_persistence(process):
 def test_training_draws_levels_and_noise_and_evaluation_draws_nothing(process, monkeypatch):
     layout = make_layout()
     model, batch = a_model(layout, process=process, steps=1), noise(layout, 16)
-    evaluated = model.loss(batch)
-    assert model.loss(batch) == evaluated
-    model.train()
-    assert model.loss(batch)["loss"] != model.loss(batch)["loss"]
+    evaluated = model.validation_loss(batch)
+    assert model.validation_loss(batch) == evaluated
+    assert model.training_loss(batch)["loss"] != model.training_loss(batch)["loss"]
     torch.manual_seed(3)
-    losses = model.loss(batch)
+    losses = model.training_loss(batch)
     torch.manual_seed(3)
-    assert model.loss(batch) == losses
+    assert model.training_loss(batch) == losses
     plain = (8 * losses["visual"] + 4 * losses["strip"]) / 12  # patches of the picture, and of the strip
     if process == "diffusion":
         torch.testing.assert_close(losses["loss"], plain)
     else:
         assert losses["loss"] > 1.01 * plain
-    monkeypatch.setattr("forearm.models.diffusion.FROM_NOTHING", 1.0)
-    torch.testing.assert_close(model.loss(batch), evaluated)
+    monkeypatch.setattr("forearm.models.diffusion.model.FROM_NOTHING", 1.0)
+    torch.testing.assert_close(model.training_loss(batch), evaluated)
 
 
 @pytest.mark.parametrize("variant", [{}, {"copy": False}, {"process": "flow"}])
@@ -221,7 +225,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
     model = DiffusionTransformer(layout, DiffusionConfig(**SMALL | {"width": 32} | variant)).train()
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(300):
-        loss = model.loss(batch)["loss"]
+        loss = model.training_loss(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -232,7 +236,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_parameter_learns(tiny_data, variant):
     model = a_model(tiny_data.layout, **variant).train()
-    model.loss(tiny_data.batch(np.arange(4)))["loss"].backward()
+    model.training_loss(tiny_data.batch(np.arange(4)))["loss"].backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -241,9 +245,9 @@ def test_every_parameter_learns(tiny_data, variant):
 def test_diagnosis_tells_the_error_at_each_noise_level_and_depends_on_the_row_alone(tiny_data):
     model, batch = a_model(tiny_data.layout), tiny_data.batch(np.arange(6))
     assert isinstance(model, Diagnosable)
-    losses = model.diagnose(batch)["loss_by_noise_level"]
+    losses = diagnosed(model, batch)["loss_by_noise_level"]
     assert losses.shape == (6, 4)
-    again = model.diagnose(tiny_data.batch(np.array([5, 0])))["loss_by_noise_level"]
+    again = diagnosed(model, tiny_data.batch(np.array([5, 0])))["loss_by_noise_level"]
     torch.testing.assert_close(again, losses[[5, 0]])
 
 
@@ -251,7 +255,7 @@ def test_diagnosis_sees_noise_grow_from_bucket_to_bucket(tiny_data, monkeypatch)
     """A network that only takes its input for the picture errs the more, the noisier that is."""
     model, batch = a_model(tiny_data.layout), tiny_data.batch(np.arange(6))
     monkeypatch.setattr(model, "denoise", lambda noisy, *_: noisy / CONTRAST)
-    losses = model.diagnose(batch)["loss_by_noise_level"].mean(0)
+    losses = diagnosed(model, batch)["loss_by_noise_level"].mean(0)
     assert (losses.diff() > 0).all()
 
 

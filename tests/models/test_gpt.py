@@ -5,16 +5,17 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, noise
+from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, diagnosed, noise
 from support.tiny import make_layout, write_data
 
 from forearm.batch import make_batch
 from forearm.canvas import ActionEntry, Camera, Joint, preset_layout
 from forearm.errors import ForearmError
-from forearm.evaluation.evaluate import Diagnosable
+from forearm.evaluation.asking import Diagnosable
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify
-from forearm.models.gpt import SWEEPS, CausalTransformer, GPTConfig
+from forearm.models.gpt.config import GPTConfig
+from forearm.models.gpt.model import SWEEPS, CausalTransformer
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
 PRESETS = {
@@ -161,7 +162,7 @@ def test_with_copy_an_untrained_model_is_persistence(history, strip_first):
     model, batch = CausalTransformer(layout, GPTConfig(**SMALL, strip_first=strip_first)), noise(layout)
     before, after = (batch.canvas[..., layout.frame_columns(t)] for t in (-2, -1))
     torch.testing.assert_close(model.predict(batch).frame, before)
-    losses, error = model.loss(batch), (before - after) ** 2
+    losses, error = model.validation_loss(batch), (before - after) ** 2
     torch.testing.assert_close(losses["loss"], error.mean())
     torch.testing.assert_close(losses["visual"], error[:, :, : layout.frame_height].mean())
     torch.testing.assert_close(losses["strip"], error[:, :, layout.frame_height :].mean())
@@ -173,12 +174,11 @@ def test_with_copy_an_untrained_model_is_persistence(history, strip_first):
 def test_training_reads_some_patches_as_they_were_and_paints_them_as_they_are():
     layout = make_layout()
     model, batch = a_model(layout), noise(layout)
-    assert model.loss(batch)["loss"] == model.loss(batch)["loss"]
-    model.train()
-    assert model.loss(batch)["loss"] != model.loss(batch)["loss"]
+    assert model.validation_loss(batch)["loss"] == model.validation_loss(batch)["loss"]
+    assert model.training_loss(batch)["loss"] != model.training_loss(batch)["loss"]
     torch.nn.init.zeros_(model.head.weight)  # whatever is read, the previous frame is painted
     error = (batch.canvas[..., layout.frame_columns(-2)] - batch.canvas[..., layout.frame_columns(-1)]) ** 2
-    torch.testing.assert_close(model.loss(batch)["loss"], error.mean())
+    torch.testing.assert_close(model.training_loss(batch)["loss"], error.mean())
 
 
 @torch.no_grad()
@@ -190,7 +190,8 @@ def test_all_stale_is_reading_the_previous_frame_and_none_is_reading_the_truth()
     for stale, read in ((0.0, batch.canvas), (1.0, standing)):
         model = a_model(layout, stale=stale).train()
         painted = model.paint(patchify(read, layout.patch) - 0.5)[:, model.raster] + 0.5
-        torch.testing.assert_close(model.loss(batch)["loss"], ((painted - patchify(truth, layout.patch)) ** 2).mean())
+        error = (painted - patchify(truth, layout.patch)) ** 2
+        torch.testing.assert_close(model.training_loss(batch)["loss"], error.mean())
 
 
 def learned(data, changes) -> CausalTransformer:
@@ -199,7 +200,7 @@ def learned(data, changes) -> CausalTransformer:
     model, batch = CausalTransformer(data.layout, GPTConfig(**SMALL | changes)), data.batch(np.arange(8))
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(250):
-        loss = model.loss(batch)["loss"]
+        loss = model.training_loss(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -220,7 +221,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
 @pytest.mark.parametrize("copy", [True, False])
 def test_every_parameter_learns(tiny_data, copy):
     model = a_model(tiny_data.layout, copy=copy)
-    model.loss(tiny_data.batch(np.arange(4)))["loss"].backward()
+    model.training_loss(tiny_data.batch(np.arange(4)))["loss"].backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -231,7 +232,7 @@ def test_diagnosis_tells_the_errors_of_reading_the_truth_and_of_running_free(str
     layout = make_layout()
     model, batch = a_model(layout, strip_first=strip_first), noise(layout)
     assert isinstance(model, Diagnosable)
-    figures = model.diagnose(batch)
+    figures = diagnosed(model, batch)
     error = (model.predict(batch).frame - batch.canvas[..., layout.frame_columns(-1)]) ** 2
     free = patchify(error, layout.patch).mean(2)  # in raster order, whatever the order of painting
     torch.testing.assert_close(figures["free_running_loss_per_position"], free)

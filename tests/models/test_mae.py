@@ -10,7 +10,8 @@ from forearm.canvas import ActionEntry, Camera, preset_layout
 from forearm.errors import ForearmError
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify, unpatchify
-from forearm.models.mae import MAEConfig, MaskedAutoencoder
+from forearm.models.mae.config import MAEConfig
+from forearm.models.mae.model import MaskedAutoencoder
 
 SMALL = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
 PAN = (ActionEntry("pan", "pan"),)
@@ -43,7 +44,7 @@ def test_paints_the_last_frame_of_every_layout(name):
     assert painted.shape == (2, 3, layout.height, layout.frame_width)
     assert painted.dtype == torch.float32
     assert 0 <= painted.min() <= painted.max() <= 1
-    losses = model.loss(batch)
+    losses = model.training_loss(batch)
     assert set(losses) == {"loss", "visual", "strip"}
     # What is painted stands where it belongs, or the loss of the picture would not be that of the patches.
     patches = model.paint(patchify(batch.canvas, layout.patch))
@@ -93,7 +94,7 @@ def test_with_copy_an_untrained_model_is_persistence(history):
 def test_losses_are_squared_errors_of_picture_and_strip(tiny_data):
     layout, batch = tiny_data.layout, tiny_data.batch(np.arange(6))
     model = MaskedAutoencoder(layout, MAEConfig(**SMALL))
-    losses = model.loss(batch)
+    losses = model.training_loss(batch)
     error = (batch.canvas[..., layout.frame_columns(-2)] - batch.canvas[..., layout.frame_columns(-1)]) ** 2
     h = layout.frame_height
     torch.testing.assert_close(losses["loss"], error.mean())
@@ -112,7 +113,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, copy):
     model = MaskedAutoencoder(layout, MAEConfig(**SMALL | {"width": 32, "decoder_width": 32, "copy": copy}))
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(150):
-        loss = model.loss(batch)["loss"]
+        loss = model.training_loss(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -124,7 +125,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, copy):
 
 def test_every_parameter_learns(tiny_data):
     model = a_model(tiny_data.layout)
-    model.loss(tiny_data.batch(np.arange(4)))["loss"].backward()
+    model.training_loss(tiny_data.batch(np.arange(4)))["loss"].backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         used = parameter.grad.abs().sum()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.canvases import assert_answer_is_not_read, noise
+from support.canvases import assert_answer_is_not_read, diagnosed, noise
 from support.tiny import make_layout, write_data
 from torch.nn import functional as F
 
@@ -14,8 +14,12 @@ from forearm.errors import ForearmError
 from forearm.evaluation.metrics import score
 from forearm.files import read_json, write_json
 from forearm.models import family_settings, make_model
-from forearm.models.flow import copy, halve, homographies, pixel_places, project
-from forearm.models.warp import Motors, Warp, WarpConfig, _pixels, _window_means
+from forearm.models.warp.augmentation import augmented
+from forearm.models.warp.config import WarpConfig
+from forearm.models.warp.losses import blend_loss, window_means
+from forearm.models.warp.model import JointState, Warp
+from forearm.models.warp.motion import copy, halve, homographies, per_pixel, pixel_coordinates, project
+from forearm.models.warp.novelty import novelty_loss
 from forearm.report.assessment import assess
 from forearm.training import TrainConfig, start_run, train
 from forearm.transitions.loader import TrainingSteps
@@ -32,6 +36,12 @@ LAYOUTS = {
         actions=(ActionEntry("pan", "pan"), ActionEntry("lift", "lift"), ActionEntry("x")), discrete=False
     ),
 }
+
+
+def augmented_by(layout: Layout, batch, **changes):
+    """A batch as training shows it."""
+    model = a_model(layout, **changes)
+    return augmented(batch, model.config, model.reach)
 
 
 def a_model(layout: Layout, seed: int = 0, **changes) -> Warp:
@@ -53,9 +63,9 @@ def test_paints_the_last_frame_of_every_layout(name):
     assert painted.dtype == torch.float32
     assert 0 <= painted.min() <= painted.max() <= 1
     region = batch.canvas[..., layout.frame_columns(-1)]
-    losses = model.loss(batch)
+    losses = model.validation_loss(batch)
     assert set(losses) == {"loss", "visual", "strip"}
-    views, motors = model.explain(batch)
+    views, motors = model.decompose(batch)
     free = model._frame(batch, views, model._positions(batch, motors.change))
     torch.testing.assert_close(losses["loss"], ((free - region) ** 2).mean())
 
@@ -83,7 +93,7 @@ def test_any_layout_is_learned_and_predicted(heights, width, stacking, history, 
     )
     model, batch = a_model(layout), noise(layout)
     assert torch.isfinite(model.predict(batch.context()).frame).all()
-    losses = model.train().loss(batch)
+    losses = model.train().training_loss(batch)
     losses["loss"].backward()
     assert all(torch.isfinite(value) for value in losses.values())
 
@@ -98,13 +108,13 @@ def test_never_reads_the_last_frame():
 def test_copies_come_from_the_same_camera_alone(name):
     layout = LAYOUTS[name]
     model, batch = a_model(layout), noise(layout)
-    model.fine.bias += 3.0
+    model.flow_head.bias += 3.0
     batch.canvas[:] = 1.0  # strips, separators and other frames are white
     for i, (rows, columns) in enumerate(layout.camera_boxes()):
         batch.canvas[..., layout.frame_columns(-2)][..., rows, columns] = 0.2 * (i + 1)
-    views, _ = model.explain(batch.context())
+    views, _ = model.decompose(batch.context())
     for i, view in enumerate(views):
-        assert view.places.abs().max() > 1.2  # it does look beyond the edge
+        assert view.coordinates.abs().max() > 1.2  # it does look beyond the edge
         torch.testing.assert_close(view.copies, torch.full_like(view.copies, 0.2 * (i + 1)))
 
 
@@ -117,7 +127,7 @@ def test_without_motion_and_with_full_trust_it_copies_exactly():
         model.blend.weight.zero_()
         model.blend.bias.zero_()
         model.blend.bias[layer] = 1e4
-        model.stand[-1].weight.zero_()
+        model.homography_head[-1].weight.zero_()
         painted = model.predict(batch.context()).frame[:, :, : layout.frame_height]
         before = batch.canvas[..., layout.frame_columns(-2)][:, :, : layout.frame_height]
         torch.testing.assert_close(painted, before, atol=1e-5, rtol=0)
@@ -127,12 +137,12 @@ def test_without_motion_and_with_full_trust_it_copies_exactly():
 def test_copies_exactly_where_no_joint_is_to_move():
     layout = make_layout()
     model, batch = a_model(layout), noise(layout)
-    for still in (model.change, model.change_beyond[-1]):
+    for still in (model.joint_head, model.joint_mlp[-1]):
         still.weight.zero_()
         still.bias.zero_()
     before = batch.canvas[..., layout.frame_columns(-2)][:, :, : layout.frame_height]
     torch.testing.assert_close(model.predict(batch.context()).frame[:, :, : layout.frame_height], before)
-    model.change.bias[1] = 0.5
+    model.joint_head.bias[1] = 0.5
     painted = model.predict(batch.context()).frame[:, :, : layout.frame_height]
     assert (painted - before).abs().mean() > 0.02
 
@@ -142,10 +152,10 @@ def test_the_way_there_leads_back_and_through_what_lies_between():
     """Layers move as if they were planes: from a to b to c as from a to c, and no way at all is none."""
     layout = make_layout()
     model = a_model(layout)
-    stands = torch.randn(3, 4, model.stand[0].in_features)
+    stands = torch.randn(3, 4, model.homography_head[0].in_features)
 
     def motion(a, b):
-        return model._motion(Motors(stands, stands, stands[[a, b]], stands))
+        return model._motion(JointState(stands, stands, stands[[a, b]], stands))
 
     torch.testing.assert_close(motion(0, 1) @ motion(1, 2), motion(0, 2), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(motion(0, 0), torch.eye(3).expand(4, 2, 2, 3, 3), atol=1e-5, rtol=0)
@@ -154,22 +164,22 @@ def test_the_way_there_leads_back_and_through_what_lies_between():
 
 def test_window_means_are_those_of_pooling():
     pictures = torch.rand(2, 3, 7, 5)
-    torch.testing.assert_close(_window_means(pictures), F.avg_pool2d(pictures, 3, 1))
+    torch.testing.assert_close(window_means(pictures), F.avg_pool2d(pictures, 3, 1))
 
 
 def test_what_is_said_of_a_patch_lies_where_the_patch_lies():
     said = torch.arange(2 * 3 * 4 * 12.0).reshape(2, 3, 4, 12)  # 3 × 4 patches of 2 × 2 pixels, 3 channels each
-    laid = _pixels(said, 2)
+    laid = per_pixel(said, 2)
     for row, column, y, x in np.ndindex(3, 4, 2, 2):
         first = 3 * (2 * y + x)
         assert torch.equal(laid[:, :, 2 * row + y, 2 * column + x], said[:, row, column, first : first + 3])
 
 
 def test_squares_weigh_the_squared_error():
-    layout, losses = make_layout(), []
+    losses = []
     picture, truth = torch.rand(2, 2, 3, 8, 8).unbind()
-    for squares in (0.0, 10.0):
-        losses.append(a_model(layout, squares=squares)._blending_loss(picture, truth))
+    for weight in (0.0, 10.0):
+        losses.append(blend_loss(picture, truth, weight))
     torch.testing.assert_close(losses[1] - losses[0], 10 * (picture - truth).square().mean())
 
 
@@ -177,12 +187,12 @@ def test_squares_weigh_the_squared_error():
 def test_half_precision_does_not_move_pixels():
     layout = make_layout()
     model, batch = a_model(layout), noise(layout)
-    model.fine.weight.zero_()
-    exact, _ = model.explain(batch)
+    model.flow_head.weight.zero_()
+    exact, _ = model.decompose(batch)
     with torch.autocast("cpu", torch.bfloat16):
-        coarse, _ = model.explain(batch)
+        coarse, _ = model.decompose(batch)
     for a, b in zip(exact, coarse, strict=True):
-        assert (a.places - b.places).abs().max() < 1e-3
+        assert (a.coordinates - b.coordinates).abs().max() < 1e-3
 
 
 @torch.no_grad()
@@ -191,12 +201,12 @@ def test_trusts_memory_only_where_it_recalls_what_is_seen():
     model, batch = a_model(layout), noise(layout)
     model.blend.weight.zero_()
     model.blend.bias.zero_()
-    for memory in model.memories:
+    for memory in model.memory_heads:
         memory.weight.zero_()
         memory.bias.fill_(0.2)  # whatever the joints: a grey of 0.7
     known = batch.canvas[..., layout.frame_columns(-2)]
     known[0], known[1] = 0.7, 0.3
-    views, _ = model.explain(batch)
+    views, _ = model.decompose(batch)
     for view in views:
         alike = torch.full_like(view.weights[0], 1 / view.weights.shape[1])
         torch.testing.assert_close(view.weights[0], alike)  # nothing speaks against any source
@@ -207,7 +217,7 @@ def test_trusts_memory_only_where_it_recalls_what_is_seen():
 def test_begins_with_the_change_that_the_action_names():
     layout = make_layout()
     model, batch = Warp(layout, WarpConfig(**SMALL)).eval(), noise(layout)
-    _, motors = model.explain(batch)
+    _, motors = model.decompose(batch)
     degrees = motors.change * model.most
     torch.testing.assert_close(degrees[:, 0], batch.actions[:, -1, 0] * layout.actions[0].scale)
     assert not degrees[:, 1].any()
@@ -217,7 +227,7 @@ def test_begins_with_the_change_that_the_action_names():
 def test_the_strip_is_drawn_as_the_canvas_draws_it():
     layout = make_layout()
     model, batch = a_model(layout), noise(layout, n=64)
-    views, motors = model.explain(batch)
+    views, motors = model.decompose(batch)
     before, after = batch.positions[:, -2], model._positions(batch, motors.change)
     drawn = draw_strips(layout, torch.stack([before, after], dim=1).numpy())[:, -1]
     strip = model._frame(batch, views, after)[:, :, layout.frame_height :]
@@ -241,10 +251,10 @@ def test_knows_where_it_errs_and_learns_that_without_touching_the_picture():
     """The left half of each frame is dark and stays so, the right half is noise."""
     layout = make_layout(cameras=(Camera("base", 16, 16),))
     model = a_model(layout).train()
-    losses = model.loss(noise(layout))
-    (losses["doubted"] + losses["judged"]).backward()
+    losses = model.training_loss(noise(layout))
+    (losses["uncertainty"] + losses["novelty"]).backward()
     touched = {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
-    assert {name.split(".")[0] for name in touched} == {"doubting", "judge"}
+    assert {name.split(".")[0] for name in touched} == {"error_head", "novelty_classifier"}
 
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for step in range(61):
@@ -253,10 +263,10 @@ def test_knows_where_it_errs_and_learns_that_without_touching_the_picture():
             batch.canvas[..., layout.frame_columns(t)][..., :8] = 0
         optimizer.zero_grad()
         if step < 60:
-            model.loss(batch)["loss"].backward()
+            model.training_loss(batch)["loss"].backward()
             optimizer.step()
-    figures = model.eval().diagnose(batch)
-    shares = figures["copied_share"] + figures["remembered_share"] + figures["painted_share"]
+    figures = diagnosed(model.eval(), batch)
+    shares = figures["copied_share"] + figures["remembered_share"] + figures["generated_share"]
     torch.testing.assert_close(shares, torch.ones(16))
     doubt = model.predict(batch.context()).expected_error
     assert doubt.shape == (16, 16, 16)
@@ -280,7 +290,9 @@ def test_doubts_what_it_was_never_asked():
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for step in range(200):
         optimizer.zero_grad()
-        loss = model._judging_loss(model._practise(moments(step)))
+        loss = novelty_loss(
+            model.novelty_classifier, model._conditions(augmented(moments(step), model.config, model.reach)), 2
+        )
         loss.backward()
         optimizer.step()
         model._count_changes(moments(step))
@@ -288,7 +300,7 @@ def test_doubts_what_it_was_never_asked():
 
     def added(**changes):
         context = moments(1000, **changes).context()
-        known = torch.stack([model._known_error(view) for view in model.explain(context)[0]]).detach().mean()
+        known = torch.stack([model._known_error(view) for view in model.decompose(context)[0]]).detach().mean()
         return float(model.predict(context).expected_error.detach().mean() - known)
 
     assert 0 <= added() < 0.01
@@ -310,14 +322,14 @@ def test_what_changes_usually_is_that_of_a_whole_move():
             batch.canvas[rows, ..., layout.frame_columns(-2)] = before
             batch.canvas[rows, ..., layout.frame_columns(-1)] = before + change**0.5
         model._count_changes(batch)
-    usual = model.changed / model.asked
+    usual = model.mean_change / model.mean_squared_action
     torch.testing.assert_close(usual, torch.full_like(usual, 0.04), atol=1e-5, rtol=0)
 
 
 def test_gradients_reach_all_weights():
     layout = make_layout()
     model = a_model(layout).train()
-    model.loss(noise(layout, n=4))["loss"].backward()
+    model.training_loss(noise(layout, n=4))["loss"].backward()
     idle = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert not idle
 
@@ -325,7 +337,7 @@ def test_gradients_reach_all_weights():
 def test_practises_staying():
     layout = make_layout(history=3)
     batch = noise(layout, n=200)
-    shown = a_model(layout, synthetic_stay=0.5, tint=0.0)._practise(batch)
+    shown = augmented_by(layout, batch, synthetic_stay=0.5, brightness_jitter=0.0)
     last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
     still = (shown.actions[:, -1] == 0).all(1)
     assert 60 < still.sum() < 140
@@ -334,14 +346,14 @@ def test_practises_staying():
     for name in ("canvas", "positions", "actions"):
         assert torch.equal(getattr(shown, name)[~still], getattr(batch, name)[~still])
     assert torch.equal(shown.actions[:, 0], batch.actions[:, 0])
-    alone = a_model(layout, synthetic_stay=0.0, tint=0.0)._practise(batch)
+    alone = augmented_by(layout, batch, synthetic_stay=0.0, brightness_jitter=0.0)
     assert torch.equal(alone.canvas, batch.canvas)
 
 
 def test_practises_backwards():
     layout = make_layout()
     batch = noise(layout, n=200)
-    shown = a_model(layout, synthetic_stay=0.0, tint=0.0, reversed_pairs=True)._practise(batch)
+    shown = augmented_by(layout, batch, synthetic_stay=0.0, brightness_jitter=0.0, reversed_pairs=True)
     back = (shown.actions != batch.actions).any((1, 2))
     assert 60 < back.sum() < 140
     last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
@@ -355,7 +367,7 @@ def test_practises_backwards():
 def test_practises_in_other_light_and_from_other_joints():
     layout = make_layout()
     batch = noise(layout, n=50)
-    shown = a_model(layout, synthetic_stay=0.0, tint=0.3, joint_noise=0.1)._practise(batch)
+    shown = augmented_by(layout, batch, synthetic_stay=0.0, brightness_jitter=0.3, joint_noise=0.1)
     tints = (shown.canvas / batch.canvas)[:, :, : layout.frame_height]
     torch.testing.assert_close(tints, tints[:, :, :1, :1].expand_as(tints))
     assert 0.7 <= tints.min() < 0.8 < 1.2 < tints.max() <= 1.3
@@ -375,7 +387,7 @@ def test_soon_beats_copying(tmp_path):
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for step in range(100):
         optimizer.zero_grad()
-        model.loss(steps[step])["loss"].backward()
+        model.training_loss(steps[step])["loss"].backward()
         optimizer.step()
     rows = data.rows("val")
     batch = data.batch(rows[data.codes[rows] != 0])
@@ -402,7 +414,7 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
     page = assess(run.path, rollouts=0, device="cpu")
     figures = read_json(page.parent / "metrics.json")
     assert any("STAY was practised" in warning for warning in figures["warnings"]) == (practised > 0)
-    assert {"copied_share", "unheard_of", "expected_error_per_patch"} <= set(figures["extras"])
+    assert {"copied_share", "novelty", "expected_error_per_patch"} <= set(figures["extras"])
 
 
 @pytest.mark.parametrize(
@@ -412,11 +424,11 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
         ({"depth": 0}, "depth is 0"),
         ({"layers": 0}, "layers is 0"),
         ({"refine": -1}, "refine is -1"),
-        ({"tint": -0.1}, "tint is -0.1"),
+        ({"brightness_jitter": -0.1}, "brightness_jitter is -0.1"),
         ({"joint_noise": 1.0}, "joint_noise is 1.0"),
         ({"synthetic_stay": 1.0}, "synthetic_stay is 1.0"),
-        ({"squares": float("nan")}, "squares is nan"),
-        ({"squares": -1}, "squares is -1"),
+        ({"mse_weight": float("nan")}, "mse_weight is nan"),
+        ({"mse_weight": -1}, "mse_weight is -1"),
         ({"depth": 2.0}, "depth is 2.0; family warp wants int"),
     ],
 )
@@ -427,9 +439,9 @@ def test_impossible_settings_are_refused_in_one_line(changes, says):
 
 
 def test_whole_numbers_will_do_for_a_weight():
-    settings = family_settings("warp", "tiny", {"squares": 3})
-    assert make_model("warp", make_layout(), settings).config.squares == 3
-    assert type(settings["squares"]) is float
+    settings = family_settings("warp", "tiny", {"mse_weight": 3})
+    assert make_model("warp", make_layout(), settings).config.mse_weight == 3
+    assert type(settings["mse_weight"]) is float
 
 
 def test_cameras_that_patches_do_not_divide_are_refused():
@@ -441,7 +453,7 @@ def test_cameras_that_patches_do_not_divide_are_refused():
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(-0.2, 0.2), min_size=8, max_size=8))
 def test_a_motion_and_its_negative_undo_each_other(numbers):
-    places, motion = pixel_places(6, 4).double(), torch.tensor(numbers)
+    places, motion = pixel_coordinates(6, 4).double(), torch.tensor(numbers)
     there = project(places, homographies(motion))
     back = torch.stack([project(there[i : i + 1], homographies(-motion)) for i in range(6)]).flatten(0, 1)
     torch.testing.assert_close(back, places, atol=1e-4, rtol=1e-4)
@@ -450,18 +462,18 @@ def test_a_motion_and_its_negative_undo_each_other(numbers):
 
 def test_projects_as_the_definition_says():
     matrices = torch.eye(3) + 0.1 * torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(0))
-    places = pixel_places(6, 4)
+    places = pixel_coordinates(6, 4)
     seen = torch.einsum("bkij,hwj->bkhwi", matrices, torch.cat([places, torch.ones(6, 4, 1)], dim=-1))
     torch.testing.assert_close(project(places, matrices), seen[..., :2] / seen[..., 2:])
 
 
 def test_copies_whole_pixels_exactly_and_the_edge_beyond_it():
     picture = torch.rand(1, 3, 4, 6)
-    places = pixel_places(4, 6)[None, None] + torch.tensor([2 / 6 * 2, 0])
+    places = pixel_coordinates(4, 6)[None, None] + torch.tensor([2 / 6 * 2, 0])
     moved = copy(picture, places)[:, 0]
     torch.testing.assert_close(moved[..., :4], picture[..., 2:])
     torch.testing.assert_close(moved[..., 4:], picture[..., -1:].expand(-1, -1, -1, 2))
 
 
 def test_places_mean_the_same_at_half_the_size():
-    torch.testing.assert_close(halve(pixel_places(8, 4)[None, None])[0, 0], pixel_places(4, 2))
+    torch.testing.assert_close(halve(pixel_coordinates(8, 4)[None, None])[0, 0], pixel_coordinates(4, 2))

@@ -34,6 +34,18 @@ def assert_answer_is_not_read(model: WorldModel) -> None:
     assert torch.equal(model.predict(batch).frame, before)
 
 
+def diagnosed(model: WorldModel, batch: Batch) -> dict[str, torch.Tensor]:
+    """The figures of a diagnosis, whose prediction is that of ``predict``."""
+    truth = batch.canvas[..., model.layout.frame_columns(-1)]
+    prediction, figures = model.diagnose(batch.context(), truth)
+    with torch.inference_mode():
+        expected = model.predict(batch.context())
+        other, _ = model.diagnose(batch.context(), torch.rand_like(truth))
+    for said in (prediction, other):
+        torch.testing.assert_close(said.frame, expected.frame)
+    return figures
+
+
 def assert_all_patches_before_are_read(model: WorldModel) -> None:
     """Each patch before the last frame has a say in the prediction."""
     layout, batch = model.layout, noise(model.layout, 1)

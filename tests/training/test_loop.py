@@ -68,7 +68,7 @@ def assert_same(run: Run, other: Run) -> None:
 def mean_loss(run: Run, checkpoint, data: TransitionSet) -> float:
     model, rows = run.load(checkpoint), data.rows("val")
     with torch.no_grad():
-        return float(model.loss(data.with_layout(run.layout(), "a test").batch(rows))["loss"])
+        return float(model.validation_loss(data.with_layout(run.layout(), "a test").batch(rows))["loss"])
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_the_log_says_what_happened(unbroken, data):
     torch.manual_seed(CONFIG.seed)
     model = make_model("mae", data.layout, SMALL)
     first = TrainingSteps(data, data.rows("train"), 8, CONFIG.seed)[0]
-    loss = model.loss(first)["loss"]
+    loss = model.training_loss(first)["loss"]
     loss.backward()
     norm = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).norm()
     assert steps[0]["loss"] == pytest.approx(loss.item(), rel=1e-6)
@@ -325,7 +325,12 @@ def test_only_matrices_decay(data):
     decayed, others = make_optimizer(model, CONFIG).param_groups
     assert (decayed["weight_decay"], others["weight_decay"]) == (CONFIG.weight_decay, 0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    assert {names[id(p)] for p in others["params"]} >= {"places", "decoder_places", "mask_token", "head.bias"}
+    assert {names[id(p)] for p in others["params"]} >= {
+        "position_embedding",
+        "decoder_position_embedding",
+        "mask_token",
+        "head.bias",
+    }
     assert all(names[id(p)].endswith(".weight") and p.ndim == 2 for p in decayed["params"])
     assert len(decayed["params"]) + len(others["params"]) == len(names)
 
@@ -369,7 +374,9 @@ def test_validation_is_shared_out(data):
 
     whole, parts = losses(0, 1), [losses(i, 3) for i in range(3)]
     with torch.no_grad():
-        expected = torch.cat([model.loss(batch)["loss"].reshape(1) for batch in batches(data, rows, 1)]).mean()
+        expected = torch.cat(
+            [model.validation_loss(batch)["loss"].reshape(1) for batch in batches(data, rows, 1)]
+        ).mean()
     assert whole["loss"] == pytest.approx(float(expected), rel=1e-5)
     for name, value in whole.items():
         assert sum(part[name] for part in parts) == pytest.approx(value, rel=1e-6)
@@ -476,7 +483,7 @@ def test_weights_of_another_layout_are_one_line(tmp_path, unbroken, data, file):
     run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
     longer = write_data(tmp_path / "data", make_layout(history=3))
     run.layout_file.write_text(json.dumps(longer.layout.to_json()))
-    with pytest.raises(ForearmError, match=r"holds another model or layout: weights .*places do not fit") as failure:
+    with pytest.raises(ForearmError, match=r"holds another model or layout: weights .*position_embedding do not fit") as failure:
         run.load("best") if file == "best" else train(run, longer, device="cpu", resume=True)
     one_line(failure)
 

@@ -28,7 +28,7 @@ NOTES = """Forearm's demo: a simulated SO-101 turns its shoulder by about 10° o
 learns to paint what its two cameras and its joints show half a second later. Trained for a few minutes on this
 machine; what matters is that it follows the action and beats copying the last frame."""
 
-SIMULATED = {"warp": {"squares": 10.0}}
+SIMULATED = {"warp": {"mse_weight": 10.0}}
 """Settings that suit simulated pictures better than a family's own (docs/results.md)."""
 
 

@@ -95,7 +95,7 @@ def model_options(name: str, named: bool) -> type[ModelOptions]:
         ForearmError: there is no such family.
     """
     family = get_family(name)
-    kind = type(next(iter(family.sizes.values())))
+    kind = family.config
     hints = get_type_hints(kind)
     fields = []
     for setting in dataclasses.fields(kind):

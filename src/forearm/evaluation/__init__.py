@@ -1,5 +1,6 @@
 """Numbers for predictions: metrics, baselines, counterfactuals. Arrays in, numbers out."""
 
+from forearm.evaluation.asking import Diagnosable
 from forearm.evaluation.baselines import (
     JOINT_ONLY,
     MEAN_FRAME,
@@ -10,7 +11,8 @@ from forearm.evaluation.baselines import (
     standard_baselines,
 )
 from forearm.evaluation.catalogue import CATALOGUE, METRICS, Metric
-from forearm.evaluation.evaluate import Baseline, Diagnosable, Evaluation, evaluate
+from forearm.evaluation.evaluate import evaluate
+from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Example
 from forearm.evaluation.metrics import score
 from forearm.evaluation.rollouts import Film, Rollouts, draw_paths, roll_out

@@ -75,7 +75,7 @@ class MeanFrame:
             parts = (chosen[start : start + CHUNK] for start in range(0, len(chosen), CHUNK))
             return sum(data.last_frames(part).sum(0, dtype=np.float64) for part in parts) / len(chosen)
 
-        self._means = Means.of(kinds, mean)
+        self._means = MeansByKind.of(kinds, mean)
 
     def predict(self, batch: Batch) -> Prediction:
         """Show the mean frames of the actions."""
@@ -169,14 +169,14 @@ def spread(kinds: np.ndarray, most: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Means:
+class MeansByKind:
     """The mean of something for each kind of action, and the mean over all for kinds that were never seen."""
 
     of_kinds: dict[int, np.ndarray]
     overall: np.ndarray
 
     @classmethod
-    def of(cls, kinds: np.ndarray, mean: Callable[[int], np.ndarray]) -> "Means":
+    def of(cls, kinds: np.ndarray, mean: Callable[[int], np.ndarray]) -> "MeansByKind":
         """From the kinds of all samples, (N,), and the mean of each."""
         present, counts = np.unique(kinds, return_counts=True)
         of_kinds = {int(kind): mean(int(kind)) for kind in present}
@@ -190,7 +190,7 @@ class Means:
 
 def _mean_changes(amounts: np.ndarray, changes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     kinds = action_kinds(amounts)
-    means = Means.of(kinds, lambda kind: changes[kinds == kind].mean(0))
+    means = MeansByKind.of(kinds, lambda kind: changes[kinds == kind].mean(0))
     return lambda asked: means(action_kinds(asked))
 
 

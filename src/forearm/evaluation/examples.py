@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forearm.canvas import CODES
+from forearm.batch import Batch
+from forearm.canvas import CODES, as_uint8, decode_strip
+from forearm.evaluation.metrics import Truth, picture_error
+from forearm.transitions.store import Outcomes
 
 
 @dataclass(frozen=True)
@@ -85,3 +88,39 @@ class Gallery:
     def worst(self) -> list[Example]:
         """Samples of the highest error, the worst first."""
         return [example for _, example in self._worst]
+
+
+def example_of(
+    i: int,
+    batch: Batch,
+    truth: Truth,
+    under: dict[int, np.ndarray],
+    baselines: dict[str, np.ndarray],
+    error: float,
+    outcomes: Outcomes | None,
+    doubt: np.ndarray | None,
+) -> Example:
+    """The i-th sample of a batch, from what was predicted of all."""
+    layout, one = truth.layout, batch[i : i + 1]
+    real = {code: outcomes.last[i, code] for code in CODES if outcomes.known[i, code]} if outcomes else {}
+    canvases = {}
+    for code, regions in under.items():
+        canvas = (one if code == truth.codes[i] else one.under(code)).canvas.numpy()[0].copy()
+        canvas[..., layout.frame_columns(-1)] = regions[i]
+        canvases[code] = as_uint8(canvas)
+    return Example(
+        row=int(batch.rows[i]),
+        code=int(truth.codes[i]),
+        error=float(error),
+        truth=as_uint8(one.canvas.numpy()[0]),
+        under=canvases,
+        baselines={name: as_uint8(regions[i]) for name, regions in baselines.items()},
+        acting=int(truth.acting[i]),
+        before=truth.before[i],
+        positions=truth.positions[i],
+        positions_under={code: decode_strip(layout, regions[i : i + 1])[0][0] for code, regions in under.items()},
+        outcomes={code: as_uint8(region) for code, region in real.items()},
+        positions_after={code: decode_strip(layout, region[None])[0][0] for code, region in real.items()},
+        errors_under={code: picture_error(layout, under[code][i], region) for code, region in real.items()},
+        doubt=None if doubt is None else doubt[i],
+    )

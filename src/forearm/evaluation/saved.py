@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from forearm.canvas import CODES
 from forearm.errors import ForearmError
-from forearm.evaluation.evaluate import Evaluation
+from forearm.evaluation.evaluation import Evaluation
 from forearm.evaluation.examples import Example
 from forearm.evaluation.samples import MODEL, Samples
 from forearm.files import read_json

@@ -1,62 +1,69 @@
-"""Families of world models behind one interface."""
+"""Families of world models behind one interface. Names and settings are known without importing torch."""
 
 import dataclasses
-import pkgutil
+from functools import cache
 from importlib import import_module
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
 
 from forearm.canvas import Layout
 from forearm.errors import ForearmError
-from forearm.models.world_model import Family, WorldModel
+from forearm.models.family import Family
+from forearm.models.renamed import current_settings
 
+if TYPE_CHECKING:
+    from forearm.models.world_model import WorldModel
 
-def discover() -> dict[str, Family]:
-    """The ``FAMILY`` of every file beside this one, by name."""
-    modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-    families = [module.FAMILY for module in modules if hasattr(module, "FAMILY")]
-    return {family.name: family for family in families}
-
-
-FAMILIES = discover()
-"""The families that there are."""
-
+OURS = {name: f"forearm.models.{name}" for name in ("diffusion", "gpt", "mae", "warp")}
+"""The module of each family of this package; each holds its `Family` as ``FAMILY``."""
+GROUP = "forearm.models"
+"""Entry points under which other packages name theirs: `name = "package.module:FAMILY"`."""
 DEFAULT = "warp"
 """The family for whoever names none: the best at equal time of training (docs/results.md)."""
 
 
 def family_names() -> tuple[str, ...]:
-    """The names of the families that there are."""
-    return tuple(FAMILIES)
+    """The families of this package and of installed ones; imports none of them."""
+    return (*OURS, *(name for name in _others() if name not in OURS))
 
 
 def get_family(name: str) -> Family:
-    """The family of a name.
+    """A family by its name; imports no other.
 
     Raises:
-        ForearmError: there is none.
+        ForearmError: there is no such family, or the package that offers it is broken.
     """
-    if name not in FAMILIES:
-        raise ForearmError(f"no family {name!r}; there are {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+    if name in OURS:
+        return import_module(OURS[name]).FAMILY
+    if name not in _others():
+        raise ForearmError(f"no family {name!r}; there are {', '.join(family_names())}")
+    point = _others()[name]
+    try:
+        family = point.load()
+    except Exception as error:  # whatever another package's code raises
+        raise ForearmError(f"family {name} cannot be imported from {point.value}: {error}") from error
+    if not isinstance(family, Family):
+        raise ForearmError(f"family {name}: {point.value} is {type(family).__name__}, not a forearm.models.Family")
+    return family
 
 
-def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldModel:
+def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> "WorldModel":
     """A fresh model of a family from its settings as they stand in ``config.json``.
 
     Raises:
         ForearmError: there is no such family, or its settings are not these.
     """
-    known = get_family(family)
+    known, settings = get_family(family), current_settings(family, settings)
     usual = next(iter(known.sizes.values()))
     for name, value in settings.items():
         kind = type(getattr(usual, name, value))
         if type(value) is not kind:
             raise ForearmError(f"{name} is {value!r}; family {family} wants {kind.__name__}")
     try:
-        config = type(usual)(**settings)
+        config = known.config(**settings)
     except TypeError as error:
         raise ForearmError(f"these are no settings of family {family}: {error}") from error
-    return known.model(layout, config)
+    return known.make(layout, config)
 
 
 def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -76,13 +83,15 @@ def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str
     return {**settings, **changes, **whole}
 
 
-__all__ = [
-    "DEFAULT",
-    "FAMILIES",
-    "Family",
-    "WorldModel",
-    "family_names",
-    "family_settings",
-    "get_family",
-    "make_model",
-]
+@cache
+def _others() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "WorldModel":
+        return import_module("forearm.models.world_model").WorldModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["DEFAULT", "Family", "WorldModel", "family_names", "family_settings", "get_family", "make_model"]

@@ -5,17 +5,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
-
-
-def require_heads(width: int, heads: int, prefix: str = "") -> None:
-    """Refuse a width that heads cannot share or ``grid_positions`` cannot fill; ``prefix`` stands before both names.
-
-    Raises:
-        ForearmError: says what the width has to be.
-    """
-    if heads < 1 or width < 1 or width % heads or width % 4:
-        raise ForearmError(f"{prefix}width is {width}; it has to be a multiple of 4 and of {prefix}heads, {heads}")
 
 
 def patchify(pictures: Tensor, patch: int) -> Tensor:
@@ -33,17 +22,17 @@ def unpatchify(patches: Tensor, patch: int, height: int, width: int) -> Tensor:
     return cut.permute(0, 5, 1, 3, 2, 4).reshape(b, c, height, width)
 
 
-def patch_places(layout: Layout) -> tuple[Tensor, Tensor, int]:
-    """Where patches stand in a canvas's raster order.
+def patch_indices(layout: Layout) -> tuple[Tensor, Tensor, int]:
+    """Indices of patches in a canvas's raster order.
 
     Returns:
-        places of the context (rows, columns before the last frame) and of the last frame (rows, its columns), both
-        int64, and how many places the frame before the last stands further left.
+        those of the context (rows, columns before the last frame) and of the last frame (rows, its columns), both
+        int64, and by how much smaller the indices of the frame before the last are.
     """
     rows, columns = layout.grid
     frame, gap = layout.frame_width // layout.patch, layout.separator // layout.patch
-    place = torch.arange(rows * columns).reshape(rows, columns)
-    return place[:, :-frame], place[:, -frame:], frame + gap
+    index = torch.arange(rows * columns).reshape(rows, columns)
+    return index[:, :-frame], index[:, -frame:], frame + gap
 
 
 def patch_losses(error: Tensor, layout: Layout) -> dict[str, Tensor]:
@@ -53,14 +42,14 @@ def patch_losses(error: Tensor, layout: Layout) -> dict[str, Tensor]:
 
 
 def grid_positions(rows: int, columns: int, width: int) -> Tensor:
-    """Sine-cosine codes of a grid's places in raster order, (rows · columns, width) float32.
+    """Sine-cosine codes of a grid's cells in raster order, (rows · columns, width) float32.
 
     Half of the width codes the row, half the column (Vaswani et al. 2017, 3.5; in two dimensions as in
     He et al. 2022, Masked Autoencoders).
     """
     frequencies = 1 / 10000 ** (torch.arange(width // 4, dtype=torch.float64) / (width // 4))
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    angles = [place.reshape(-1, 1) * frequencies for place in (y, x)]
+    angles = [axis.reshape(-1, 1) * frequencies for axis in (y, x)]
     return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=1).float()
 
 

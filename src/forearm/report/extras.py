@@ -19,10 +19,10 @@ TEXTS = {
         "squared error of the picture made out of the noise, by how much noise there was: 0 none, 1 nothing else"
     ),
     "copied_share": "share of the picture that is copied from the previous frame, moved or not",
-    "remembered_share": "share that the joints alone call to mind",
-    "painted_share": "share that is painted anew",
+    "remembered_share": "share that is remembered from the joints alone",
+    "generated_share": "share that is generated",
     "expected_error_per_patch": "the squared error that the model itself expects, patch by patch of the picture",
-    "unheard_of": "how likely it is that training never asked for the like, joints and action taken together",
+    "novelty": "probability that training never saw the like of these joints with this action",
 }
 LEVELS = {"loss_by_noise_level": ("0 to ¼", "¼ to ½", "½ to ¾", "¾ to 1")}
 MAP_WIDTH = 200

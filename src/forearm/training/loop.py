@@ -260,8 +260,8 @@ def make_accelerator(config: TrainConfig, device: str, trackers: tuple[str, ...]
 
 def make_optimizer(model: WorldModel, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW; vectors (biases, norms, tokens) and position tables are not decayed."""
-    decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and "places" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim <= 1 or "places" in name]
+    decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and "position_embedding" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim <= 1 or "position_embedding" in name]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, config.beta2), fused=True)
 
@@ -276,7 +276,7 @@ def validate(
     for batch in batches(data, mine, batch_size):
         torch.manual_seed(0)
         with accelerator.autocast():
-            losses = model.loss(batch.to(accelerator.device))
+            losses = model.validation_loss(batch.to(accelerator.device))
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
     parts = gather_object([sums])  # a process without rows has no losses to name

@@ -10,6 +10,7 @@ from torch import Tensor
 from forearm.errors import ForearmError
 from forearm.files import write_json
 from forearm.models import WorldModel
+from forearm.models.renamed import current_weights
 from forearm.training.run import Run, fill, read_tensors, save_tensors
 from forearm.training.schedule import MovingAverage, Progress, share_done
 
@@ -45,7 +46,8 @@ def load_state(path: Path, model: WorldModel, average: MovingAverage, optimizer:
     fill(average.model, parts["average"], path)
     parameters = dict(model.named_parameters())
     for key, value in parts["optimizer"].items():
-        moment, name = key.split(".", 1)
+        moment, old = key.split(".", 1)
+        (name,) = current_weights({old: value}, parameters)
         optimizer.state[parameters[name]][moment] = value.to(parameters[name].device)
     return progress
 

@@ -19,6 +19,7 @@ from forearm.canvas import Layout
 from forearm.errors import ForearmError
 from forearm.files import read_json, writing
 from forearm.models import WorldModel, make_model
+from forearm.models.renamed import current_weights
 from forearm.training.config import TrainConfig
 from forearm.transitions.layout import read_layout
 
@@ -191,6 +192,7 @@ def fill(model: WorldModel, weights: Mapping[str, Tensor], path: Path) -> None:
         ForearmError: they are the weights of another model or layout.
     """
     mine = model.state_dict()
+    weights = current_weights(weights, mine)
     for name in sorted(mine.keys() | weights.keys()):
         if name not in mine or name not in weights or mine[name].shape != weights[name].shape:
             raise ForearmError(f"{path} holds another model or layout: weights {name} do not fit; check config.json")

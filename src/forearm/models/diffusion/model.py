@@ -7,8 +7,7 @@ The network predicts the clean picture; predicting the noise fails on canvases, 
 
 import itertools
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +15,17 @@ from torch.nn import functional as F
 
 from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
 from forearm.models.blocks import (
     Attention,
     Block,
     grid_positions,
     initialise,
-    patch_places,
+    patch_indices,
     patchify,
-    require_heads,
     unpatchify,
 )
-from forearm.models.world_model import Family, WorldModel
+from forearm.models.diffusion.config import DiffusionConfig
+from forearm.models.world_model import WorldModel
 
 Process = Literal["diffusion", "flow"]
 
@@ -42,32 +40,6 @@ CONTRAST = 2.0
 """Of the pictures that noise is laid upon: grey values in [−1, 1], against noise of variance 1."""
 LEVEL_BUCKETS = 4
 """Of ``diagnose``."""
-
-
-@dataclass(frozen=True)
-class DiffusionConfig:
-    """Size of the diffusion transformer, what it is given, and how it samples.
-
-    ``copy`` shows each place that is painted the previous frame's patch there, and the change upon that is painted.
-    ``process`` says how a picture turns to noise and what the loss weighs: "diffusion" on a quarter circle, with equal
-    weight for all levels; "flow" on a straight line, with the weight of the flow's velocity, 1 / level².
-    ``steps`` is the number of sampling steps; more than one gains nothing (docs/benchmarks/diffusion_steps.md).
-    """
-
-    width: int = 384
-    depth: int = 12
-    heads: int = 6
-    copy: bool = True
-    process: Process = "diffusion"
-    steps: int = 1
-
-    def __post_init__(self) -> None:
-        require_heads(self.width, self.heads)
-        for name in ("depth", "steps"):
-            if getattr(self, name) < 1:
-                raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")
-        if self.process not in get_args(Process):
-            raise ForearmError(f"process is {self.process!r}; it has to be {' or '.join(get_args(Process))}")
 
 
 class RememberedAttention(Attention):
@@ -131,7 +103,7 @@ class DiffusionTransformer(WorldModel):
         self.config = config
         p, (rows, columns), width = layout.patch, layout.grid, config.width
         pixels = 3 * p * p
-        context, last, self.to_previous = patch_places(layout)
+        context, last, self.to_previous = patch_indices(layout)
         strip_rows = layout.strip_height // p
         self.register_buffer("context", context.flatten(), persistent=False)
         self.register_buffer("picture", last[:-strip_rows].flatten(), persistent=False)
@@ -145,7 +117,7 @@ class DiffusionTransformer(WorldModel):
         self.norm = nn.LayerNorm(width)
         self.modulation = nn.Linear(width, 2 * width)
         self.head = nn.Linear(width, pixels)
-        self.places = nn.Parameter(grid_positions(rows, columns, width))
+        self.position_embedding = nn.Parameter(grid_positions(rows, columns, width))
         initialise(self)
         nn.init.zeros_(self.embed_noisy.weight)  # begin without noise, and look at it where that helps
         for part in (self, *self.blocks):
@@ -153,22 +125,25 @@ class DiffusionTransformer(WorldModel):
         if config.copy:
             nn.init.zeros_(self.head.weight)  # begin as a copy of the previous frame
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Squared errors of the last frame: in training of what is denoised from levels that are drawn, as weighed by
-        the process; in evaluation of what is painted from the context alone, so that it compares with other families.
-        """
+    def training_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Squared errors of what is denoised from levels that are drawn, as weighed by the process."""
         grey = self._grey(batch)
         strip, memories = self.read(grey)
-        truth, weight = grey[:, self.picture], torch.ones(len(grey), device=grey.device)
-        if self.training:
-            level = self._drawn_levels(truth)
-            noise = torch.randn_like(truth) * (level < 1)[:, None, None]
-            painted = self.denoise(self.noisy(truth, level, noise), level, grey, memories)
-            if self.config.process == "flow":
-                weight = level.clamp(min=LEAST_LEVEL) ** -2
-        else:
-            painted = self.sample(grey, memories)
-        visual = ((painted - truth) ** 2).mean((1, 2))
+        truth = grey[:, self.picture]
+        level = self._drawn_levels(truth)
+        noise = torch.randn_like(truth) * (level < 1)[:, None, None]
+        painted = self.denoise(self.noisy(truth, level, noise), level, grey, memories)
+        weight = level.clamp(min=LEAST_LEVEL) ** -2 if self.config.process == "flow" else torch.ones_like(level)
+        return self._errors(grey, painted, strip, weight)
+
+    def validation_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Squared errors of what is painted from the context alone, so that they compare with other families'."""
+        grey = self._grey(batch)
+        strip, memories = self.read(grey)
+        return self._errors(grey, self.sample(grey, memories), strip, torch.ones(len(grey), device=grey.device))
+
+    def _errors(self, grey: Tensor, painted: Tensor, strip: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        visual = ((painted - grey[:, self.picture]) ** 2).mean((1, 2))
         joints = ((strip - grey[:, self.strip]) ** 2).mean()
         share = len(self.strip) / (len(self.strip) + len(self.picture))
         return {
@@ -180,19 +155,17 @@ class DiffusionTransformer(WorldModel):
     @torch.inference_mode()
     def predict(self, batch: Batch) -> Prediction:
         grey = self._grey(batch)
-        strip, memories = self.read(grey)
-        painted = torch.cat([self.sample(grey, memories), strip], dim=1) + 0.5
-        region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
-        return Prediction(region.clamp(0, 1))
+        return self._prediction(grey, *self.read(grey))
 
     @torch.inference_mode()
-    def diagnose(self, batch: Batch) -> dict[str, Tensor]:
+    def diagnose(self, batch: Batch, truth: Tensor) -> tuple[Prediction, dict[str, Tensor]]:
         """``loss_by_noise_level`` (B, 4): squared error of the denoised picture, levels in quarters from least to most.
 
         Levels and noise are drawn from each row's number, so that the figures depend on nothing else.
         """
         grey = self._grey(batch)
-        truth, (_, memories) = grey[:, self.picture], self.read(grey)
+        strip, memories = self.read(grey)
+        truth = patchify(truth, self.layout.patch)[:, : len(self.picture)] - 0.5
         chances = [torch.Generator().manual_seed(row) for row in batch.rows.tolist()]
         errors = []
         for bucket in range(LEVEL_BUCKETS):
@@ -201,16 +174,20 @@ class DiffusionTransformer(WorldModel):
             level, noise = level.to(truth), noise.to(truth)
             painted = self.denoise(self.noisy(truth, level, noise), level, grey, memories)
             errors.append(((painted - truth) ** 2).mean((1, 2)))
-        return {"loss_by_noise_level": torch.stack(errors, dim=1)}
+        return self._prediction(grey, strip, memories), {"loss_by_noise_level": torch.stack(errors, dim=1)}
+
+    def _prediction(self, grey: Tensor, strip: Tensor, memories: list[Tensor]) -> Prediction:
+        painted = torch.cat([self.sample(grey, memories), strip], dim=1) + 0.5
+        region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
+        return Prediction(region.clamp(0, 1))
 
     def read(self, grey: Tensor) -> tuple[Tensor, list[Tensor]]:
         """From all patches of a canvas (B, L, pixels), of which only the context is read:
 
         the strip's patches (B, S, pixels), and each block's keys and values of all clean tokens.
         """
-        tokens = torch.cat(
-            [self.embed(grey[:, self.context]) + self.places[self.context], self._asked(grey, self.strip)], 1
-        )
+        context = self.embed(grey[:, self.context]) + self.position_embedding[self.context]
+        tokens = torch.cat([context, self._asked(grey, self.strip)], dim=1)
         memories = []
         for block in self.blocks:
             tokens, memory = block(tokens)
@@ -260,7 +237,7 @@ class DiffusionTransformer(WorldModel):
 
     def _asked(self, grey: Tensor, places: Tensor) -> Tensor:
         """What is known of places to paint, (B, N, width): where they are and, with ``copy``, what stood there."""
-        known = self.places[places].expand(len(grey), -1, -1)
+        known = self.position_embedding[places].expand(len(grey), -1, -1)
         return known if self.embed_previous is None else known + self.embed_previous(grey[:, places - self.to_previous])
 
     def _start(self, grey: Tensor, places: Tensor) -> Tensor:
@@ -274,10 +251,3 @@ class DiffusionTransformer(WorldModel):
         frequencies = 1000 / 10000 ** (torch.arange(half, device=level.device) / half)
         angles = level[:, None] * frequencies
         return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
-FAMILY = Family(
-    "diffusion",
-    DiffusionTransformer,
-    {"so101": DiffusionConfig(), "tiny": DiffusionConfig(width=128, depth=4, heads=4)},
-)

@@ -8,57 +8,29 @@ the whole canvas once a patch, ``predict_cached`` keeps keys and values and read
 repaints all patches at once until they stand still.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
 from forearm.models.blocks import (
     Attention,
     Block,
     grid_positions,
     initialise,
+    patch_indices,
     patch_losses,
-    patch_places,
     patchify,
-    require_heads,
     unpatchify,
 )
-from forearm.models.world_model import Family, WorldModel
+from forearm.models.gpt.config import GPTConfig
+from forearm.models.world_model import WorldModel
 
 SWEEPS = 24
 """How often ``predict`` repaints all patches at once; what then still changes is painted one patch after another."""
 STILL = 2e-6
 """A patch painted again stands still if no value of it changes by more than this, where white − black = 1."""
-
-
-@dataclass(frozen=True)
-class GPTConfig:
-    """Size of the causal transformer, and what it is given.
-
-    ``copy`` shows each position the previous frame's patch at the place that it is to paint, and it paints the change.
-    ``strip_first`` paints the motor strip before the picture, so that no errors of the picture pile up in it.
-    ``stale`` is the share of the last frame's patches that training reads as they were in the previous frame, drawn
-    anew each time: a model that has only ever read the truth takes its own mistakes for it.
-    """
-
-    width: int = 384
-    depth: int = 12
-    heads: int = 6
-    copy: bool = True
-    strip_first: bool = False
-    stale: float = 0.5
-
-    def __post_init__(self) -> None:
-        require_heads(self.width, self.heads)
-        if self.depth < 1:
-            raise ForearmError(f"depth is {self.depth}; it has to be at least 1")
-        if not 0 <= self.stale <= 1:
-            raise ForearmError(f"stale is {self.stale}; it has to lie in [0, 1]")
 
 
 class CausalAttention(Attention):
@@ -117,7 +89,7 @@ class CausalTransformer(WorldModel):
         self.config = config
         p, (rows, columns) = layout.patch, layout.grid
         pixels = 3 * p * p
-        context, last, to_previous = patch_places(layout)
+        context, last, to_previous = patch_indices(layout)
         if config.strip_first:
             last = last.roll(layout.strip_height // p, dims=0)
         painted = last.flatten()
@@ -132,16 +104,24 @@ class CausalTransformer(WorldModel):
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, pixels)
         codes = grid_positions(rows, columns, config.width)
-        self.places = nn.Parameter(codes)
-        self.next_places = nn.Parameter(codes[painted])
+        self.position_embedding = nn.Parameter(codes)
+        self.next_position_embedding = nn.Parameter(codes[painted])
         initialise(self)
         if config.copy:
             nn.init.zeros_(self.head.weight)  # begin as a copy of the previous frame
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        grey = self._grey(batch)
-        painted = self.paint(self._staled(grey) if self.training else grey)
-        error = ((painted - grey[:, self.painted]) ** 2)[:, self.raster]
+    def training_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Squared errors when reading partly stale patches."""
+        grey = self._grey(batch.canvas)
+        return self._errors(self._staled(grey), grey)
+
+    def validation_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Squared errors when reading the truth."""
+        grey = self._grey(batch.canvas)
+        return self._errors(grey, grey)
+
+    def _errors(self, read: Tensor, grey: Tensor) -> dict[str, Tensor]:
+        error = ((self.paint(read) - grey[:, self.painted]) ** 2)[:, self.raster]
         return patch_losses(error, self.layout)
 
     def paint(self, grey: Tensor) -> Tensor:
@@ -168,22 +148,23 @@ class CausalTransformer(WorldModel):
 
         The three agree to 1e-5.
         """
-        grey = self._grey(batch.context())
+        grey = self._grey(batch.context().canvas)
         for i, place in enumerate(self.painted.tolist()):
             grey[:, place] = self.paint(grey)[:, i].clamp(-0.5, 0.5)
         return self._picture(grey[:, self.painted])
 
     @torch.inference_mode()
-    def diagnose(self, batch: Batch) -> dict[str, Tensor]:
+    def diagnose(self, batch: Batch, truth: Tensor) -> tuple[Prediction, dict[str, Tensor]]:
         """Squared errors when reading the truth (teacher forcing) and when reading what was painted (free running).
 
         (B,) each and their gap; per position (B, N) in raster order, so that the motor strip comes last.
         """
-        grey = self._grey(batch)
-        truth = grey[:, self.painted][:, self.raster]
-        forced = (self.paint(grey).clamp(-0.5, 0.5)[:, self.raster] - truth) ** 2
-        free = (patchify(self.predict(batch.context()).frame - 0.5, self.layout.patch) - truth) ** 2
-        return {
+        prediction, canvas = self.predict(batch), batch.canvas.clone()
+        canvas[..., self.layout.frame_columns(-1)] = truth
+        grey, true = self._grey(canvas), patchify(truth - 0.5, self.layout.patch)
+        forced = (self.paint(grey).clamp(-0.5, 0.5)[:, self.raster] - true) ** 2
+        free = (patchify(prediction.frame - 0.5, self.layout.patch) - true) ** 2
+        return prediction, {
             "teacher_forcing_loss": forced.mean((1, 2)),
             "free_running_loss": free.mean((1, 2)),
             "teacher_forcing_gap": free.mean((1, 2)) - forced.mean((1, 2)),
@@ -201,7 +182,7 @@ class CausalTransformer(WorldModel):
         So N passes are enough whatever the weights are, and few are if what is painted hardly depends on small errors
         of what was painted before, which training on stale patches sees to.
         """
-        grey = self._grey(batch)
+        grey = self._grey(batch.canvas)
         known, start = self._known(grey), self._start(grey)
         seen, patches = len(self.context), len(self.painted)
         size = (len(grey), self.config.heads, seen + patches - 1, self.config.width // self.config.heads)
@@ -222,9 +203,9 @@ class CausalTransformer(WorldModel):
             sweeps -= 1
         return painted
 
-    def _grey(self, batch: Batch) -> Tensor:
-        """The patches of the canvas around zero, (B, L, pixels)."""
-        return patchify(batch.canvas, self.layout.patch) - 0.5
+    def _grey(self, canvas: Tensor) -> Tensor:
+        """The patches of canvases around zero, (B, L, pixels)."""
+        return patchify(canvas, self.layout.patch) - 0.5
 
     def _staled(self, grey: Tensor) -> Tensor:
         """All patches (B, L, pixels), a share of the last frame's being those of the previous frame."""
@@ -238,10 +219,10 @@ class CausalTransformer(WorldModel):
 
         Where it stands; and where it is to paint, the place and, with ``copy``, the previous frame's patch there.
         """
-        asked = self.next_places[None]
+        asked = self.next_position_embedding[None]
         if self.embed_previous is not None:
             asked = asked + self.embed_previous(grey[:, self.previous])
-        places = self.places[torch.cat([self.context, self.painted[:-1]])]
+        places = self.position_embedding[torch.cat([self.context, self.painted[:-1]])]
         return places + F.pad(asked, (0, 0, len(self.context) - 1, 0))
 
     def _start(self, grey: Tensor) -> Tensor:
@@ -259,6 +240,3 @@ class CausalTransformer(WorldModel):
         """The last frame from patches (B, N, pixels) in the order of painting."""
         patches = painted[:, self.raster] + 0.5
         return Prediction(unpatchify(patches, self.layout.patch, self.layout.height, self.layout.frame_width))
-
-
-FAMILY = Family("gpt", CausalTransformer, {"so101": GPTConfig(), "tiny": GPTConfig(width=128, depth=4, heads=4)})

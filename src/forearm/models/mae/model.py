@@ -1,47 +1,21 @@
 """The masked autoencoder: all patches of the last frame in one pass (He et al. 2022, adapted to canvases)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
 from forearm.models.blocks import (
     grid_positions,
     initialise,
+    patch_indices,
     patch_losses,
-    patch_places,
     patchify,
-    require_heads,
     transformer,
     unpatchify,
 )
-from forearm.models.world_model import Family, WorldModel
-
-
-@dataclass(frozen=True)
-class MAEConfig:
-    """Size of the masked autoencoder.
-
-    ``copy`` lays the previous frame's patch under each masked one: the decoder sees it and paints the change.
-    Without it (the classical form) a masked place starts from nothing.
-    """
-
-    width: int = 384
-    depth: int = 8
-    heads: int = 6
-    decoder_width: int = 192
-    decoder_depth: int = 4
-    decoder_heads: int = 6
-    copy: bool = True
-
-    def __post_init__(self) -> None:
-        for part in ("", "decoder_"):
-            require_heads(getattr(self, part + "width"), getattr(self, part + "heads"), part)
-            if getattr(self, part + "depth") < 1:
-                raise ForearmError(f"{part}depth is {getattr(self, part + 'depth')}; it has to be at least 1")
+from forearm.models.mae.config import MAEConfig
+from forearm.models.world_model import WorldModel
 
 
 class MaskedAutoencoder(WorldModel):
@@ -56,7 +30,7 @@ class MaskedAutoencoder(WorldModel):
         self.config = config
         p, (rows, columns) = layout.patch, layout.grid
         pixels = 3 * p * p
-        context, last, to_previous = patch_places(layout)
+        context, last, to_previous = patch_indices(layout)
         self.register_buffer("visible", context.flatten(), persistent=False)
         self.register_buffer("masked", last.flatten(), persistent=False)
         self.register_buffer("previous", last.flatten() - to_previous, persistent=False)
@@ -68,23 +42,23 @@ class MaskedAutoencoder(WorldModel):
         self.embed_previous = nn.Linear(pixels, config.decoder_width) if config.copy else None
         self.decoder = transformer(config.decoder_width, config.decoder_depth, config.decoder_heads)
         self.head = nn.Linear(config.decoder_width, pixels)
-        self.places = nn.Parameter(grid_positions(rows, columns, config.width))
-        self.decoder_places = nn.Parameter(grid_positions(rows, columns, config.decoder_width))
+        self.position_embedding = nn.Parameter(grid_positions(rows, columns, config.width))
+        self.decoder_position_embedding = nn.Parameter(grid_positions(rows, columns, config.decoder_width))
         initialise(self)
         nn.init.normal_(self.mask_token, std=0.02)
         if config.copy:
             nn.init.zeros_(self.head.weight)  # begin as a copy of the previous frame
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
+    def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         patches = patchify(batch.canvas, self.layout.patch)
         error = (self.paint(patches) - patches[:, self.masked].float()) ** 2
         return patch_losses(error, self.layout)
 
     def paint(self, patches: Tensor) -> Tensor:
         """From all patches of a canvas (B, L, pixels), of which only the visible are read, those of the last frame."""
-        tokens = self.embed(patches[:, self.visible] - 0.5) + self.places[self.visible]
-        context = self.to_decoder(self.encoder(tokens)) + self.decoder_places[self.visible]
-        hidden = (self.mask_token + self.decoder_places[self.masked]).expand(len(patches), -1, -1)
+        tokens = self.embed(patches[:, self.visible] - 0.5) + self.position_embedding[self.visible]
+        context = self.to_decoder(self.encoder(tokens)) + self.decoder_position_embedding[self.visible]
+        hidden = (self.mask_token + self.decoder_position_embedding[self.masked]).expand(len(patches), -1, -1)
         previous = patches[:, self.previous]
         if self.embed_previous is not None:
             hidden = hidden + self.embed_previous(previous - 0.5)
@@ -96,13 +70,3 @@ class MaskedAutoencoder(WorldModel):
         painted = self.paint(patchify(batch.canvas, self.layout.patch))
         region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
         return Prediction(region.clamp(0, 1))
-
-
-FAMILY = Family(
-    "mae",
-    MaskedAutoencoder,
-    {
-        "so101": MAEConfig(),
-        "tiny": MAEConfig(width=128, depth=4, heads=4, decoder_width=64, decoder_depth=2, decoder_heads=2),
-    },
-)

@@ -1,0 +1,137 @@
+"""What is known about a predictor when it has been evaluated."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from forearm.canvas import CODE_NAMES, CODES, Layout
+from forearm.evaluation.baselines import PERSISTENCE
+from forearm.evaluation.catalogue import METRICS
+from forearm.evaluation.doubt import Doubt
+from forearm.evaluation.examples import Example
+from forearm.evaluation.rollouts import Rollouts
+from forearm.evaluation.samples import Interval, Samples, Value
+
+FEW_EPISODES = 10
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """How a baseline does on the same samples, and how the model compares.
+
+    skill: 1 − the model's error / the baseline's, for metrics that are errors. differences: 95% intervals of
+    (the model's metric − the baseline's), paired.
+    """
+
+    metrics: dict[str, Value]
+    intervals: dict[str, Interval]
+    skill: dict[str, Value]
+    skill_intervals: dict[str, Interval]
+    differences: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that is known about a predictor.
+
+    actions_seen: how often each code occurs in training; validated: how often among the scored samples.
+    latency: milliseconds. extras: means of the family's own figures, and ``squared_error_per_patch`` (rows,
+    columns) of the last frame. samples: the metrics per sample, in the order of ``rows``, which come from the episodes
+    ``episode_of_rows``; baseline_samples: the baselines' likewise. cautions: sentences that whoever evaluated knows,
+    and that belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them. doubt: how far the
+    errors that the predictor expects can be trusted, if it expects any.
+    """
+
+    layout: Layout
+    metrics: dict[str, Value]
+    intervals: dict[str, Interval]
+    baselines: dict[str, Baseline]
+    actions_seen: dict[int, int]
+    validated: dict[int, int]
+    episodes: int
+    latency: dict[str, float]
+    drawn: list[Example]
+    best: list[Example]
+    worst: list[Example]
+    extras: dict[str, np.ndarray]
+    samples: Samples
+    baseline_samples: dict[str, Samples]
+    rows: np.ndarray
+    episode_of_rows: np.ndarray
+    cautions: tuple[str, ...] = ()
+    rollouts: Rollouts | None = None
+    doubt: Doubt | None = None
+
+    @property
+    def guesses(self) -> list[int]:
+        """Codes that training never saw: whatever is predicted under them is a guess."""
+        return [code for code in CODES if not self.actions_seen.get(code)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the figures less sure than they look, a sentence each."""
+        warnings = list(self.cautions)
+        if self.episodes == 1:
+            warnings.append("All validation samples are from one episode, so nothing can be said about their spread.")
+        elif self.episodes < FEW_EPISODES:
+            warnings.append(
+                f"Only {self.episodes} validation episodes: the 95% intervals are rough, likely too narrow."
+            )
+        for code in self.guesses:
+            warnings.append(f"{CODE_NAMES[code]} was never seen in training: predictions under it are guesses.")
+        return warnings
+
+    def verdict(self, name: str, baseline: str = PERSISTENCE) -> str | None:
+        """Whether the model is "better" or "worse" than a baseline, or "level" as the interval includes both.
+
+        None where it cannot be said: the metric is undefined, one episode gives no interval, or the baseline is
+        no rival in this metric (``Metric.fair``).
+        """
+        if not METRICS[name].fair(baseline):
+            return None
+        difference = self.baselines[baseline].differences.get(name) if baseline in self.baselines else None
+        return METRICS[name].verdict(difference)
+
+    def ahead(self, name: str) -> str | None:
+        """The best of the baselines that are surely better than the model where persistence is not; None without one.
+
+        Where persistence is better too, there is nothing to add: copying is the plainer reproach.
+        """
+        if self.verdict(name) == "worse":
+            return None
+        better = {b.metrics[name]: title for title, b in self.baselines.items() if self.verdict(name, title) == "worse"}
+        best = min if METRICS[name].better == "lower" else max
+        return better[best(better)] if better else None  # type: ignore[type-var]
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds; ``docs/metrics.md`` describes it."""
+        persistence = self.baselines.get(PERSISTENCE)
+        return {
+            **self.metrics,
+            "samples": len(self.samples),
+            "episodes": self.episodes,
+            "intervals": self.intervals,
+            "skill": persistence.skill if persistence else {},
+            "skill_intervals": persistence.skill_intervals if persistence else {},
+            "baselines": {name: dataclasses.asdict(baseline) for name, baseline in self.baselines.items()},
+            "actions_seen": {str(code): self.actions_seen.get(code, 0) for code in CODES},
+            "guesses": self.guesses,
+            "per_action": {str(code): self._of_action(code) for code in CODES},
+            "latency": self.latency,
+            "extras": {name: values.tolist() for name, values in self.extras.items()},
+            "rollouts": self.rollouts.to_json() if self.rollouts else None,
+            "doubt": self.doubt.to_json() if self.doubt else None,
+            "warnings": self.warnings,
+        }
+
+    def _of_action(self, code: int) -> dict[str, Any]:
+        return {
+            "name": CODE_NAMES[code],
+            "seen_in_training": self.actions_seen.get(code, 0),
+            "guess": code in self.guesses,
+            "samples": self.validated[code],
+            "val_mse": self.metrics[f"val_mse_action_{code}"],
+            "motor_position_mae": self.metrics[f"motor_position_mae_action_{code}"],
+        }

@@ -1,0 +1,10 @@
+"""The diffusion transformer."""
+
+from forearm.models.diffusion.config import DiffusionConfig
+from forearm.models.family import Family
+
+FAMILY = Family(
+    "diffusion",
+    "forearm.models.diffusion.model:DiffusionTransformer",
+    {"so101": DiffusionConfig(), "tiny": DiffusionConfig(width=128, depth=4, heads=4)},
+)

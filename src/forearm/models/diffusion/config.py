@@ -1,0 +1,34 @@
+"""Settings of the diffusion transformer."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from forearm.errors import ForearmError
+from forearm.models.family import require_heads, require_positive
+
+Process = Literal["diffusion", "flow"]
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Size of the diffusion transformer, what it is given, and how it samples."""
+
+    width: int = 384
+    """Features of a token."""
+    depth: int = 12
+    """Transformer blocks."""
+    heads: int = 6
+    """Attention heads."""
+    copy: bool = True
+    """Show each predicted patch the previous frame's, so that the change upon it is predicted."""
+    process: Process = "diffusion"
+    """How a picture turns to noise and what the loss weighs: "diffusion" on a quarter circle, with equal weight for all
+    levels; "flow" on a straight line, with the weight of the flow's velocity, 1 / level²."""
+    steps: int = 1
+    """Sampling steps; more than one gains nothing (docs/benchmarks/diffusion_steps.md)."""
+
+    def __post_init__(self) -> None:
+        require_heads(self.width, self.heads)
+        require_positive(self, "depth", "steps")
+        if self.process not in get_args(Process):
+            raise ForearmError(f"process is {self.process!r}; it has to be {' or '.join(get_args(Process))}")

@@ -1,0 +1,13 @@
+"""The masked autoencoder."""
+
+from forearm.models.family import Family
+from forearm.models.mae.config import MAEConfig
+
+FAMILY = Family(
+    "mae",
+    "forearm.models.mae.model:MaskedAutoencoder",
+    {
+        "so101": MAEConfig(),
+        "tiny": MAEConfig(width=128, depth=4, heads=4, decoder_width=64, decoder_depth=2, decoder_heads=2),
+    },
+)

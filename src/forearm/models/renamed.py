@@ -1,0 +1,42 @@
+"""Settings and weights that had other names until 2026-11-26, so that older runs open."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+SETTINGS = {"warp": {"tint": "brightness_jitter", "squares": "mse_weight"}}
+"""Old names of settings in ``config.json``, by family."""
+WEIGHTS = {
+    "places": "position_embedding",
+    "next_places": "next_position_embedding",
+    "decoder_places": "decoder_position_embedding",
+    "change": "joint_head",
+    "change_beyond": "joint_mlp",
+    "stand": "homography_head",
+    "fine": "flow_head",
+    "features": "feature_head",
+    "recall": "memory_encoder",
+    "memories": "memory_heads",
+    "doubting": "error_head",
+    "judge": "novelty_classifier",
+    "changed": "mean_change",
+    "asked": "mean_squared_action",
+}
+"""Old names of modules and tensors directly below a model; no family uses one of them for anything else."""
+
+T = TypeVar("T")
+
+
+def current_settings(family: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a ``config.json`` under the names that they have now."""
+    names = SETTINGS.get(family, {})
+    return {names.get(name, name): value for name, value in settings.items()}
+
+
+def current_weights(weights: Mapping[str, T], known: Mapping[str, Any]) -> dict[str, T]:
+    """Weights under the names that they have now; ``known`` are the model's, which are left as they are."""
+
+    def current(name: str) -> str:
+        first, *rest = name.split(".")
+        return name if name in known else ".".join([WEIGHTS.get(first, first), *rest])
+
+    return {current(name): value for name, value in weights.items()}

@@ -1,0 +1,10 @@
+"""Warp and generate: the next frame is the previous one, moved; only what cannot be copied is generated."""
+
+from forearm.models.family import Family
+from forearm.models.warp.config import WarpConfig
+
+FAMILY = Family(
+    "warp",
+    "forearm.models.warp.model:Warp",
+    {"so101": WarpConfig(), "tiny": WarpConfig(width=128, depth=2, heads=2)},
+)

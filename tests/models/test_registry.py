@@ -1,0 +1,102 @@
+"""Families are found by name, one at a time, in this package and in others."""
+
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+from support.tiny import make_layout
+
+from forearm import models
+from forearm.errors import ForearmError
+from forearm.models import Family, family_names, family_settings, get_family, make_model
+
+PACKAGE = '''
+from dataclasses import dataclass
+
+import torch
+
+from forearm.batch import Prediction
+from forearm.models import Family, WorldModel
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One number."""
+
+    shade: float = 0.5
+    """Grey of what is predicted."""
+
+
+class Grey(WorldModel):
+    def __init__(self, layout, config):
+        super().__init__(layout)
+        self.shade = torch.nn.Parameter(torch.tensor(config.shade))
+
+    def predict(self, batch):
+        return Prediction(batch.known().frame * 0 + self.shade)
+
+
+FAMILY = Family("grey", Grey, {"so101": Settings(), "tiny": Settings(0.25)})
+'''
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A package of another author, as an installer leaves it."""
+    (tmp_path / "grey_family.py").write_text(PACKAGE)
+    info = tmp_path / "grey_family-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: grey-family\nVersion: 1.0\n")
+    points = "grey = grey_family:FAMILY\nbroken = grey_family_that_is_not:FAMILY\nodd = grey_family:Settings\n"
+    (info / "entry_points.txt").write_text(f"[forearm.models]\n{points}mae = grey_family:FAMILY\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    models._others.cache_clear()
+    yield
+    models._others.cache_clear()
+    sys.modules.pop("grey_family", None)
+
+
+def test_families_of_other_packages_are_found(installed) -> None:
+    assert family_names() == ("diffusion", "gpt", "mae", "warp", "grey", "broken", "odd")
+    assert "grey_family" not in sys.modules  # to know its name nothing is imported
+    assert family_settings("grey", "tiny", {}) == {"shade": 0.25}
+    model = make_model("grey", make_layout(), {"shade": 0.75})
+    assert float(model.shade.detach()) == 0.75
+    assert get_family("mae").name == "mae"  # ours goes first
+    with pytest.raises(ForearmError, match="family broken cannot be imported from grey_family_that_is_not:FAMILY: No"):
+        get_family("broken")
+    with pytest.raises(ForearmError, match=r"family odd: grey_family:Settings is type, not a forearm\.models\.Family"):
+        get_family("odd")
+
+
+@pytest.mark.parametrize("name", ["diffusion", "gpt", "mae", "warp"])
+def test_importing_one_family_imports_neither_another_nor_torch(name) -> None:
+    code = f"""
+import sys
+from forearm.models import family_names, get_family
+family_names()
+loaded = lambda: {{m.split(".")[2] for m in sys.modules if m.startswith("forearm.models.")}} & set(family_names())
+assert not loaded(), loaded()
+family = get_family("{name}")
+assert loaded() == {{"{name}"}}, loaded()
+assert "torch" not in sys.modules
+from forearm.canvas import Camera, Joint, ActionEntry, Layout
+layout = Layout((Camera("a", 8, 8),), (Joint("pan"),), (ActionEntry("pan", "pan"),), patch=4, separator=4)
+family.make(layout, family.sizes["tiny"])
+assert loaded() == {{"{name}"}}, loaded()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_every_setting_is_described(name) -> None:
+    from inspect import getsource
+
+    family = get_family(name)
+    assert isinstance(family, Family)
+    assert {type(settings) for settings in family.sizes.values()} == {family.config}
+    lines = getsource(family.config).splitlines()
+    for field in fields(family.config):
+        (at,) = [i for i, line in enumerate(lines) if line.startswith(f"    {field.name}: ")]
+        assert lines[at + 1].startswith('    """'), field.name

@@ -1,0 +1,68 @@
+"""Runs of before the renaming of settings and weights open, predict the same, and go on training."""
+
+import dataclasses
+import json
+
+import pytest
+import safetensors.torch
+import torch
+from support.tiny import write_data
+
+from forearm.models import family_settings, make_model
+from forearm.models.renamed import SETTINGS, WEIGHTS
+from forearm.training import TrainConfig, start_run, train
+
+SMALL = {"width": 16, "depth": 1, "heads": 2}
+SETTINGS_OF = {
+    "warp": SMALL | {"features": 2, "refine": 4, "mse_weight": 3.0, "brightness_jitter": 0.1},
+    "mae": SMALL | {"decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2},
+    "gpt": SMALL,
+    "diffusion": SMALL,
+}
+OLD = {new: old for old, new in WEIGHTS.items()}
+
+
+def age(path) -> int:
+    """Give a file of tensors the names of before; how many had another."""
+    with safetensors.safe_open(path, "pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    aged = {".".join(OLD.get(part, part) for part in name.split(".")): value for name, value in tensors.items()}
+    safetensors.torch.save_file(aged, path, metadata)
+    return len(aged.keys() - tensors.keys())
+
+
+@pytest.mark.parametrize("family", SETTINGS_OF)
+def test_a_run_of_before_opens_and_goes_on(tmp_path, family) -> None:
+    data = write_data(tmp_path / "data")
+    config = TrainConfig(steps=4, batch_size=8, evaluate_every=2, warmup=1)
+    settings = family_settings(family, "tiny", SETTINGS_OF[family])
+    runs = [start_run(tmp_path / name, family, settings, config, data) for name in ("new", "old")]
+    for run in runs:
+        train(run, data, device="cpu")
+    new, old = runs
+    for path in (old.weights_file("best"), old.weights_file("last"), old.resume_file):
+        assert age(path) > 0
+    back = {later: before for before, later in SETTINGS.get(family, {}).items()}
+    facts = json.loads(old.config_file.read_text())
+    facts["model"] = {back.get(name, name): value for name, value in facts["model"].items()}
+    old.config_file.write_text(json.dumps(facts))
+    one, other = new.load("last"), old.load("last")
+    for (name, mine), (_, theirs) in zip(one.state_dict().items(), other.state_dict().items(), strict=True):
+        assert torch.equal(mine, theirs), name
+    assert getattr(one, "config", None) == getattr(other, "config", None)
+    for run in runs:
+        facts = json.loads(run.config_file.read_text())
+        facts["training"] = dataclasses.asdict(dataclasses.replace(config, steps=6))
+        run.config_file.write_text(json.dumps(facts))
+        train(run, data, device="cpu", resume=True)
+    for mine, theirs in zip(
+        new.load("last").state_dict().values(), old.load("last").state_dict().values(), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+
+
+def test_names_of_now_are_left_alone(tmp_path) -> None:
+    model = make_model(
+        "warp", write_data(tmp_path / "data").layout, family_settings("warp", "tiny", SETTINGS_OF["warp"])
+    )
+    assert not {name.split(".")[0] for name in model.state_dict()} & set(WEIGHTS)
