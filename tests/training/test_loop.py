@@ -483,7 +483,9 @@ def test_weights_of_another_layout_are_one_line(tmp_path, unbroken, data, file):
     run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
     longer = write_data(tmp_path / "data", make_layout(history=3))
     run.layout_file.write_text(json.dumps(longer.layout.to_json()))
-    with pytest.raises(ForearmError, match=r"holds another model or layout: weights .*position_embedding do not fit") as failure:
+    with pytest.raises(
+        ForearmError, match=r"another model or layout: weights .*position_embedding do not fit"
+    ) as failure:
         run.load("best") if file == "best" else train(run, longer, device="cpu", resume=True)
     one_line(failure)
 
