@@ -15,7 +15,7 @@ from forearm.errors import ForearmError
 
 if TYPE_CHECKING:
     from forearm.control import Trace
-    from forearm.transitions.build import Progress as BuildProgress
+    from forearm.transitions.build import BuildProgress
 
 console = Console(stderr=True, highlight=False)
 

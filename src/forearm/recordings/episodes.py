@@ -131,10 +131,10 @@ def _shared_sources(meta: Metadata, files: "_Files") -> Iterator[EpisodeSource]:
     video_path = (meta.template("video_path") if videos else None) or SHARED_VIDEO_PATH
     for row in _shared_rows(meta):
         index = whole(row["episode_index"], "episode_index")
-        told = f"episode {index}: "
-        info = EpisodeInfo(index, whole(row["length"], f"{told}length"), _task(row.get("tasks")))
+        where = f"episode {index}: "
+        info = EpisodeInfo(index, whole(row["length"], f"{where}length"), _task(row.get("tasks")))
         fields: dict[str, int | str] = {
-            name: whole(row[f"data/{name}_index"], f"{told}data/{name}_index") for name in ("chunk", "file")
+            name: whole(row[f"data/{name}_index"], f"{where}data/{name}_index") for name in ("chunk", "file")
         }
         table = files.path(data_path, SHARED_DATA_PATH, fields)
         sources = {}
@@ -142,7 +142,9 @@ def _shared_sources(meta: Metadata, files: "_Files") -> Iterator[EpisodeSource]:
             here = f"videos/{camera}/"
             if row.get(f"{here}chunk_index") is None or row.get(f"{here}file_index") is None:
                 continue
-            chunk, file = (whole(row[f"{here}{name}_index"], f"{told}{here}{name}_index") for name in ("chunk", "file"))
+            chunk, file = (
+                whole(row[f"{here}{name}_index"], f"{where}{here}{name}_index") for name in ("chunk", "file")
+            )
             path = files.path(video_path, SHARED_VIDEO_PATH, {"camera": camera, "chunk": chunk, "file": file})
             sources[camera] = VideoSource(
                 files.video(path, camera, f"chunk-{chunk:03d}/file-{file:03d}", None),
@@ -150,7 +152,7 @@ def _shared_sources(meta: Metadata, files: "_Files") -> Iterator[EpisodeSource]:
                 _seconds(row.get(f"{here}to_timestamp")),
             )
         start = row.get("dataset_from_index")
-        start = 0 if start is None else whole(start, f"{told}dataset_from_index")
+        start = 0 if start is None else whole(start, f"{where}dataset_from_index")
         yield EpisodeSource(info, table, start, sources)
 
 
@@ -172,7 +174,7 @@ def _with_neighbours(sources: list[EpisodeSource], camera: str, fps: float) -> l
     for source in sources:
         if camera in source.videos:
             sharing.setdefault(source.videos[camera].path, []).append(source)
-    told: dict[int, VideoSource] = {}
+    placed: dict[int, VideoSource] = {}
     for group in sharing.values():
         videos = [source.videos[camera] for source in group]
         if all(video.begin is not None for video in videos):
@@ -185,7 +187,7 @@ def _with_neighbours(sources: list[EpisodeSource], camera: str, fps: float) -> l
             video = source.videos[camera]
             after = group[place + 1].videos[camera].begin if place + 1 < len(group) else None
             overlaps = last if video.begin is not None and video.begin < reached - 0.5 / fps else None
-            told[source.info.index] = dataclasses.replace(
+            placed[source.info.index] = dataclasses.replace(
                 video,
                 end=after if video.end is None else video.end,
                 before=before,
@@ -194,14 +196,14 @@ def _with_neighbours(sources: list[EpisodeSource], camera: str, fps: float) -> l
                 claimed=max(ends) if len(ends) == len(group) else None,
                 overlaps=overlaps,
             )
-            if overlaps is not None and told[overlaps].overlaps is None:
-                told[overlaps] = dataclasses.replace(told[overlaps], overlaps=source.info.index)
+            if overlaps is not None and placed[overlaps].overlaps is None:
+                placed[overlaps] = dataclasses.replace(placed[overlaps], overlaps=source.info.index)
             if video.end is not None and video.end > reached:
                 reached, last = video.end, source.info.index
             before += source.info.length
     return [
-        dataclasses.replace(source, videos=source.videos | {camera: told[source.info.index]})  # type: ignore[operator]
-        if source.info.index in told
+        dataclasses.replace(source, videos=source.videos | {camera: placed[source.info.index]})  # type: ignore[operator]
+        if source.info.index in placed
         else source
         for source in sources
     ]

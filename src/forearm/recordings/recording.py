@@ -122,11 +122,11 @@ class Recording:
         """Read the episodes in order, decoding every video file once and forward.
 
         An episode that cannot be read, or whose rows and pictures cannot be paired, is skipped:
-        ``on_skip(index, reason)`` is told once, and reading goes on. By default that becomes a warning in the end.
+        ``on_skip(index, reason)`` is called once, and reading goes on. By default that becomes a warning in the end.
 
         Args:
             cameras: the feature keys of the cameras to read; all by default.
-            on_skip: told of each skipped episode.
+            on_skip: called for each skipped episode.
 
         Raises:
             ForearmError: a camera does not exist, episodes have unequal cameras, or no episode at all can be

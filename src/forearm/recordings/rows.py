@@ -35,7 +35,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class Rows:
-    """Where the rows of an episode are: ``start`` to ``stop`` of a table, or why that cannot be told."""
+    """Where the rows of an episode are: ``start`` to ``stop`` of a table, or why that is unknown."""
 
     table: Path
     """The file."""

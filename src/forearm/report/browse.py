@@ -31,7 +31,7 @@ from forearm.report.comparison import saved_on
 from forearm.report.gallery import GENERATOR, Card, Foreseen, Holdings, Subject, render, spread
 from forearm.report.inspection import facts_of, is_run
 from forearm.training.run import Run
-from forearm.transitions.plan import NO_PLAN, Plan, changes, plan_every, plan_from_log, typical_steps
+from forearm.transitions.plan import NO_PLAN, EpisodePlan, changes, plan_every, plan_from_log, typical_steps
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import TransitionSet
 
@@ -264,18 +264,18 @@ def _of_recording(path: Path | str, samples: int) -> Exhibition:
     return Exhibition(subject, holdings, np.array(sorted(frames)), batch)
 
 
-def _plan(recording: Recording, episode: Episode) -> Plan:
+def _plan(recording: Recording, episode: Episode) -> EpisodePlan:
     joints = len(recording.joints)
     if not recording.has_logs:
         step = max(1, round(STEP * recording.fps))
         frames = plan_every(episode, step, step, 2)
-        return Plan(frames, changes(episode, frames), np.full(len(frames), -1))
+        return EpisodePlan(frames, changes(episode, frames), np.full(len(frames), -1))
     if episode.log is None:
         return NO_PLAN
     return plan_from_log(episode, recording.joint_index(episode.log.joint_name), joints, recording.fps, 2)
 
 
-def _sights(episode: Episode, plan: Plan) -> Iterator[_Sight]:
+def _sights(episode: Episode, plan: EpisodePlan) -> Iterator[_Sight]:
     for rows, actions, entry in zip(plan.frames, plan.actions, plan.entries.tolist(), strict=True):
         yield _Sight(episode.index, rows, episode.states[rows], actions[-1], entry)
 

@@ -18,7 +18,7 @@ from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recor
 from forearm.transitions.plan import (
     NO_PLAN,
     Actions,
-    Plan,
+    EpisodePlan,
     as_pictured,
     changes,
     columns,
@@ -31,7 +31,7 @@ from forearm.transitions.split import fit_bounds_to, split_episodes
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, groups_of
 
 LOOK_EVERY, SAME_LOOK = 16, 2.0
-"""Copies of episodes are told by every 16th frame, whose mean colours may differ by so many grey levels."""
+"""Copies of episodes are recognised by every 16th frame, whose mean colours may differ by so many grey levels."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class BuildConfig:
 
 
 @dataclass
-class Progress:
+class BuildProgress:
     """How far a build has come."""
 
     recording: str = ""
@@ -119,7 +119,7 @@ def build(
     sources: str | Path | Sequence[str | Path],
     out: Path | str,
     config: BuildConfig = BuildConfig(),
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[BuildProgress], None] = lambda progress: None,
 ) -> TransitionSet:
     """Read recordings (folders or Hub ids) and write a dataset of transitions to ``out``.
 
@@ -129,7 +129,7 @@ def build(
         sources: one recording or several.
         out: the folder to write; it must not exist.
         config: how recordings become transitions.
-        report: is told the progress after every episode, read or skipped.
+        report: is called with the progress after every episode, read or skipped.
 
     Raises:
         ForearmError: nothing usable, recordings that do not fit together, or a target that cannot be written.
@@ -146,7 +146,7 @@ def build(
         if any(recording.root.samefile(other.root) for other in recordings[:number]):
             raise ForearmError(f"{recording.name} is given twice; its frames would train and validate")
     geometry = _geometry(first, cameras, config)
-    progress = Progress(episodes=sum(len(recording.episodes) for recording in recordings))
+    progress = BuildProgress(episodes=sum(len(recording.episodes) for recording in recordings))
     gathered = _Gathered()
 
     frame_shape = (geometry.frame_height, geometry.frame_width, 3)
@@ -257,7 +257,9 @@ def _geometry(recording: Recording, cameras: tuple[str, ...], config: BuildConfi
     )
 
 
-def _plan(recording: Recording, episode: Episode, mode: Actions, config: BuildConfig, gathered: _Gathered) -> Plan:
+def _plan(
+    recording: Recording, episode: Episode, mode: Actions, config: BuildConfig, gathered: _Gathered
+) -> EpisodePlan:
     joints = len(recording.joints)
     if mode == "log":
         if episode.log is None:
@@ -273,13 +275,13 @@ def _plan(recording: Recording, episode: Episode, mode: Actions, config: BuildCo
     step, stride = (max(1, round(seconds * recording.fps)) for seconds in (config.step, config.stride))
     frames = plan_every(episode, step, stride, config.history)
     taken = columns(episode, frames, recording) if mode == "column" else changes(episode, frames)
-    return Plan(frames, taken, np.full(len(frames), -1))
+    return EpisodePlan(frames, taken, np.full(len(frames), -1))
 
 
 def _store(
     recording: Recording,
     episode: Episode,
-    plan: Plan,
+    plan: EpisodePlan,
     writer: TransitionWriter,
     geometry: Layout,
     cameras: tuple[str, ...],
@@ -304,14 +306,14 @@ def _store(
     gathered.actions.append(plan.actions)
     gathered.entries.append(plan.entries)
     gathered.numbers.append(np.full(len(plan.frames), len(gathered.episodes)))
-    told = episode.log.extra if episode.log else {}
+    extra = episode.log.extra if episode.log else {}
     gathered.episodes.append(
         {
             "recording": recording.name,
             "index": episode.index,
             "task": episode.task,
-            "session": told.get("session"),
-            "moment": _moment(recording, told.get("moment"), gathered),
+            "session": extra.get("session"),
+            "moment": _moment(recording, extra.get("moment"), gathered),
         }
     )
 
@@ -400,7 +402,9 @@ def _nothing(recordings: Sequence[Recording], mode: Actions, config: BuildConfig
     return f"no transition in {names}: every readable episode is shorter than {config.step} seconds; lower --step"
 
 
-def _facts(recordings: Sequence[Recording], config: BuildConfig, mode: Actions, progress: Progress) -> dict[str, Any]:
+def _facts(
+    recordings: Sequence[Recording], config: BuildConfig, mode: Actions, progress: BuildProgress
+) -> dict[str, Any]:
     return {
         "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "recordings": [{"name": r.name, "version": r.version, "fps": r.fps} for r in recordings],

@@ -1,7 +1,7 @@
 """How late a camera's pictures are, compared with the joints that were written down beside them.
 
 A camera exposes, sends and decodes before a picture is there; servos are read at once. So the picture moves a little
-after the joints do, and a model that is told both as of one moment has to guess how far the arm really was.
+after the joints do, and a model that gets both as of one time has to guess where the arm really was.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,14 @@ LEAST_EPISODES, LEAST_PICTURES = 5, 20
 
 @dataclass(frozen=True)
 class Lag:
-    """Seconds by which pictures are late, with the 95 % interval from resampling episodes."""
+    """By how much pictures are late."""
 
     seconds: float
+    """The estimate."""
     low: float
+    """Lower end of the 95 % interval, from resampling episodes."""
     high: float
+    """Upper end."""
 
 
 def estimate_lag(data: TransitionSet) -> Lag | None:
@@ -31,7 +34,7 @@ def estimate_lag(data: TransitionSet) -> Lag | None:
     1976), or None where a dataset's frames do not follow one another closely and evenly enough to tell.
     """
     settings = data.facts["settings"]
-    if data.facts["actions"] == "log" or "stride" not in settings:  # moments far apart; or several datasets in one
+    if data.facts["actions"] == "log" or "stride" not in settings:  # frames far apart; or several datasets in one
         return None
     rates = {recording["fps"] for recording in data.facts["recordings"]}
     if len(rates) != 1:
@@ -45,17 +48,17 @@ def estimate_lag(data: TransitionSet) -> Lag | None:
         frames = np.unique(data.columns.frames[data.columns.episodes == episode])
         if len(frames) >= LEAST_PICTURES and seen < PICTURES:
             seen += len(frames)
-            curves.append(_likeness(data, frames, stride / fps))
+            curves.append(_correlations(data, frames, stride / fps))
     if len(curves) < LEAST_EPISODES:
         return None
-    told = np.stack(curves)
+    each = np.stack(curves)
     random = np.random.default_rng(0)
-    drawn = told[random.integers(len(told), size=(1000, len(told)))].mean(axis=1)
+    drawn = each[random.integers(len(each), size=(1000, len(each)))].mean(axis=1)
     low, high = np.quantile([_peak(curve) for curve in drawn], [0.025, 0.975])
-    return Lag(_peak(told.mean(axis=0)), float(low), float(high))
+    return Lag(_peak(each.mean(axis=0)), float(low), float(high))
 
 
-def _likeness(data: TransitionSet, frames: np.ndarray, spacing: float) -> np.ndarray:
+def _correlations(data: TransitionSet, frames: np.ndarray, spacing: float) -> np.ndarray:
     """Correlation of how much pictures change with how fast the joints move, for each of ``LAGS``."""
     pictures = data.frames[frames].astype(np.float32)
     changes = np.sqrt(np.abs(pictures[2:] - pictures[:-2]).mean(axis=(1, 2, 3)))

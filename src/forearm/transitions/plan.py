@@ -1,4 +1,4 @@
-"""Which moments of an episode make transitions, and what the action of each was."""
+"""Which rows of an episode make transitions, and what the action of each was."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +19,18 @@ SIGN_OF_CODE = np.array([{STAY: 0, MOVE_PLUS: 1, MOVE_MINUS: -1}[code] for code 
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The n transitions of an episode: frames (n, T) int64 rows of the episode, actions (n, T − 1, A) float32 in the
-    entries' units, entries (n,) int64, the entry that each last decision was about (−1: the largest)."""
+class EpisodePlan:
+    """The n transitions of an episode."""
 
     frames: np.ndarray
+    """(n, T) int64 rows of the episode."""
     actions: np.ndarray
+    """(n, T − 1, A) float32 in the units of the action's dimensions."""
     entries: np.ndarray
+    """(n,) int64: the action dimension that each last decision was about (−1: the largest)."""
 
 
-NO_PLAN = Plan(np.zeros((0, 2), np.int64), np.zeros((0, 1, 1), np.float32), np.zeros(0, np.int64))
+NO_PLAN = EpisodePlan(np.zeros((0, 2), np.int64), np.zeros((0, 1, 1), np.float32), np.zeros(0, np.int64))
 """Of an episode that has nothing to give."""
 
 
@@ -40,7 +42,7 @@ def as_pictured(states: np.ndarray, lag: float) -> np.ndarray:
     return np.stack([np.interp(rows - lag, rows, joint) for joint in states.T], axis=1).astype(np.float32)
 
 
-def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history: int) -> Plan:
+def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history: int) -> EpisodePlan:
     """One transition a decision: from its frame to the frame ``action_duration`` later.
 
     A longer history takes decisions that follow one another. A decision whose outcome lies beyond the end of the
@@ -64,7 +66,7 @@ def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history
     actions = np.zeros((len(frames), steps, joints), np.float32)
     if frames:
         actions[:, :, joint] = np.array(amounts) * episode.log.position_delta
-    return Plan(_frames(frames, history), actions, np.full(len(frames), joint, np.int64))
+    return EpisodePlan(_frames(frames, history), actions, np.full(len(frames), joint, np.int64))
 
 
 def plan_every(episode: Episode, step: int, stride: int, history: int) -> np.ndarray:
