@@ -9,6 +9,7 @@ from forearm.lazy import attach
 
 if TYPE_CHECKING:
     from forearm.control.planning import PlanSettings, plan
+    from forearm.environment.imagine import imagine
     from forearm.errors import ForearmError
     from forearm.evaluation.metrics import score
     from forearm.recordings import open_recording
@@ -28,6 +29,7 @@ __all__ = [
     "TrainConfig",
     "build",
     "evaluate",
+    "imagine",
     "open_dataset",
     "open_recording",
     "open_run",
@@ -47,6 +49,7 @@ __getattr__, __dir__ = attach(
         "TrainConfig": "forearm.training.config:TrainConfig",
         "build": "forearm.transitions.build:build",
         "evaluate": "forearm.report.assessment:assess",
+        "imagine": "forearm.environment.imagine:imagine",
         "open_dataset": "forearm.transitions.store:TransitionSet",
         "open_recording": "forearm.recordings:open_recording",
         "open_run": "forearm.training.run:Run.open",

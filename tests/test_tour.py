@@ -1,0 +1,64 @@
+"""The public API: examples/tour.py goes from a recording to a plan, and what a run imagines is what it predicts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.tiny import write_data
+
+import forearm
+from forearm.errors import ForearmError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_tour_goes_from_a_recording_to_a_plan(tmp_path):
+    pytest.importorskip("mujoco")
+    tour = ROOT / "examples/tour.py"
+    done = subprocess.run([sys.executable, str(tour)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for part in ("12 episodes at 2 fps", "12 transitions", "MOVE+: shoulder_pan at", "actions: "):
+        assert part in done.stdout
+    assert (tmp_path / "tour/run/evaluation/report.html").is_file()
+    assert tour.read_text().count("# %%") == 6
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of the smallest flagship after a few steps."""
+    folder = tmp_path_factory.mktemp("tour")
+    small = {"width": 16, "depth": 1, "heads": 2, "features": 2, "refine": 4}
+    config = forearm.TrainConfig(steps=2)
+    return forearm.train(write_data(folder / "data"), folder / "run", model=small, config=config, device="cpu")
+
+
+def test_an_imagined_step_is_what_the_model_predicts(run):
+    data = forearm.open_dataset(run.data_path())
+    one, two = forearm.imagine(run, ["MOVE+", np.array([-1.0])], start=3, device="cpu")
+    batch = data.batch(np.array([3])).context().under(1)
+    with torch.inference_mode():
+        expected = run.load().predict(batch).observation(run.layout())
+    np.testing.assert_array_equal(one.picture, expected.picture)
+    np.testing.assert_allclose(one.joints, expected.joints, rtol=1e-6)
+    assert two.joints[0] < one.joints[0]
+    (other,) = forearm.imagine(run, ["pan MOVE−"], start=3, device="cpu")
+    (same,) = forearm.imagine(run, ["MOVE-"], start=3, device="cpu")
+    np.testing.assert_array_equal(other.picture, same.picture)
+
+
+@pytest.mark.parametrize(
+    ("actions", "start", "says"),
+    [
+        (["FLY"], 0, "no action 'FLY'; say STAY, MOVE"),
+        (["lift MOVE+"], 0, "no action 'lift MOVE"),
+        ([np.array([2.0])], 0, "is not 1 values in"),
+        ([np.zeros(2)], 0, "is not 1 values in"),
+        (["STAY"], 99, "has no row 99; it has rows 0 to 47"),
+    ],
+)
+def test_what_cannot_be_imagined(run, actions, start, says):
+    with pytest.raises(ForearmError, match=says):
+        forearm.imagine(run, actions, start=start, device="cpu")
