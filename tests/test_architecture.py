@@ -1,6 +1,8 @@
 """The table of rooms in docs/architecture.md and the imports of src/forearm agree."""
 
 import ast
+import itertools
+import pkgutil
 import re
 from pathlib import Path
 
@@ -52,7 +54,13 @@ def imported_rooms(source: str, package: str) -> dict[str, int]:
     return names
 
 
-TABLE = read_table((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+TABLE = read_table(PAGE)
+PATHS = {
+    path.partition("\n")[0]: re.findall(r"^\d+\. `([\w.]+)`", path, re.MULTILINE)
+    for path in PAGE.partition("## Three paths")[2].partition("\n## ")[0].split("\n### ")[1:]
+}
+"""For each path through the code the functions that are passed."""
 
 
 def test_every_room_stands_in_the_table():
@@ -96,3 +104,16 @@ later = {"open_run": "forearm.training.run:Run.open"}
 def test_the_table_is_read_in_its_order():
     text = "| room | holds | may import |\n| `a.py` | x | – |\n| `b/` | `c/` | a |\n| `d.py` | y | all above |\n"
     assert read_table(text) == {"a": set(), "b": {"a"}, "d": {"a", "b"}}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_names_functions_that_exist(path):
+    assert len(PATHS[path]) > 5
+    for name in PATHS[path]:
+        assert callable(pkgutil.resolve_name(f"forearm.{name}")), name
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_returns_to_no_room_that_it_has_left(path):
+    passed = [room for room, _ in itertools.groupby(name.split(".")[0] for name in PATHS[path])]
+    assert len(passed) == len(set(passed)), passed
