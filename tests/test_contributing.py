@@ -58,7 +58,7 @@ def test_the_example_of_a_reader_makes_transitions(tmp_path, monkeypatch):
         pictures = np.random.default_rng(episode).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
         np.savez(folder / f"{episode}.npz", states=states, pictures=pictures)
     reader = example("ArrayRecording")
-    monkeypatch.setitem(build.__globals__, "open_recording", lambda source: reader(Path(source)))
+    monkeypatch.setitem(build.__globals__, "open_recording", lambda source, **_: reader(Path(source)))
     build([folder], tmp_path / "data", BuildConfig(size=16))
     data, first = TransitionSet(tmp_path / "data"), np.load(folder / "0.npz")
     assert data.layout.joint_names == ("lift", "turn")
