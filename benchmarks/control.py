@@ -186,7 +186,7 @@ class Task:
                 for family, run in self.runs.items()
             ),
             Method(TRUTH, TrueDynamics, planner, joints),
-            Method(GREEDY, lambda arm: NominalJoints(self.layout), TreeSearch(1), True),
+            Method(GREEDY, lambda arm: NominalJoints(), TreeSearch(1), True),
             Method(RANDOM, None, TreeSearch(1), joints),
         ]
 

@@ -121,7 +121,7 @@ def one_batch(stage: Stage) -> tuple[Spread, Spread]:
     """How much faster previews are in one batch: than three predictions; than those and, chosen, a fourth."""
     dream = stage.dream()
     context, entry = dream.now.context.to(stage.device), torch.tensor([dream.entry])
-    amounts = torch.from_numpy(np.stack([preview.action.amounts for preview in dream.previews()[:3]]))
+    amounts = torch.from_numpy(np.stack([preview.action.values for preview in dream.previews()[:3]]))
     predict = torch.inference_mode()(stage.predictor.predict)
 
     def together() -> None:

@@ -13,7 +13,7 @@ from forearm.batch import present
 from forearm.canvas import Action, ActionEntry, Joint, decode_strip, draw_frame, preset_layout
 from forearm.control import JointGoal, PictureGoal, TreeSearch, control
 from forearm.control.loop import REACHED, STAYING
-from forearm.environment.simulated import TrueDynamics
+from forearm.environment.simulated import SimulatedEnvironment, TrueDynamics
 from forearm.errors import ForearmError
 from forearm.sim import CAMERAS, JOINTS, Simulator, change_of, film, settle
 from forearm.sim.arm import SimulatedArm
@@ -42,6 +42,17 @@ def test_it_acts_and_looks_as_recordings_do(simulator: Simulator) -> None:
     np.testing.assert_allclose(seen.joints, clip.states[-1], atol=1e-6)
     for camera, picture in zip(CAMERAS, layout.split(seen.picture), strict=True):
         np.testing.assert_array_equal(picture, clip.pictures[f"observation.images.{camera}"][-1])
+
+
+def test_an_action_moves_every_joint_that_it_names(simulator: Simulator) -> None:
+    world = SimulatedEnvironment(
+        SimulatedArm(simulator, make_layout("shoulder_pan", "gripper", discrete=False)), seed=1
+    )
+    before = world.reset(3).joints
+    moved = world.step(Action(np.array([0.5, -0.8], np.float32), 1)).joints - before
+    np.testing.assert_allclose(moved, [5, 0, 0, 0, 0, -8], atol=0.8)
+    world.undo()
+    np.testing.assert_array_equal(world.step(Action(np.array([0.5, -0.8], np.float32), 1)).joints - before, moved)
 
 
 def test_the_true_dynamics_foresee_what_happens_and_leave_no_trace(simulator: Simulator) -> None:

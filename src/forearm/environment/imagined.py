@@ -14,6 +14,9 @@ from forearm.batch import Batch, Prediction, Predictor
 from forearm.canvas import Action, Observation, as_float
 from forearm.environment.environment import Environment
 
+OWN = np.zeros(1, np.int64)
+"""Copies a single path out of those that were predicted in one batch, so that the others are not kept in memory."""
+
 _numbers = itertools.count(secrets.randbelow(2**40))  # a page that outlives the process finds none of its states
 
 
@@ -96,7 +99,8 @@ class ImaginedEnvironment(Environment[Imagined]):
         """Step into a state that was previewed from the present one."""
         assert state.action is not None
         truth = self.truth.step(state.action) if self.truth else None
-        self.history.append(replace(state, truth=truth))
+        context, prediction = state.context[OWN], state.prediction[OWN]
+        self.history.append(replace(state, context=context, prediction=prediction, truth=truth))
         return self.observe()
 
     def undo(self, steps: int = 1) -> None:

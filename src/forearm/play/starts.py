@@ -1,6 +1,9 @@
-"""Where paths begin: at a recorded moment, or at a random pose of the simulated arm."""
+"""Where paths begin: at a recorded moment, or at a random pose of the simulated arm.
 
-from typing import TYPE_CHECKING, Protocol
+Both kinds of source have a ``name``, starts 0 to ``count`` − 1, and one that is ``usual`` to show first.
+"""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,21 +16,6 @@ from forearm.transitions import TransitionSet
 
 if TYPE_CHECKING:
     from forearm.sim.arm import SimulatedArm
-
-
-class Source(Protocol):
-    """Starts by number, from 0 on; ``usual`` is the one to show first."""
-
-    name: str
-    count: int
-    usual: int
-
-    def begin(self, number: int) -> Start:
-        """The start of a number.
-
-        Raises:
-            ForearmError: there is none.
-        """
 
 
 class Recording:
@@ -48,6 +36,11 @@ class Recording:
         self.usual = int(validation[0]) if len(validation) else 0
 
     def begin(self, number: int) -> Start:
+        """The start of a number.
+
+        Raises:
+            ForearmError: there is none.
+        """
         _require_number(number, self.count)
         data, truth = self.data, RecordedEnvironment(self.data)
         truth.reset(number)
@@ -68,12 +61,16 @@ class Simulation:
         self.arm, self.seed = arm, seed
 
     def begin(self, number: int) -> Start:
+        """As of a `Recording`."""
         from forearm.environment.simulated import SimulatedEnvironment
 
         _require_number(number, self.count)
         truth = SimulatedEnvironment(self.arm, self.seed)
         context = present(self.arm.layout, truth.reset(number))
         return Start(self.name, number, context, truth, f"scene {self.seed}, pose {number}")
+
+
+Source = Recording | Simulation
 
 
 def _require_number(number: int, count: int) -> None:
