@@ -25,14 +25,14 @@ class Metric:
     """A second key under which ``metrics.json`` holds the same figure."""
 
     def fair(self, baseline: str) -> bool:
-        """Whether a baseline is a rival here. It is not where its rule decides what the action does and whether it
-        contradicts itself; and persistence, which never moves, has no direction."""
+        """Whether a baseline competes. It does not where its rule decides the effect of the action or its consistency.
+        Persistence never moves, so it has no direction."""
         if self.group == "action" or self.name.endswith("consistency_error"):
             return False
         return baseline != PERSISTENCE or not self.name.endswith("direction_accuracy")
 
     def verdict(self, difference: Interval) -> str | None:
-        """What the interval of (one figure − another) says of the one: "better", "worse" or "level" as 0 is in it."""
+        """What the interval of (one figure − another) says of the one: "better", "worse", or "level" if it holds 0."""
         if difference is None or isinstance(difference, list):
             return None
         low, high = difference
@@ -45,13 +45,13 @@ _TEXTS = {
     "picture": {
         "val_mse": "Mean squared error of the predicted picture, pixels from 0 to 1.",
         "val_mse_dynamic": (
-            "val_mse where the picture really changed, by more than 0.02. Copying is wrong here by definition."
+            "val_mse where the picture changed by more than 0.02. Copying is wrong here by definition."
         ),
         "val_mse_static": (
-            "val_mse where the picture did not change. Copying is right here by definition, so it is hard to beat."
+            "val_mse where the picture did not change. Copying is right here by definition and hard to beat."
         ),
-        "ssim": "Structural similarity to the true picture: 1 is identical, 0 unrelated. It notices blur.",
-        "psnr": "Peak signal-to-noise ratio per sample, then the mean; 3 dB more is half the error. Capped at 100.",
+        "ssim": "Structural similarity to the true picture: 1 is identical, 0 is unrelated. Blur lowers it.",
+        "psnr": "Peak signal-to-noise ratio, mean over samples. 3 dB more is half the error. It is capped at 100 dB.",
         **{f"val_mse_action_{code}": f"val_mse over the samples of {CODE_NAMES[code]}." for code in CODES},
     },
     "joints": {
@@ -59,33 +59,28 @@ _TEXTS = {
             "Mean squared error of the motor strip, the grey cells below the picture that show the joints."
         ),
         "acting_joint_direction_accuracy": (
-            "Share of moves for which the joint that the action drives is predicted to go the way it went."
+            "Share of moves for which the predicted direction of the joint that the action drives is the true one."
         ),
-        "acting_joint_position_mae": (
-            "How far the predicted position of the joint that the action drives is from the true one."
-        ),
-        "motor_position_mae_mean": "How far predicted positions are from the true ones, mean over all joints.",
-        "motor_position_mae_per_joint": "How far predicted positions are from the true ones, joint by joint.",
+        "acting_joint_position_mae": ("Absolute error of the predicted position of the joint that the action drives."),
+        "motor_position_mae_mean": "Absolute error of predicted positions, mean over all joints.",
+        "motor_position_mae_per_joint": "Absolute error of predicted positions, joint by joint.",
         **{
             f"motor_position_mae_action_{code}": f"motor_position_mae_mean over the samples of {CODE_NAMES[code]}."
             for code in CODES
         },
-        "motor_velocity_mae_mean": (
-            "How far predicted velocities (changes since the previous frame) are from the true ones."
-        ),
+        "motor_velocity_mae_mean": ("Absolute error of predicted velocities, the changes since the previous frame."),
         "motor_direction_accuracy": (
-            "Share of joints, over moves, that are predicted to go the way they went. "
-            "Joints that only jitter count too."
+            "Share of joints, over moves, whose predicted direction is the true one. Joints that only jitter count too."
         ),
         "motor_consistency_error": (
-            "How far predicted velocities are from the change of the predicted positions. "
-            "Copying is consistent by nature."
+            "Absolute difference between predicted velocities and the changes of the predicted positions. "
+            "Copying is always consistent."
         ),
     },
     "action": {
         "action_discrimination_score": (
-            "How much the action changes the predicted picture: MSE between predictions under different actions. "
-            "At 0 the action is ignored; the goal is the true difference, not the largest."
+            "MSE between the pictures predicted under different actions. At 0 the model ignores the action. "
+            "The best value is the true difference, not the largest."
         ),
         "motor_discrimination_score": "The same on the motor strip.",
         "counterfactual_order": (
@@ -96,30 +91,29 @@ _TEXTS = {
             "Share of samples for which the acting joint ends higher under MOVE+ than under MOVE−."
         ),
         "controllability_psnr": (
-            "How much better the picture is under the true action than under the others, as a difference of PSNR. "
-            "At 0 knowing the action does not help."
+            "PSNR of the picture under the true action − PSNR under the other actions. At 0 the action does not help."
         ),
     },
     "outcomes": {
         "k_way_accuracy": (
-            "Which action made this frame? Share of samples whose true picture is nearest to the prediction under "
-            "the action that was really taken. Chance is 1/3, as for copying, which predicts the same under all."
+            "Share of samples whose true picture is nearest to the prediction under the action that was taken. "
+            "Chance is 1/3. So is copying, which predicts the same under all actions."
         ),
         "counterfactual_mse": (
-            "val_mse under the actions that were not taken, against what they really lead to from the same moment."
+            "val_mse under the actions that were not taken, against their true outcomes from the same state."
         ),
         **{
             f"counterfactual_mse_action_{code}": (
-                f"val_mse under {CODE_NAMES[code]} against what it really leads to, whether it was taken or not."
+                f"val_mse under {CODE_NAMES[code]} against its true outcome, whether it was taken or not."
             )
             for code in CODES
         },
         "counterfactual_position_mae": (
-            "How far the predicted position of the acting joint is from the true one, under the actions not taken."
+            "Absolute error of the predicted position of the acting joint under the actions that were not taken."
         ),
         "counterfactual_effect_error": (
-            "What an action changes in the picture compared with another one: error of the predicted difference, as "
-            "a share of the true difference. 0 is perfect, 1 as bad as ignoring the action."
+            "Error of the predicted difference between the pictures of two actions, as a share of the true difference. "
+            "0 is perfect, 1 is as bad as ignoring the action."
         ),
     },
 }

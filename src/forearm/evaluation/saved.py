@@ -1,4 +1,4 @@
-"""An evaluation on disk, sample by sample, for whoever compares runs later.
+"""An evaluation on disk, sample by sample, from which runs are compared.
 
 ``samples.parquet`` holds a row for each sample and predictor: ``predictor`` (``model`` or a baseline's name), ``row``
 and ``episode`` of the dataset, and for every metric its sum under the metric's name and its weight under
@@ -32,25 +32,28 @@ METRICS_FILE, SAMPLES_FILE, EXAMPLES_FILE = "metrics.json", "samples.parquet", "
 
 @dataclass(frozen=True)
 class Examples:
-    """K samples under each of the C action codes, as arrays.
-
-    row, code, acting: (K,) int64, row in the dataset, code that was taken, index of the acting joint.
-    truth: (K, 3, H, W) uint8, the canvas as it was. under: (K, C, 3, H, w) uint8, the last frames that were predicted;
-    known: (K, C) bool, whether it is known what the action really leads to, and outcomes: (K, C, 3, H, w) uint8, that,
-    black elsewhere. before: (K, J), positions_under and positions_after: (K, C, J) float64 in units, the positions of
-    the previous frame, of ``under`` and of ``outcomes`` (NaN elsewhere).
-    """
+    """K samples under each of the C action codes, as arrays."""
 
     row: np.ndarray
+    """(K,) int64, row in the dataset."""
     code: np.ndarray
+    """(K,) int64, code of the action that was taken."""
     acting: np.ndarray
+    """(K,) int64, index of the acting joint."""
     truth: np.ndarray
+    """(K, 3, H, W) uint8, the recorded canvas."""
     under: np.ndarray
+    """(K, C, 3, H, w) uint8, the predicted last frames."""
     known: np.ndarray
+    """(K, C) bool, whether the true outcome of the action is known."""
     outcomes: np.ndarray
+    """(K, C, 3, H, w) uint8, the true last frames; black where unknown."""
     before: np.ndarray
+    """(K, J) float64, positions of the previous frame in the joints' units."""
     positions_under: np.ndarray
+    """(K, C, J) float64, positions of ``under``."""
     positions_after: np.ndarray
+    """(K, C, J) float64, positions of ``outcomes``; NaN where unknown."""
 
     @classmethod
     def of(cls, examples: list[Example], evaluation: Evaluation) -> "Examples":
@@ -79,16 +82,16 @@ class Examples:
 
 @dataclass(frozen=True)
 class Saved:
-    """What the folder of an evaluation holds.
-
-    figures: its ``metrics.json``. rows, episodes: (N,) int64, the scored samples. samples: their metrics, the model's
-    under ``model`` and each baseline's under its name.
-    """
+    """What the folder of an evaluation holds."""
 
     figures: dict[str, Any]
+    """Its ``metrics.json``."""
     rows: np.ndarray
+    """(N,) int64, the scored samples."""
     episodes: np.ndarray
+    """(N,) int64, the episode of each."""
     samples: dict[str, Samples]
+    """Their metrics, the model's under ``model`` and each baseline's under its name."""
     examples: Examples
 
     @classmethod
@@ -132,15 +135,15 @@ def scored_on(figures: dict[str, Any]) -> str | None:
 
 
 def digest_of(data: TransitionSet, rows: np.ndarray) -> str:
-    """What tells scored samples from others, wherever their dataset lies: 16 hexadecimal digits.
+    """A digest of scored samples, wherever their dataset lies: 16 hexadecimal digits.
 
-    Equal rows, episodes, actions, joint positions in all frames, and cameras of equal names and sizes, agree.
+    It covers rows, episodes, actions, joint positions in all frames, and names and sizes of the cameras.
     """
     layout = data.layout
-    told = hashlib.sha256(json.dumps([[dataclasses.asdict(c) for c in layout.cameras], layout.joint_names]).encode())
+    digest = hashlib.sha256(json.dumps([[dataclasses.asdict(c) for c in layout.cameras], layout.joint_names]).encode())
     for values in (rows, data.columns.episodes[rows], data.columns.actions[rows], data.positions(rows)):
-        told.update(np.ascontiguousarray(values).tobytes())
-    return told.hexdigest()[:16]
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _table(predictor: str, samples: Samples, rows: np.ndarray, episodes: np.ndarray) -> pa.Table:
