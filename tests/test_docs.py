@@ -75,3 +75,13 @@ def test_the_lines_of_the_readme_show_a_prediction(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert [picture.size for picture in shown] == [(data.layout.frame_width, data.layout.height)]
+
+
+def test_documents_that_the_code_names_exist():
+    named = [
+        (name, file)
+        for file in (ROOT / "src").rglob("*.py")
+        for name in re.findall(r"\bdocs/[\w./-]*\w", file.read_text(encoding="utf-8"))
+    ]
+    assert len(named) > 5
+    assert not [f"{file}: {name}" for name, file in named if not (ROOT / name).exists()]

@@ -29,7 +29,7 @@ learns to paint what its two cameras and its joints show half a second later. Tr
 machine; what matters is that it follows the action and beats copying the last frame."""
 
 SIMULATED = {"warp": {"mse_weight": 10.0}}
-"""Settings that suit simulated pictures better than a family's own (docs/results.md)."""
+"""Settings that suit simulated pictures better than a family's own (docs/log/2026-11-25-warp-parts.md)."""
 
 
 @dataclass(frozen=True)

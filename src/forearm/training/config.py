@@ -23,7 +23,7 @@ class TrainConfig:
     """What minutes are counted by: the clock on the wall, or the processor's time of all threads of this process, a
     budget that does not depend on what else the machine is doing."""
     batch_size: int = 8
-    """Small batches learned more from the same number of samples (docs/results.md)."""
+    """Small batches learned more from the same number of samples (docs/log/2026-11-22-copy-path.md)."""
     learning_rate: float = 1e-3
     """The highest, after the warm-up."""
     schedule: Literal["cosine", "plateau"] = "cosine"

@@ -35,7 +35,7 @@ class WarpConfig:
     """How far a transition's joints are shifted, as a share of the widest range among those of their unit."""
     mse_weight: float = 1.5
     """Weight of the picture's squared error beside the Charbonnier loss: small for real recordings, large for simulated
-    ones (docs/results.md)."""
+    ones (docs/log/2026-11-25-warp-parts.md)."""
 
     def __post_init__(self) -> None:
         require_heads(self.width, self.heads)
