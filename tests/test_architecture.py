@@ -64,7 +64,7 @@ PATHS = {
 
 
 def test_every_room_stands_in_the_table():
-    assert TABLE.keys() == rooms().keys()
+    assert not rooms().keys() - TABLE.keys()
 
 
 @pytest.mark.parametrize("room", rooms())
