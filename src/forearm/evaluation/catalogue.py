@@ -77,7 +77,7 @@ _TEXTS = {
     "action": {
         "action_discrimination_score": (
             "MSE between the pictures predicted under different actions. At 0 the model ignores the action. "
-            "The best value is the true difference, not the largest."
+            "The goal is the true difference, not the largest."
         ),
         "motor_discrimination_score": "The same on the motor strip.",
         "counterfactual_order": (
