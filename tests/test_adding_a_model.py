@@ -20,7 +20,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "adding-a-model.md"
 def family(tmp_path, monkeypatch):
     """The example's name, its file lying beside the other families' for this test."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    (file,) = re.findall(r"`src/forearm/models/(\w+)\.py`", PAGE.read_text(encoding="utf-8"))
+    (file,) = re.findall(r"`src/forearm/models/([a-z]\w*)\.py`", PAGE.read_text(encoding="utf-8"))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / f"{file}.py").write_text(code)
     monkeypatch.setattr(forearm.models, "__path__", [*forearm.models.__path__, str(tmp_path / "models")])

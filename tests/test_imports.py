@@ -36,7 +36,7 @@ def test_forearm_itself_imports_nothing_slow():
     assert imported("import forearm; forearm.__version__; dir(forearm)") == set()
 
 
-@pytest.mark.parametrize("command", ["--help", "evaluate --help", "play --help"])
+@pytest.mark.parametrize("command", ["--help", "train --help", "train warp --help", "evaluate --help", "play --help"])
 def test_help_imports_nothing_slow(command):
     code = f"import sys; sys.argv = ['forearm', *{command.split()}]; from forearm.cli import main\n"
     assert imported(f"{code}try: main()\nexcept SystemExit: pass") == set()

@@ -161,7 +161,9 @@ def test_a_family_shows_its_settings_at_every_size(name):
     for size, config in get_family(name).sizes.items():
         assert f"{size}: {config.width}" in words
     for field in dataclasses.fields(config):
-        assert f"--model.{field.name.replace('_', '-')} " in words
+        option = f"--model.{field.name.replace('_', '-')} "
+        told = words[words.index(option) + len(option) :].partition("(so101: ")[0]
+        assert len(told.split()) > 2, f"{option} has no explanation"
 
 
 def test_without_a_family_settings_are_those_of_the_default(shelf, tmp_path):

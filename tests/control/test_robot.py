@@ -351,6 +351,14 @@ def test_a_key_between_two_actions_stops_the_arm(layout, terminal) -> None:
     assert robot.joints["pan.pos"] == pytest.approx(10)
 
 
+def test_a_key_from_before_it_was_connected_stops_the_arm(layout, terminal) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    os.write(terminal, b"x")
+    with pytest.raises(KeyboardInterrupt, match="stopped by a key"):
+        drive(arm_of(robot, layout, keyboard=Keyboard()), UP)
+    assert robot.joints["pan.pos"] == 0
+
+
 def test_keys_from_before_the_question_answer_nothing_and_those_after_it_stop(layout, terminal) -> None:
     import termios
 

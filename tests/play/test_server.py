@@ -119,6 +119,16 @@ def test_an_answer_that_nobody_reads_is_given_up(port, impatient):
         assert received < LARGE
 
 
+def test_an_answer_that_is_read_slowly_comes_whole(port, impatient):
+    with connect(port, b"GET /large HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") as line:
+        received, begin = 0, time.monotonic()
+        while part := line.recv(1 << 20):
+            received += len(part)
+            time.sleep(0.02)
+        assert time.monotonic() > begin + 2 * server.PATIENCE
+        assert received > LARGE
+
+
 def test_many_idle_connections_give_way(port, monkeypatch):
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 8)
     lines = [connect(port) for _ in range(30)]

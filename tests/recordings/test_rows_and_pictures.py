@@ -226,6 +226,14 @@ def test_a_subset_that_is_numbered_anew_in_the_metadata_alone(tmp_path):
     assert seen(root) == ({new: right(old, range(7)) for new, old in enumerate((1, 2, 5))}, {})
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+def test_no_dataset_from_index(tmp_path, numbered):
+    root = make_recording(tmp_path / "set", version="v3.0", drop_columns=() if numbered else ("episode_index", "index"))
+    names = ("dataset_from_index", "dataset_to_index")
+    change_meta(root, lambda rows: [{k: v for k, v in row.items() if k not in names} for row in rows])
+    assert seen(root) == ({e: right(e, range(n)) for e, n in enumerate((12, 9, 15))}, {})
+
+
 @pytest.mark.parametrize("lengths", [(9, 9, 9), (12, 9, 15)])
 def test_swapped_file_indices_of_tables(tmp_path, lengths):
     root = make_recording(tmp_path / "set", version="v3.0", lengths=lengths)

@@ -59,10 +59,10 @@ def test_a_dataset_shows_what_it_holds(shelf, tmp_path):
     page = Cards(save_gallery(shelf / "data", tmp_path / "page.html"))
     data = TransitionSet(shelf / "data")
     assert page.needs_nothing_else()
-    assert "48 moments: what STAY, MOVE+ and MOVE− did to pan." in page.text
+    assert "48 transitions show STAY, MOVE+ and MOVE− on pan." in page.text
     assert "48 of 8 episodes, 56 frames stored once" in page.text
     assert "All 48 are shown" in page.text
-    assert page.values("place") == list(range(48))
+    assert page.values("index") == list(range(48))
     assert page.values("action") == data.codes.tolist()
     assert page.values("episode") == data.columns.episodes.tolist()
     assert page.values("split", str) == ["val" if row >= 36 else "train" for row in range(48)]
@@ -90,7 +90,7 @@ def test_a_run_stands_beside_the_truth(shelf, tmp_path):
     page = Cards(save_gallery(shelf / "run", tmp_path / "page.html", device="cpu"))
     saved = Saved.open(shelf / "run/evaluation")
     assert page.needs_nothing_else()
-    assert "12 moments: what STAY, MOVE+ and MOVE− did to pan, and what run foresaw." in page.text
+    assert "12 transitions show STAY, MOVE+ and MOVE− on pan. run predicts each of them." in page.text
     np.testing.assert_allclose(page.values("error", float), saved.samples[MODEL].sums["val_mse"], atol=2e-6)
     assert set(page.values("split", str)) == {"val"}
     assert {tuple(picture.shape for picture in card["pictures"]) for card in page.cards} == {((48, 40, 3), (48, 16, 3))}
@@ -125,7 +125,7 @@ def test_a_logged_recording_shows_decision_and_outcome(tmp_path):
     root = make_recording(tmp_path / "recording", log_numbers=(0, 1, 2))
     page = Cards(save_gallery(root, tmp_path / "page.html"))
     assert page.needs_nothing_else()
-    assert "3 moments: what MOVE+ did to shoulder_pan." in page.text
+    assert "3 transitions show MOVE+ on shoulder_pan." in page.text
     for episode, card in enumerate(page.cards):
         decided = episode + 1  # half a second at 10 fps to the outcome
         assert (card["episode"], card["action"], card["joint"]) == (str(episode), "1", "shoulder_pan")
@@ -199,7 +199,7 @@ def test_names_are_shown_and_not_executed(tmp_path):
 
 def test_a_reader_filters_sorts_and_enlarges(shelf, tmp_path):
     target = save_gallery(shelf / "data", tmp_path / "page.html", samples=30)
-    cards = {int(card["place"]): card for card in Cards(target).cards}
+    cards = {int(card["index"]): card for card in Cards(target).cards}
 
     def of(**facts):
         return [place for place, card in cards.items() if all(card[name] == value for name, value in facts.items())]
@@ -208,7 +208,7 @@ def test_a_reader_filters_sorts_and_enlarges(shelf, tmp_path):
 
         def shown():
             places = page.eval_on_selector_all(
-                ".exhibit", "all => all.filter(c => !c.hidden).map(c => c.dataset.place)"
+                ".transition", "all => all.filter(c => !c.hidden).map(c => c.dataset.index)"
             )
             assert page.inner_text("output") == f"{len(places)} of 30"
             return [int(place) for place in places]
@@ -261,7 +261,7 @@ def test_a_reader_filters_sorts_and_enlarges(shelf, tmp_path):
 def test_without_scripts_all_cards_are_there_and_no_filter(shelf, tmp_path):
     target = save_gallery(shelf / "data", tmp_path / "page.html", samples=6)
     with opened(target.as_uri(), java_script_enabled=False) as page:
-        assert page.locator(".exhibit:visible").count() == 6
+        assert page.locator(".transition:visible").count() == 6
         assert not page.is_visible("form.filters")
 
 

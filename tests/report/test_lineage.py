@@ -2,11 +2,11 @@
 
 import re
 
-from forearm.report.lineage import INDENT, Kin, draw
+from forearm.report.lineage import INDENT, LineageRun, draw
 
 
-def kin(key, parent=None, family="mae", notes=""):
-    return Kin(key, name=key, parent=parent, family=family, saved=None, notes=notes, given=True)
+def run(key, parent=None, family="mae", notes=""):
+    return LineageRun(key, name=key, parent=parent, family=family, evaluation=None, notes=notes, compared=True)
 
 
 def places(svg):
@@ -16,7 +16,7 @@ def places(svg):
 
 
 def test_children_stand_below_their_parents():
-    svg = draw([kin("a"), kin("c", "b"), kin("b", "a"), kin("d", "a"), kin("alone")], {})
+    svg = draw([run("a"), run("c", "b"), run("b", "a"), run("d", "a"), run("alone")], {})
     at = places(svg)
     assert {name: x // INDENT for name, (x, _) in at.items()} == {"a": 0, "b": 1, "c": 2, "d": 1, "alone": 0}
     assert sorted(at, key=lambda name: at[name][1]) == ["a", "b", "c", "d", "alone"]
@@ -24,15 +24,15 @@ def test_children_stand_below_their_parents():
 
 
 def test_a_run_that_is_gone_is_drawn_as_such():
-    svg = str(draw([kin("lost", family=None), kin("child", "lost")], {}))
+    svg = str(draw([run("lost", family=None), run("child", "lost")], {}))
     assert 'class="gone"' in svg
     assert "cannot be opened any more" in svg
 
 
 def test_nobody_is_lost_where_a_run_descends_from_itself():
-    assert places(draw([kin("a", "b"), kin("b", "a"), kin("c", "c")], {})).keys() == {"a", "b", "c"}
+    assert places(draw([run("a", "b"), run("b", "a"), run("c", "c")], {})).keys() == {"a", "b", "c"}
 
 
 def test_the_first_line_of_the_notes_is_shown_and_harmless():
-    svg = str(draw([kin("a", notes="\ntarget: val_mse <= 1\nA <brighter> lamp & so on\nmore")], {}))
+    svg = str(draw([run("a", notes="\ntarget: val_mse <= 1\nA <brighter> lamp & so on\nmore")], {}))
     assert "mae · A &lt;brighter&gt; lamp &amp; so on<" in svg

@@ -16,9 +16,9 @@ from forearm.errors import ForearmError
 from forearm.evaluation import CATALOGUE, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
 from forearm.media.colours import heat_map
 from forearm.report import Facts, recommend, write_report
-from forearm.report.doubt import doubt_shown
+from forearm.report.charts import bar_chart, line_chart
 from forearm.report.extras import extras
-from forearm.report.figures import bar_chart, line_chart
+from forearm.report.uncertainty import uncertainty_section
 from forearm.transitions.store import Outcomes
 
 LAYOUT = Layout(
@@ -178,16 +178,16 @@ def test_the_figures_on_the_page_are_those_of_metrics_json(good, tmp_path):
 
 
 def test_the_headline_is_glad_or_honest(good, bad, tmp_path):
-    assert "Beats copying the last frame on all 4 key figures." in page_of(good, tmp_path).text
+    assert "This model beats copying the last frame on all 4 key figures." in page_of(good, tmp_path).text
     text = page_of(bad, tmp_path).text
-    assert "Worse than copying the last frame on" in text
+    assert "This model is worse than copying the last frame on" in text
     assert "do not plan with them" in text
-    assert "Knowing the action makes no certain difference" in text
+    assert "The action makes no certain difference" in text
 
 
 def test_copying_is_no_better_than_copying(tmp_path):
     page = page_of(evaluation_of(Persistence()), tmp_path)
-    assert "No clear difference from copying the last frame on any key figure." in page.text
+    assert "This model does not clearly differ from copying the last frame on any key figure." in page.text
 
 
 def test_one_episode_is_too_little_to_judge(good, tmp_path):
@@ -197,15 +197,15 @@ def test_one_episode_is_too_little_to_judge(good, tmp_path):
         good, episodes=1, baselines={"persistence": dataclasses.replace(baseline, differences=unknown)}
     )
     text = page_of(lone, tmp_path).text
-    assert "too little" in text
+    assert "too few to say" in text
     assert "24 from 1 episode " in text
 
 
 def test_an_unseen_action_is_marked_as_a_guess_wherever_it_appears(without_stay, good, tmp_path):
     text = page_of(without_stay, tmp_path).text
     assert text.count("guess: never seen in training") == 1 + 4  # the table of actions, and every grid
-    assert "Whatever is shown under STAY is a guess" in text
-    assert "STAY was never seen in training" in text
+    assert "Predictions under STAY are guesses" in text
+    assert "Training never saw STAY." in text
     assert json.loads((tmp_path / "metrics.json").read_text())["guesses"] == [STAY]
     assert "counterfactual_000_STAY-is-a-guess.png" in {path.name for path in (tmp_path / "grids").iterdir()}
     assert "guess" not in page_of(good, tmp_path).text
@@ -261,8 +261,8 @@ def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
     assert opposite.verdict("val_mse") == opposite.verdict("val_mse", "nearest-neighbour") == "worse"
     assert opposite.ahead("val_mse") is None  # copying is better already
     text = page_of(opposite, tmp_path).text
-    assert "worse on picture error and structural similarity. Beaten by the nearest-neighbour baseline on " in text
-    assert "on error where the picture changes, and by the joint-only baseline on acting-joint position." in text
+    assert "worse on picture error and structural similarity. The nearest-neighbour baseline beats it on " in text
+    assert "on error where the picture changes. The joint-only baseline beats it on acting-joint position." in text
     assert re.search(r"joint-only 0\.\d+ is better", text)
     assert "On acting-joint position, the previous position and the action" in texts(opposite)
     assert "On picture error" not in texts(opposite)
@@ -272,9 +272,9 @@ def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
 
     noisy = evaluation_of(Joined(picture=Noisy(Arm(), 0.05), joints=Arm(gain=0.9)), baselines=rivals)
     text = page_of(noisy, tmp_path).text
-    assert "Beats copying the last frame on all 4 key figures. Beaten by the nearest-neighbour baseline on " in text
-    assert "structural similarity, and by the joint-only baseline on acting-joint position." in text
-    assert "On picture error, looking up the training transition" in texts(noisy)
+    assert "beats copying the last frame on all 4 key figures. The nearest-neighbour baseline beats it on " in text
+    assert "structural similarity. The joint-only baseline beats it on acting-joint position." in text
+    assert "On picture error, the training transition" in texts(noisy)
 
 
 def test_the_table_marks_the_best_baseline_and_those_ahead(tmp_path):
@@ -346,10 +346,10 @@ def with_metrics(evaluation, **metrics):
 def test_recommendations_follow_from_the_figures(good, bad):
     assert recommend(good, []) == []
     assert "hardly depends on the action" in texts(bad)
-    assert "stood still" not in texts(good)
+    assert "worse than no motion" not in texts(good)
     opposite = texts(evaluation_of(Arm(gain=-1.0)))
     assert "wrong way" in opposite
-    assert "stood still" in opposite
+    assert "worse than no motion" in opposite
     reference = "Motor position and velocity predictions are inconsistent. Consider adding a consistency loss"
     assert reference in texts(with_metrics(good, motor_consistency_error=1.95, motor_position_mae_mean=1.70))
     assert reference not in texts(with_metrics(good, motor_consistency_error=1.60, motor_position_mae_mean=1.70))
@@ -362,9 +362,9 @@ def test_recommendations_follow_from_the_figures(good, bad):
 
 
 def test_a_wrong_effect_of_the_action_is_worse_than_none():
-    assert "than that nothing changes" in texts(evaluation_of(Arm(gain=-1.0), replayed=True))
-    assert "than that nothing changes" not in texts(evaluation_of(Blind(), replayed=True))
-    assert "than that nothing changes" not in texts(evaluation_of(Arm(gain=-1.0)))  # who knows
+    assert "further from the truth than no difference" in texts(evaluation_of(Arm(gain=-1.0), replayed=True))
+    assert "further from the truth than no difference" not in texts(evaluation_of(Blind(), replayed=True))
+    assert "further from the truth than no difference" not in texts(evaluation_of(Arm(gain=-1.0)))  # who knows
 
 
 def validations(*losses):
@@ -373,7 +373,7 @@ def validations(*losses):
 
 def test_recommendations_follow_from_the_training_curve(good):
     assert "still improving" in texts(good, validations(10, 8, 6, 5, 4, 3.5))
-    assert "by heart" in texts(good, validations(10, 4, 3, 3.2, 3.5, 4))
+    assert "overfit" in texts(good, validations(10, 4, 3, 3.2, 3.5, 4))
     assert texts(good, validations(10, 4, 3, 3.0, 3.0, 3.0)) == ""
     assert texts(good, validations(10, 5)) == ""  # too few to tell
 
@@ -439,7 +439,7 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
         page.text.index(heading) for heading in ("Counterfactual Action Grids", "Rollouts", "Where the model errs")
     ]
     assert places == sorted(places)
-    assert "held still by squared error at no step, by PSNR at steps 1 to 3, by structural" in page.text
+    assert "than the first frame by squared error at no step, by PSNR at steps 1 to 3, by structural" in page.text
     assert "4 steps along 9 recorded paths from 5 episodes" in page.text
     assert re.search(r"psnr ↑ ?24\.50 ?20\.25 ?16\.00", page.text)  # the table stops at 1, 2 and 3
     assert "step 3" in page.text
@@ -481,15 +481,19 @@ class Doubtful(Arm):
         return dataclasses.replace(super().predict(batch), expected_error=expected)
 
 
-def test_doubt_stands_beside_the_truth(tmp_path):
+def test_uncertainty_stands_beside_the_truth(tmp_path):
     page = page_of(evaluation_of(Doubtful(gain=0.0), replayed=True, kinds={(0, MOVE_PLUS): 8}), tmp_path)
     doubt = json.loads((tmp_path / "metrics.json").read_text())["doubt"]
-    assert page.text.index("Counterfactual Action Grids") < page.text.index("Doubt The") < page.text.index("Training ")
+    assert (
+        page.text.index("Counterfactual Action Grids")
+        < page.text.index("Uncertainty The")
+        < page.text.index("Training ")
+    )
     assert f"The model expects {doubt['figures']['doubt_ratio']:.2f} times the squared error" in page.text
     low, high = doubt["intervals"]["doubt_ratio"]
     assert f"(95% interval {low:.2f} to {high:.2f})" in page.text
-    assert "Training never saw MOVE−: the model doubts that 1 times as much as the moves that it knows" in page.text
-    assert "the error is 1 times as large" in page.text
+    assert "Training never saw MOVE−. The model expects 1 times the error of the moves that it knows." in page.text
+    assert "The true error is 1 times as large." in page.text
     for kind in doubt["kinds"]:
         assert f"{kind['expected']:.6f}" in page.text
         assert f"{kind['true']:.6f}" in page.text
@@ -499,21 +503,21 @@ def test_doubt_stands_beside_the_truth(tmp_path):
 
 def test_who_expects_no_error_is_not_asked_about_it(good, tmp_path):
     page = page_of(good, tmp_path)
-    assert "Doubt" not in page.text
+    assert "Uncertainty" not in page.text
     assert "error that it expects" not in page.text
 
 
 def test_moves_are_only_called_unknown_where_that_is_known():
     asked = evaluation_of(Doubtful(), kinds=None)
-    assert "never saw" not in " ".join(doubt_shown(asked)["claims"])
-    assert {kind["seen"] for kind in doubt_shown(asked)["kinds"]} == {"–"}
+    assert "never saw" not in " ".join(uncertainty_section(asked)["claims"])
+    assert {kind["seen"] for kind in uncertainty_section(asked)["kinds"]} == {"–"}
     strange = evaluation_of(Doubtful(), kinds={})
-    assert doubt_shown(strange)["claims"][-1] == "Training saw none of these moves."
+    assert uncertainty_section(strange)["claims"][-1] == "Training saw none of these moves."
     untaken = evaluation_of(Doubtful(0.5), codes=(MOVE_PLUS,), kinds={(0, MOVE_PLUS): 8})
-    claims = doubt_shown(untaken)["claims"]
+    claims = uncertainty_section(untaken)["claims"]
     assert "never saw MOVE−" in claims[-1]
     assert "the error is" not in claims[-1]  # as nobody knows what MOVE− leads to
-    assert [kind["true"] == "–" for kind in doubt_shown(untaken)["kinds"]] == [True, False, True]
+    assert [kind["true"] == "–" for kind in uncertainty_section(untaken)["kinds"]] == [True, False, True]
 
 
 def test_losses_per_position_share_a_chart_in_which_the_strip_is_marked():
@@ -527,7 +531,7 @@ def test_losses_per_position_share_a_chart_in_which_the_strip_is_marked():
     shown = {extra["name"]: extra for extra in extras(LAYOUT, figures)}
     assert list(shown) == ["free_running_loss", "squared_error_per_patch", "spread", "loss_per_position"]
     assert shown["free_running_loss"]["value"] == "0.25"
-    assert "painted before it" in shown["free_running_loss"]["text"]
+    assert "predicted before it" in shown["free_running_loss"]["text"]
     for words in ("teacher forcing", "free running", "motor strip"):
         assert f">{words}<" in shown["loss_per_position"]["svg"]
     assert shown["spread"]["kind"] == "chart"

@@ -79,7 +79,7 @@ def parse(kind: Any, args: Sequence[str], prog: str, description: str, rules: Se
             options = tyro.cli(kind, args=args, prog=prog, description=description, registry=_registry())
     except SystemExit as end:
         if end.code:
-            raise ForearmError(f"{_one_line(errors.getvalue())}; see {prog} --help") from None
+            raise ForearmError(f"{_one_line(errors.getvalue())}; see {prog.partition(' [')[0]} --help") from None
         raise
     values = dict(_flat(options))
     given = [_field(token, values) for token in args if token.startswith("--")]

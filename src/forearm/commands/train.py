@@ -33,7 +33,7 @@ class TrainOptions(Generic[Model]):
     out: Path
     """The run's folder to write; it must not exist, but with --resume it must."""
     model: Model
-    """Settings of the family; each is that of the size by default."""
+    """Settings of the family, warp unless another is named; each is that of the size by default."""
     data: Path | None = None
     """The dataset to train on; with --resume that of the run by default."""
     size: str | None = None
@@ -76,16 +76,10 @@ def subcommand(args: Sequence[str]) -> tuple[str, Any, Sequence[str]]:
     Raises:
         ForearmError: there is no such family.
     """
-    if args and not args[0].startswith("-"):
-        return f"train {args[0]}", _options(model_options(args[0], named=True)), args[1:]
-    if {"-h", "--help"} & {*args}:
-        return "train [{" + ",".join(family_names()) + "}]", _options(ModelOptions), args
-    return "train", _options(model_options(DEFAULT, named=False)), args
-
-
-def _options(model: type[ModelOptions]) -> Any:
     generic: Any = TrainOptions
-    return generic[model]
+    if args and not args[0].startswith("-"):
+        return f"train {args[0]}", generic[model_options(args[0], named=True)], args[1:]
+    return "train [{" + ",".join(family_names()) + "}]", generic[model_options(DEFAULT, named=False)], args
 
 
 def model_options(name: str, named: bool) -> type[ModelOptions]:

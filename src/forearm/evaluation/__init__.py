@@ -10,7 +10,7 @@ from forearm.evaluation.baselines import (
     fitted_baselines,
     standard_baselines,
 )
-from forearm.evaluation.catalogue import CATALOGUE, METRICS, Metric
+from forearm.evaluation.catalogue import CATALOGUE, KEY_METRICS, METRICS, Metric
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Example
@@ -21,6 +21,7 @@ from forearm.evaluation.samples import MODEL, Interval, Value
 __all__ = [
     "CATALOGUE",
     "JOINT_ONLY",
+    "KEY_METRICS",
     "MEAN_FRAME",
     "METRICS",
     "MODEL",

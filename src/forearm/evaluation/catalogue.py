@@ -9,16 +9,20 @@ from forearm.evaluation.samples import Interval
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as tables show it.
-
-    better: "lower" or "higher". unit: "", "dB", "share", or "joint" for the joints' own.
-    """
+    """A metric as tables show it."""
 
     name: str
+    """Its key in ``metrics.json``."""
     group: str
+    """The part of a table in which it stands."""
     better: str
+    """"lower" or "higher"."""
     unit: str
+    """"", "dB", "share", or "joint" for the joints' own."""
     text: str
+    """What it means."""
+    other_name: str = ""
+    """A second key under which ``metrics.json`` holds the same figure."""
 
     def fair(self, baseline: str) -> bool:
         """Whether a baseline competes. It does not where its rule decides the effect of the action or its consistency.
@@ -40,7 +44,6 @@ class Metric:
 _TEXTS = {
     "picture": {
         "val_mse": "Mean squared error of the predicted picture, pixels from 0 to 1.",
-        "val_mse_visual": "The same figure as val_mse, under its older name.",
         "val_mse_dynamic": (
             "val_mse where the picture changed by more than 0.02. Copying is wrong here by definition."
         ),
@@ -114,6 +117,7 @@ _TEXTS = {
         ),
     },
 }
+_OTHER_NAMES = {"val_mse": "val_mse_visual"}
 _UNITS = {
     "psnr": "dB",
     "controllability_psnr": "dB",
@@ -129,13 +133,22 @@ _UNITS = {
 def _metric(name: str, group: str, text: str) -> Metric:
     is_error = "_mse" in name or "_mae" in name or name.endswith("_error")
     unit = _UNITS.get(name, "joint" if is_error and "_mse" not in name else "")
-    return Metric(name, group, "lower" if is_error else "higher", unit, text)
+    return Metric(name, group, "lower" if is_error else "higher", unit, text, _OTHER_NAMES.get(name, ""))
 
 
 CATALOGUE = tuple(_metric(name, group, text) for group, texts in _TEXTS.items() for name, text in texts.items())
 """All metrics, in the order of tables."""
 
-METRICS = {metric.name: metric for metric in CATALOGUE}
+METRICS = {name: metric for metric in CATALOGUE for name in (metric.name, metric.other_name) if name}
+"""Each metric under each of its names."""
 
-ERRORS = tuple(metric.name for metric in CATALOGUE if metric.better == "lower")
+KEY_METRICS = {
+    "val_mse": "picture error",
+    "val_mse_dynamic": "error where the picture changes",
+    "ssim": "structural similarity",
+    "acting_joint_position_mae": "acting-joint position",
+}
+"""The metrics by which models are judged at a glance, each with its title."""
+
+ERRORS = tuple(name for name, metric in METRICS.items() if metric.better == "lower")
 """Metrics that are 0 at best, for which skill = 1 − error / persistence's error makes sense."""

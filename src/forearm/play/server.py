@@ -97,6 +97,7 @@ class Connection(H11Protocol):
     """
 
     _deadline: TimerHandle | None = None
+    _unread = 0
 
     @property
     def is_answering(self) -> bool:
@@ -124,15 +125,6 @@ class Connection(H11Protocol):
         if self.is_answering:
             self._content()
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._expect()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self.is_answering:
-            self._content()
-
     def connection_lost(self, exc: Exception | None) -> None:
         self._content()
         super().connection_lost(exc)
@@ -145,7 +137,14 @@ class Connection(H11Protocol):
 
     def _expect(self) -> None:
         self._content()
-        self._deadline = self.loop.call_later(PATIENCE, self.give_up)
+        self._unread = self.transport.get_write_buffer_size()
+        self._deadline = self.loop.call_later(PATIENCE, self._late)
+
+    def _late(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unread:  # a slow reader, but one that reads
+            self._expect()
+        else:
+            self.give_up()
 
     def _content(self) -> None:
         if self._deadline is not None:

@@ -66,8 +66,10 @@ class EpisodeSource:
     """Which episode."""
     table: Path
     """Its parquet file."""
+    shared: bool
+    """Whether several episodes share tables; else the whole table is the episode's."""
     start: int | None
-    """dataset_from_index, where several episodes share tables; else None."""
+    """dataset_from_index; None where it is not known."""
     videos: Mapping[str, VideoSource]
     """Feature key of each video camera to where its pictures are."""
 
@@ -106,7 +108,7 @@ def _single_sources(meta: Metadata, files: "_Files") -> Iterator[EpisodeSource]:
         for camera in filter(meta.is_video, meta.cameras):
             path = files.path(video_path, VIDEO_PATH, fields | {"camera": camera})
             videos[camera] = VideoSource(files.video(path, camera, f"{info.index:06d}", info.index))
-        yield EpisodeSource(info, table, None, videos)
+        yield EpisodeSource(info, table, False, None, videos)
 
 
 def _single_infos(meta: Metadata, files: "_Files") -> Iterator[EpisodeInfo]:
@@ -152,8 +154,8 @@ def _shared_sources(meta: Metadata, files: "_Files") -> Iterator[EpisodeSource]:
                 _seconds(row.get(f"{here}to_timestamp")),
             )
         start = row.get("dataset_from_index")
-        start = 0 if start is None else whole(start, f"{where}dataset_from_index")
-        yield EpisodeSource(info, table, start, sources)
+        start = None if start is None or start != start else whole(start, f"{where}dataset_from_index")
+        yield EpisodeSource(info, table, True, start, sources)
 
 
 def _shared_rows(meta: Metadata) -> Iterator[dict[str, Any]]:

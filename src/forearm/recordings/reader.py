@@ -149,7 +149,7 @@ class EpisodeReader:
             EpisodeUnreadable: the tables contradict the metadata.
         """
         index = source.info.index
-        if source.start is None:
+        if not source.shared:
             table = tables.get(source.table)
             numbers = table.integers("episode_index", 0, len(table))
             if numbers is not None and len(numbers) and numbers[0] != index and self._tables_are_mixed:
@@ -166,7 +166,7 @@ class EpisodeReader:
     @cached_property
     def _shared_rows(self) -> dict[int, Rows]:
         """Where the rows of each episode are in tables that several share."""
-        listings = [Listing(s.info.index, s.info.length, s.table, s.start or 0) for s in self._sources]
+        listings = [Listing(s.info.index, s.info.length, s.table, s.start) for s in self._sources]
         return locate(listings, self._counters)
 
     @cached_property

@@ -1,5 +1,6 @@
 """Where an episode's rows lie in tables that several episodes share: decided from what the tables say."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ class Listing:
     """How many rows it has."""
     table: Path
     """The file."""
-    start: int
-    """dataset_from_index: its first row, counted through the whole recording."""
+    start: int | None
+    """dataset_from_index: its first row, counted through the whole recording; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _agreed(listing: Listing, table: Counters, found: Mapping[str, Rows]) -> Row
         return Rows(
             listing.table,
             refusal=f"{listing.table} has {table.rows} rows, but none that episode_index or dataset_from_index "
-            f"{listing.start} with {listing.length} rows would give it",
+            f"({listing.start}, with {listing.length} rows) would give it",
         )
     first = next(iter(found.values()))
     if first.refusal:
@@ -128,7 +129,7 @@ def _by_index(listings: Sequence[Listing], tables: Mapping[Path, Counters]) -> d
         here: dict[int, Rows] = {}
         mine = [listing for listing in listings if listing.table == path]
         for listing in mine:
-            if table.index is None:
+            if table.index is None or listing.start is None:
                 break
             inside = np.flatnonzero((table.index >= listing.start) & (table.index < listing.start + listing.length))
             if len(inside) != listing.length or not len(inside):
@@ -142,15 +143,23 @@ def _by_index(listings: Sequence[Listing], tables: Mapping[Path, Counters]) -> d
 
 
 def _by_position(listings: Sequence[Listing], tables: Mapping[Path, Counters]) -> dict[int, Rows]:
-    """Rows by dataset_from_index, counted from the first episode that the metadata lists in the same table."""
+    """Rows by dataset_from_index, counted from the first episode that the metadata lists in the same table; where that
+    is not known, by the lengths of the episodes before it if these fill the table.
+    """
     found: dict[int, Rows] = {}
     for path, table in tables.items():
         mine = [listing for listing in listings if listing.table == path]
-        base = min((listing.start for listing in mine), default=0)
+        starts = [listing.start for listing in mine if listing.start is not None]
+        if len(starts) == len(mine):
+            starts = [start - min(starts) for start in starts]
+        elif sum(listing.length for listing in mine) == table.rows:
+            starts = list(itertools.accumulate((listing.length for listing in mine), initial=0))[:-1]
+        else:
+            continue
         here = {
-            listing.episode: Rows(path, listing.start - base, listing.start - base + listing.length)
-            for listing in mine
-            if listing.start - base + listing.length <= table.rows
+            listing.episode: Rows(path, start, start + listing.length)
+            for listing, start in zip(mine, starts, strict=True)
+            if start + listing.length <= table.rows
         }
         if all(_uniform(table, rows.start, rows.stop) for rows in here.values()):
             found |= here

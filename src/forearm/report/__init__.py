@@ -1,6 +1,6 @@
-"""Reports that a person likes to read: one self-contained page, its figures, and grids as files."""
+"""Self-contained pages: the report of a run, the comparison of several, the gallery of their data."""
 
-from forearm.report.page import Facts
+from forearm.report.evaluation_page import Facts
 from forearm.report.recommendations import Recommendation, recommend
 from forearm.report.write import write_report
 

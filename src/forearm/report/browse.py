@@ -28,7 +28,7 @@ from forearm.evaluation.saved import digest_of
 from forearm.files import require_replaceable, writing
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
 from forearm.report.comparison import saved_on
-from forearm.report.gallery import GENERATOR, Card, Foreseen, Holdings, Subject, render, spread
+from forearm.report.gallery_page import GENERATOR, Card, CardPrediction, Subject, TransitionTable, render, spread
 from forearm.report.inspection import facts_of, is_run
 from forearm.training.run import Run
 from forearm.transitions.plan import NO_PLAN, EpisodePlan, changes, plan_every, plan_from_log, typical_steps
@@ -47,17 +47,18 @@ STEP = 0.5
 
 
 @dataclass(frozen=True)
-class Exhibition:
-    """What a page shows: all there is, the places chosen from it, and how to draw the canvases of some of them.
-
-    predict: what a run foresees of a batch, on the CPU.
-    """
+class Selection:
+    """The transitions that a page shows, and how to draw them."""
 
     subject: Subject
-    holdings: Holdings
-    places: np.ndarray
+    table: TransitionTable
+    """All transitions."""
+    chosen: np.ndarray
+    """(n,) int64, indices in the table of those that are shown."""
     batch: Callable[[np.ndarray], Batch]
+    """Draws the transitions of some indices."""
     predict: Callable[[Batch], Prediction] | None = None
+    """What a run predicts for a batch, on the CPU."""
 
 
 def save_gallery(
@@ -89,77 +90,77 @@ def save_gallery(
     if samples < 1:
         raise ForearmError(f"samples is {samples}; it has to be at least 1")
     if is_run(path):
-        exhibition = _of_run(Run.open(path), samples, data, device_named(device))
+        selection = _of_run(Run.open(path), samples, data, device_named(device))
     elif data is not None or device != "auto":
         raise ForearmError(f"{path} is no run, so --data and --device have no effect; leave them out")
     elif (Path(path) / "dataset.json").is_file():
-        exhibition = _of_dataset(TransitionSet(path), samples)
+        selection = _of_dataset(TransitionSet(path), samples)
     else:
-        exhibition = _of_recording(path, samples)
-    page = render(exhibition.subject, exhibition.holdings, list(_cards(exhibition, watch)))
+        selection = _of_recording(path, samples)
+    page = render(selection.subject, selection.table, list(_cards(selection, watch)))
     with writing(target) as beside:
         beside.write_text(page, encoding="utf-8")
     return target
 
 
-def _cards(exhibition: Exhibition, watch: Watch) -> Iterator[Card]:
+def _cards(selection: Selection, watch: Watch) -> Iterator[Card]:
     """The drawn transitions, each with what a model predicts if there is one."""
-    layout, places = exhibition.holdings.layout, exhibition.places
+    layout, indices = selection.table.layout, selection.chosen
     last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
-    for start in range(0, len(places), BATCH):
-        watch(start, len(places))
-        some = places[start : start + BATCH]
-        batch = exhibition.batch(some)
+    for start in range(0, len(indices), BATCH):
+        watch(start, len(indices))
+        some = indices[start : start + BATCH]
+        batch = selection.batch(some)
         canvases, positions = batch.canvas.numpy(), batch.positions.numpy()
-        regions = exhibition.predict(batch).frame.numpy() if exhibition.predict else [None] * len(batch)
-        for i, (place, region) in enumerate(zip(some.tolist(), regions, strict=True)):
+        regions = selection.predict(batch).frame.numpy() if selection.predict else [None] * len(batch)
+        for i, (index, region) in enumerate(zip(some.tolist(), regions, strict=True)):
             truth = canvases[i][..., last]
             yield Card(
-                place=place,
+                index=index,
                 row=int(batch.rows[i]),
                 canvas=as_uint8(canvases[i]),
                 before=positions[i, -2],
                 after=positions[i, -1],
                 copying=picture_error(layout, canvases[i][..., previous], truth),
-                foreseen=None if region is None else _foreseen(layout, region, truth),
+                prediction=None if region is None else _prediction(layout, region, truth),
             )
-    watch(len(places), len(places))
+    watch(len(indices), len(indices))
 
 
-def _foreseen(layout: Layout, region: np.ndarray, truth: np.ndarray) -> Foreseen:
+def _prediction(layout: Layout, region: np.ndarray, truth: np.ndarray) -> CardPrediction:
     """What a card says of a predicted last frame (3, H, w)."""
     positions, _ = decode_strip(layout, region[None])
-    return Foreseen(as_uint8(region), positions[0], picture_error(layout, region, truth))
+    return CardPrediction(as_uint8(region), positions[0], picture_error(layout, region, truth))
 
 
-def _holdings(
+def _table_of(
     layout: Layout,
     positions: np.ndarray,
     codes: np.ndarray,
     entries: np.ndarray,
     episodes: np.ndarray,
     splits: np.ndarray | None = None,
-) -> Holdings:
+) -> TransitionTable:
     """What is known of N transitions from their joints, (N, T, J), codes and entries, (N,)."""
     before, after = positions[:, -2], positions[:, -1]
     acting = acting_joints(layout, entries, before, after)
     moved = np.take_along_axis(after - before, acting[:, None], axis=1)[:, 0]
-    return Holdings(layout, codes, acting, episodes, moved, splits)
+    return TransitionTable(layout, codes, acting, episodes, moved, splits)
 
 
 # Datasets and runs
 
 
-def _of_dataset(data: TransitionSet, samples: int) -> Exhibition:
+def _of_dataset(data: TransitionSet, samples: int) -> Selection:
     rows = data.rows()
     if not len(rows):
         raise ForearmError(f"{data.path} has no transitions to show")
-    holdings = _held(data, rows)
+    table = _held(data, rows)
     subject = Subject("dataset", data.path.resolve().name, facts_of(data.path))
-    return Exhibition(subject, holdings, spread(holdings.kinds, holdings.episodes, samples), data.batch)
+    return Selection(subject, table, spread(table.kinds, table.episodes, samples), data.batch)
 
 
-def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> Exhibition:
+def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> Selection:
     """A run on its validation part, or on all of another dataset; its highest errors are shown if they are known."""
     config, layout = run.config(), run.layout()
     own = Path(config["data"]["path"])
@@ -168,7 +169,7 @@ def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> 
     rows = data.rows("val" if is_own else None)
     if not len(rows):
         raise ForearmError(f"{data.path} has no validation transitions; name others with --data")
-    holdings = _held(data, rows)
+    table = _held(data, rows)
     saved = saved_on(run, digest_of(data, rows))
     worst, notes = np.empty(0, np.int64), [f"On {'the validation part of ' if is_own else ''}{data.path}."]
     count = int(WORST * samples) if len(rows) > samples else 0
@@ -182,7 +183,7 @@ def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> 
             return model.predict(batch.context().to(device)).to("cpu")
 
     seen = {int(code): count for code, count in config["data"]["actions_seen"].items()}
-    return Exhibition(
+    return Selection(
         subject=Subject(
             what="run",
             name=run.name,
@@ -190,17 +191,17 @@ def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> 
             notes=tuple(notes),
             guesses=tuple(code for code in CODES if not seen.get(code)),
         ),
-        holdings=holdings,
-        places=spread(holdings.kinds, holdings.episodes, samples, worst),
-        batch=lambda places: data.batch(rows[places]),
+        table=table,
+        chosen=spread(table.kinds, table.episodes, samples, worst),
+        batch=lambda indices: data.batch(rows[indices]),
         predict=predict,
     )
 
 
-def _held(data: TransitionSet, rows: np.ndarray) -> Holdings:
+def _held(data: TransitionSet, rows: np.ndarray) -> TransitionTable:
     table = data.columns
     splits = np.where(table.validation[rows], "val", "train")
-    return _holdings(
+    return _table_of(
         data.layout, data.positions(rows), data.codes[rows], table.entries[rows], table.episodes[rows], splits
     )
 
@@ -209,29 +210,32 @@ def _held(data: TransitionSet, rows: np.ndarray) -> Holdings:
 
 
 @dataclass(frozen=True)
-class _Sight:
-    """A moment of a recording that can be shown: its episode, the two rows, the action as amounts, its entry."""
+class _FramePair:
+    """Two frames of a recording, and what was done between them."""
 
     episode: int
     rows: np.ndarray
+    """(2,) rows of the episode."""
     states: np.ndarray
+    """(2, J) joint positions in their units."""
     action: np.ndarray
     entry: int
+    """Which value of the action the decision was about."""
 
 
-def _of_recording(path: Path | str, samples: int) -> Exhibition:
+def _of_recording(path: Path | str, samples: int) -> Selection:
     """Decisions and their outcomes; without a log frames half a second apart, and what the joints did meanwhile."""
     recording = open_recording(path)
     skipped: dict[int, str] = {}
-    sights = [
-        sight
+    pairs = [
+        pair
         for episode in recording.read(on_skip=skipped.__setitem__)
-        for sight in _sights(episode, _plan(recording, episode))
+        for pair in _frame_pairs(episode, _plan(recording, episode))
     ]
-    if not sights:
+    if not pairs:
         what = "a logged decision whose outcome was recorded" if recording.has_logs else f"{STEP} seconds to show"
         raise ForearmError(f"{path} has no readable episode with {what}")
-    actions, entries = np.stack([sight.action for sight in sights]), np.array([sight.entry for sight in sights])
+    actions, entries = np.stack([pair.action for pair in pairs]), np.array([pair.entry for pair in pairs])
     if recording.has_logs:
         kept, entries = np.unique(entries, return_inverse=True)
         amounts = np.sign(actions[:, kept])
@@ -239,29 +243,29 @@ def _of_recording(path: Path | str, samples: int) -> Exhibition:
         kept = np.arange(len(recording.joints))
         amounts = np.clip(actions / typical_steps(actions, recording.units), -1, 1)
         entries = dominant_entries(amounts)
-    positions = np.stack([sight.states for sight in sights])
+    positions = np.stack([pair.states for pair in pairs])
     layout = fit_bounds_to(_layout(recording, kept), positions)
-    episodes = np.array([sight.episode for sight in sights])
-    holdings = _holdings(layout, positions, action_codes(amounts), entries, episodes)
-    places = spread(holdings.kinds, holdings.episodes, samples)
-    frames = dict(_frames(recording, layout, {place: sights[place] for place in places.tolist()}, skipped))
+    episodes = np.array([pair.episode for pair in pairs])
+    table = _table_of(layout, positions, action_codes(amounts), entries, episodes)
+    indices = spread(table.kinds, table.episodes, samples)
+    frames = dict(_frames(recording, layout, {index: pairs[index] for index in indices.tolist()}, skipped))
     if not frames:
         index, reason = next(iter(skipped.items()))
         raise ForearmError(f"{path} has no picture that can be read; episode {index}: {reason}")
 
-    def batch(places: np.ndarray) -> Batch:
-        pictures = np.stack([frames[place] for place in places.tolist()])
-        taken = amounts[places, None].astype(np.float32)
-        canvases = draw(layout, pictures, positions[places], taken)
-        rows = np.array([sights[place].rows[0] for place in places.tolist()])
-        return make_batch(layout, canvases, positions[places], taken, entries[places], rows)
+    def batch(indices: np.ndarray) -> Batch:
+        pictures = np.stack([frames[index] for index in indices.tolist()])
+        taken = amounts[indices, None].astype(np.float32)
+        canvases = draw(layout, pictures, positions[indices], taken)
+        rows = np.array([pairs[index].rows[0] for index in indices.tolist()])
+        return make_batch(layout, canvases, positions[indices], taken, entries[indices], rows)
 
     notes = tuple(
         f"{len(skipped)} of {len(recording.episodes)} episodes cannot be read; episode {index}: {reason}."
         for index, reason in list(skipped.items())[:1]
     )
     subject = Subject("recording", recording.name, facts_of(path), "frame", notes)
-    return Exhibition(subject, holdings, np.array(sorted(frames)), batch)
+    return Selection(subject, table, np.array(sorted(frames)), batch)
 
 
 def _plan(recording: Recording, episode: Episode) -> EpisodePlan:
@@ -275,9 +279,9 @@ def _plan(recording: Recording, episode: Episode) -> EpisodePlan:
     return plan_from_log(episode, recording.joint_index(episode.log.joint_name), joints, recording.fps, 2)
 
 
-def _sights(episode: Episode, plan: EpisodePlan) -> Iterator[_Sight]:
+def _frame_pairs(episode: Episode, plan: EpisodePlan) -> Iterator[_FramePair]:
     for rows, actions, entry in zip(plan.frames, plan.actions, plan.entries.tolist(), strict=True):
-        yield _Sight(episode.index, rows, episode.states[rows], actions[-1], entry)
+        yield _FramePair(episode.index, rows, episode.states[rows], actions[-1], entry)
 
 
 def _layout(recording: Recording, acting: np.ndarray) -> Layout:
@@ -300,16 +304,16 @@ def _layout(recording: Recording, acting: np.ndarray) -> Layout:
 
 
 def _frames(
-    recording: Recording, layout: Layout, wanted: dict[int, _Sight], skipped: dict[int, str]
+    recording: Recording, layout: Layout, wanted: dict[int, _FramePair], skipped: dict[int, str]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The two frames (2, h, w, 3) uint8 of each place that is wanted and whose episode can be read to its end."""
+    """The two frames (2, h, w, 3) uint8 of each index that is wanted and whose episode can be read to its end."""
     sizes = {camera.name: (camera.height, camera.width) for camera in layout.cameras}
     of_episode: dict[int, list[int]] = {}
-    for place, sight in wanted.items():
-        of_episode.setdefault(sight.episode, []).append(place)
+    for index, pair in wanted.items():
+        of_episode.setdefault(pair.episode, []).append(index)
     for episode in recording.read(on_skip=skipped.__setitem__):
-        places = of_episode.get(episode.index, [])
-        rows = [row for place in places for row in wanted[place].rows.tolist()]
+        indices = of_episode.get(episode.index, [])
+        rows = [row for index in indices for row in wanted[index].rows.tolist()]
         try:
             seen = {
                 row: np.concatenate([pictures[camera] for camera in recording.cameras])
@@ -317,5 +321,5 @@ def _frames(
             }
         except EpisodeUnreadable:
             continue
-        for place in places:
-            yield place, np.stack([seen[row] for row in wanted[place].rows.tolist()])
+        for index in indices:
+            yield index, np.stack([seen[row] for row in wanted[index].rows.tolist()])

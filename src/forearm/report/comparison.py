@@ -9,15 +9,15 @@ from forearm.errors import ForearmError
 from forearm.evaluation.saved import METRICS_FILE, Saved, digest_of, evaluations_of, scored_on
 from forearm.files import read_json, require_replaceable, writing
 from forearm.report.assessment import Watch, assess
-from forearm.report.compare import GENERATOR, Entrant, render
-from forearm.report.lineage import Kin
+from forearm.report.comparison_page import GENERATOR, ComparedRun, render
+from forearm.report.lineage import LineageRun
 from forearm.training.run import Run
 from forearm.transitions.store import TransitionSet
 
 
 @contextmanager
 def unwatched(name: str) -> Iterator[Watch]:
-    """Tell nobody how far the evaluation of a run is."""
+    """Show no progress while a run is evaluated."""
     yield lambda done, total: None
 
 
@@ -46,9 +46,9 @@ def compare(
         raise ForearmError("compare needs at least one run: a folder that forearm train wrote")
     require_replaceable(Path(out), GENERATOR)
     runs = [Run.open(path) for path in paths]
-    places = [run.path.resolve() for run in runs]
-    for i, place in enumerate(places):
-        if place in places[:i]:
+    resolved = [run.path.resolve() for run in runs]
+    for i, path in enumerate(resolved):
+        if path in resolved[:i]:
             raise ForearmError(f"run {paths[i]} is given twice; name each run once")
     digest, split = _samples(runs, data)
     found = {}
@@ -59,14 +59,14 @@ def compare(
                 report = assess(run.path, data=data, split=split, device=device, watch=watch)
             saved = Saved.open(report.parent)
         found[run.path.resolve()] = saved
-    kin = _kin(runs, found, digest)
-    names = {relative.key: relative.name for relative in kin}
-    entrants = [
-        Entrant(names[str(place)], found[place], run.layout(), run.config(), run.log())
-        for run, place in zip(runs, places, strict=True)
+    lineage = _lineage(runs, found, digest)
+    names = {run.key: run.name for run in lineage}
+    compared = [
+        ComparedRun(names[str(path)], found[path], run.layout(), run.config(), run.log())
+        for run, path in zip(runs, resolved, strict=True)
     ]
     with writing(out) as beside:
-        beside.write_text(render(entrants, kin), encoding="utf-8")
+        beside.write_text(render(compared, lineage), encoding="utf-8")
     return Path(out)
 
 
@@ -116,37 +116,37 @@ def _own_digest(run: Run) -> str:
     return digest_of(data, data.rows("val"))
 
 
-def _kin(runs: list[Run], found: dict[Path, Saved], digest: str) -> list[Kin]:
+def _lineage(runs: list[Run], found: dict[Path, Saved], digest: str) -> list[LineageRun]:
     """The runs and their ancestors, as far as they can still be opened, each after its parent."""
-    kin: dict[Path, tuple[Run | None, Path | None]] = {}
+    known: dict[Path, tuple[Run | None, Path | None]] = {}
 
-    def add(place: Path) -> None:
-        if place in kin:
+    def add(path: Path) -> None:
+        if path in known:
             return
         try:
-            run = Run.open(place)
+            run = Run.open(path)
             parent = run.parent()
         except ForearmError:
-            kin[place] = None, None
+            known[path] = None, None
             return
-        kin[place] = run, parent.resolve() if parent else None
+        known[path] = run, parent.resolve() if parent else None
         if parent:
             add(parent.resolve())
 
     for run in runs:
         add(run.path.resolve())
-    names = dict(zip(kin, _distinct(list(kin)), strict=True))
+    names = dict(zip(known, _distinct(list(known)), strict=True))
     return [
-        Kin(
-            key=str(place),
-            name=names[place],
+        LineageRun(
+            key=str(path),
+            name=names[path],
             parent=str(parent) if parent else None,
             family=run.config()["family"] if run else None,
-            saved=(found.get(place) or saved_on(run, digest)) if run else None,
+            evaluation=(found.get(path) or saved_on(run, digest)) if run else None,
             notes=run.notes() if run else "",
-            given=place in found,
+            compared=path in found,
         )
-        for place, (run, parent) in kin.items()
+        for path, (run, parent) in known.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""What only a family knows of itself, as numbers, curves, bars and maps."""
+"""Figures that only one model family has, as numbers, curves, bars and maps."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,21 +8,20 @@ import numpy as np
 from forearm.canvas import Layout
 from forearm.media.colours import heat_map
 from forearm.media.pictures import enlarge
-from forearm.report.figures import Span, bar_chart, image, line_chart
+from forearm.report.charts import Span, bar_chart, line_chart
+from forearm.report.html import image
 
 TEXTS = {
     "squared_error_per_patch": "every patch of the last frame, the motor strip at the bottom",
-    "teacher_forcing_loss": "squared error when each patch is painted from the true ones before it",
-    "free_running_loss": "squared error when each patch is painted from those that the model painted before it",
-    "teacher_forcing_gap": "free running − teacher forcing: what the model's own mistakes cost it",
-    "loss_by_noise_level": (
-        "squared error of the picture made out of the noise, by how much noise there was: 0 none, 1 nothing else"
-    ),
-    "copied_share": "share of the picture that is copied from the previous frame, moved or not",
-    "remembered_share": "share that is remembered from the joints alone",
-    "generated_share": "share that is generated",
-    "expected_error_per_patch": "the squared error that the model itself expects, patch by patch of the picture",
-    "novelty": "probability that training never saw the like of these joints with this action",
+    "teacher_forcing_loss": "squared error when each patch is predicted from the true patches before it",
+    "free_running_loss": "squared error when each patch is predicted from those that the model predicted before it",
+    "teacher_forcing_gap": "free running − teacher forcing: what the model's own mistakes cost",
+    "loss_by_noise_level": ("squared error of the denoised picture by the share of noise: 0 is no noise, 1 only noise"),
+    "copied_share": "share of the picture that is copied from the previous frame, moved or unmoved",
+    "remembered_share": "share of the picture that is predicted from the joints alone",
+    "generated_share": "share of the picture that is generated anew",
+    "expected_error_per_patch": "the squared error that the model expects, patch by patch of the picture",
+    "novelty": "probability that training saw no similar combination of joints and action",
 }
 LEVELS = {"loss_by_noise_level": ("0 to ¼", "¼ to ½", "½ to ¾", "¾ to 1")}
 MAP_WIDTH = 200
@@ -53,7 +52,7 @@ def _shown(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
 
 
 def _per_position(layout: Layout, losses: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Losses by the place of the patch in raster order, each (N,)."""
+    """Losses by the index of the patch in raster order, each (N,)."""
     strip = layout.strip_height // layout.patch * (layout.frame_width // layout.patch)
     series = {
         name.removesuffix(PER_POSITION).replace("_", " "): (np.arange(len(values)), values)

@@ -1,4 +1,4 @@
-"""Counterfactual grids: a moment as it was, and as the model imagines it under every action."""
+"""Counterfactual grids: a recorded transition, and what the model predicts under every action."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from forearm.media.colours import heat_map
 from forearm.media.pictures import channels_last, tile
 
 EXPECTED = "expected"
-"""The error map of what the model expects."""
+"""The name of the map of the error that the model expects."""
 
 
 def grid(layout: Layout, example: Example, top: float) -> np.ndarray:
     """Four canvases below each other, ground truth, STAY, MOVE+ and MOVE−: (4H, W, 3) uint8.
 
-    Where it is known what other actions lead to, wider: right of each prediction the true frame and the error.
+    Where the outcomes of other actions are known, the true frame and the error stand right of each prediction.
     """
     canvases = [channels_last(canvas) for canvas in (example.truth, *(example.under[code] for code in CODES))]
     if not example.replayed:
@@ -36,9 +36,9 @@ def outcome_error(layout: Layout, example: Example, code: int) -> np.ndarray:
 
 
 def error_maps(layout: Layout, example: Example) -> dict[str, np.ndarray]:
-    """Absolute error of the last frame, mean over channels, (H, w): the model's, as it expects it, and persistence's.
+    """Absolute error of the last frame, mean over channels, (H, w): the model's, the expected and persistence's.
 
-    What it expects is the root of the squared error, and nothing of the strip.
+    The expected error is the root of the expected squared error; that of the strip is 0.
     """
     columns = layout.frame_columns(-1)
     truth = example.truth[..., columns]
@@ -57,7 +57,7 @@ def _absolute_error(region: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def heat_top(evaluation: Evaluation) -> float:
-    """The error at which the colours of all heat maps end: all but half a percent of the picture lies below."""
+    """The error at which the colours of all heat maps end: 99.5% of the pictures' pixels lie below."""
     maps = [
         values[: evaluation.layout.frame_height]
         for example in (*evaluation.drawn, *evaluation.best, *evaluation.worst)
@@ -67,7 +67,7 @@ def heat_top(evaluation: Evaluation) -> float:
 
 
 def grid_name(evaluation: Evaluation, index: int) -> str:
-    """File name of a grid; it says which of its actions are guesses."""
+    """File name of a grid, which names the actions that are guesses."""
     guesses = "".join(f"_{CODE_NAMES[code].replace('−', '-')}-is-a-guess" for code in evaluation.guesses)
     return f"counterfactual_{index:03d}{guesses}.png"
 

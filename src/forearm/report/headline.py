@@ -1,14 +1,16 @@
-"""How good a model is, in a sentence."""
+"""How good a model is, and which of several is best, in sentences."""
+
+from collections import Counter
+
+import numpy as np
 
 from forearm.canvas import CODE_NAMES
-from forearm.evaluation import PERSISTENCE, Evaluation
+from forearm.evaluation import KEY_METRICS, PERSISTENCE, Evaluation
+from forearm.evaluation.evaluation import FEW_EPISODES
+from forearm.evaluation.leaderboard import Lead, Leaderboard
+from forearm.report.wording import listed
 
-KEY_FIGURES = {
-    "val_mse": "picture error",
-    "val_mse_dynamic": "error where the picture changes",
-    "ssim": "structural similarity",
-    "acting_joint_position_mae": "acting-joint position",
-}
+# One model
 
 
 def headline(evaluation: Evaluation) -> str:
@@ -17,60 +19,132 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def _against_copying(evaluation: Evaluation) -> str:
-    verdicts = {name: evaluation.verdict(name) for name in KEY_FIGURES}
-    known = {KEY_FIGURES[name]: verdict for name, verdict in verdicts.items() if verdict}
+    verdicts = {title: evaluation.verdict(name) for name, title in KEY_METRICS.items()}
+    known = {title: verdict for title, verdict in verdicts.items() if verdict}
     if not known:
-        return "There is too little to compare with to say whether this model beats copying the last frame."
-    better, worse, level = ([t for t, v in known.items() if v == kind] for kind in ("better", "worse", "level"))
-    claim, group = ("Worse than", worse) if len(worse) > len(better) else ("Beats", better)
-    if len(group) == len(known):
-        return f"{claim} copying the last frame on all {len(known)} key figures."
-    if not group:
-        return "No clear difference from copying the last frame on any key figure."
-    remarks = {"better on": better, "worse on": worse, "no clear difference on": level}
-    others = [f"{remark} {listed(titles)}" for remark, titles in remarks.items() if titles and titles is not group]
-    return f"{claim} copying the last frame on {len(group)} of {len(known)} key figures; {'; '.join(others)}."
+        return "The data are too few to say whether this model beats copying the last frame."
+    groups = {kind: [t for t, v in known.items() if v == kind] for kind in ("better", "worse", "level")}
+    first = "worse" if len(groups["worse"]) > len(groups["better"]) else "better"
+    if not groups[first]:
+        return "This model does not clearly differ from copying the last frame on any key figure."
+    claim = "beats" if first == "better" else "is worse than"
+    count = f"all {len(known)}" if len(groups[first]) == len(known) else f"{len(groups[first])} of {len(known)}"
+    words = {"better": "It is better on", "worse": "It is worse on", "level": "It does not clearly differ on"}
+    others = [f"{words[kind]} {listed(titles)}." for kind, titles in groups.items() if titles and kind != first]
+    return " ".join([f"This model {claim} copying the last frame on {count} key figures.", *others])
 
 
 def _against_others(evaluation: Evaluation) -> str:
-    """Who else is surely better, so that to beat copying does not sound like more than it is."""
+    """Which baselines are surely better, so that beating copying does not sound like more than it is."""
     winners: dict[str, list[str]] = {}
-    for name, title in KEY_FIGURES.items():
+    for name, title in KEY_METRICS.items():
         if winner := evaluation.ahead(name):
             winners.setdefault(winner, []).append(title)
-    claims = [f"by the {winner} baseline on {listed(titles)}" for winner, titles in winners.items()]
-    return f"Beaten {', and '.join(claims)}." if claims else ""
+    return " ".join(f"The {winner} baseline beats it on {listed(titles)}." for winner, titles in winners.items())
 
 
 def details(evaluation: Evaluation) -> str:
-    """What the action does to the prediction, and what is only guessed."""
+    """What the action does to the prediction, and which actions training never saw."""
     sentences = []
     accuracy = evaluation.metrics["acting_joint_direction_accuracy"]
     interval = evaluation.intervals["acting_joint_direction_accuracy"]
     if isinstance(accuracy, float):
         coin = isinstance(interval, tuple) and interval[0] <= 0.5
-        remark = ", which a coin might do too" if coin else ""
-        sentences.append(f"The acting joint is predicted to go the right way in {_of_moves(accuracy)}{remark}.")
+        remark = "; chance would be 50%" if coin else ""
+        sentences.append(f"The model moves the acting joint the right way in {_of_moves(accuracy)}{remark}.")
     gain = evaluation.metrics["controllability_psnr"]
     interval = evaluation.intervals["controllability_psnr"]
     if isinstance(gain, float) and isinstance(interval, tuple):
         if interval[0] > 0:
             sentences.append(
-                f"The picture is {gain:.1f} dB nearer to the truth under the true action than under others."
+                f"The true action brings the picture {gain:.1f} dB nearer to the truth than other actions."
             )
         else:
-            sentences.append("Knowing the action makes no certain difference to the picture.")
+            sentences.append("The action makes no certain difference to the predicted picture.")
     for code in evaluation.guesses:
-        sentences.append(f"{CODE_NAMES[code]} was never seen in training, so what is shown under it is a guess.")
-    if PERSISTENCE in evaluation.baselines and 1 < evaluation.episodes < 10:
-        sentences.append(f"Only {evaluation.episodes} validation episodes, so this is a rough judgement.")
+        sentences.append(f"Training never saw {CODE_NAMES[code]}. Predictions under it are guesses.")
+    if PERSISTENCE in evaluation.baselines and 1 < evaluation.episodes < FEW_EPISODES:
+        sentences.append(f"The validation part has only {evaluation.episodes} episodes, so this judgement is rough.")
     return " ".join(sentences)
-
-
-def listed(items: list[str]) -> str:
-    """One, two and three."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def _of_moves(share: float) -> str:
     return "every move" if share == 1 else f"{share:.1%} of moves"
+
+
+# Several runs
+
+
+def comparison_headline(board: Leaderboard) -> tuple[str, str]:
+    """Which run leads on the key figures and whether that is sure, then how it does against the baselines.
+
+    With a single run the sentence about the baselines comes first, and nothing follows.
+    """
+    leads = Counter(lead.run.name for lead in board.leads)
+    leader = max(leads, key=lambda name: leads[name])  # of equally many, the one of the first key figure
+    baselines = _over_baselines(leader, board)
+    return (_over_others(leader, board.leads), baselines) if len(board.runs) > 1 else (baselines, "")
+
+
+def _over_others(leader: str, leads: list[Lead]) -> str:
+    led = [lead for lead in leads if lead.run.name == leader]
+    where = f"all {len(led)} key figures" if len(led) == len(leads) else listed(_titles(led))
+    sure = [lead for lead in led if lead.over_second == "better"]
+    if all(lead.over_second is None for lead in led):
+        how = "The data do not say how sure that is."
+    elif len(sure) == len(led):
+        how = "It is surely ahead of the second" + (" on each." if len(led) > 1 else ".")
+    elif sure:
+        how = f"It is surely ahead of the second on {listed(_titles(sure))}."
+    else:
+        how = "It is nowhere surely ahead of the second."
+    others: dict[str, list[Lead]] = {}
+    for lead in leads:
+        if lead not in led:
+            others.setdefault(lead.run.name, []).append(lead)
+    rest = [f"{name} leads on {listed(_titles(theirs))}." for name, theirs in others.items()]
+    return " ".join([f"{leader} leads on {where}.", how, *rest])
+
+
+def _over_baselines(leader: str, board: Leaderboard) -> str:
+    """How the leading run does against the baselines on each key figure."""
+    (run,) = [run for run in board.runs if run.name == leader]
+    found: dict[str, list[str]] = {}
+    for lead in board.leads:
+        verdict, baseline = board.against_baselines(run, lead.metric)
+        title = KEY_METRICS[lead.metric.name]
+        if verdict:
+            found.setdefault(verdict, []).append(f"{title} ({baseline.name})" if baseline else title)
+    if not found:
+        return f"The data do not say how {leader} differs from the baselines."
+    if list(found) == ["better"]:
+        return f"{leader} surely beats every baseline on all key figures."
+    words = {
+        "better": f"{leader} surely beats every baseline on",
+        "level": f"{leader} is level with a baseline on",
+        "worse": f"{leader} loses to a baseline on",
+    }
+    return " ".join(f"{words[verdict]} {listed(found[verdict])}." for verdict in words if verdict in found)
+
+
+def _titles(leads: list[Lead]) -> list[str]:
+    return [KEY_METRICS[lead.metric.name] for lead in leads]
+
+
+def comparison_details(board: Leaderboard) -> str:
+    """What makes the comparison less sure than it looks."""
+    sentences = []
+    episodes = len(np.unique(board.episodes))
+    if episodes == 1:
+        sentences.append("All samples are from one episode, so no difference can be called real.")
+    elif episodes < FEW_EPISODES:
+        sentences.append(f"The samples are from only {episodes} episodes, so this judgement is rough.")
+    unseen: dict[tuple[int, ...], list[str]] = {}
+    for run in board.runs:
+        unseen.setdefault(tuple(run.metrics["guesses"]), []).append(run.name)
+    for codes, names in unseen.items():
+        if codes:
+            actions = listed([CODE_NAMES[code] for code in codes])
+            verb = "was" if len(names) == 1 else "were"
+            sentences.append(f"{listed(names)} {verb} trained without {actions}. Predictions under it are guesses.")
+    return " ".join(sentences)

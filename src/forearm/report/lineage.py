@@ -1,4 +1,4 @@
-"""The tree of experiments: which run follows which, and what each step changed."""
+"""The lineage of runs as a tree: which run follows which, and how the key figure changed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from markupsafe import Markup
 from forearm.evaluation import METRICS
 from forearm.evaluation.samples import differences
 from forearm.evaluation.saved import MODEL, Saved
-from forearm.report.numbers import short
+from forearm.report.wording import short
 
 KEY = METRICS["val_mse"]
 """The figure whose change stands at each edge."""
@@ -18,20 +18,21 @@ NAME, NOTE = 30, 47
 
 
 @dataclass(frozen=True)
-class Kin:
-    """A run of the tree; ``parent`` is the key of another one.
-
-    family is None where the run is gone. saved: its evaluation on the compared samples, if it has one. given: whether
-    it is one of the compared runs, and not only an ancestor of theirs.
-    """
+class LineageRun:
+    """A run of the tree: one that is compared, or an ancestor of one."""
 
     key: str
+    """What identifies it: its path."""
     name: str
     parent: str | None
+    """The key of the run that it follows."""
     family: str | None
-    saved: Saved | None
+    """None where the run cannot be opened any more."""
+    evaluation: Saved | None
+    """On the compared samples, if it has one."""
     notes: str
-    given: bool
+    compared: bool
+    """Whether it is one of the compared runs, and not only an ancestor."""
 
     @property
     def note(self) -> str:
@@ -40,26 +41,26 @@ class Kin:
         return next((line for line in lines if line and not line.lower().startswith("target")), "")
 
 
-def draw(kin: list[Kin], colours: dict[str, str]) -> Markup:
+def draw(runs: list[LineageRun], colours: dict[str, str]) -> Markup:
     """The tree as inline SVG, children indented below their parents; runs without a parent stand on the left.
 
     Args:
         colours: of the compared runs, by name, as CSS.
     """
-    by_key = {relative.key: relative for relative in kin}
-    rows = list(_rows(kin))
+    by_key = {run.key: run for run in runs}
+    rows = list(_rows(runs))
     tops, y = {}, 0
-    for relative, depth in rows:
+    for run, depth in rows:
         y += EDGE if depth else 0
-        tops[relative.key] = y
+        tops[run.key] = y
         y += HEIGHT + GAP
     parts = []
-    for relative, depth in rows:
-        x, top = depth * INDENT, tops[relative.key]
+    for run, depth in rows:
+        x, top = depth * INDENT, tops[run.key]
         if depth:
-            parent = by_key[relative.parent or ""]
-            parts.append(_edge(x, tops[parent.key] + HEIGHT, top) + _change(relative, parent, x, top))
-        parts.append(_node(relative, x, top, colours.get(relative.name, "none")))
+            parent = by_key[run.parent or ""]
+            parts.append(_edge(x, tops[parent.key] + HEIGHT, top) + _change(run, parent, x, top))
+        parts.append(_node(run, x, top, colours.get(run.name, "none")))
     width = max(depth for _, depth in rows) * INDENT + WIDTH + 2
     size = Markup('viewBox="-1 -1 {w} {h}" width="{w}" height="{h}"').format(w=width, h=y - GAP + 2)
     return Markup('<svg class="lineage" {size} role="img"><title>lineage of the runs</title>{parts}</svg>').format(
@@ -67,31 +68,31 @@ def draw(kin: list[Kin], colours: dict[str, str]) -> Markup:
     )
 
 
-def _rows(kin: list[Kin]) -> Iterator[tuple[Kin, int]]:
+def _rows(runs: list[LineageRun]) -> Iterator[tuple[LineageRun, int]]:
     """Every run with its depth, depth first. A run that descends from itself, which no training writes, is a root."""
-    keys, seen = {relative.key for relative in kin}, set()
+    keys, seen = {run.key for run in runs}, set()
 
-    def below(relative: Kin, depth: int) -> Iterator[tuple[Kin, int]]:
-        if relative.key in seen:
+    def below(run: LineageRun, depth: int) -> Iterator[tuple[LineageRun, int]]:
+        if run.key in seen:
             return
-        seen.add(relative.key)
-        yield relative, depth
-        for child in kin:
-            if child.parent == relative.key:
+        seen.add(run.key)
+        yield run, depth
+        for child in runs:
+            if child.parent == run.key:
                 yield from below(child, depth + 1)
 
-    for root in kin:
+    for root in runs:
         if root.parent not in keys:
             yield from below(root, 0)
-    for rest in kin:
+    for rest in runs:
         yield from below(rest, 0)
 
 
-def _node(relative: Kin, x: int, y: int, colour: str) -> Markup:
-    kind = "gone" if relative.family is None else "given" if relative.given else "ancestor"
-    value = short(relative.saved.figures[KEY.name], KEY) if relative.saved else ""
-    about = "cannot be opened any more" if relative.family is None else relative.family
-    figure = f"{KEY.name} {value}" if value else "" if relative.family is None else "not evaluated on these samples"
+def _node(run: LineageRun, x: int, y: int, colour: str) -> Markup:
+    kind = "gone" if run.family is None else "given" if run.compared else "ancestor"
+    value = short(run.evaluation.figures[KEY.name], KEY) if run.evaluation else ""
+    about = "cannot be opened any more" if run.family is None else run.family
+    figure = f"{KEY.name} {value}" if value else "" if run.family is None else "not evaluated on these samples"
     return Markup(
         '<g class="{kind}"><title>{title}</title>'
         '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="7" />'
@@ -100,7 +101,7 @@ def _node(relative: Kin, x: int, y: int, colour: str) -> Markup:
         '<text class="soft" x="{tx}" y="{y2}">{about}</text></g>'
     ).format(
         kind=kind,
-        title="\n".join(filter(None, (relative.key, relative.notes))),
+        title="\n".join(filter(None, (run.key, run.notes))),
         x=x,
         y=y,
         w=WIDTH,
@@ -112,9 +113,9 @@ def _node(relative: Kin, x: int, y: int, colour: str) -> Markup:
         right=x + WIDTH - 12,
         y1=y + 26,
         y2=y + 47,
-        name=_cut(relative.name, NAME if len(figure) < 20 else NAME // 2),
+        name=_cut(run.name, NAME if len(figure) < 20 else NAME // 2),
         figure=figure,
-        about=_cut(" · ".join(filter(None, (about, relative.note))), NOTE),
+        about=_cut(" · ".join(filter(None, (about, run.note))), NOTE),
     )
 
 
@@ -125,18 +126,18 @@ def _edge(x: int, start: int, top: int) -> Markup:
     )
 
 
-def _change(child: Kin, parent: Kin, x: int, top: int) -> Markup:
+def _change(child: LineageRun, parent: LineageRun, x: int, top: int) -> Markup:
     """How the key figure changed from parent to child, where both were scored on the same samples."""
-    if child.saved is None or parent.saved is None:
+    if child.evaluation is None or parent.evaluation is None:
         return Markup("")
-    mine, theirs = (saved.figures[KEY.name] for saved in (child.saved, parent.saved))
-    ours, others = (saved.samples[MODEL].only([KEY.name]) for saved in (child.saved, parent.saved))
-    verdict = KEY.verdict(differences(ours, others, child.saved.episodes)[KEY.name])
+    mine, theirs = (evaluation.figures[KEY.name] for evaluation in (child.evaluation, parent.evaluation))
+    ours, others = (evaluation.samples[MODEL].only([KEY.name]) for evaluation in (child.evaluation, parent.evaluation))
+    verdict = KEY.verdict(differences(ours, others, child.evaluation.episodes)[KEY.name])
     words = {"better": "surely better", "worse": "surely worse", "level": "no clear difference"}
     text = f"{mine / theirs - 1:+.1%} {KEY.name}".replace("-", "−") if theirs else ""
-    said = " · ".join(filter(None, (text, words.get(verdict or "", ""))))
-    return Markup('<text class="change {verdict}" x="{x}" y="{y}">{said}</text>').format(
-        verdict=verdict or "level", x=x + 2, y=top - 6, said=said
+    change = " · ".join(filter(None, (text, words.get(verdict or "", ""))))
+    return Markup('<text class="change {verdict}" x="{x}" y="{y}">{change}</text>').format(
+        verdict=verdict or "level", x=x + 2, y=top - 6, change=change
     )
 
 

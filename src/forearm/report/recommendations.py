@@ -1,4 +1,4 @@
-"""Advice that follows from the figures, each piece by a rule that it states."""
+"""Recommendations, each by a rule about the figures of an evaluation, which it states."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from forearm.canvas import CODE_NAMES, MOVE_MINUS, MOVE_PLUS
-from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE, Evaluation
-from forearm.report.headline import KEY_FIGURES
+from forearm.evaluation import JOINT_ONLY, KEY_METRICS, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE, Evaluation
 
 IGNORED = 0.25
 ORDERED = 0.8
@@ -75,11 +74,11 @@ def _number(value: Any) -> float:
 def below_persistence(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     remedies = {
         "val_mse": "The pictures are worse than a copy of the last frame: do not plan with them. Train longer, on more "
-        "recordings, or with a model that sees the previous frame's patch in place.",
-        "val_mse_dynamic": "Where something moves, a copy of the last frame is nearer to the truth than the "
-        "prediction: the model has not learned the motion. Train longer, or record more moves.",
-        "acting_joint_position_mae": "The acting joint is predicted worse than if it stood still. Give the motor strip "
-        "more weight in the loss.",
+        "recordings, or with a model that starts from the previous frame.",
+        "val_mse_dynamic": "Where something moves, the last frame is nearer to the truth than the prediction. The "
+        "model has not learned the motion. Train longer, or record more moves.",
+        "acting_joint_position_mae": "The predicted position of the acting joint is worse than no motion. Give the "
+        "motor strip more weight in the loss.",
     }
     for name, text in remedies.items():
         if figures[name] > figures.persistence(name):
@@ -92,14 +91,14 @@ def below_persistence(figures: _Figures, log: Log) -> Iterator[Recommendation]:
 
 def behind_another_baseline(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     remedies = {
-        MEAN_FRAME: "one mean picture for each action does better, so the model has learned less than a mean. Train "
-        "longer, and look whether the loss falls at all.",
-        NEAREST_NEIGHBOUR: "looking up the training transition with the most similar joints does better, so the "
-        "training set knows more than the model. Train longer or larger.",
-        JOINT_ONLY: "the previous position and the action's mean effect do better, without any picture. Give the motor "
-        "strip more weight in the loss.",
+        MEAN_FRAME: "one mean picture for each action does better. The model has learned less than a mean. Train "
+        "longer, and check that the loss falls.",
+        NEAREST_NEIGHBOUR: "the training transition with the most similar joints does better. The training set knows "
+        "more than the model. Train longer, or a larger model.",
+        JOINT_ONLY: "the previous position and the action's mean effect do better. Give the motor strip more weight in "
+        "the loss.",
     }
-    for name, title in KEY_FIGURES.items():
+    for name, title in KEY_METRICS.items():
         winner = figures.evaluation.ahead(name)
         negligible = figures[name] < NEGLIGIBLE * figures.persistence(name)
         if winner and not negligible:
@@ -115,7 +114,7 @@ def guesses(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     for code in figures.evaluation.guesses:
         name = CODE_NAMES[code]
         yield Recommendation(
-            f"Whatever is shown under {name} is a guess: record transitions with {name} before using it.",
+            f"Predictions under {name} are guesses. Record transitions with {name} before using them.",
             f"{name} seen 0 times in training",
             "an action that training never saw",
         )
@@ -136,7 +135,7 @@ def action_ignored(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     low, high = figures.interval("controllability_psnr")
     if low <= 0:
         yield Recommendation(
-            "Knowing the action does not make the picture any better for certain; plans made with it are no better "
+            "The action does not surely improve the predicted picture. Plans made with this model may be no better "
             "than chance.",
             f"controllability_psnr {figures['controllability_psnr']:.2f} dB (95% {low:.2f} to {high:.2f})",
             "its interval reaches 0",
@@ -147,8 +146,8 @@ def wrong_effect(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     low, high = figures.interval("counterfactual_effect_error")
     if low > 1:
         yield Recommendation(
-            "What the model says that one action changes against another is further from the truth than that nothing "
-            "changes. Do not choose actions by its pictures; record several actions from the same poses.",
+            "The predicted difference between two actions is further from the truth than no difference. Do not choose "
+            "actions by these pictures. Record several actions from the same poses.",
             f"counterfactual_effect_error {figures['counterfactual_effect_error']:.2f} (95% {low:.2f} to {high:.2f})",
             "its interval lies above 1, which ignoring the action gets",
         )
@@ -156,8 +155,8 @@ def wrong_effect(figures: _Figures, log: Log) -> Iterator[Recommendation]:
 
 def wrong_way(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     for name, text in {
-        "acting_joint_direction_accuracy": "The acting joint is often predicted to go the wrong way. Look at the grids "
-        "below before trusting a plan; more moves of that joint in training help most.",
+        "acting_joint_direction_accuracy": "The model often moves the acting joint the wrong way. Look at the grids "
+        "below before trusting a plan. More moves of that joint in training help most.",
         "counterfactual_order": "The acting joint does not follow the action from MOVE− over STAY to MOVE+. Record all "
         "three actions from the same poses.",
     }.items():
@@ -187,7 +186,7 @@ def strip_against_picture(figures: _Figures, log: Log) -> Iterator[Recommendatio
         )
     if visual < 0 < strip:
         yield Recommendation(
-            "The joints are learned but the picture is not. Train longer or larger; the joints alone need no pictures.",
+            "The joints are learned but the picture is not. Train longer, or a larger model.",
             *(figure, "skill below 0 on the picture and above 0 on the strip"),
         )
 
@@ -218,8 +217,7 @@ def training_course(figures: _Figures, log: Log) -> Iterator[Recommendation]:
         )
     if last > (1 + OVERFITTED) * best and best_step <= 0.8 * steps[-1]:
         yield Recommendation(
-            "The model began to learn its training set by heart. Use more recordings, stronger weight decay, or fewer "
-            "steps.",
+            "The model began to overfit. Use more recordings, stronger weight decay, or fewer steps.",
             f"val_loss {last:.4g} at the end, {best:.4g} at step {best_step:.0f}",
             f"more than {OVERFITTED:.0%} above its minimum, which lies before the last fifth",
         )

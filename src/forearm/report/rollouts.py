@@ -1,4 +1,4 @@
-"""Rollouts on a page: curves of the error by horizon, and strips of film."""
+"""The section on rollouts: the error by horizon, and recorded paths beside predicted ones."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import numpy as np
 from forearm.canvas import Layout
 from forearm.evaluation import METRICS, MODEL, PERSISTENCE, Evaluation, Film, Metric, Rollouts
 from forearm.media.pictures import channels_last, data_uri, enlarge, tile
-from forearm.report.figures import line_chart
-from forearm.report.numbers import short, unit_of
+from forearm.report.charts import line_chart
+from forearm.report.wording import short, unit_of
 
 SHOWN = (1, 2, 3, 5, 8, 12, 16, 20)
 """Horizons at which a film and the table stop."""
@@ -21,7 +21,7 @@ TITLES = {
 }
 
 
-def rollouts_shown(evaluation: Evaluation) -> dict[str, Any] | None:
+def rollouts_section(evaluation: Evaluation) -> dict[str, Any] | None:
     """What the page's section shows, or None where nothing was rolled out."""
     rollouts, layout = evaluation.rollouts, evaluation.layout
     if rollouts is None:
@@ -40,12 +40,12 @@ def rollouts_shown(evaluation: Evaluation) -> dict[str, Any] | None:
 
 
 def _claim(rollouts: Rollouts) -> str:
-    """For how many steps it is better to predict than to hold the first frame still; nothing where it is not sure."""
+    """At which steps the prediction is surely better than the first frame; empty where no interval is known."""
     measures = {"val_mse": "squared error", "psnr": "PSNR", "ssim": "structural similarity"}
     if any(None in rollouts.verdicts(name) for name in measures):
         return ""
     claims = [f"by {title} {_steps(rollouts.verdicts(name))}" for name, title in measures.items()]
-    return f"The picture is surely nearer to the truth than the first frame held still {', '.join(claims)}."
+    return f"The predicted picture is surely nearer to the truth than the first frame {', '.join(claims)}."
 
 
 def _steps(verdicts: list[str | None]) -> str:
@@ -60,7 +60,7 @@ def _steps(verdicts: list[str | None]) -> str:
 
 
 def _chart(layout: Layout, rollouts: Rollouts, metric: Metric) -> tuple[str, Any]:
-    """A metric by horizon: the model with its interval, persistence, and the baselines that do not only repeat it."""
+    """A metric by horizon: the model with its interval, persistence, and the baselines that differ from it."""
     curves = {name: of[metric.name] for name, of in rollouts.curves.items()}
     shown = {
         ("this model" if name == MODEL else name): (rollouts.horizons, np.array(values, float))
@@ -89,7 +89,7 @@ def _rows(rollouts: Rollouts, metric: Metric, stops: list[int]) -> list[dict[str
 
 
 def _film(layout: Layout, film: Film, stops: list[int]) -> dict[str, Any]:
-    """Truth above, imagination below, with the actions that led to each stop."""
+    """Truth above and prediction below, with the actions that led to each stop."""
     before = [0, *stops[:-1]]
     return {
         "row": int(film.rows[0]),

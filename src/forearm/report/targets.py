@@ -1,4 +1,4 @@
-"""The figures that a run set its children as targets, and whether a child reached them."""
+"""Targets that a run sets its children, and whether a child reached them."""
 
 import math
 import operator
@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from forearm.errors import ForearmError
-from forearm.evaluation import METRICS, Metric
-from forearm.report.headline import KEY_FIGURES
+from forearm.evaluation import KEY_METRICS, METRICS, Metric
 
 RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
 LISTS = ("motor_position_mae_per_joint",)
-"""Metrics of more than one figure, of which none can be the target."""
+"""Metrics with a figure for each joint, which cannot be targets."""
 
 _LINE = re.compile(r"\s*targets?\s*:(.*)", re.IGNORECASE)
 _TARGET = re.compile(r"\s*(?P<name>\w+)\s*(?P<relation>[<>]=?|[≤≥])\s*(?P<value>[-+\d.eE]+)\s*(?P<percent>%?)\s*")
@@ -21,7 +20,7 @@ _TARGET = re.compile(r"\s*(?P<name>\w+)\s*(?P<relation>[<>]=?|[≤≥])\s*(?P<va
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure has to be: ``name`` in a ``relation`` (<=, <, >=, >) to ``value``."""
+    """A bound for a metric: ``name`` in a ``relation`` (<=, <, >=, >) to ``value``."""
 
     name: str
     relation: str
@@ -41,8 +40,8 @@ class Target:
     def verdict(self, value: Any, interval: Any) -> str:
         """Whether a figure "reached" the target, "missed" it, or is "too close to call".
 
-        It is too close where the ends of the figure's 95% interval lie on different sides of the target. Where no
-        interval is known, the figure alone decides; where the figure is not, it is "not measured".
+        It is too close if the target lies in the figure's 95% interval. Without an interval the figure alone decides.
+        Without a figure the target is "not measured".
         """
         if not isinstance(value, float):
             return "not measured"
@@ -65,10 +64,10 @@ def parse_targets(notes: str) -> list[Target]:
 
 
 def key_targets(metrics: dict[str, Any]) -> list[Target]:
-    """The targets of who set none: be at least as good on every key figure of a ``metrics.json``."""
+    """The targets of a run that set none: at least as good as its ``metrics.json`` on every key metric."""
     return [
         Target(name, "<=" if METRICS[name].better == "lower" else ">=", metrics[name])
-        for name in KEY_FIGURES
+        for name in KEY_METRICS
         if isinstance(metrics.get(name), float)
     ]
 

@@ -1,4 +1,4 @@
-"""Writing a report's files."""
+"""The files of an evaluation, written whole or not at all."""
 
 import os
 import shutil
@@ -9,15 +9,15 @@ from forearm.errors import ForearmError
 from forearm.evaluation import Evaluation
 from forearm.evaluation.saved import EXAMPLES_FILE, METRICS_FILE, SAMPLES_FILE, save
 from forearm.files import write_json, writing_folder
+from forearm.report.evaluation_page import Facts, render
 from forearm.report.grids import save_grids
-from forearm.report.page import Facts, render
 
 
 def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
-    """Write all that an evaluation leaves, in place of what an earlier one left.
+    """Write the files of an evaluation, in place of those of an earlier one.
 
     ``metrics.json``, ``report.html``, ``grids/*.png``, and for comparisons ``samples.parquet`` and ``examples.npz``.
-    All is written beside first, so that a failure leaves what was there.
+    They are written beside first, so that a failure keeps the earlier files.
 
     Returns:
         The path of ``report.html``.
@@ -29,7 +29,7 @@ def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
     beside = folder / ".new"
     shutil.rmtree(beside, ignore_errors=True)
     with writing_folder(beside) as new:
-        write_json(new / METRICS_FILE, evaluation.to_json() | _told(evaluation, facts))
+        write_json(new / METRICS_FILE, evaluation.to_json() | _origin(evaluation, facts))
         save(evaluation, new)
         (new / "report.html").write_text(render(evaluation, facts), encoding="utf-8")
         save_grids(evaluation, new / "grids")
@@ -43,11 +43,11 @@ def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
     return folder / "report.html"
 
 
-def _told(evaluation: Evaluation, facts: Facts) -> dict[str, Any]:
-    """What ``metrics.json`` says besides the figures."""
+def _origin(evaluation: Evaluation, facts: Facts) -> dict[str, Any]:
+    """What ``metrics.json`` holds besides the figures."""
     metrics, intervals = evaluation.metrics, evaluation.intervals
-    judged = [
+    targets = [
         {"target": str(target), "verdict": target.verdict(metrics[target.name], intervals[target.name])}
         for target in facts.targets
     ]
-    return {**facts.origin, "notes": facts.notes, "targets": judged, "targets_from": facts.targets_from}
+    return {**facts.origin, "notes": facts.notes, "targets": targets, "targets_from": facts.targets_from}

@@ -32,7 +32,8 @@ def motion_loss(before: Tensor, coordinates: Tensor, truth: Tensor) -> Tensor:
     whose details would fit anywhere.
 
     Args:
-        before, truth: (B, 3, h, w), the previous and the true picture.
+        before: (B, 3, h, w), the previous picture.
+        truth: (B, 3, h, w), the true picture.
         coordinates: (B, K, h, w, 2), where each moving layer's pixels come from.
     """
     levels = []

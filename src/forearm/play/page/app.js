@@ -263,7 +263,7 @@ function build() {
   document.title = `${stage.run} · forearm play`;
   find("#run").textContent = `${stage.run} · family ${stage.family}`;
   for (const source of stage.sources) {
-    const option = make("option", "", source.name === "simulator" ? "simulated pose" : "recorded moment");
+    const option = make("option", "", source.name);
     option.value = source.name;
     find("#source").append(option);
   }

@@ -1,9 +1,9 @@
-// Filters, sorts and enlarges the cards. What is chosen stands in the address behind #, so that it can be kept and
-// passed on: #action=1&joint=gripper&sort=-error&card=12
+// Filters, sorts and enlarges the cards. The address holds the choice behind #, so that it can be kept and passed on:
+// #action=1&joint=gripper&sort=-error&card=12
 document.documentElement.classList.add("js");
 const form = document.querySelector("form.filters");
-const shelf = document.querySelector(".shelf");
-const cards = [...shelf.children];
+const gallery = document.querySelector(".transitions");
+const cards = [...gallery.children];
 const dialog = document.querySelector("dialog");
 let enlarged = null;
 
@@ -18,31 +18,31 @@ function fits(card, chosen) {
 
 function apply() {
   const chosen = new FormData(form);
-  const [, down, key] = (chosen.get("sort") || "place").match(/(-?)(\w+)/);
-  cards.sort((a, b) => (a.dataset[key] - b.dataset[key]) * (down ? -1 : 1) || a.dataset.place - b.dataset.place);
-  shelf.append(...cards);
+  const [, down, key] = (chosen.get("sort") || "index").match(/(-?)(\w+)/);
+  cards.sort((a, b) => (a.dataset[key] - b.dataset[key]) * (down ? -1 : 1) || a.dataset.index - b.dataset.index);
+  gallery.append(...cards);
   for (const card of cards) card.hidden = !fits(card, chosen);
   const left = cards.filter((card) => !card.hidden).length;
   form.querySelector("output").value = `${left} of ${cards.length}`;
   document.querySelector(".none").hidden = left > 0;
 }
 
-function note() {
-  const told = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
-  if (enlarged) told.set("card", enlarged.dataset.place);
-  history.replaceState(null, "", `#${told}`);
+function save() {
+  const state = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+  if (enlarged) state.set("card", enlarged.dataset.index);
+  history.replaceState(null, "", `#${state}`);
 }
 
-function recall() {
-  const told = new URLSearchParams(location.hash.slice(1));
+function restore() {
+  const state = new URLSearchParams(location.hash.slice(1));
   for (const field of form.elements) {
-    if (field.type === "checkbox") field.checked = told.getAll(field.name).includes(field.value);
-    else if (field.name) field.value = told.get(field.name) ?? "";
+    if (field.type === "checkbox") field.checked = state.getAll(field.name).includes(field.value);
+    else if (field.name) field.value = state.get(field.name) ?? "";
     if (field.selectedIndex === -1) field.value = "";
   }
   apply();
-  if ([...told].length) document.getElementById("gallery").scrollIntoView();
-  const card = cards.find((one) => one.dataset.place === told.get("card"));
+  if ([...state].length) document.getElementById("gallery").scrollIntoView();
+  const card = cards.find((one) => one.dataset.index === state.get("card"));
   if (card) enlarge(card);
   else if (dialog.open) dialog.close();
 }
@@ -79,7 +79,7 @@ function differences([canvas, predicted]) {
 function enlarge(card) {
   enlarged = card;
   const shown = cards.filter((one) => !one.hidden);
-  const [seen, pictures, told] = [0, 1, 2].map(() => document.createElement("div"));
+  const [left, pictures, right] = [0, 1, 2].map(() => document.createElement("div"));
   const images = [...card.querySelectorAll(".canvases img")];
   pictures.className = "canvases";
   for (const image of images) {
@@ -87,12 +87,12 @@ function enlarge(card) {
     captioned.style.flexGrow = image.style.flexGrow;
     pictures.append(captioned);
   }
-  seen.append(pictures, differences(images));
-  told.append(...[...card.querySelectorAll("h3, p, .scroll")].map((part) => part.cloneNode(true)));
-  dialog.querySelector(".enlarged").replaceChildren(seen, told);
-  dialog.querySelector(".place").textContent = card.hidden ? "" : `${shown.indexOf(card) + 1} of ${shown.length}`;
+  left.append(pictures, differences(images));
+  right.append(...[...card.querySelectorAll("h3, p, .scroll")].map((part) => part.cloneNode(true)));
+  dialog.querySelector(".enlarged").replaceChildren(left, right);
+  dialog.querySelector(".position").textContent = card.hidden ? "" : `${shown.indexOf(card) + 1} of ${shown.length}`;
   if (!dialog.open) dialog.showModal();
-  note();
+  save();
 }
 
 function step(by) {
@@ -101,9 +101,9 @@ function step(by) {
   if (next) enlarge(next);
 }
 
-shelf.addEventListener("click", (event) => {
+gallery.addEventListener("click", (event) => {
   const button = event.target.closest("button.canvases");
-  if (button) enlarge(button.closest(".exhibit"));
+  if (button) enlarge(button.closest(".transition"));
 });
 dialog.querySelector(".previous").addEventListener("click", () => step(-1));
 dialog.querySelector(".next").addEventListener("click", () => step(1));
@@ -117,12 +117,12 @@ dialog.addEventListener("click", (event) => {
 dialog.addEventListener("close", () => {
   enlarged?.querySelector(".canvases").focus();
   enlarged = null;
-  note();
+  save();
 });
 form.addEventListener("input", () => {
   apply();
-  note();
+  save();
 });
-form.addEventListener("reset", () => setTimeout(() => { apply(); note(); }));
-addEventListener("hashchange", recall);
-recall();
+form.addEventListener("reset", () => setTimeout(() => { apply(); save(); }));
+addEventListener("hashchange", restore);
+restore();

@@ -3,7 +3,6 @@
 import io
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -12,8 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from forearm.media.pictures import data_uri
-
 SERIES = 8
 """How many curves have a colour of their own; report.css names them."""
 
@@ -21,19 +18,6 @@ LEGEND_COLUMNS = 3
 
 _INK = "#010203"  # stands for the page's text colour until the page knows whether it is dark
 _SERIES = tuple(f"#0102{4 + i:02x}" for i in range(SERIES))
-
-
-def image(pixels: np.ndarray, about: float) -> dict[str, Any]:
-    """What a page needs to show a picture (h, w, 3) uint8 about so many pixels wide, small ones at whole multiples."""
-    height, width = pixels.shape[:2]
-    shrunk = width > 1.25 * about
-    scale = 1.25 * about / width if shrunk else max(1, round(about / width))
-    return {
-        "src": data_uri(pixels),
-        "width": round(width * scale),
-        "height": round(height * scale),
-        "kind": "photo" if shrunk else "pixels",
-    }
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a model expects of itself, on a page: calibration, what its doubt finds, and how it takes to unknown actions."""
+"""The section on uncertainty: calibration of the expected error, how well it finds errors, and unknown actions."""
 
 from typing import Any
 
@@ -7,16 +7,15 @@ import numpy as np
 from forearm.canvas import CODE_NAMES, STAY
 from forearm.evaluation import Evaluation
 from forearm.evaluation.doubt import BINS, FIGURES, REMOVED, Doubt, OfKind
-from forearm.report.figures import line_chart
-from forearm.report.headline import listed
-from forearm.report.numbers import NOTHING
+from forearm.report.charts import line_chart
+from forearm.report.wording import NOTHING, listed
 
 TENTH = int(np.flatnonzero(np.isclose(REMOVED, 0.1))[0])
 NAMED = 3
-"""How many unknown moves are named one by one."""
+"""So many unknown moves are named one by one."""
 
 
-def doubt_shown(evaluation: Evaluation) -> dict[str, Any] | None:
+def uncertainty_section(evaluation: Evaluation) -> dict[str, Any] | None:
     """What the page's section shows, or None for a model that expects no error."""
     doubt = evaluation.doubt
     if doubt is None:
@@ -33,8 +32,8 @@ def doubt_shown(evaluation: Evaluation) -> dict[str, Any] | None:
             for name, text in FIGURES.items()
         ],
         "charts": [
-            ("Error by doubt: a tenth of all patches each, from the least to the most doubtful", _calibration(doubt)),
-            ("Error of what remains when patches are taken away", _sparsification(doubt)),
+            ("Error of ten equal groups of patches, ordered by expected error", _calibration(doubt)),
+            ("Mean error of the remaining patches as patches are removed", _sparsification(doubt)),
         ],
         "kinds": [_kind(kind) for kind in doubt.kinds],
     }
@@ -43,7 +42,7 @@ def doubt_shown(evaluation: Evaluation) -> dict[str, Any] | None:
 def _size(doubt: Doubt) -> str:
     ratio, interval = doubt.figures["doubt_ratio"], doubt.intervals["doubt_ratio"]
     if ratio is None:
-        return "It made no error to compare its doubt with."
+        return "The model made no error, so that its expected error cannot be judged."
     spread = f" (95% interval {_span(interval)})" if interval else ""
     return f"The model expects {_number(ratio)} times the squared error that it makes{spread}."
 
@@ -52,11 +51,12 @@ def _order(doubt: Doubt) -> str:
     if doubt.figures["doubt_ratio"] is None:
         return ""
     held, most = (1 - (1 - REMOVED[TENTH]) * curve[TENTH] for curve in (doubt.doubtful, doubt.ideal))
-    return f"The tenth of the picture that it doubts most holds {held:.0%} of the error, the worst tenth {most:.0%}."
+    share = f"The tenth of the patches with the highest expected error holds {held:.0%} of the error."
+    return f"{share} The worst tenth holds {most:.0%}."
 
 
 def _unknown(doubt: Doubt) -> str:
-    """How much more moves are doubted that training never saw, and whether they deserve it."""
+    """How much more error is expected of moves that training never saw, and whether it is made."""
     moves = [kind for kind in doubt.kinds if kind.name != CODE_NAMES[STAY]]
     unknown, known = ([kind for kind in moves if (kind.seen == 0) == never] for never in (True, False))
     if not unknown or any(kind.seen is None for kind in moves):
@@ -65,12 +65,12 @@ def _unknown(doubt: Doubt) -> str:
         return "Training saw none of these moves."
     few = len(unknown) <= NAMED
     names = listed([kind.name for kind in unknown]) if few else f"{len(unknown)} of {len(moves)} moves"
-    doubted = _mean(unknown, "expected", "samples") / max(_mean(known, "expected", "samples"), 1e-12)
-    claim = f"Training never saw {names}: the model doubts that {_times(doubted)} as much as the moves that it knows"
+    expected = _mean(unknown, "expected", "samples") / max(_mean(known, "expected", "samples"), 1e-12)
+    claim = f"Training never saw {names}. The model expects {_times(expected)} the error of the moves that it knows."
     if all(any(kind.known for kind in kinds) for kinds in (unknown, known)):
-        really = _mean(unknown, "true", "known") / max(_mean(known, "true", "known"), 1e-12)
-        claim += f"; the error is {_times(really)} as large"
-    return claim + "."
+        true = _mean(unknown, "true", "known") / max(_mean(known, "true", "known"), 1e-12)
+        claim += f" The true error is {_times(true)} as large."
+    return claim
 
 
 def _mean(kinds: list[OfKind], what: str, weight: str) -> float:
@@ -85,17 +85,17 @@ def _calibration(doubt: Doubt) -> Any:
     series = {name: (tenths, np.array(values, float)) for name, values in curves.items()}
     spread = np.array([pair or (np.nan, np.nan) for pair in doubt.true_intervals], float).T
     positive = all((values[np.isfinite(values)] > 0).all() for _, values in series.values())
-    return line_chart(series, "tenth", "squared error", log=positive, bands={"true error": spread})
+    return line_chart(series, "group of patches", "squared error", log=positive, bands={"true error": spread})
 
 
 def _sparsification(doubt: Doubt) -> Any:
     taken = 100 * REMOVED
     series = {
-        "most doubtful first": (taken, np.array(doubt.doubtful)),
+        "highest expected error first": (taken, np.array(doubt.doubtful)),
         "worst first (ideal)": (taken, np.array(doubt.ideal)),
-        "by lot": (taken, np.ones_like(taken)),
+        "at random": (taken, np.ones_like(taken)),
     }
-    return line_chart(series, "patches taken away, %", "share of the mean error")
+    return line_chart(series, "patches removed, %", "share of the mean error")
 
 
 def _kind(kind: OfKind) -> dict[str, Any]:

@@ -1,41 +1,33 @@
-"""From an evaluation to the words, rows and pictures of its page."""
+"""The page of an evaluation: its words, rows and pictures."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
-from forearm.evaluation import CATALOGUE, METRICS, PERSISTENCE, Evaluation, Example, Metric
+from forearm.evaluation import CATALOGUE, KEY_METRICS, METRICS, PERSISTENCE, Evaluation, Example, Metric
 from forearm.media.colours import css_colour, css_gradient, heat_map
 from forearm.media.pictures import channels_last
-from forearm.report.doubt import doubt_shown
+from forearm.report.charts import line_chart
 from forearm.report.extras import extras
-from forearm.report.figures import image, line_chart
 from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error
-from forearm.report.headline import KEY_FIGURES, details, headline
-from forearm.report.numbers import NOTHING, number, short, span, unit_of
+from forearm.report.headline import details, headline
+from forearm.report.html import OPEN_EXAMPLES, flattened, image, template
 from forearm.report.recommendations import recommend
-from forearm.report.rollouts import rollouts_shown
+from forearm.report.rollouts import rollouts_section
 from forearm.report.targets import Target
+from forearm.report.uncertainty import uncertainty_section
+from forearm.report.wording import NOTHING, number, short, span, unit_of
 
 SHOWN_WIDTH, SHOWN_HEAT, SMALL_HEAT = 290, 200, 130
 """About how many pixels wide canvases and heat maps are shown; the small ones at whole multiples of their own."""
-OPEN_EXAMPLES = 4
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report says about a run besides its figures.
-
-    notes: the experimenter's own text. targets: what the figures are measured by, as ``targets_from`` set it.
-    settings: the run's configuration, nested dictionaries. log: the entries of
-    ``log.jsonl``. against: another run's ``metrics.json``, shown beside ours under ``against_name``.
-    origin: what ``metrics.json`` says about model, data and date.
-    """
+    """What a report says about a run besides its figures."""
 
     run_name: str
     model_type: str
@@ -43,24 +35,31 @@ class Facts:
     dataset: str
     date: str
     notes: str = ""
+    """The experimenter's own text."""
     targets: tuple[Target, ...] = ()
+    """What the figures are measured by."""
     targets_from: str = ""
+    """What set the targets."""
     settings: dict[str, Any] = field(default_factory=dict)
+    """The run's configuration, nested dictionaries."""
     log: list[dict[str, Any]] = field(default_factory=list)
+    """The lines of ``log.jsonl``."""
     against: dict[str, Any] | None = None
+    """Another run's ``metrics.json``, shown beside this run's."""
     against_name: str = "other run"
     origin: dict[str, Any] = field(default_factory=dict)
+    """What ``metrics.json`` says about model, data and date."""
 
 
 def render(evaluation: Evaluation, facts: Facts) -> str:
     """The report as one HTML page that needs nothing else."""
     top = heat_top(evaluation)
-    return template("report.html").render(
+    return template("evaluation.html").render(
         facts=facts,
         evaluation=evaluation,
         headline=headline(evaluation),
         details=details(evaluation),
-        tiles=[_tile(evaluation, name, title) for name, title in KEY_FIGURES.items()],
+        tiles=[_tile(evaluation, name, title) for name, title in KEY_METRICS.items()],
         targets=[_target(evaluation, target) for target in facts.targets],
         groups=_groups(evaluation, facts),
         baselines=list(evaluation.baselines),
@@ -76,8 +75,8 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
             for example in examples
         ],
         gradient=css_gradient(),
-        rollouts=rollouts_shown(evaluation),
-        doubt=doubt_shown(evaluation),
+        rollouts=rollouts_section(evaluation),
+        uncertainty=uncertainty_section(evaluation),
         extras=list(extras(evaluation.layout, evaluation.extras)),
         curves=_curves(facts.log),
         settings=list(flattened(facts.settings)),
@@ -85,36 +84,27 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
     )
 
 
-def template(name: str) -> Template:
-    """A page to fill in; whatever is put into it is escaped, and nothing may be missing."""
-    environment = Environment(
-        loader=PackageLoader("forearm.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
-
-
 # Figures in tables
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A baseline's figure; best: no other baseline's is better. ahead: surely better than the model's."""
+    """A baseline's figure."""
 
     value: str
     best: bool
+    """Whether no other baseline is better."""
     ahead: bool
+    """Whether it is surely better than the model."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A line of the metrics table, ready to print; ``joint`` where the metric is one joint's."""
+class MetricRow:
+    """A line of the metrics table, ready to print."""
 
     metric: Metric
     joint: str
+    """Its name where the metric is one joint's, else empty."""
     value: str
     interval: str
     baselines: list[Cell]
@@ -123,17 +113,17 @@ class Row:
     against: str
 
 
-def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[Row]]:
+def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[MetricRow]]:
     titles = {
         "picture": "Picture",
         "joints": "Joints",
         "action": "What the action does",
         "outcomes": "The action against the truth",
     }
-    groups: dict[str, list[Row]] = {title: [] for title in titles.values()}
+    groups: dict[str, list[MetricRow]] = {title: [] for title in titles.values()}
     for metric in CATALOGUE:
         if metric.group == "outcomes" and evaluation.metrics[metric.name] is None:
-            continue  # most datasets hold what one action led to, and no more
+            continue  # most datasets record the outcome of one action only
         if isinstance(evaluation.metrics[metric.name], list):
             rows = [_row(evaluation, facts, metric, j) for j in range(len(evaluation.layout.joints))]
         else:
@@ -142,7 +132,7 @@ def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[Row]]:
     return groups
 
 
-def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None = None) -> Row:
+def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None = None) -> MetricRow:
     def cell(table: dict[str, Any]) -> Any:
         value = table.get(metric.name)
         if joint is None:
@@ -156,7 +146,7 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
     best = _best(
         [cell(baseline.metrics) for name, baseline in evaluation.baselines.items() if metric.fair(name)], metric
     )
-    return Row(
+    return MetricRow(
         metric=metric,
         joint=joints[joint].name if joint is not None else "",
         value=number(cell(evaluation.metrics), metric, unit),
@@ -176,7 +166,7 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
 
 
 def _best(values: list[Any], metric: Metric) -> float | None:
-    """The best of several figures, if there are several."""
+    """The best of several figures; None with fewer than two."""
     defined = [value for value in values if value is not None]
     return (min if metric.better == "lower" else max)(defined) if len(defined) > 1 else None
 
@@ -189,7 +179,7 @@ def _skill(skill: float | None) -> str:
 
 @dataclass(frozen=True)
 class Tile:
-    """A key figure at a glance, the model's, persistence's, and that of another baseline which is ahead."""
+    """A key figure of the model, of persistence, and of another baseline that is ahead."""
 
     name: str
     title: str
@@ -274,7 +264,7 @@ def _card(evaluation: Evaluation, example: Example, title: str, top: float) -> d
 
 
 def _outcome(layout: Layout, example: Example, code: int, top: float) -> dict[str, Any]:
-    """What an action really leads to and the error of its prediction, at the scale of the canvas beside them."""
+    """What an action really leads to, and the error of its prediction, at the scale of the canvas beside them."""
     about = SHOWN_WIDTH * layout.frame_width / layout.width
     return {
         "truth": image(channels_last(example.outcomes[code]), about),
@@ -330,12 +320,3 @@ def _curves(log: list[dict[str, Any]]) -> list[tuple[str, Markup]]:
 def _series(log: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
     entries = [entry for entry in log if name in entry]
     return np.array([entry["step"] for entry in entries]), np.array([entry[name] for entry in entries], float)
-
-
-def flattened(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as lines: ``model.depth`` and its value as text."""
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            yield from flattened(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", NOTHING if value is None else str(value)

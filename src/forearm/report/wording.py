@@ -1,4 +1,4 @@
-"""Figures as tables show them."""
+"""Figures and lists in words."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ NOTHING = "–"
 
 
 def number(value: Any, metric: Metric, unit: str = "") -> str:
-    """A figure as tables show it, with a unit if one is given; a dash where it is undefined."""
+    """A figure as tables show it, with its unit if one is given; a dash where it is undefined."""
     if not isinstance(value, int | float):
         return NOTHING
     value = round(value, 8) + 0.0  # no minus sign before a zero
@@ -42,10 +42,15 @@ def unit_of(layout: Layout, metric: Metric) -> str:
 
 
 def short(value: Any, metric: Metric, unit: str = "") -> str:
-    """A figure at a glance, in about three digits."""
+    """A figure in about three significant digits."""
     if not isinstance(value, float):
         return NOTHING
     decimals = 2 - math.floor(math.log10(value)) if 0 < value < 1 else 2
     if metric.unit == "joint":
         decimals = min(decimals, 4)  # a thousandth of a radian counts, a millionth does not
     return f"{value:.{decimals}f} {unit}".strip()
+
+
+def listed(items: list[str]) -> str:
+    """Items as a sentence lists them: "one, two and three"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forearm.report.gallery import spread
+from forearm.report.gallery_page import spread
 
 THINGS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), min_size=1, max_size=60).map(
     lambda pairs: np.array(pairs).T

@@ -1,0 +1,292 @@
+"""The page that compares several runs on the same samples."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from forearm.canvas import CODE_NAMES, CODES, Layout
+from forearm.evaluation import KEY_METRICS, METRICS, MODEL, PERSISTENCE, Interval, Metric
+from forearm.evaluation.leaderboard import Lead, Leaderboard, Row
+from forearm.evaluation.saved import Saved
+from forearm.media.colours import css_colour
+from forearm.report.charts import SERIES, line_chart
+from forearm.report.headline import comparison_details, comparison_headline
+from forearm.report.html import OPEN_EXAMPLES, flattened, template
+from forearm.report.lineage import LineageRun, draw
+from forearm.report.side_by_side import samples_side_by_side
+from forearm.report.wording import NOTHING, number, short, unit_of
+
+GENERATOR = '<meta name="generator" content="forearm compare" />'
+"""Marks a file as a comparison, so that it may be replaced."""
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run that is compared."""
+
+    name: str
+    evaluation: Saved
+    layout: Layout
+    config: dict[str, Any]
+    """The run's configuration, as its folder holds it."""
+    log: list[dict[str, Any]]
+    """The lines of the run's training log."""
+
+
+def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
+    """The comparison as one HTML page that needs nothing else.
+
+    Args:
+        runs: the runs, all evaluated on the same samples, in the same order.
+        lineage: these runs and their ancestors.
+    """
+    board = Leaderboard({run.name: run.evaluation for run in runs})
+    first, colours = runs[0], {run.name: f"var(--series-{i % SERIES + 1})" for i, run in enumerate(runs)}
+    units = {metric.name: unit_of(first.layout, metric) for metric in board.metrics}
+    first_sentence, second_sentence = comparison_headline(board)
+    return template("comparison.html").render(
+        generator=Markup(GENERATOR),
+        headline=first_sentence,
+        details=" ".join(filter(None, (second_sentence, comparison_details(board)))),
+        tiles=[_tile(lead, units[lead.metric.name]) for lead in board.leads],
+        data=first.evaluation.figures["data"],
+        samples=len(first.evaluation.rows),
+        episodes=len(np.unique(first.evaluation.episodes)),
+        newest=max(run.evaluation.figures["date"] for run in runs)[:10],
+        runs=runs,
+        colours=colours,
+        columns=[(metric, units[metric.name]) for metric in board.metrics],
+        costs=COSTS,
+        rows=_rows(board, {run.name: run.config["family"] for run in runs}),
+        matrices=[_matrix(board, metric, units[metric.name]) for metric in board.metrics],
+        actions=[
+            {"code": code, "name": CODE_NAMES[code], "colour": css_colour(first.layout.palette[code])} for code in CODES
+        ],
+        cards=list(samples_side_by_side({run.name: run.evaluation for run in runs}, first.layout)),
+        open_cards=OPEN_EXAMPLES,
+        curves=_curves(runs),
+        rollouts=_rollouts(runs),
+        settings=_settings(runs),
+        lineage=draw(lineage, colours) if any(run.parent for run in lineage) else None,
+        nothing=NOTHING,
+    )
+
+
+def _tile(lead: Lead, unit: str) -> dict[str, Any]:
+    metric = lead.metric
+    remarks = []
+    for other, verdict, where in (
+        (lead.second, lead.over_second, "second"),
+        (lead.baseline, lead.over_baseline, "best baseline"),
+    ):
+        if other is not None:
+            words = {"better": "surely better than", "worse": "surely worse than", "level": "no clear difference from"}
+            text = f"{words.get(verdict or '', 'not compared with')} {other.name}"
+            remarks.append((text, f"{where}, {short(other.metrics[metric.name], metric)}", verdict or ""))
+    return {
+        "title": KEY_METRICS[metric.name],
+        "arrow": "↓" if metric.better == "lower" else "↑",
+        "name": lead.run.name,
+        "value": short(lead.run.metrics[metric.name], metric, unit),
+        "remarks": remarks,
+    }
+
+
+# The leaderboard
+
+
+COSTS = (
+    ("parameters", "lower"),
+    ("training time", "lower"),
+    ("steps", "lower"),
+    ("samples seen", "lower"),
+    ("latency, one sample", "lower"),
+    ("latency, each of a batch", "lower"),
+)
+
+
+def _rows(board: Leaderboard, families: dict[str, str]) -> list[dict[str, Any]]:
+    """The lines of the leaderboard, the best by the first metric first."""
+    first = board.metrics[0]
+    ranked = board.ranked(board.rows, first)
+    ranked += [row for row in board.rows if row not in ranked]
+    scales = {metric.name: _scale(board, metric) for metric in board.metrics}
+    return [
+        {
+            "name": row.name,
+            "baseline": row.baseline,
+            "family": families.get(row.name, ""),
+            "checkpoint": row.metrics["checkpoint"] if not row.baseline else "",
+            "cells": [_cell(board, row, metric, scales[metric.name]) for metric in board.metrics],
+            "costs": _costs(row),
+        }
+        for row in ranked
+    ]
+
+
+def _cell(board: Leaderboard, row: Row, metric: Metric, scale: tuple[float, float]) -> dict[str, Any]:
+    value, interval = row.metrics.get(metric.name), row.intervals.get(metric.name)
+    competing = board.ranked(board.rows, metric)
+    low, high = scale
+
+    def position(figure: float) -> float:
+        return round(100 * min(max((figure - low) / (high - low), 0), 1), 1) if high > low else 50.0
+
+    values = [other.metrics[metric.name] for other in competing]
+    mark = ""
+    if row in competing and values[0] != values[-1]:
+        mark = "best" if value == values[0] else "worst" if value == values[-1] else ""
+    return {
+        "value": brief(value, metric),
+        "exact": number(value, metric),
+        "sort": "" if value is None else repr(value),
+        "interval": " to ".join(brief(end, metric) for end in interval) if interval else NOTHING,
+        "mark": mark,
+        "competes": row in competing,
+        "at": position(value) if value is not None else None,
+        "from": position(interval[0]) if interval else None,
+        "to": position(interval[1]) if interval else None,
+    }
+
+
+def brief(value: Any, metric: Metric) -> str:
+    """A figure as short as a table of many columns needs it; the unit stands at the column's head."""
+    return number(value, metric) if metric.unit == "share" else short(value, metric).replace("-", "−")
+
+
+def _scale(board: Leaderboard, metric: Metric) -> tuple[float, float]:
+    """The ends of a column's small axes: the range of all intervals of the rows that compete."""
+    ends = [
+        end
+        for row in board.rows
+        if row.competes(metric)
+        for end in (row.metrics[metric.name], *(row.intervals.get(metric.name) or ()))
+    ]
+    return (min(ends), max(ends)) if ends else (0.0, 0.0)
+
+
+def _costs(row: Row) -> list[dict[str, str]]:
+    if row.baseline:
+        return [{"value": NOTHING, "sort": ""} for _ in COSTS]
+    figures = row.metrics
+    trained, latency = figures["training"], figures["latency"]
+    return [
+        {"value": text, "sort": repr(value)}
+        for value, text in (
+            (figures["parameters"], _count(figures["parameters"])),
+            (trained["seconds"], _duration(trained["seconds"])),
+            (trained["steps"], f"{trained['steps']:,}"),
+            (trained["samples"], f"{trained['samples']:,}"),
+            (latency["single_ms"], _latency(latency["single_ms"])),
+            (latency["per_sample_ms"], _latency(latency["per_sample_ms"])),
+        )
+    ]
+
+
+def _count(value: int) -> str:
+    return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value / 1e3:.3g} k" if value >= 1e3 else str(value)
+
+
+def _latency(milliseconds: float) -> str:
+    return f"{milliseconds:.3g} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+# Which differences are real
+
+
+def _matrix(board: Leaderboard, metric: Metric, unit: str) -> dict[str, Any]:
+    """Every run against every other row on one metric."""
+    opponents = board.ranked(board.rows, metric)
+    runs = board.ranked(board.runs, metric)
+    return {
+        "metric": metric,
+        "title": KEY_METRICS.get(metric.name, ""),
+        "opponents": opponents,
+        "rows": [(run, [_pair(board, run, other, metric) for other in opponents]) for run in runs],
+        "pairs": [
+            (run.name, other.name, _pair(board, run, other, metric))
+            for i, run in enumerate(runs)
+            for other in opponents
+            if other not in runs[: i + 1]
+        ],
+        "unit": unit,
+    }
+
+
+def _pair(board: Leaderboard, run: Row, other: Row, metric: Metric) -> dict[str, str] | None:
+    if run is other:
+        return None
+    verdict = board.verdict(run, other, metric) or ""
+    return {
+        "verdict": verdict,
+        "sign": {"better": "▲", "level": "≈", "worse": "▼"}.get(verdict, NOTHING),
+        "difference": _signed(run.metrics[metric.name] - other.metrics[metric.name], metric),
+        "interval": _signed_span(board.difference(run, other, metric), metric),
+    }
+
+
+def _signed(value: float, metric: Metric) -> str:
+    text = number(abs(value), metric).removesuffix(" dB")
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{text}"
+
+
+def _signed_span(interval: Interval, metric: Metric) -> str:
+    if not isinstance(interval, tuple):
+        return NOTHING
+    return " to ".join(_signed(end, metric) for end in interval)
+
+
+# Curves, settings
+
+
+def _curves(runs: list[ComparedRun]) -> list[tuple[str, Markup]]:
+    logs = {run.name: [entry for entry in run.log if "val_loss" in entry] for run in runs}
+    charts = []
+    for title, key, scale in (("steps", "step", 1), ("minutes", "seconds", 60)):
+        series = {
+            name: (np.array([e.get(key, np.nan) for e in log]) / scale, np.array([e["val_loss"] for e in log], float))
+            for name, log in logs.items()
+        }
+        if any(len(x) for x, _ in series.values()):
+            charts.append((f"Validation loss against {title}", line_chart(series, title, "loss", True)))
+    return charts
+
+
+def _rollouts(runs: list[ComparedRun]) -> list[tuple[Metric, Markup]]:
+    """Error against horizon: every run, and persistence beside them."""
+    by_run = {run.name: run.evaluation.figures.get("rollouts") for run in runs}
+    known = {name: rollouts for name, rollouts in by_run.items() if rollouts}
+    if not known:
+        return []
+    names = dict.fromkeys(name for rollouts in known.values() for name in rollouts["curves"][MODEL])
+    charts = []
+    for name in (name for name in names if name in METRICS):
+        series = {run: _curve(rollouts, MODEL, name) for run, rollouts in by_run.items()}
+        still = next(iter(known.values()))
+        if name in still["curves"].get(PERSISTENCE, {}):
+            series[PERSISTENCE] = _curve(still, PERSISTENCE, name)
+        charts.append((METRICS[name], line_chart(series, "steps ahead", name)))
+    return charts
+
+
+def _curve(rollouts: dict[str, Any] | None, who: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    if not rollouts:  # it keeps its place, so that every run has one colour
+        return np.empty(0), np.empty(0)
+    values = rollouts["curves"][who].get(name, [None] * len(rollouts["horizons"]))
+    return np.array(rollouts["horizons"]), np.array([np.nan if value is None else value for value in values], float)
+
+
+def _settings(runs: list[ComparedRun]) -> list[tuple[str, list[str]]]:
+    """The settings in which the runs differ, each with its value for every run; the parent is in the lineage."""
+    flat = [dict(flattened(run.config | {"parent": None})) for run in runs]
+    names = dict.fromkeys(name for settings in flat for name in settings)
+    rows = [(name, [settings.get(name, NOTHING) for settings in flat]) for name in names]
+    return [(name, values) for name, values in rows if len(set(values)) > 1]

@@ -1,0 +1,99 @@
+"""Who leads, and how sure that is, follows from the figures, whoever is compared."""
+
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from forearm.evaluation import JOINT_ONLY, KEY_METRICS, METRICS, MODEL, NEAREST_NEIGHBOUR, PERSISTENCE
+from forearm.evaluation.leaderboard import Leaderboard
+from forearm.evaluation.samples import Samples, intervals
+from forearm.evaluation.saved import Saved
+
+N = 60
+NOISE = np.random.default_rng(0).uniform(0.5, 1.5, N)
+OWN = np.random.default_rng(1).normal(0, 0.05, N)
+
+
+def samples_of(error, own=0.0):
+    """Errors about as large as that; some samples are hard for everybody, and ``own`` adds noise of one's own."""
+    return Samples.of(
+        {
+            "val_mse": error * NOISE + own * OWN,
+            "val_mse_dynamic": 2 * error * NOISE,
+            "ssim": 1 - error * NOISE,
+            "acting_joint_position_mae": 10 * error * NOISE,
+            "controllability_psnr": NOISE,
+        }
+    )
+
+
+def evaluation(error, own=0.0, episodes=N, **baselines):
+    samples = {MODEL: samples_of(error, own), PERSISTENCE: samples_of(0.5)}
+    samples |= {title.replace("_", "-"): samples_of(value) for title, value in baselines.items()}
+    numbers = np.arange(N) % episodes
+    tables = {who: {"metrics": of.table(), "intervals": intervals(of, numbers)} for who, of in samples.items()}
+    mine = tables.pop(MODEL)
+    figures = {**mine["metrics"], "intervals": mine["intervals"], "baselines": tables, "guesses": []}
+    return Saved(figures, np.arange(N), numbers, samples, mock.sentinel.examples)
+
+
+def test_who_is_better_by_chance_is_level():
+    board = Leaderboard({"a": evaluation(0.2), "b": evaluation(0.2, own=0.1)})
+    assert {lead.metric.name: lead.over_second for lead in board.leads} == dict.fromkeys(KEY_METRICS, "level")
+
+
+def test_who_is_surely_better_leads():
+    board = Leaderboard({"b": evaluation(0.2), "a": evaluation(0.1)})
+    assert [(lead.run.name, lead.second.name, lead.over_second) for lead in board.leads] == [("a", "b", "better")] * 4
+    assert [(lead.baseline.name, lead.over_baseline) for lead in board.leads] == [(PERSISTENCE, "better")] * 4
+
+
+def test_a_pair_is_told_apart_although_its_intervals_overlap():
+    runs = {"a": evaluation(0.100), "b": evaluation(0.104)}
+    (_, high), (low, _) = (saved.figures["intervals"]["val_mse"] for saved in runs.values())
+    assert high > low
+    board = Leaderboard(runs)
+    assert board.verdict(*board.runs, METRICS["val_mse"]) == "better"
+    low, high = board.difference(*board.runs, METRICS["val_mse"])
+    assert low < high < 0
+
+
+def test_one_episode_makes_nothing_sure():
+    board = Leaderboard({"a": evaluation(0.1, episodes=1), "b": evaluation(0.3, episodes=1)})
+    assert [(lead.run.name, lead.over_second, lead.over_baseline) for lead in board.leads] == [("a", None, None)] * 4
+    assert board.against_baselines(board.runs[0], METRICS["val_mse"]) == (None, None)
+
+
+def test_the_best_of_the_baselines_that_are_better_counts():
+    board = Leaderboard({"a": evaluation(0.2, joint_only=0.1, nearest_neighbour=0.15)})
+    (run,) = board.runs
+    verdict, baseline = board.against_baselines(run, METRICS["val_mse"])
+    assert (verdict, baseline.name) == ("worse", JOINT_ONLY)
+    board = Leaderboard({"a": evaluation(0.2, own=0.1, joint_only=0.2)})
+    assert board.against_baselines(board.runs[0], METRICS["val_mse"]) == ("level", None)
+    board = Leaderboard({"a": evaluation(0.1, joint_only=0.2)})
+    assert board.against_baselines(board.runs[0], METRICS["val_mse"]) == ("better", None)
+
+
+def test_a_baseline_s_rule_neither_wins_nor_loses():
+    board = Leaderboard({"a": evaluation(0.1)})
+    (run,), (baseline,) = board.runs, board.baselines
+    assert board.verdict(run, baseline, METRICS["val_mse"]) == "better"
+    assert board.verdict(run, baseline, METRICS["controllability_psnr"]) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "names"),
+    [(0.4, [NEAREST_NEIGHBOUR]), (0.5, [f"{NEAREST_NEIGHBOUR} of a", f"{NEAREST_NEIGHBOUR} of b"])],
+)
+def test_baselines_stand_once_unless_they_differ(other, names):
+    runs = {"a": evaluation(0.1, nearest_neighbour=0.4), "b": evaluation(0.2, nearest_neighbour=other)}
+    board = Leaderboard(runs)
+    assert [row.name for row in board.baselines if row.baseline == NEAREST_NEIGHBOUR] == names
+    assert [row.name for row in board.baselines if row.baseline == PERSISTENCE] == [PERSISTENCE]
+
+
+def test_metrics_that_no_run_has_are_left_out():
+    names = [metric.name for metric in Leaderboard({"a": evaluation(0.1)}).metrics]
+    assert names == [*KEY_METRICS, "controllability_psnr"]

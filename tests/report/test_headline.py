@@ -1,0 +1,78 @@
+"""What a page claims in sentences is no more sure than the verdicts behind it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from support.tiny import make_layout
+
+from forearm.canvas import STAY
+from forearm.evaluation import JOINT_ONLY, KEY_METRICS, METRICS
+from forearm.evaluation.leaderboard import Lead, Row
+from forearm.report.headline import comparison_details, comparison_headline
+from forearm.report.wording import unit_of
+
+
+def board_of(leaders, over_second, baselines, episodes=60, guesses=()):
+    """A leaderboard of runs a, b, c: who leads on each key metric, how surely, and verdicts against baselines."""
+    runs = {name: Row(name, None, {"guesses": list(guesses) if name != "a" else []}, {}) for name in "abc"}
+    metrics = [METRICS[name] for name in KEY_METRICS]
+    leads = [
+        Lead(metric, runs[leader], runs["c"], verdict, None, None)
+        for metric, leader, verdict in zip(metrics, leaders, over_second, strict=True)
+    ]
+    verdicts = dict(zip(KEY_METRICS, baselines, strict=True))
+
+    def against_baselines(run, metric):
+        verdict = verdicts[metric.name]
+        return verdict, Row(JOINT_ONLY, None, {}, {}, JOINT_ONLY) if verdict == "worse" else None
+
+    return SimpleNamespace(
+        runs=list(runs.values()), leads=leads, episodes=np.arange(episodes), against_baselines=against_baselines
+    )
+
+
+def test_who_is_surely_better_leads_surely():
+    first, second = comparison_headline(board_of("aaaa", ["better"] * 4, ["better"] * 4))
+    assert first == "a leads on all 4 key figures. It is surely ahead of the second on each."
+    assert second == "a surely beats every baseline on all key figures."
+
+
+def test_a_lead_is_as_sure_as_its_verdicts():
+    first, _ = comparison_headline(board_of("aaab", ["level"] * 4, ["level"] * 4))
+    assert "It is nowhere surely ahead of the second. b leads on acting-joint position." in first
+    first, _ = comparison_headline(board_of("aaaa", ["better", "level", "level", None], ["level"] * 4))
+    assert first.endswith("It is surely ahead of the second on picture error.")
+    assert comparison_headline(board_of("aaaa", [None] * 4, [None] * 4)) == (
+        "a leads on all 4 key figures. The data do not say how sure that is.",
+        "The data do not say how a differs from the baselines.",
+    )
+
+
+def test_a_baseline_that_is_better_is_named():
+    board = board_of("aaaa", ["better"] * 4, ["worse", "better", "level", None])
+    assert comparison_headline(board)[1] == (
+        "a surely beats every baseline on error where the picture changes. "
+        "a is level with a baseline on structural similarity. "
+        f"a loses to a baseline on picture error ({JOINT_ONLY})."
+    )
+    board.runs = board.runs[:1]
+    alone, nothing = comparison_headline(board)
+    assert alone.startswith("a surely beats every baseline on")
+    assert nothing == ""
+
+
+def test_runs_that_guess_the_same_are_named_together():
+    board = board_of("aaaa", ["better"] * 4, ["better"] * 4, guesses=[STAY])
+    assert comparison_details(board) == "b and c were trained without STAY. Predictions under it are guesses."
+
+
+def test_few_episodes_are_a_caution():
+    few, one = (comparison_details(board_of("aaaa", ["better"] * 4, ["better"] * 4, n)) for n in (7, 1))
+    assert few == "The samples are from only 7 episodes, so this judgement is rough."
+    assert one == "All samples are from one episode, so no difference can be called real."
+
+
+def test_only_joints_have_a_unit():
+    layout = make_layout()
+    assert unit_of(layout, METRICS["acting_joint_position_mae"]) == "deg"
+    assert unit_of(layout, METRICS["val_mse"]) == ""
