@@ -28,8 +28,8 @@ from scipy.stats import binomtest
 from forearm.batch import Batch, Prediction, Predictor, present
 from forearm.canvas import Action, Layout
 from forearm.control import Goal, JointGoal, PictureGoal, Planner, TreeSearch, control
+from forearm.control.episode_log import film, film_gif
 from forearm.control.planners import full_moves
-from forearm.control.trace import film, film_gif
 from forearm.environment.simulated import TrueDynamics
 from forearm.evaluation.baselines import Persistence
 from forearm.models import family_names
@@ -124,10 +124,10 @@ class NominalJoints(Persistence):
 
     def predict(self, batch: Batch) -> Prediction:
         region, layout = super().predict(batch).frame, batch.layout
-        for entry, joint in enumerate(layout.joint_of_entry()):
+        for dimension, joint in enumerate(layout.joint_of_dimension()):
             rows, columns = layout.strip_cells()[joint]
-            share = layout.actions[entry].scale / (layout.highs - layout.lows)[joint]
-            region[:, :, rows, columns] += (share * batch.actions[:, -1, entry])[:, None, None, None]
+            share = layout.actions[dimension].scale / (layout.highs - layout.lows)[joint]
+            region[:, :, rows, columns] += (share * batch.actions[:, -1, dimension])[:, None, None, None]
         return Prediction(region.clamp(0, 1))
 
 
@@ -156,7 +156,7 @@ class Task:
 
     @property
     def acting(self) -> list[int]:
-        return [JOINTS.index(entry.name) for entry in self.layout.actions]
+        return [JOINTS.index(dimension.name) for dimension in self.layout.actions]
 
     @property
     def planner(self) -> TreeSearch:
@@ -192,7 +192,9 @@ class Task:
 
     def goal(self, method: Method, pair: Pair, arm: SimulatedArm) -> Goal:
         if method.joints:
-            wanted = {entry.name: float(pair.goal[JOINTS.index(entry.name)]) for entry in self.layout.actions}
+            wanted = {
+                dimension.name: float(pair.goal[JOINTS.index(dimension.name)]) for dimension in self.layout.actions
+            }
             return JointGoal.named(self.layout, wanted)
         settle(arm.simulator, pair.goal)
         return PictureGoal.of(self.layout, self.layout.split(arm.observe().picture))
@@ -225,8 +227,8 @@ def attempt(task: Task, method: Method, pair: Pair, simulator: Simulator) -> dic
         seen = wander(arm, np.random.default_rng([SEED, 3, pair.number]))
         outcome = "drawn by lot"
     else:
-        trace = control(arm, method.predictor(arm), goal, planner, farther=task.farther, steps=STEPS)
-        seen, outcome = [step.seen.joints for step in trace.steps], trace.outcome
+        episode = control(arm, method.predictor(arm), goal, planner, farther=task.farther, steps=STEPS)
+        seen, outcome = [step.seen.joints for step in episode.steps], episode.outcome
     errors = [float(np.abs(joints - pair.goal)[task.acting].max()) for joints in seen]
     there = [i for i, error in enumerate(errors) if error <= TOLERANCE]
     return {
@@ -245,12 +247,12 @@ def attempt(task: Task, method: Method, pair: Pair, simulator: Simulator) -> dic
 
 def wander(arm: SimulatedArm, random: np.random.Generator) -> list[np.ndarray]:
     """Joints along full moves and STAY drawn by lot."""
-    moves, entries = (values.numpy() for values in full_moves(arm.layout))
+    moves, dimensions = (values.numpy() for values in full_moves(arm.layout))
     seen = [arm.observe().joints]
     for _ in range(STEPS):
         drawn = random.integers(len(moves) + 1)
         values = moves[drawn] if drawn < len(moves) else np.zeros_like(moves[0])
-        arm.step(Action(values, int(entries[drawn % len(moves)])))
+        arm.step(Action(values, int(dimensions[drawn % len(moves)])))
         seen.append(arm.simulator.joints())
     return seen
 
@@ -259,7 +261,7 @@ def drive(task: Task, pairs: int, results: Path) -> list[dict[str, Any]]:
     """All attempts of a task, those that are missing made now, scene by scene."""
     path = results / f"{task.name}.jsonl"
     known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    done = {(entry["method"], entry["weights"], entry["pair"]): entry for entry in known}
+    done = {(dimension["method"], dimension["weights"], dimension["pair"]): dimension for dimension in known}
     wanted = [(m, p) for p in range(pairs) for m in task.methods if p < SLOW.get(m.name, pairs)]
     missing = [(m, p) for m, p in wanted if (m.name, m.weights, p) not in done]
     with path.open("a") as file:
@@ -268,9 +270,9 @@ def drive(task: Task, pairs: int, results: Path) -> list[dict[str, Any]]:
                 found = {pair.number: pair for pair in pairs_of(task.name, simulator, task.layout, scene)}
                 for method, number in missing:
                     if number in found:
-                        entry = attempt(task, method, found[number], simulator)
-                        done[method.name, method.weights, number] = entry
-                        file.write(json.dumps(entry) + "\n")
+                        dimension = attempt(task, method, found[number], simulator)
+                        done[method.name, method.weights, number] = dimension
+                        file.write(json.dumps(dimension) + "\n")
                         file.flush()
             print(f"{task.name}: scene {scene} of {-(-pairs // PAIRS_A_SCENE)}", file=sys.stderr)
     return [done[m.name, m.weights, p] for m, p in wanted]
@@ -288,9 +290,9 @@ def filmed(task: Task) -> None:
                     settle(simulator, pair.start)
                     assert method.predictor is not None
                     foresight, planner = method.predictor(arm), method.planner
-                    trace = control(arm, foresight, goal, planner, farther=task.farther, steps=STEPS)
+                    episode = control(arm, foresight, goal, planner, farther=task.farther, steps=STEPS)
                     FILM.parent.mkdir(parents=True, exist_ok=True)
-                    FILM.write_bytes(film_gif(film(trace, goal)))
+                    FILM.write_bytes(film_gif(film(episode, goal)))
                     return
 
 
@@ -332,33 +334,33 @@ def decision(task: Task) -> dict[str, list[float]]:
 # The page
 
 
-def share(entries: list[dict[str, Any]], reached: Callable[[dict[str, Any]], bool]) -> tuple[float, str]:
+def share(dimensions: list[dict[str, Any]], reached: Callable[[dict[str, Any]], bool]) -> tuple[float, str]:
     """The share of attempts that reached their goal, and the same with its Wilson interval in words."""
-    hits = sum(map(reached, entries))
-    interval = binomtest(hits, len(entries)).proportion_ci(method="wilson")
-    value = hits / len(entries)
+    hits = sum(map(reached, dimensions))
+    interval = binomtest(hits, len(dimensions)).proportion_ci(method="wilson")
+    value = hits / len(dimensions)
     return value, f"{value:.0%} ({interval.low:.0%} to {interval.high:.0%})"
 
 
-def stays_there(entry: dict[str, Any]) -> bool:
-    return entry["error"] <= TOLERANCE
+def stays_there(dimension: dict[str, Any]) -> bool:
+    return dimension["error"] <= TOLERANCE
 
 
-def was_there(entry: dict[str, Any]) -> bool:
-    return entry["first_there"] is not None
+def was_there(dimension: dict[str, Any]) -> bool:
+    return dimension["first_there"] is not None
 
 
-def table(task: Task, entries: list[dict[str, Any]]) -> list[str]:
+def table(task: Task, dimensions: list[dict[str, Any]]) -> list[str]:
     """Rows of markdown, and whether the target is met."""
     rows, success = [], {}
     for method in task.methods:
-        mine = [entry for entry in entries if entry["method"] == method.name]
+        mine = [dimension for dimension in dimensions if dimension["method"] == method.name]
         judged = was_there if method.name == RANDOM else stays_there
         success[method.name], words = share(mine, judged)
-        good = [entry for entry in mine if judged(entry)]
-        steps = [entry["first_there"] if method.name == RANDOM else entry["actions"] for entry in good]
-        detours = [taken - entry["moves"] for taken, entry in zip(steps, good, strict=True)]
-        thought = [1e3 * seconds for entry in mine for seconds in entry["processor"]]
+        good = [dimension for dimension in mine if judged(dimension)]
+        steps = [dimension["first_there"] if method.name == RANDOM else dimension["actions"] for dimension in good]
+        detours = [taken - dimension["moves"] for taken, dimension in zip(steps, good, strict=True)]
+        thought = [1e3 * seconds for dimension in mine for seconds in dimension["processor"]]
         rows.append(
             f"| {method.name if method.name in task.runs else f'*{method.name}*'} | {len(mine)} | {words} | "
             f"{share(mine, was_there)[0]:.0%} | "
@@ -371,7 +373,7 @@ def table(task: Task, entries: list[dict[str, Any]]) -> list[str]:
         bound = 0.95 * success[TRUTH] if task.name == "shoulder" else 0.9
         met = "met" if measured >= bound else "missed"
         verdict = f" Target: {TARGETS[task.name]}. {FLAGSHIP}: {measured:.0%}, **{met}**."
-    shortest = np.mean([entry["moves"] for entry in entries if entry["method"] == TRUTH])
+    shortest = np.mean([dimension["moves"] for dimension in dimensions if dimension["method"] == TRUTH])
     return [
         "| | pairs | success (95 %) | was there | steps | detour | ms |",
         "|---|---:|---:|---:|---:|---:|---:|",

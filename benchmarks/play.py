@@ -1,10 +1,10 @@
-"""How smoothly one can play in a dream. One command, a minute:
+"""How smoothly one can play in a session. One command, a minute:
 
     python benchmarks/play.py RUN [--data DATA] [--simulator SCENE]
 
 plays on a run as `forearm play` serves it and writes docs/benchmarks/play.md. A step is all that a press of a key asks
-for: the step itself, the previews of the three actions from there with their doubt, and every picture. Ratios are of
-times that were taken turn by turn in one process.
+for: the step itself, the previews of the three actions from there with their uncertainty, and every picture. Ratios are
+of times that were taken turn by turn in one process.
 """
 
 import argparse
@@ -100,35 +100,35 @@ def in_browser(page: str) -> list[float]:
 
 def parts(stage: Stage) -> dict[str, float]:
     """Median seconds of what a step is made of, and processor seconds of a whole one."""
-    dream = stage.dream()
+    session = stage.session()
 
     def previews() -> None:
-        dream.choose(dream.entry)  # forgets them
-        dream.previews()
+        session.choose(session.dimension)  # forgets them
+        session.previews()
 
     seconds = {
         "predicting the three previews": median_seconds(previews, 25),
-        "drawing all pictures": median_seconds(lambda: json.dumps(state_of(dream)), 25),
+        "drawing all pictures": median_seconds(lambda: json.dumps(state_of(session)), 25),
     }
     begin = time.process_time()
     for number in range(25):
-        dream.step(number % 3)
-        json.dumps(state_of(dream))
+        session.step(number % 3)
+        json.dumps(state_of(session))
     return {**seconds, "processor": (time.process_time() - begin) / 25}
 
 
 def one_batch(stage: Stage) -> tuple[Spread, Spread]:
     """How much faster previews are in one batch: than three predictions; than those and, chosen, a fourth."""
-    dream = stage.dream()
-    context, entry = dream.now.context.to(stage.device), torch.tensor([dream.entry])
-    amounts = torch.from_numpy(np.stack([preview.action.values for preview in dream.previews()[:3]]))
+    session = stage.session()
+    context, dimension = session.now.context.to(stage.device), torch.tensor([session.dimension])
+    values = torch.from_numpy(np.stack([preview.action.values for preview in session.previews()[:3]]))
     predict = torch.inference_mode()(stage.predictor.predict)
 
     def together() -> None:
-        predict(context.repeated(3).with_action(amounts, entry.repeat(3)))
+        predict(context.repeated(3).with_action(values, dimension.repeat(3)))
 
     def alone(times: int) -> Callable[[], None]:
-        return lambda: [predict(context.with_action(amounts[[i % 3]], entry)) for i in range(times)] and None
+        return lambda: [predict(context.with_action(values[[i % 3]], dimension)) for i in range(times)] and None
 
     return ratio(alone(len(CODES)), together, 25), ratio(alone(len(CODES) + 1), together, 25)
 

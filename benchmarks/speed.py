@@ -181,7 +181,7 @@ def larger_than_memory(work: Path, gigabytes: int) -> dict:
     writer.close()
     np.save(path / "states.npy", np.resize(source.states, (frames, source.states.shape[1])))
     n = frames // 2
-    tiled = {name: np.resize(getattr(source.columns, name), n) for name in ("entries", "episodes", "validation")}
+    tiled = {name: np.resize(getattr(source.columns, name), n) for name in ("dimensions", "episodes", "validation")}
     pairs = np.arange(2 * n).reshape(n, 2)
     Columns(pairs, np.resize(source.columns.actions, (n, 1, 1)), **tiled).write(path / "transitions.parquet")
     begin = time.perf_counter()

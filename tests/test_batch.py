@@ -16,7 +16,7 @@ from forearm.canvas import (
     MOVE_MINUS,
     MOVE_PLUS,
     STAY,
-    ActionEntry,
+    ActionDimension,
     Joint,
     Observation,
     action_codes,
@@ -29,7 +29,7 @@ from forearm.canvas import (
 from forearm.errors import ForearmError
 from forearm.transitions import TrainingSteps, batches
 
-TENSORS = ("canvas", "positions", "actions", "entries", "rows")
+TENSORS = ("canvas", "positions", "actions", "dimensions", "rows")
 
 
 def test_context_hides_the_answer_and_nothing_else(tiny_data):
@@ -48,8 +48,8 @@ def test_context_hides_the_answer_and_nothing_else(tiny_data):
 
 @pytest.mark.parametrize("code", CODES)
 def test_under_redraws_the_last_separator_and_nothing_else(tmp_path, code):
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
-    data = write_data(tmp_path / "data", make_layout(actions=entries, history=3))
+    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    data = write_data(tmp_path / "data", make_layout(actions=dimensions, history=3))
     layout, whole = data.layout, data.batch(data.rows())
     assert set(data.codes) == set(CODES)
     before = whole.actions.clone()
@@ -68,10 +68,10 @@ def test_under_redraws_the_last_separator_and_nothing_else(tmp_path, code):
 
 
 def test_under_moves_the_entry_the_decision_was_about(tmp_path):
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
-    data = write_data(tmp_path / "data", make_layout(actions=entries))
+    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    data = write_data(tmp_path / "data", make_layout(actions=dimensions))
     stays = np.flatnonzero(data.codes == STAY)[:2]
-    batch = dataclasses.replace(data.batch(stays), entries=torch.tensor([0, 1]))
+    batch = dataclasses.replace(data.batch(stays), dimensions=torch.tensor([0, 1]))
     assert batch.under(MOVE_PLUS).actions[:, -1].tolist() == [[1, 0], [0, 1]]
     assert batch.under(MOVE_MINUS).actions[:, -1].tolist() == [[-1, 0], [0, -1]]
 
@@ -79,14 +79,14 @@ def test_under_moves_the_entry_the_decision_was_about(tmp_path):
 @pytest.mark.parametrize("history", [2, 3, 4])
 @pytest.mark.parametrize("stacking", ["vertical", "horizontal"])
 def test_then_is_what_draw_would_draw(tmp_path, history, stacking):
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
-    data = write_data(tmp_path / "data", make_layout(actions=entries, history=history, stacking=stacking))
+    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    data = write_data(tmp_path / "data", make_layout(actions=dimensions, history=history, stacking=stacking))
     layout, whole = data.layout, data.batch(np.arange(7))
     before = {name: getattr(whole, name).clone() for name in TENSORS}
     random = torch.Generator().manual_seed(0)
     region = torch.rand(7, 3, layout.height, layout.frame_width, generator=random)
-    amounts = 2 * torch.rand(7, 2, generator=random) - 1
-    after = whole.then(Prediction(region), amounts, torch.tensor([0, 1, 0, 1, 0, 1, 0]))
+    values = 2 * torch.rand(7, 2, generator=random) - 1
+    after = whole.then(Prediction(region), values, torch.tensor([0, 1, 0, 1, 0, 1, 0]))
 
     shown = [whole.canvas[..., layout.frame_columns(t)] for t in range(1, history - 1)]
     frames = torch.stack([*shown, region, torch.zeros_like(region)], 1)[:, :, :, : layout.frame_height]
@@ -101,8 +101,8 @@ def test_then_is_what_draw_would_draw(tmp_path, history, stacking):
     cells = [region[:, 0, y, x].mean((1, 2)) for y, x in layout.strip_cells()[:2]]
     low, high = torch.tensor(layout.lows), torch.tensor(layout.highs)
     torch.testing.assert_close(after.positions[:, -2], (low + torch.stack(cells, 1) * (high - low)).float())
-    assert torch.equal(after.actions, torch.cat([whole.actions[:, 1:], amounts[:, None]], dim=1))
-    assert after.entries.tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert torch.equal(after.actions, torch.cat([whole.actions[:, 1:], values[:, None]], dim=1))
+    assert after.dimensions.tolist() == [0, 1, 0, 1, 0, 1, 0]
     assert torch.equal(after.rows, whole.rows)
     assert all(torch.equal(getattr(whole, name), value) for name, value in before.items()), "left as it was"
 
@@ -112,9 +112,9 @@ def test_another_last_action(tiny_data):
     other = batch.with_action(torch.full((5, 1), -0.5), torch.zeros(5))
     assert decode(layout, other.canvas.numpy()).actions.ravel().tolist() == [-0.5] * 5
     assert (other.actions == -0.5).all()
-    assert other.entries.dtype == torch.int64
+    assert other.dimensions.dtype == torch.int64
     assert (other.canvas[..., layout.frame_columns(-1)] == 0).all()
-    own = batch.with_action(batch.actions[:, -1], batch.entries)
+    own = batch.with_action(batch.actions[:, -1], batch.dimensions)
     assert torch.equal(own.canvas, batch.context().canvas)
 
 
@@ -253,7 +253,7 @@ def test_positions_go_on_as_numbers(tiny_data):
     """What is predicted as numbers is not read from the strip, even beyond what a strip can show."""
     layout, batch = tiny_data.layout, tiny_data.batch(np.arange(2))
     there = torch.tensor([[1000.0, -1000.0], [3.25, 1.5]])
-    after = batch.then(Prediction(batch.known().frame, there), batch.actions[:, -1], batch.entries)
+    after = batch.then(Prediction(batch.known().frame, there), batch.actions[:, -1], batch.dimensions)
     assert torch.equal(after.positions[:, -2], there)
     drawn = draw_strips(layout, np.stack([there, there], axis=1))[:, 0, None].repeat(3, axis=1)
     assert np.array_equal(after.known().frame[:, :, layout.frame_height :], drawn)

@@ -1,6 +1,6 @@
 """What a model is given, and what it answers: a batch of transitions drawn as canvases, and a prediction.
 
-Tensors' shapes: B samples, T frames of history, J joints, A action entries; canvases of H × W pixels, frames with
+Tensors' shapes: B samples, T frames of history, J joints, A action dimensions; canvases of H × W pixels, frames with
 their strips of H × w, the cameras' part of a frame of h × w.
 """
 
@@ -97,9 +97,9 @@ class Batch:
     positions: Tensor
     """(B, T, J) float32 in the joints' units."""
     actions: Tensor
-    """(B, T − 1, A) float32, signed amounts in [−1, 1]."""
-    entries: Tensor
-    """(B,) int64, the action entry that the last decision was about."""
+    """(B, T − 1, A) float32, signed values in [−1, 1]."""
+    dimensions: Tensor
+    """(B,) int64, the action dimension that the last decision was about."""
     rows: Tensor
     """(B,) int64, the transitions' rows in their dataset; −1 where they are from none."""
 
@@ -128,20 +128,20 @@ class Batch:
         positions[:, -1] = torch.nan
         return dataclasses.replace(self, canvas=canvas, positions=positions)
 
-    def with_action(self, amounts: Tensor, entries: Tensor) -> "Batch":
-        """The same contexts with another last action, amounts (B, A) about entries (B,), without the answer."""
+    def with_action(self, values: Tensor, dimensions: Tensor) -> "Batch":
+        """The same contexts with another last action, values (B, A) about dimensions (B,), without the answer."""
         batch = self.context()
         actions = batch.actions.clone()
-        actions[:, -1] = amounts
-        batch.canvas[..., self.layout.separator_columns(-1)] = self._separators(amounts)
-        return dataclasses.replace(batch, actions=actions, entries=entries.to(self.entries))
+        actions[:, -1] = values
+        batch.canvas[..., self.layout.separator_columns(-1)] = self._separators(values)
+        return dataclasses.replace(batch, actions=actions, dimensions=dimensions.to(self.dimensions))
 
     def under(self, code: int) -> "Batch":
         """The same contexts under another last action (STAY, MOVE_PLUS or MOVE_MINUS), without the answer."""
-        last = counterfactual(self.layout, self.actions[:, -1].cpu().numpy(), code, self.entries.cpu().numpy())
-        return self.with_action(torch.from_numpy(last), self.entries)
+        last = counterfactual(self.layout, self.actions[:, -1].cpu().numpy(), code, self.dimensions.cpu().numpy())
+        return self.with_action(torch.from_numpy(last), self.dimensions)
 
-    def then(self, prediction: Prediction, amounts: Tensor, entries: Tensor) -> "Batch":
+    def then(self, prediction: Prediction, values: Tensor, dimensions: Tensor) -> "Batch":
         """The context one step on, in which the predicted frame has become the last known one.
 
         Frames move left by one. The new frame's strip is drawn from the predicted positions, so that the canvas is
@@ -149,8 +149,8 @@ class Batch:
 
         Args:
             prediction: of this batch's last frames.
-            amounts: (B, A) signed amounts of the next action.
-            entries: (B,) the action entry that the next decision is about.
+            values: (B, A) signed values of the next action.
+            dimensions: (B,) the action dimension that the next decision is about.
         """
         layout, height = self.layout, self.layout.frame_height
         known, shift = layout.frame_columns(-2), layout.frame_width + layout.separator
@@ -164,20 +164,20 @@ class Batch:
         canvas[:, :, height:, known] = draw_strip(layout, before, now)[:, None].to(canvas)
         for rows, columns in layout.strip_cells()[len(layout.joints) :]:
             canvas[:, :, rows, columns] = 0.5  # nothing is known before the first frame, so it has no velocity
-        canvas[..., layout.separator_columns(-1)] = self._separators(amounts)
+        canvas[..., layout.separator_columns(-1)] = self._separators(values)
         canvas[..., layout.frame_columns(-1)] = 0
         actions = self.actions.roll(-1, dims=1)
-        actions[:, -1] = amounts
+        actions[:, -1] = values
         return dataclasses.replace(
-            self, canvas=canvas, positions=positions, actions=actions, entries=entries.to(self.entries)
+            self, canvas=canvas, positions=positions, actions=actions, dimensions=dimensions.to(self.dimensions)
         )
 
     def known(self) -> Prediction:
         """The last known frames and joints, in the form in which predictions of them come."""
         return Prediction(self.canvas[..., self.layout.frame_columns(-2)], self.positions[:, -2])
 
-    def _separators(self, amounts: Tensor) -> Tensor:
-        return torch.from_numpy(draw_separators(self.layout, amounts.cpu().numpy())).to(self.canvas)
+    def _separators(self, values: Tensor) -> Tensor:
+        return torch.from_numpy(draw_separators(self.layout, values.cpu().numpy())).to(self.canvas)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         names = (field.name for field in dataclasses.fields(self) if field.name != "layout")
@@ -230,7 +230,7 @@ def make_batch(
     canvases: np.ndarray,
     positions: np.ndarray,
     actions: np.ndarray,
-    entries: np.ndarray,
+    dimensions: np.ndarray,
     rows: np.ndarray,
 ) -> Batch:
     """A batch from arrays shaped as `Batch` says."""
@@ -239,7 +239,7 @@ def make_batch(
         torch.from_numpy(canvases),
         torch.from_numpy(positions.astype(np.float32)),
         torch.from_numpy(actions.astype(np.float32)),
-        torch.from_numpy(entries.astype(np.int64)),
+        torch.from_numpy(dimensions.astype(np.int64)),
         torch.from_numpy(rows.astype(np.int64)),
     )
 

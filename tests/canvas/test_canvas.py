@@ -12,7 +12,7 @@ from PIL import Image
 
 from forearm.canvas import (
     STAY,
-    ActionEntry,
+    ActionDimension,
     Camera,
     Joint,
     Layout,
@@ -32,7 +32,7 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "so101_canvases
 SO101_JOINTS = tuple(
     Joint(name) for name in ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 )
-PAN = (ActionEntry("shoulder_pan", "shoulder_pan", "deg", 10.0),)
+PAN = (ActionDimension("shoulder_pan", "shoulder_pan", "deg", 10.0),)
 
 
 @st.composite
@@ -52,11 +52,11 @@ def layouts(draw_from):
             draw_from(st.lists(st.tuples(st.floats(-200, 100), st.floats(0.5, 300)), min_size=1, max_size=8))
         )
     )
-    entries = tuple(ActionEntry(f"a{i}") for i in range(draw_from(st.integers(1, 6))))
+    dimensions = tuple(ActionDimension(f"a{i}") for i in range(draw_from(st.integers(1, 6))))
     return Layout(
         cameras=cameras,
         joints=joints,
-        actions=entries[: patch * 2],
+        actions=dimensions[: patch * 2],
         patch=patch,
         separator=patch * draw_from(st.integers(1, 2)),
         discrete=draw_from(st.booleans()),
@@ -128,7 +128,7 @@ def test_positions_outside_the_bounds_are_clipped():
     np.testing.assert_allclose(moments.velocities[0, :, 0], [0, 5], atol=1e-5)
 
 
-PAN_FREE = (ActionEntry("pan", "pan", "deg", 10.0),)
+PAN_FREE = (ActionDimension("pan", "pan", "deg", 10.0),)
 
 
 def test_the_classical_canvas_has_its_sizes():
@@ -148,15 +148,17 @@ def test_strip_wraps_to_two_rows_on_the_tiny_canvas():
     assert np.all(canvas[0, :, 136:, 32:64] == 0), "unused cells are black"
 
 
-@pytest.mark.parametrize(("amount", "colour"), [(0, (1, 0, 0)), (1, (0, 1, 0)), (-1, (0, 0, 1)), (0.5, (0.5, 0.5, 0))])
-def test_separator_colours(amount, colour):
+@pytest.mark.parametrize(("value", "colour"), [(0, (1, 0, 0)), (1, (0, 1, 0)), (-1, (0, 0, 1)), (0.5, (0.5, 0.5, 0))])
+def test_separator_colours(value, colour):
     layout = preset_layout("tiny", ("base",), SO101_JOINTS, PAN, discrete=False)
-    canvas = draw(layout, np.zeros((1, 2, 64, 64, 3), np.uint8), np.zeros((1, 2, 6)), np.full((1, 1, 1), amount))
+    canvas = draw(layout, np.zeros((1, 2, 64, 64, 3), np.uint8), np.zeros((1, 2, 6)), np.full((1, 1, 1), value))
     np.testing.assert_allclose(canvas[0, :, :, layout.separator_columns(0)].mean((1, 2)), colour, atol=1e-6)
 
 
 def test_codes_and_counterfactuals():
-    layout = preset_layout("tiny", ("base",), SO101_JOINTS[:2], (ActionEntry("a"), ActionEntry("b")), discrete=False)
+    layout = preset_layout(
+        "tiny", ("base",), SO101_JOINTS[:2], (ActionDimension("a"), ActionDimension("b")), discrete=False
+    )
     actions = np.array([[0.5, -0.25], [0.1, -0.75], [0.0, 0.001]], np.float32)
     assert action_codes(actions).tolist() == [1, 2, 0]
     assert np.all(counterfactual(layout, actions, STAY) == 0)
@@ -176,7 +178,7 @@ def test_codes_and_counterfactuals():
         ({"cameras": ()}, "at least one camera"),
         ({"cameras": (Camera("a", 64, 64), Camera("b", 64, 32))}, "need one width"),
         ({"joints": (Joint("pan", "deg", 3, 3),)}, "no interval"),
-        ({"actions": (ActionEntry("elbow", "elbow"),)}, "does not have"),
+        ({"actions": (ActionDimension("elbow", "elbow"),)}, "does not have"),
     ],
 )
 def test_impossible_layouts_are_refused_in_one_line(change, says):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny import make_layout
 
-from forearm.canvas import ActionEntry, target_changes, trajectory
+from forearm.canvas import ActionDimension, target_changes, trajectory
 
 
 @given(steps=st.integers(1, 300), change=st.floats(-90, 90), start=st.floats(-90, 90))
@@ -26,5 +26,5 @@ def test_the_ramp_is_a_smooth_step() -> None:
 
 
 def test_an_action_changes_the_joints_that_it_drives() -> None:
-    layout = make_layout(actions=(ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("claw.pos", scale=20.0)))
+    layout = make_layout(actions=(ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("claw.pos", scale=20.0)))
     assert target_changes(layout, np.array([0.5, -1.0], np.float32)) == {"pan": 5.0, "claw": -20.0}

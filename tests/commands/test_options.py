@@ -187,5 +187,5 @@ def test_a_finished_training_goes_on_to_a_later_end(shelf, tmp_path):
     done = forearm("train", "mae", "--out", run, "--resume", "--steps", 6, *CPU)
     assert done.code == 0, done.err
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert [entry["step"] for entry in log if "val_loss" in entry] == [0, 3, 6]
+    assert [dimension["step"] for dimension in log if "val_loss" in dimension] == [0, 3, 6]
     assert json.loads((run / "config.json").read_text())["training"]["steps"] == 6

@@ -40,8 +40,8 @@ def test_a_dream_is_written_whole(shelf, tmp_path, planner: str) -> None:
         *("--planner", planner, "--out", out, *CPU),
     )
     assert (done.code, done.out.strip()) == (0, str(out))
-    assert sorted(path.name for path in out.iterdir()) == ["film.gif", "film.mp4", "trace.json"]
-    told = json.loads((out / "trace.json").read_text())
+    assert sorted(path.name for path in out.iterdir()) == ["episode.json", "film.gif", "film.mp4"]
+    told = json.loads((out / "episode.json").read_text())
     assert (told["run"], told["goal"]) == (str(shelf / "run"), {"like": 5})
     data = TransitionSet(shelf / "data")
     first = dict(zip(data.layout.joint_names, data.positions(np.array([0]))[0, -2].tolist(), strict=True))

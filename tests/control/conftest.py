@@ -3,13 +3,15 @@
 import pytest
 from support.tiny import make_layout
 
-from forearm.canvas import ActionEntry, Layout
+from forearm.canvas import ActionDimension, Layout
 
 
 @pytest.fixture
 def layout() -> Layout:
     """Two joints, pan that shows as a bar and lift that shows in the strip alone, each with a move of 10°."""
-    return make_layout(actions=(ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0)))
+    return make_layout(
+        actions=(ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    )
 
 
 @pytest.fixture

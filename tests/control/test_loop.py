@@ -15,15 +15,17 @@ from forearm.errors import ForearmError
 
 def test_it_acts_until_the_goal_is_reached(layout) -> None:
     arm = BarArm(layout, [0, 0])
-    trace = control(arm, BarDynamics(layout), JointGoal.named(layout, {"pan": 20, "lift": -10}), TreeSearch(2, width=4))
-    assert trace.outcome == REACHED
-    assert trace.actions == len(arm.acted) == 3
+    episode = control(
+        arm, BarDynamics(layout), JointGoal.named(layout, {"pan": 20, "lift": -10}), TreeSearch(2, width=4)
+    )
+    assert episode.outcome == REACHED
+    assert episode.actions == len(arm.acted) == 3
     np.testing.assert_allclose(arm.joints, [20, -10])
-    taken = [(step.plan.amounts[0].tolist(), int(step.plan.entries[0])) for step in trace.steps[:-1]]
+    taken = [(step.plan.values[0].tolist(), int(step.plan.dimensions[0])) for step in episode.steps[:-1]]
     assert taken == arm.acted
-    assert [step.plan.staying for step in trace.steps] == pytest.approx([3, 2, 1, 0], abs=1e-4)
+    assert [step.plan.staying for step in episode.steps] == pytest.approx([3, 2, 1, 0], abs=1e-4)
     # what was predicted of each action is what came of it
-    for step, following in zip(trace.steps, trace.steps[1:], strict=False):
+    for step, following in zip(episode.steps, episode.steps[1:], strict=False):
         predicted = step.plan.predicted.observation(layout)
         np.testing.assert_allclose(predicted.joints, following.seen.joints, atol=1e-3)
         np.testing.assert_array_equal(predicted.picture, following.seen.picture)
@@ -31,22 +33,22 @@ def test_it_acts_until_the_goal_is_reached(layout) -> None:
 
 def test_it_stays_where_no_move_helps(pan_layout) -> None:
     arm = BarArm(pan_layout, [0, 0])
-    trace = control(arm, BarDynamics(pan_layout), JointGoal.named(pan_layout, {"pan": 13}), TreeSearch(2))
-    assert (trace.outcome, trace.actions) == (STAYING, 1)
+    episode = control(arm, BarDynamics(pan_layout), JointGoal.named(pan_layout, {"pan": 13}), TreeSearch(2))
+    assert (episode.outcome, episode.actions) == (STAYING, 1)
 
 
 def test_it_ends_when_its_steps_are_spent(pan_layout) -> None:
     arm = BarArm(pan_layout, [-40, 0])
     goal = JointGoal.named(pan_layout, {"pan": 40})
-    trace = control(arm, BarDynamics(pan_layout), goal, TreeSearch(1), steps=3)
-    assert (trace.outcome, trace.actions, arm.joints[0]) == (SPENT, 3, -10)
+    episode = control(arm, BarDynamics(pan_layout), goal, TreeSearch(1), steps=3)
+    assert (episode.outcome, episode.actions, arm.joints[0]) == (SPENT, 3, -10)
 
 
 def test_whoever_is_told_of_an_action_can_prevent_it(pan_layout) -> None:
     arm = BarArm(pan_layout, [0, 0])
 
     def refuse(step) -> None:
-        assert step.plan.amounts[0].tolist() == [1]
+        assert step.plan.values[0].tolist() == [1]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -64,8 +66,8 @@ def test_an_imagined_world_can_be_driven(pan_layout) -> None:
     arm = ImaginedEnvironment(BarDynamics(pan_layout))
     arm.reset(present(pan_layout, seen_at(pan_layout, np.array([-20.0, 5.0], np.float32))))
     goal = JointGoal.named(pan_layout, {"pan": 20})
-    trace = control(arm, BarDynamics(pan_layout), goal, TreeSearch(3))
-    assert (trace.outcome, trace.actions) == (REACHED, 4)
+    episode = control(arm, BarDynamics(pan_layout), goal, TreeSearch(3))
+    assert (episode.outcome, episode.actions) == (REACHED, 4)
     expected = seen_at(pan_layout, np.array([20.0, 5.0]))
     np.testing.assert_allclose(arm.observe().joints, expected.joints, atol=1e-2)
     np.testing.assert_array_equal(arm.observe().picture, expected.picture)
@@ -100,7 +102,7 @@ def test_before_it_stays_or_turns_back_it_looks_farther(pan_layout) -> None:
     near = TreeSearch(2)
     for farther, end, outcome in ((None, -10, STAYING), (near.farther(), 30, REACHED)):
         arm = BarArm(pan_layout, [-20, 0])
-        trace = control(arm, BarDynamics(pan_layout), Hollow(), near, farther=farther)
-        assert (arm.joints[0], trace.outcome) == (end, outcome)
+        episode = control(arm, BarDynamics(pan_layout), Hollow(), near, farther=farther)
+        assert (arm.joints[0], episode.outcome) == (end, outcome)
     # half-way over, two moves see the hollow behind alone, but the way there is known to be the wrong one
-    assert trace.actions == 5
+    assert episode.actions == 5

@@ -10,7 +10,7 @@ from support.bars import BarArm, BarDynamics, seen_at
 from support.tiny import make_layout
 
 from forearm.batch import Prediction, present
-from forearm.canvas import ActionEntry
+from forearm.canvas import ActionDimension
 from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control, planner_for
 from forearm.control.planners import full_moves, single_moves
 from forearm.environment import rollout
@@ -26,7 +26,7 @@ def test_the_tree_shares_beginnings_and_stops_where_the_goal_is(pan_layout) -> N
     dynamics = BarDynamics(pan_layout)
     plan = plan_for(TreeSearch(3), pan_layout, [0, 0], JointGoal.named(pan_layout, {"pan": 30}), dynamics)
     assert dynamics.asked == [2, 2, 2]  # further in either direction, never back
-    assert plan.amounts.tolist() == [[1], [1], [1]]
+    assert plan.values.tolist() == [[1], [1], [1]]
     assert (plan.staying, plan.cost) == (pytest.approx(3), pytest.approx(0, abs=1e-5))
     dynamics.asked.clear()
     assert len(plan_for(TreeSearch(3), pan_layout, [0, 0], JointGoal.named(pan_layout, {"pan": -10}), dynamics)) == 1
@@ -42,8 +42,8 @@ def test_with_detours_the_tree_is_whole(pan_layout, layout) -> None:
 
 @given(st.floats(-45, 45), st.floats(-45, 45))
 def test_where_actions_can_be_taken_back_detours_find_nothing_more(pan: float, lift: float) -> None:
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
-    layout = make_layout(actions=entries)
+    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    layout = make_layout(actions=dimensions)
     goal = JointGoal.named(layout, {"pan": pan, "lift": lift})
     plain, whole = (plan_for(TreeSearch(2, detours=detours), layout, [5, -5], goal) for detours in (False, True))
     assert plain.cost == pytest.approx(whole.cost, abs=1e-4)
@@ -54,10 +54,10 @@ def test_a_plan_is_what_its_actions_are_predicted_to_show(layout) -> None:
     goal = JointGoal.named(layout, {"pan": 10, "lift": -20})
     for planner in (TreeSearch(3), TreeSearch(3, width=2), CEM(3, samples=200)):
         plan = plan_for(planner, layout, [0, 0], goal)
-        assert sorted(plan.amounts.tolist()) == [[0, -1], [0, -1], [1, 0]]
-        assert plan.entries.tolist() == [int(np.abs(a).argmax()) for a in plan.amounts]
+        assert sorted(plan.values.tolist()) == [[0, -1], [0, -1], [1, 0]]
+        assert plan.dimensions.tolist() == [int(np.abs(a).argmax()) for a in plan.values]
         seen = seen_at(layout, np.zeros(2))
-        told = torch.from_numpy(plan.amounts)[None], torch.from_numpy(plan.entries)[None]
+        told = torch.from_numpy(plan.values)[None], torch.from_numpy(plan.dimensions)[None]
         first = present(layout, seen)
         steps = Prediction.concatenate(rollout(BarDynamics(layout), first, *told))
         torch.testing.assert_close(plan.predicted.frame, steps.frame)
@@ -94,42 +94,42 @@ def test_a_batch_is_no_larger_than_memory_allows(layout, monkeypatch) -> None:
 
 def test_only_the_named_entries_are_used(layout) -> None:
     goal = JointGoal.named(layout, {"pan": 10, "lift": 10})
-    plan = plan_for(TreeSearch(3, entries=(1,)), layout, [0, 0], goal)
-    assert plan.amounts.tolist() == [[0, 1]]
+    plan = plan_for(TreeSearch(3, dimensions=(1,)), layout, [0, 0], goal)
+    assert plan.values.tolist() == [[0, 1]]
 
 
 def test_cem_chooses_amounts_of_any_size() -> None:
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
-    layout = make_layout(actions=entries, discrete=False)
+    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    layout = make_layout(actions=dimensions, discrete=False)
     goal = JointGoal.named(layout, {"pan": 13, "lift": -4})
     plan = plan_for(CEM(2, samples=128, elites=12, rounds=8), layout, [0, 0], goal)
     assert plan.cost < 0.15
-    assert np.abs(plan.amounts).max() <= 1
+    assert np.abs(plan.values).max() <= 1
     again = plan_for(CEM(2, samples=128, elites=12, rounds=8), layout, [0, 0], goal)
-    assert np.array_equal(plan.amounts, again.amounts)
+    assert np.array_equal(plan.values, again.values)
 
 
 @given(hnp.arrays(np.float32, (2, 4, 3), elements=st.floats(-1, 1, width=32)))
-def test_single_moves_are_full_moves_of_the_largest_entry_or_nothing_and_that_last(amounts: np.ndarray) -> None:
-    rounded = single_moves(amounts)
+def test_single_moves_are_full_moves_of_the_largest_entry_or_nothing_and_that_last(values: np.ndarray) -> None:
+    rounded = single_moves(values)
     taken = rounded.any(axis=-1)
     assert set(np.abs(rounded).ravel().tolist()) <= {0.0, 1.0}
     assert np.abs(rounded).sum(axis=-1).max() <= 1
     assert (np.diff(taken.astype(int), axis=1) <= 0).all()
-    for before, after, there in zip(amounts, rounded, taken, strict=True):
+    for before, after, there in zip(values, rounded, taken, strict=True):
         large = before[np.abs(before).max(axis=-1) > 1 / 3]
         assert there.sum() == len(large)
         np.testing.assert_array_equal(np.abs(after[there]).argmax(-1), np.abs(large).argmax(-1))
 
 
 def test_full_moves_go_both_ways(layout) -> None:
-    amounts, entries = full_moves(layout)
-    assert amounts.tolist() == [[1, 0], [-1, 0], [0, 1], [0, -1]]
-    assert entries.tolist() == [0, 0, 1, 1]
+    values, dimensions = full_moves(layout)
+    assert values.tolist() == [[1, 0], [-1, 0], [0, 1], [0, -1]]
+    assert dimensions.tolist() == [0, 0, 1, 1]
 
 
 def test_the_planner_suits_the_layout(pan_layout) -> None:
-    six = make_layout(actions=tuple(ActionEntry(f"{i}", "pan") for i in range(6)))
+    six = make_layout(actions=tuple(ActionDimension(f"{i}", "pan") for i in range(6)))
     assert planner_for(pan_layout) == TreeSearch(3)
     assert planner_for(six) == TreeSearch(3, width=4)
     assert planner_for(make_layout(discrete=False), 2) == CEM(2)
@@ -138,9 +138,9 @@ def test_the_planner_suits_the_layout(pan_layout) -> None:
 def test_a_picture_is_reached_in_closed_loop_from_farther_than_a_plan_sees(pan_layout) -> None:
     arm = BarArm(pan_layout, [-30, 0])
     goal = PictureGoal.of(pan_layout, pan_layout.split(seen_at(pan_layout, np.array([30, 0])).picture))
-    trace = control(arm, BarDynamics(pan_layout), goal, TreeSearch(3))
+    episode = control(arm, BarDynamics(pan_layout), goal, TreeSearch(3))
     assert arm.joints.tolist() == [30, 0]
-    assert trace.actions == 6
+    assert episode.actions == 6
 
 
 @pytest.mark.parametrize("make", [lambda: TreeSearch(0), lambda: TreeSearch(1, width=0), lambda: CEM(elites=0)])

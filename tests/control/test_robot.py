@@ -15,7 +15,7 @@ from support.bars import BarDynamics
 from support.tiny import make_layout
 
 from forearm.batch import Prediction
-from forearm.canvas import Action, ActionEntry, Joint
+from forearm.canvas import Action, ActionDimension, Joint
 from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control
 from forearm.control.keyboard import Keyboard
 from forearm.control.loop import REACHED
@@ -130,7 +130,7 @@ class Keys(Keyboard):
 @pytest.fixture
 def layout():
     joints = (Joint("pan.pos", "deg", -45, 45, 15), Joint("lift.pos", "deg", -45, 45, 15))
-    actions = (ActionEntry("pan", "pan.pos", "deg", 10.0), ActionEntry("lift", "lift.pos", "deg", 10.0))
+    actions = (ActionDimension("pan", "pan.pos", "deg", 10.0), ActionDimension("lift", "lift.pos", "deg", 10.0))
     return make_layout(joints=joints, actions=actions)
 
 
@@ -142,8 +142,8 @@ def drive(arm: RobotArm, *actions: np.ndarray) -> None:
     """Look, then carry out actions."""
     with arm.connected():
         arm.observe()
-        for amounts in actions:
-            arm.step(Action(amounts, 0))
+        for values in actions:
+            arm.step(Action(values, 0))
 
 
 def drive_asking(robot: FakeRobot, layout, said: io.StringIO, keyboard: Keyboard) -> None:
@@ -159,13 +159,13 @@ def test_it_is_driven_to_a_goal_while_other_joints_are_held(layout) -> None:
     robot = FakeRobot(pan=1.0, lift=-2.0, gripper=50.0)
     goal = JointGoal.named(layout, {"pan": 21.0, "lift": -12.0})
     with arm_of(robot, layout).connected() as arm:
-        trace = control(arm, BarDynamics(layout), goal, TreeSearch(2))
-    assert (trace.outcome, trace.actions) == (REACHED, 3)
+        episode = control(arm, BarDynamics(layout), goal, TreeSearch(2))
+    assert (episode.outcome, episode.actions) == (REACHED, 3)
     assert robot.joints == pytest.approx({"pan.pos": 21.0, "lift.pos": -12.0, "gripper.pos": 50.0})
     assert {action["gripper.pos"] for action in robot.sent} == {50.0}
     assert not robot.is_connected
-    assert trace.steps[0].seen.picture.shape == (16, 8, 3)
-    assert (trace.steps[0].seen.picture == 101).all()
+    assert episode.steps[0].seen.picture.shape == (16, 8, 3)
+    assert (episode.steps[0].seen.picture == 101).all()
 
 
 def test_a_move_is_smooth(layout) -> None:
@@ -395,7 +395,7 @@ def test_without_lerobot_it_is_said_what_is_missing(layout, monkeypatch) -> None
 def joints_in(**units: str):
     return make_layout(
         joints=tuple(Joint(f"{name}.pos", unit, -45, 45, 15) for name, unit in units.items()),
-        actions=(ActionEntry("pan", "pan.pos", "deg", 10.0),),
+        actions=(ActionDimension("pan", "pan.pos", "deg", 10.0),),
     )
 
 

@@ -6,7 +6,7 @@ import torch
 from support.tiny import make_layout, write_data
 
 from forearm.batch import Prediction
-from forearm.canvas import MOVE_PLUS, STAY, Action, ActionEntry
+from forearm.canvas import MOVE_PLUS, STAY, Action, ActionDimension
 from forearm.environment import ImaginedEnvironment, RecordedEnvironment, rollout
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import JointOnly
@@ -18,8 +18,8 @@ MOVES = [
 
 @pytest.fixture(scope="module", params=[2, 3])
 def data(request, tmp_path_factory):
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
-    return write_data(tmp_path_factory.mktemp("world") / "data", make_layout(history=request.param, actions=entries))
+    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    return write_data(tmp_path_factory.mktemp("world") / "data", make_layout(history=request.param, actions=dimensions))
 
 
 def imagined(data, row: int = 0) -> ImaginedEnvironment:

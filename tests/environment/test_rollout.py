@@ -8,7 +8,7 @@ import torch
 from support.tiny import make_layout, write_data
 
 from forearm.batch import Prediction
-from forearm.canvas import ActionEntry
+from forearm.canvas import ActionDimension
 from forearm.environment import rollout
 from forearm.evaluation.baselines import Persistence
 
@@ -27,15 +27,15 @@ class Oracle:
 
 
 def told(data, paths):
-    """The actions and entries along paths (P, K), as ``rollout`` takes them."""
-    actions = np.stack([data.amounts(rows)[:, -1] for rows in paths.T], axis=1)
-    return torch.from_numpy(actions), torch.from_numpy(data.columns.entries[paths])
+    """The actions and dimensions along paths (P, K), as ``rollout`` takes them."""
+    actions = np.stack([data.action_values(rows)[:, -1] for rows in paths.T], axis=1)
+    return torch.from_numpy(actions), torch.from_numpy(data.columns.dimensions[paths])
 
 
 @pytest.fixture(params=[2, 3])
 def data(tmp_path, request):
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
-    return write_data(tmp_path / "data", make_layout(history=request.param, actions=entries), val=1)
+    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    return write_data(tmp_path / "data", make_layout(history=request.param, actions=dimensions), val=1)
 
 
 def test_with_the_truth_fed_back_the_contexts_are_the_datasets_own(data):
@@ -50,7 +50,7 @@ def test_with_the_truth_fed_back_the_contexts_are_the_datasets_own(data):
         pictures = slice(0, layout.frame_height)
         assert torch.equal(shown.canvas[:, :, pictures], own.canvas[:, :, pictures])
         assert torch.equal(shown.actions, own.actions)
-        assert torch.equal(shown.entries, own.entries)
+        assert torch.equal(shown.dimensions, own.dimensions)
         # Positions pass through the greys of a strip: float32, which a joint that never moved magnifies most.
         torch.testing.assert_close(shown.canvas, own.canvas, atol=1e-5, rtol=0)
         torch.testing.assert_close(shown.positions, own.positions, atol=1e-5, rtol=0, equal_nan=True)

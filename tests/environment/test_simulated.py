@@ -10,7 +10,7 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
 from forearm.batch import present
-from forearm.canvas import Action, ActionEntry, Joint, decode_strip, draw_frame, preset_layout
+from forearm.canvas import Action, ActionDimension, Joint, decode_strip, draw_frame, preset_layout
 from forearm.control import JointGoal, PictureGoal, TreeSearch, control
 from forearm.control.loop import REACHED, STAYING
 from forearm.environment.simulated import SimulatedEnvironment, TrueDynamics
@@ -22,7 +22,7 @@ from forearm.sim.poses import NOMINAL
 
 def make_layout(*moving: str, **changes):
     joints = tuple(Joint(f"{name}.pos", "deg", -100, 100, 15) for name in JOINTS)
-    actions = tuple(ActionEntry(name, f"{name}.pos", "deg", 10.0) for name in moving)
+    actions = tuple(ActionDimension(name, f"{name}.pos", "deg", 10.0) for name in moving)
     return preset_layout("tiny", **{"cameras": CAMERAS, "joints": joints, "actions": actions, **changes})
 
 
@@ -60,12 +60,12 @@ def test_the_true_dynamics_foresee_what_happens_and_leave_no_trace(simulator: Si
     arm = SimulatedArm(simulator, layout)
     settle(simulator, NOMINAL)
     before = arm.observe()
-    amounts = torch.tensor([[1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
+    values = torch.tensor([[1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
     context = present(layout, before).repeated(3)
     state = simulator.snapshot()
-    predicted = TrueDynamics(arm).predict(context.with_action(amounts, torch.tensor([0, 1, 0])))
+    predicted = TrueDynamics(arm).predict(context.with_action(values, torch.tensor([0, 1, 0])))
     np.testing.assert_array_equal(simulator.joints(), before.joints)
-    for region, joints, action in zip(predicted.frame.numpy(), predicted.positions, amounts.numpy(), strict=True):
+    for region, joints, action in zip(predicted.frame.numpy(), predicted.positions, values.numpy(), strict=True):
         simulator.restore(state)
         arm.step(Action(action, 0))
         true = draw_frame(layout, arm.observe(), before.joints)
@@ -85,8 +85,8 @@ def test_pictures_and_joints_are_reached(simulator: Simulator) -> None:
         (JointGoal.named(layout, {"shoulder_pan": 20}), (REACHED,)),
     ):
         settle(simulator, NOMINAL)
-        trace = control(arm, TrueDynamics(arm), goal, TreeSearch(2))
-        assert (trace.outcome in outcomes, trace.actions) == (True, 2)
+        episode = control(arm, TrueDynamics(arm), goal, TreeSearch(2))
+        assert (episode.outcome in outcomes, episode.actions) == (True, 2)
         assert abs(simulator.joints()[0] - 20) < 0.5
 
 
@@ -94,8 +94,8 @@ def test_pictures_and_joints_are_reached(simulator: Simulator) -> None:
     ("changes", "said"),
     [
         ({"cameras": ("top",)}, "no camera 'top' as this run has"),
-        ({"joints": (Joint("knee"),), "actions": (ActionEntry("knee", "knee"),)}, "no joint 'knee'"),
-        ({"actions": (ActionEntry("gripper_closed"),)}, "no joint for the action 'gripper_closed'"),
+        ({"joints": (Joint("knee"),), "actions": (ActionDimension("knee", "knee"),)}, "no joint 'knee'"),
+        ({"actions": (ActionDimension("gripper_closed"),)}, "no joint for the action 'gripper_closed'"),
     ],
 )
 def test_another_robots_layout_is_refused(simulator: Simulator, changes, said: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.tiny import make_layout, write_data
 
-from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, action_codes, decode_strip
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, action_codes, decode_strip
 from forearm.errors import ForearmError
 from forearm.evaluation import baselines as baselines_module
 from forearm.evaluation import evaluate, fitted_baselines
@@ -32,22 +32,22 @@ def rewrite(data, **changes):
 
 
 def continuous(tmp_path):
-    """Two continuous entries of which pan's change is a noisy half; nothing depends on the second."""
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
-    data = write_data(tmp_path / "continuous", make_layout(actions=entries, discrete=False))
+    """Two continuous dimensions of which pan's change is a noisy half; nothing depends on the second."""
+    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    data = write_data(tmp_path / "continuous", make_layout(actions=dimensions, discrete=False))
     actions = data.columns.actions.copy()
     noise = np.random.default_rng(3).uniform(-4, 4, actions.shape)
     return rewrite(data, actions=(0.5 * actions + noise).astype(np.float32))
 
 
 def training(data):
-    """The training transitions one by one: last region (3, H, w), positions before and after, amounts, code."""
+    """The training transitions one by one: last region (3, H, w), positions before and after, values, code."""
     for row in data.rows("train"):
         batch = data.batch(np.array([row]))
-        amounts = batch.actions[0, -1].numpy()
+        values = batch.actions[0, -1].numpy()
         region = batch.canvas[0][..., data.layout.frame_columns(-1)].numpy()
         before, after = batch.positions[0, -2:].double().numpy()
-        yield region, before, after, amounts, int(action_codes(amounts[None])[0])
+        yield region, before, after, values, int(action_codes(values[None])[0])
 
 
 def asked(data, code=None):
@@ -100,11 +100,9 @@ def test_continuous_actions_are_near_in_joints_and_amounts(tmp_path):
     data = continuous(tmp_path)
     batch, layout = asked(data), data.layout
     painted = NearestNeighbour(data).predict(batch).frame.numpy()
-    for region, here, amounts in zip(
-        painted, batch.positions[:, -2].numpy(), batch.actions[:, -1].numpy(), strict=True
-    ):
+    for region, here, values in zip(painted, batch.positions[:, -2].numpy(), batch.actions[:, -1].numpy(), strict=True):
         distances = {
-            np.sum(((before - here) / (layout.highs - layout.lows)) ** 2) + np.sum((known - amounts) ** 2): last
+            np.sum(((before - here) / (layout.highs - layout.lows)) ** 2) + np.sum((known - values) ** 2): last
             for last, before, _, known, _ in training(data)
         }
         assert np.allclose(region, distances[min(distances)], atol=1e-6)
@@ -113,8 +111,8 @@ def test_continuous_actions_are_near_in_joints_and_amounts(tmp_path):
 def test_continuous_changes_are_fitted_by_a_line(tmp_path):
     data = continuous(tmp_path)
     batch, layout = asked(data), data.layout
-    _, before, after, amounts, _ = map(np.array, zip(*training(data), strict=True))
-    unknowns = np.column_stack([amounts.astype(float), np.ones(len(amounts))])
+    _, before, after, values, _ = map(np.array, zip(*training(data), strict=True))
+    unknowns = np.column_stack([values.astype(float), np.ones(len(values))])
     line = np.linalg.solve(unknowns.T @ unknowns, unknowns.T @ (after - before))
     changes = np.column_stack([batch.actions[:, -1].double(), np.ones(len(batch))]) @ line
     positions, velocities = decode_strip(layout, JointOnly(data).predict(batch).frame.numpy())
@@ -157,8 +155,8 @@ def test_an_action_never_seen_is_answered_as_if_it_were_not_known(tiny_data):
 
 
 def test_kinds_are_what_the_canvas_shows():
-    amounts = np.array([[0, 0, 0], [0.01, 0, 0], [1, 0, 0], [-1, 0, 0.5], [0, 0.4, -0.3], [0, 0, -1]], np.float32)
-    stay, little, *moves = action_kinds(amounts).tolist()
+    values = np.array([[0, 0, 0], [0.01, 0, 0], [1, 0, 0], [-1, 0, 0.5], [0, 0.4, -0.3], [0, 0, -1]], np.float32)
+    stay, little, *moves = action_kinds(values).tolist()
     assert stay == little
     assert len({stay, *moves}) == 5
 

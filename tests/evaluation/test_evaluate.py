@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from forearm.batch import Prediction, make_batch
-from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint, Layout, decode_separator, draw
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, decode_separator, draw
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
 from forearm.evaluation.catalogue import METRICS
@@ -22,7 +22,7 @@ from forearm.transitions.store import Outcomes
 LAYOUT = Layout(
     cameras=(Camera("base", 16, 16),),
     joints=(Joint("pan", "deg", -50, 50, 20), Joint("lift", "deg", 0, 90, 20)),
-    actions=(ActionEntry("pan", "pan", "deg", 10.0),),
+    actions=(ActionDimension("pan", "pan", "deg", 10.0),),
     patch=4,
     separator=4,
 )
@@ -59,14 +59,14 @@ class Arm:
 
     def predict(self, batch):
         canvases = batch.canvas.numpy()
-        amounts = decode_separator(self.layout, canvases[..., self.layout.separator_columns(-1)])[:, 0] * self.gain
+        values = decode_separator(self.layout, canvases[..., self.layout.separator_columns(-1)])[:, 0] * self.gain
         region = Persistence().predict(batch).frame.numpy()
         pan, _, velocity, _ = self.layout.strip_cells()
         h = self.layout.frame_height
-        for picture, amount in zip(region, amounts, strict=True):
-            picture[:, :h] = np.roll(picture[:, :h], round(2 * amount), axis=2)
-            picture[:, pan[0], pan[1]] += 0.1 * amount
-            picture[:, velocity[0], velocity[1]] += 0.25 * amount
+        for picture, value in zip(region, values, strict=True):
+            picture[:, :h] = np.roll(picture[:, :h], round(2 * value), axis=2)
+            picture[:, pan[0], pan[1]] += 0.1 * value
+            picture[:, velocity[0], velocity[1]] += 0.25 * value
         return Prediction(torch.from_numpy(region))
 
 
@@ -92,9 +92,9 @@ def run(predictor, source=None, seen=(8, 8, 8), **options):
 
 
 def flat(table):
-    """The table with an entry for each joint, which pytest.approx can compare."""
+    """The table with a dimension for each joint, which pytest.approx can compare."""
     lists = {name: value for name, value in table.items() if isinstance(value, list)}
-    per_joint = {f"{name}_{i}": entry for name, value in lists.items() for i, entry in enumerate(value)}
+    per_joint = {f"{name}_{i}": dimension for name, value in lists.items() for i, dimension in enumerate(value)}
     return {name: value for name, value in table.items() if name not in lists} | per_joint
 
 

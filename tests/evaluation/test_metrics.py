@@ -10,7 +10,7 @@ from forearm.canvas import (
     MOVE_MINUS,
     MOVE_PLUS,
     STAY,
-    ActionEntry,
+    ActionDimension,
     Camera,
     Joint,
     Layout,
@@ -28,7 +28,7 @@ from forearm.transitions.store import Outcomes
 LAYOUT = Layout(
     cameras=(Camera("base", 16, 16), Camera("wrist", 16, 16)),
     joints=(Joint("pan", "deg", -50, 50, 20), Joint("lift", "deg", 0, 90, 30), Joint("jaw", "%", 0, 100, 50)),
-    actions=(ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0)),
+    actions=(ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0)),
     patch=4,
     separator=4,
 )
@@ -86,8 +86,8 @@ def slow_score(truth, predicted, layout, codes):
     right, acting_right, acting_errors, inconsistent = [], [], [], []
     errors = np.abs(guess.positions[:, -1] - true.positions[:, -1])
     for i in range(n):
-        entry = int(np.abs(true.actions[i, -1]).argmax())
-        acting = layout.joint_names.index(layout.actions[entry].joint)
+        dimension = int(np.abs(true.actions[i, -1]).argmax())
+        acting = layout.joint_names.index(layout.actions[dimension].joint)
         acting_errors.append(errors[i, acting])
         for j in range(joints):
             before, now, told = true.positions[i, -2, j], true.positions[i, -1, j], guess.positions[i, -1, j]
@@ -216,8 +216,8 @@ def test_direction_pools_samples_and_joints_and_ignores_stay():
 
 
 def test_the_acting_joint_without_a_name_is_the_one_that_changed_most_for_its_range():
-    nameless = Layout(LAYOUT.cameras, LAYOUT.joints, (ActionEntry("reach"),), patch=4, separator=4)
-    by_name = Layout(LAYOUT.cameras, LAYOUT.joints, (ActionEntry("jaw"),), patch=4, separator=4)
+    nameless = Layout(LAYOUT.cameras, LAYOUT.joints, (ActionDimension("reach"),), patch=4, separator=4)
+    by_name = Layout(LAYOUT.cameras, LAYOUT.joints, (ActionDimension("jaw"),), patch=4, separator=4)
     frames = np.zeros((1, 2, 32, 16, 3), np.float32)
     positions = np.array([[[0, 10, 10], [11, 20, 20]]], float)  # 0.11, 0.111 and 0.1 of the range
     canvases = draw(nameless, frames, positions, np.ones((1, 1, 1), np.float32))

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from support.tiny import make_layout
 
-from forearm.canvas import ActionEntry
+from forearm.canvas import ActionDimension
 from forearm.media.words import action_words
 
 ACTIONS = (
-    ActionEntry("pan", "pan", "deg", 10.0),
-    ActionEntry("grip", None, "", 2.0),
-    ActionEntry("reach", None, "mm", 4.0),
-    ActionEntry("jaw", None, "%", 50.0),
+    ActionDimension("pan", "pan", "deg", 10.0),
+    ActionDimension("grip", None, "", 2.0),
+    ActionDimension("reach", None, "mm", 4.0),
+    ActionDimension("jaw", None, "%", 50.0),
 )
 
 

@@ -8,7 +8,7 @@ import torch
 from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, diagnosed, noise
 from support.tiny import make_layout, write_data
 
-from forearm.canvas import ActionEntry, Camera, Joint, preset_layout
+from forearm.canvas import ActionDimension, Camera, Joint, preset_layout
 from forearm.errors import ForearmError
 from forearm.evaluation import Diagnosable
 from forearm.models import family_settings, make_model
@@ -18,7 +18,8 @@ from forearm.models.diffusion.model import CONTRAST, DiffusionTransformer
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
 PRESETS = {
-    name: preset_layout(name, ("base", "wrist"), SIX_JOINTS, (ActionEntry("pan", "pan"),)) for name in ("tiny", "so101")
+    name: preset_layout(name, ("base", "wrist"), SIX_JOINTS, (ActionDimension("pan", "pan"),))
+    for name in ("tiny", "so101")
 }
 LAYOUTS = {
     "plain": make_layout(),

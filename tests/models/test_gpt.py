@@ -9,7 +9,7 @@ from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, ass
 from support.tiny import make_layout, write_data
 
 from forearm.batch import make_batch
-from forearm.canvas import ActionEntry, Camera, Joint, preset_layout
+from forearm.canvas import ActionDimension, Camera, Joint, preset_layout
 from forearm.errors import ForearmError
 from forearm.evaluation.asking import Diagnosable
 from forearm.models import family_settings, make_model
@@ -19,7 +19,8 @@ from forearm.models.gpt.model import SWEEPS, CausalTransformer
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
 PRESETS = {
-    name: preset_layout(name, ("base", "wrist"), SIX_JOINTS, (ActionEntry("pan", "pan"),)) for name in ("tiny", "so101")
+    name: preset_layout(name, ("base", "wrist"), SIX_JOINTS, (ActionDimension("pan", "pan"),))
+    for name in ("tiny", "so101")
 }
 LAYOUTS = {
     "plain": make_layout(),

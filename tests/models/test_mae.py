@@ -6,7 +6,7 @@ import torch
 from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, noise
 from support.tiny import make_layout, write_data
 
-from forearm.canvas import ActionEntry, Camera, preset_layout
+from forearm.canvas import ActionDimension, Camera, preset_layout
 from forearm.errors import ForearmError
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify, unpatchify
@@ -14,7 +14,7 @@ from forearm.models.mae.config import MAEConfig
 from forearm.models.mae.model import MaskedAutoencoder
 
 SMALL = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
-PAN = (ActionEntry("pan", "pan"),)
+PAN = (ActionDimension("pan", "pan"),)
 
 LAYOUTS = {
     "tiny": preset_layout("tiny", ("base", "wrist"), SIX_JOINTS, PAN),
@@ -23,7 +23,7 @@ LAYOUTS = {
     "side by side": make_layout(stacking="horizontal"),
     "history of 4": make_layout(history=4),
     "unlike cameras": make_layout(cameras=(Camera("base", 12, 8), Camera("wrist", 4, 8))),
-    "continuous": make_layout(actions=(ActionEntry("pan", "pan"), ActionEntry("lift", "lift")), discrete=False),
+    "continuous": make_layout(actions=(ActionDimension("pan", "pan"), ActionDimension("lift", "lift")), discrete=False),
 }
 
 

@@ -81,8 +81,8 @@ assert not loaded(), loaded()
 family = get_family("{name}")
 assert loaded() == {{"{name}"}}, loaded()
 assert "torch" not in sys.modules
-from forearm.canvas import Camera, Joint, ActionEntry, Layout
-layout = Layout((Camera("a", 8, 8),), (Joint("pan"),), (ActionEntry("pan", "pan"),), patch=4, separator=4)
+from forearm.canvas import Camera, Joint, ActionDimension, Layout
+layout = Layout((Camera("a", 8, 8),), (Joint("pan"),), (ActionDimension("pan", "pan"),), patch=4, separator=4)
 family.make(layout, family.sizes["tiny"])
 assert loaded() == {{"{name}"}}, loaded()
 """

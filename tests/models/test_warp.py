@@ -9,7 +9,7 @@ from support.canvases import assert_answer_is_not_read, diagnosed, noise
 from support.tiny import make_layout, write_data
 from torch.nn import functional as F
 
-from forearm.canvas import ActionEntry, Camera, Joint, Layout, draw_strips
+from forearm.canvas import ActionDimension, Camera, Joint, Layout, draw_strips
 from forearm.errors import ForearmError
 from forearm.evaluation.metrics import score
 from forearm.files import read_json, write_json
@@ -33,7 +33,7 @@ LAYOUTS = {
     "history of 4": make_layout(history=4),
     "unlike cameras": make_layout(cameras=(Camera("base", 12, 8), Camera("wrist", 4, 8), Camera("top", 20, 8))),
     "continuous": make_layout(
-        actions=(ActionEntry("pan", "pan"), ActionEntry("lift", "lift"), ActionEntry("x")), discrete=False
+        actions=(ActionDimension("pan", "pan"), ActionDimension("lift", "lift"), ActionDimension("x")), discrete=False
     ),
 }
 
@@ -77,15 +77,15 @@ def test_paints_the_last_frame_of_every_layout(name):
     stacking=st.sampled_from(["vertical", "horizontal"]),
     history=st.integers(2, 4),
     joints=st.integers(1, 7),
-    entries=st.integers(1, 3),
+    dimensions=st.integers(1, 3),
 )
-def test_any_layout_is_learned_and_predicted(heights, width, stacking, history, joints, entries):
+def test_any_layout_is_learned_and_predicted(heights, width, stacking, history, joints, dimensions):
     patch = 4
     sides = [(h * patch, width * patch)[:: 1 if stacking == "vertical" else -1] for h in heights]
     layout = make_layout(
         cameras=tuple(Camera(f"camera_{i}", *side) for i, side in enumerate(sides)),
         joints=tuple(Joint(f"joint_{i}") for i in range(joints)),
-        actions=tuple(ActionEntry(f"entry_{i}", "joint_0") for i in range(entries)),
+        actions=tuple(ActionDimension(f"entry_{i}", "joint_0") for i in range(dimensions)),
         patch=patch,
         separator=patch,
         stacking=stacking,
@@ -268,14 +268,14 @@ def test_knows_where_it_errs_and_learns_that_without_touching_the_picture():
     figures = diagnosed(model.eval(), batch)
     shares = figures["copied_share"] + figures["remembered_share"] + figures["generated_share"]
     torch.testing.assert_close(shares, torch.ones(16))
-    doubt = model.predict(batch.context()).expected_error
-    assert doubt.shape == (16, 16, 16)
-    assert doubt[..., 9:].mean() > 2 * doubt[..., :7].mean()
+    uncertainty = model.predict(batch.context()).expected_error
+    assert uncertainty.shape == (16, 16, 16)
+    assert uncertainty[..., 9:].mean() > 2 * uncertainty[..., :7].mean()
 
 
 def test_doubts_what_it_was_never_asked():
     """Pan went up alone, from −40 to 0, and each time all pixels brightened by 0.3; lift has never moved."""
-    layout = make_layout(actions=(ActionEntry("pan", "pan"), ActionEntry("lift", "lift")))
+    layout = make_layout(actions=(ActionDimension("pan", "pan"), ActionDimension("lift", "lift")))
 
     def moments(seed, pan=1.0, lift=0.0, at=(-40.0, 0.0)):
         batch, random = noise(layout, n=16, seed=seed), np.random.default_rng(seed)
@@ -312,7 +312,7 @@ def test_doubts_what_it_was_never_asked():
 
 
 def test_what_changes_usually_is_that_of_a_whole_move():
-    layout = make_layout(actions=(ActionEntry("pan", "pan"),), discrete=False)
+    layout = make_layout(actions=(ActionDimension("pan", "pan"),), discrete=False)
     model = a_model(layout)
     for step in range(5):
         batch = noise(layout, n=30, seed=step)

@@ -3,7 +3,7 @@
 import pytest
 from support.tiny import make_layout, write_data
 
-from forearm.canvas import ActionEntry
+from forearm.canvas import ActionDimension
 from forearm.models import family_settings
 from forearm.play.stage import open_stage
 from forearm.training.config import TrainConfig
@@ -40,5 +40,5 @@ def stage(run):
 @pytest.fixture(scope="session")
 def long_memory(tmp_path_factory):
     """The tiny dataset with three frames a canvas and two joints to move."""
-    entries = (ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0))
-    return write_data(tmp_path_factory.mktemp("play") / "data", make_layout(history=3, actions=entries))
+    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
+    return write_data(tmp_path_factory.mktemp("play") / "data", make_layout(history=3, actions=dimensions))

@@ -1,4 +1,4 @@
-"""What the page asks the app, and what nobody may ask: other sites, other files, other people's dreams."""
+"""What the page asks the app, and what nobody may ask: other sites, other files, other people's sessions."""
 
 import base64
 import dataclasses
@@ -141,7 +141,7 @@ def test_the_path_to_take_home(visitor, stage):
     assert [place["action"].split()[0] for place in places[1:]] == [CODE_NAMES[code] for code in codes]
     for place, shown in zip(places, told, strict=True):
         assert list(place["joints"].values()) == shown["now"]["joints"]
-    assert places[1]["amounts"] == [1.0]
+    assert places[1]["values"] == [1.0]
 
     for kind in ("mp4", "gif"):
         answer = visitor.get(f"/api/path.{kind}")
@@ -172,8 +172,8 @@ def test_a_path_of_no_steps_can_be_taken_home_too(visitor):
         ("begin", {"source": "recording", "number": 10**9}),
         ("begin", {"source": "recording", "number": -1}),
         ("begin", {"source": "../../etc/passwd", "number": 0}),
-        ("choose", {"entry": 9}),
-        ("choose", {"entry": 0, "amount": -3}),
+        ("choose", {"dimension": 9}),
+        ("choose", {"dimension": 0, "value": -3}),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(visitor, what, body):
@@ -368,8 +368,8 @@ def test_the_17th_visitor_is_told_so_and_the_others_lose_nothing(stage):
 
 
 def test_memory_has_a_bound(stage):
-    dream = stage.dream()
+    session = stage.session()
     wide = dataclasses.replace(stage.layout, cameras=stage.layout.cameras * 4000)
     longest = dataclasses.replace(stage, layout=wide)
-    assert dream.longest * MOST * dream.now.context.canvas.numel() * 4 <= 2.1e9
+    assert session.longest * MOST * session.now.context.canvas.numel() * 4 <= 2.1e9
     assert longest.longest < stage.longest

@@ -116,9 +116,9 @@ def test_ten_steps_two_undone_and_a_clip(page, run, data, tmp_path):
     assert shown_joints(page) == seen[8]
 
     layout, model = run.layout(), run.load()
-    amounts = torch.tensor([0.0, 1.0, -1.0])[torch.tensor(codes)][None, :, None]
+    values = torch.tensor([0.0, 1.0, -1.0])[torch.tensor(codes)][None, :, None]
     first = data.with_layout(layout, "a test").batch(np.array([MOMENT]))
-    steps_on = rollout(model, first, amounts, torch.zeros(1, len(codes), dtype=torch.long))
+    steps_on = rollout(model, first, values, torch.zeros(1, len(codes), dtype=torch.long))
     called = torch.cat([step.joints(layout) for step in steps_on]).numpy()
     np.testing.assert_allclose(seen[1:], called, atol=0.051)  # a digit behind the point is shown
     np.testing.assert_allclose(page.evaluate("state.now.joints"), called[7], atol=1e-3)
@@ -149,7 +149,7 @@ def test_joints_are_chosen_by_keys_and_space_stays_after_a_click(page):
     assert page.evaluate("state.path.map(place => place.code)") == [None, MOVE_PLUS, STAY]
     page.keyboard.press("ArrowDown")  # there is no other
     page.keyboard.press("1")
-    page.wait_for_function("() => waiting === 0 && state.entry === 0")
+    page.wait_for_function("() => waiting === 0 && state.dimension === 0")
 
 
 def test_truth_uncertainty_and_error_can_be_laid_over(page):
@@ -177,7 +177,7 @@ def test_a_thumbnail_leads_back_and_reset_to_the_start(page):
     steps(page, 1)
     page.reload()
     page.wait_for_selector("body[data-ready]")
-    steps(page, 1)  # the dream outlives the page
+    steps(page, 1)  # the session outlives the page
     assert page.locator(".thumb img").first.evaluate("image => image.naturalWidth > 0")
     page.keyboard.press("r")
     steps(page, 0)

@@ -1,4 +1,4 @@
-"""Where dreams begin: data that do not fit are refused, and the simulator does what the dream does."""
+"""Where sessions begin: data that do not fit are refused, and the simulator does what the session does."""
 
 import dataclasses
 from importlib.util import find_spec
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from support.tiny import make_layout
 
-from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
-from forearm.play.dream import Dream
+from forearm.play.session import PlaySession
 from forearm.play.starts import Recording, Simulation
 from forearm.transitions import TransitionSet
 
@@ -22,7 +22,7 @@ def simulated_layout():
     return make_layout(
         cameras=(Camera("base", 16, 16), Camera("wrist", 16, 16)),
         joints=tuple(Joint(name, "deg", -100, 100, 20) for name in JOINTS),
-        actions=tuple(ActionEntry(name, name, "deg", 10.0) for name in JOINTS[:2]),
+        actions=tuple(ActionDimension(name, name, "deg", 10.0) for name in JOINTS[:2]),
     )
 
 
@@ -58,10 +58,10 @@ def test_every_recorded_outcome_of_a_moment_is_true(data, monkeypatch):
     outcomes[row, MOVE_MINUS] = other
     monkeypatch.setitem(data.__dict__, "outcome_rows", outcomes)
     source = Recording(data, data.layout, "a test")
-    dream = Dream(Persistence(), source.begin(row))
-    assert np.array_equal(dream.step(MOVE_MINUS).truth.picture, data.frames[data.columns.frames[other, -1]])
-    dream.undo()
-    assert dream.step(STAY).truth is None
+    session = PlaySession(Persistence(), source.begin(row))
+    assert np.array_equal(session.step(MOVE_MINUS).truth.picture, data.frames[data.columns.frames[other, -1]])
+    session.undo()
+    assert session.step(STAY).truth is None
 
 
 @needs_simulator
@@ -70,13 +70,13 @@ def test_the_simulator_does_what_the_dream_does_and_comes_back():
 
     layout = simulated_layout()
     source = Simulation(SimulatedArm.in_scene(layout, 0), 0)
-    one, other = (Dream(Persistence(), source.begin(number)) for number in (0, 1))
+    one, other = (PlaySession(Persistence(), source.begin(number)) for number in (0, 1))
     start = one.now.truth.joints[0]
     went = one.step(MOVE_PLUS).truth
     assert went.joints[0] - start == pytest.approx(10, abs=1)
     assert (went.picture != one.path[0].truth.picture).any()
     other.choose(1)
-    other.step(MOVE_MINUS)  # another visitor's dream moves the same simulator
+    other.step(MOVE_MINUS)  # another visitor's session moves the same simulator
     one.undo()
     again = one.step(MOVE_PLUS).truth
     assert np.array_equal(again.joints, went.joints)

@@ -11,7 +11,7 @@ from PIL import Image
 from support.pages import Page
 
 from forearm.batch import Prediction, make_batch
-from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionEntry, Camera, Joint, Layout, decode_separator, draw
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, decode_separator, draw
 from forearm.errors import ForearmError
 from forearm.evaluation import CATALOGUE, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
 from forearm.media.colours import heat_map
@@ -24,7 +24,7 @@ from forearm.transitions.store import Outcomes
 LAYOUT = Layout(
     cameras=(Camera("base", 16, 16),),
     joints=(Joint("pan", "deg", -50, 50, 20), Joint("jaw", "%", 0, 100, 20)),
-    actions=(ActionEntry("pan", "pan", "deg", 10.0),),
+    actions=(ActionDimension("pan", "pan", "deg", 10.0),),
     patch=4,
     separator=4,
 )
@@ -50,13 +50,13 @@ class Arm:
 
     def predict(self, batch):
         canvases = batch.canvas.numpy()
-        amounts = decode_separator(LAYOUT, canvases[..., LAYOUT.separator_columns(-1)])[:, 0] * self.gain
+        values = decode_separator(LAYOUT, canvases[..., LAYOUT.separator_columns(-1)])[:, 0] * self.gain
         region = Persistence().predict(batch).frame.numpy()
         (pan, _, velocity, _), h = LAYOUT.strip_cells(), LAYOUT.frame_height
-        for picture, amount in zip(region, amounts, strict=True):
-            picture[:, :h] = np.roll(picture[:, :h], round(2 * amount), axis=2)
-            picture[:, pan[0], pan[1]] += 0.1 * amount
-            picture[:, velocity[0], velocity[1]] += 0.25 * amount
+        for picture, value in zip(region, values, strict=True):
+            picture[:, :h] = np.roll(picture[:, :h], round(2 * value), axis=2)
+            picture[:, pan[0], pan[1]] += 0.1 * value
+            picture[:, velocity[0], velocity[1]] += 0.25 * value
         return Prediction(torch.from_numpy(region))
 
 
@@ -483,18 +483,20 @@ class Doubtful(Arm):
 
 def test_uncertainty_stands_beside_the_truth(tmp_path):
     page = page_of(evaluation_of(Doubtful(gain=0.0), replayed=True, kinds={(0, MOVE_PLUS): 8}), tmp_path)
-    doubt = json.loads((tmp_path / "metrics.json").read_text())["doubt"]
+    uncertainty = json.loads((tmp_path / "metrics.json").read_text())["uncertainty"]
     assert (
         page.text.index("Counterfactual Action Grids")
         < page.text.index("Uncertainty The")
         < page.text.index("Training ")
     )
-    assert f"The model expects {doubt['figures']['doubt_ratio']:.2f} times the squared error" in page.text
-    low, high = doubt["intervals"]["doubt_ratio"]
+    assert (
+        f"The model expects {uncertainty['figures']['expected_error_ratio']:.2f} times the squared error" in page.text
+    )
+    low, high = uncertainty["intervals"]["expected_error_ratio"]
     assert f"(95% interval {low:.2f} to {high:.2f})" in page.text
     assert "Training never saw MOVE−. The model expects 1 times the error of the moves that it knows." in page.text
     assert "The true error is 1 times as large." in page.text
-    for kind in doubt["kinds"]:
+    for kind in uncertainty["kinds"]:
         assert f"{kind['expected']:.6f}" in page.text
         assert f"{kind['true']:.6f}" in page.text
     assert "error that it expects" in page.text

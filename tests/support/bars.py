@@ -15,11 +15,11 @@ def seen_at(layout: Layout, joints: np.ndarray) -> Observation:
     return Observation(frame, np.asarray(joints, np.float32))
 
 
-def moved(layout: Layout, joints: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+def moved(layout: Layout, joints: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Where joints (J,) are after an action (A,), which ends at the joints' bounds."""
     there = np.array(joints, np.float64)
-    for entry, joint, amount in zip(layout.actions, layout.joint_of_entry(), amounts, strict=True):
-        there[joint] += entry.scale * amount
+    for dimension, joint, value in zip(layout.actions, layout.joint_of_dimension(), values, strict=True):
+        there[joint] += dimension.scale * value
     return np.clip(there, layout.lows, layout.highs)
 
 
@@ -46,8 +46,8 @@ class BarDynamics:
     def predict(self, batch):
         self.asked.append(len(batch))
         regions, positions = [], []
-        for joints, amounts in zip(batch.positions[:, -2].numpy(), batch.actions[:, -1].numpy(), strict=True):
-            there = seen_at(self.layout, moved(self.layout, joints, amounts))
+        for joints, values in zip(batch.positions[:, -2].numpy(), batch.actions[:, -1].numpy(), strict=True):
+            there = seen_at(self.layout, moved(self.layout, joints, values))
             regions.append(draw_frame(self.layout, there, joints))
             positions.append(there.joints)
         return Prediction(torch.from_numpy(np.stack(regions)), torch.from_numpy(np.stack(positions)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from forearm.canvas import ActionEntry, Camera, Joint, Layout
+from forearm.canvas import ActionDimension, Camera, Joint, Layout
 from forearm.transitions import TransitionSet
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionWriter
@@ -18,7 +18,7 @@ def make_layout(**changes: Any) -> Layout:
     fields: dict[str, Any] = {
         "cameras": (Camera("base", 8, 8), Camera("wrist", 8, 8)),
         "joints": (Joint("pan", "deg", -45, 45, 15), Joint("lift", "deg", -45, 45, 15)),
-        "actions": (ActionEntry("pan", "pan", "deg", DELTA),),
+        "actions": (ActionDimension("pan", "pan", "deg", DELTA),),
         "patch": 4,
         "separator": 4,
     }
@@ -40,7 +40,7 @@ def write_data(
     """Write a dataset of chained transitions, the last ``val`` episodes of which validate."""
     layout = layout or make_layout()
     random = np.random.default_rng(seed)
-    steps, entries = layout.history - 1, len(layout.actions)
+    steps, dimensions = layout.history - 1, len(layout.actions)
     frames, actions, numbers = [], [], []
     path.mkdir(parents=True)
     with TransitionWriter(path, (layout.frame_height, layout.frame_width, 3)) as writer:
@@ -55,7 +55,7 @@ def write_data(
                 writer.append(picture(layout, pan, background), state)
             for i in range(length):
                 frames.append(start + i + np.arange(layout.history))
-                taken = np.zeros((steps, entries), np.float32)
+                taken = np.zeros((steps, dimensions), np.float32)
                 taken[:, 0] = moves[i : i + steps]
                 actions.append(taken)
                 numbers.append(episode)

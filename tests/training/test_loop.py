@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from support.tiny import make_layout, write_data
 
-from forearm.canvas import ActionEntry, as_uint8
+from forearm.canvas import ActionDimension, as_uint8
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.models import make_model
@@ -450,7 +450,7 @@ def test_runs_are_not_overwritten_or_half_made(tmp_path_factory, unbroken, data,
 
 
 def test_data_that_does_not_fit_the_run_is_refused(tmp_path, unbroken):
-    other = write_data(tmp_path / "data", make_layout(actions=(ActionEntry("lift", "lift"),)))
+    other = write_data(tmp_path / "data", make_layout(actions=(ActionDimension("lift", "lift"),)))
     with pytest.raises(ForearmError, match=r"actions.*run unbroken"):
         train(unbroken, other, device="cpu", resume=True)
 

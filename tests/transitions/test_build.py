@@ -78,7 +78,7 @@ def test_pictures_and_states_are_paired_by_row(tmp_path, version):
     assert_paired(data, every(LENGTHS, 3, 2))
     np.testing.assert_allclose(data.columns.actions, 1.5, atol=1e-5)  # half a degree a row
     assert data.layout.joint_names == ("shoulder_pan", "elbow_flex", "gripper")
-    assert [entry.joint for entry in data.layout.actions] == ["shoulder_pan", "elbow_flex", "gripper"]
+    assert [dimension.joint for dimension in data.layout.actions] == ["shoulder_pan", "elbow_flex", "gripper"]
     assert not data.layout.discrete
     assert data.facts["actions"] == "change"
     assert data.facts["recordings"] == [{"name": "set", "version": version, "fps": 10}]
@@ -104,7 +104,7 @@ def test_bounds_and_scales_come_from_training_alone(tmp_path):
         assert (data.layout.highs < training.max((0, 1)) + 10).all()
         assert ((validation < data.layout.lows) | (validation > data.layout.highs)).all()
         step = np.abs(np.diff(training, axis=1)).max()
-        assert [entry.scale for entry in data.layout.actions] == pytest.approx([step] * 3, rel=1e-3)
+        assert [dimension.scale for dimension in data.layout.actions] == pytest.approx([step] * 3, rel=1e-3)
         seen.add(round(float(step), 3))
     assert seen == {1.5, 15.0}, "either episode has trained"
 
@@ -161,7 +161,7 @@ def test_decisions_of_logs(tmp_path):
         ("shoulder_pan", "shoulder_pan", 10),
         ("elbow_flex", "elbow_flex", 5),
     ]
-    assert data.columns.entries.tolist() == [1, 1, 0, 0, 1, 1, 1]
+    assert data.columns.dimensions.tolist() == [1, 1, 0, 0, 1, 1, 1]
     assert data.columns.actions[:, 0].tolist() == [[0, 5], [0, 0], [10, 0], [0, 0], [0, 5], [0, 0], [0, -5]]
     assert data.codes.tolist() == [1, 0, 1, 0, 1, 0, 2]
     assert {episode["session"] for episode in data.episodes} == {7}
@@ -184,7 +184,7 @@ def test_episodes_of_one_moment_stay_together(tmp_path):
         sides = data.columns.validation.reshape(12, 3)
         assert (sides == sides[:, :1]).all(), "a moment goes one way"
         # A third of the moments of each joint, and so a third of each action.
-        assert data.columns.entries[data.rows("val")].tolist().count(0) == 6
+        assert data.columns.dimensions[data.rows("val")].tolist().count(0) == 6
         assert data.actions_seen("val") == {0: 4, 1: 4, 2: 4}
         assert data.outcomes(data.rows()).known.all()
 
@@ -201,14 +201,14 @@ def test_a_joint_that_moves_by_two_amounts_is_refused(tmp_path):
 def test_columns_and_dominant_joints(tmp_path):
     root = make_recording(tmp_path / "set")
     recorded = build([root], tmp_path / "column", settings(actions="column"))
-    assert [entry.name for entry in recorded.layout.actions] == [f"action_{i}" for i in range(4)]
+    assert [dimension.name for dimension in recorded.layout.actions] == [f"action_{i}" for i in range(4)]
     middles = recorded.positions(recorded.rows())[:, 0] + 0.5  # the column repeats the state; rows 0, 1, 2 of 3
     np.testing.assert_allclose(recorded.columns.actions[:, 0, :3], middles, atol=1e-4)
     np.testing.assert_array_equal(recorded.columns.actions[:, 0, 3], 0)
     dominant = build([root], tmp_path / "dominant", settings(actions="dominant"))
     assert dominant.layout.discrete
-    amounts = dominant.amounts(dominant.rows())[:, 0]
-    np.testing.assert_array_equal(np.abs(amounts).sum(1), 1)
+    values = dominant.action_values(dominant.rows())[:, 0]
+    np.testing.assert_array_equal(np.abs(values).sum(1), 1)
 
 
 def test_columns_named_like_the_state_are_targets(tmp_path):
@@ -223,7 +223,7 @@ def test_columns_named_like_the_state_are_targets(tmp_path):
         column = pa.array(targets.tolist(), pa.list_(pa.float32()))
         pq.write_table(table.set_column(table.column_names.index("action"), "action", column), path)
     data = build([root], tmp_path / "data", settings(actions="column"))
-    assert [entry.joint for entry in data.layout.actions] == [name.removesuffix(".pos") for name in names[:3]]
+    assert [dimension.joint for dimension in data.layout.actions] == [name.removesuffix(".pos") for name in names[:3]]
     np.testing.assert_allclose(data.columns.actions, 3.0, atol=1e-4)  # two rows of half a degree, and 2
 
 

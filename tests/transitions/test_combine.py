@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from support.tiny import make_layout, write_data
 
-from forearm.canvas import ActionEntry, Camera, Joint, decode
+from forearm.canvas import ActionDimension, Camera, Joint, decode
 from forearm.errors import ForearmError
 from forearm.transitions import TransitionSet
 from forearm.transitions.combine import combine
 
-PAN, LIFT = ActionEntry("pan", "pan", "deg", 10.0), ActionEntry("lift", "lift", "deg", 10.0)
+PAN, LIFT = ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_entries_stand_side_by_side(parts, tmp_path):
     taken = both.columns.actions[:, 0]
     np.testing.assert_array_equal(taken[:n], parts[1].columns.actions[:, 0] * [0, 1])
     np.testing.assert_array_equal(taken[n:], parts[0].columns.actions[:, 0] * [1, 0])
-    assert both.columns.entries.tolist() == [1] * n + [0] * len(parts[0])
+    assert both.columns.dimensions.tolist() == [1] * n + [0] * len(parts[0])
     shown = decode(both.layout, both.batch(both.rows()).canvas.numpy())
     np.testing.assert_allclose(shown.actions[:, 0], taken / 10, atol=1e-6)
 
@@ -90,13 +90,13 @@ def test_continuous_entries_take_the_larger_scale(tmp_path):
     sets = [
         write_data(
             tmp_path / str(scale),
-            make_layout(actions=(ActionEntry("pan", "pan", "deg", scale),), discrete=False),
+            make_layout(actions=(ActionDimension("pan", "pan", "deg", scale),), discrete=False),
         )
         for scale in (10.0, 20.0)
     ]
     both = combine(sets, tmp_path / "both")
     assert both.layout.actions[0].scale == 20
-    assert np.abs(both.amounts(both.rows())).max() == 0.5
+    assert np.abs(both.action_values(both.rows())).max() == 0.5
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_continuous_entries_take_the_larger_scale(tmp_path):
         ("history", {"history": 3}),
         ("stacking", {"stacking": "horizontal"}),
         ("separator", {"separator": 8}),
-        ("moves pan by 5", {"actions": (ActionEntry("pan", "pan", "deg", 5.0),)}),
+        ("moves pan by 5", {"actions": (ActionDimension("pan", "pan", "deg", 5.0),)}),
     ],
 )
 def test_unlike_sets_are_refused(tmp_path, says, changes):

@@ -39,7 +39,7 @@ def test_a_decision_is_a_transition_of_its_duration():
     plan = logged([(0, MOVE_PLUS), (10, STAY), (20, MOVE_MINUS)])
     assert plan.frames.tolist() == [[0, 5], [10, 15], [20, 25]]
     assert plan.actions.tolist() == [[[0, 10]], [[0, 0]], [[0, -10]]]
-    assert plan.entries.tolist() == [1, 1, 1]
+    assert plan.dimensions.tolist() == [1, 1, 1]
     assert (plan.frames.dtype, plan.actions.dtype) == (np.int64, np.float32)
 
 
@@ -79,8 +79,8 @@ def test_log_plans_stay_inside_the_episode_and_go_forward(length, frames, histor
     episode = an_episode(length, [(frame, MOVE_PLUS) for frame in frames] or [(0, STAY)], duration=duration)
     plan = plan_from_log(episode, 1, 2, FPS, history)
     span = max(1, round(duration * FPS))
-    assert plan.frames.shape == (len(plan.entries), history)
-    assert plan.actions.shape == (len(plan.entries), history - 1, 2)
+    assert plan.frames.shape == (len(plan.dimensions), history)
+    assert plan.actions.shape == (len(plan.dimensions), history - 1, 2)
     assert ((plan.frames >= 0) & (plan.frames < length)).all()
     steps = np.diff(plan.frames, axis=1)
     assert (steps >= max(1, span - 2)).all()
@@ -148,13 +148,13 @@ def test_dominant_joint_with_dead_band():
 @given(arrays(np.float32, (5, 2, 3), elements=st.floats(-40, 40, width=32)), st.floats(0.05, 0.9))
 def test_discretised_actions_are_one_full_step_or_none(moved, dead_band):
     scales = np.array([5.0, 10.0, 20.0])
-    amounts = discretised(moved, scales, dead_band) / scales
-    assert set(np.unique(amounts)) <= {-1, 0, 1}
-    assert (np.abs(amounts).sum(-1) <= 1).all()
+    values = discretised(moved, scales, dead_band) / scales
+    assert set(np.unique(values)) <= {-1, 0, 1}
+    assert (np.abs(values).sum(-1) <= 1).all()
     still = (np.abs(moved / scales) <= dead_band).all(-1)
-    assert (still == (amounts == 0).all(-1)).all()
+    assert (still == (values == 0).all(-1)).all()
     assert dead_band > DEAD_BAND
-    codes = action_codes(amounts[:, -1])
+    codes = action_codes(values[:, -1])
     assert ((codes == STAY) == still[:, -1]).all()
 
 

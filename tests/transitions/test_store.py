@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny import make_layout, write_data
 
-from forearm.canvas import ActionEntry, Camera, Joint, decode
+from forearm.canvas import ActionDimension, Camera, Joint, decode
 from forearm.errors import ForearmError
 from forearm.transitions import TransitionSet
 from forearm.transitions.store import ArrayWriter, TransitionWriter
@@ -267,7 +267,7 @@ def test_only_a_layout_that_fits_may_draw(tiny_data):
     for says, changes in {
         "cameras": {"cameras": (Camera("base", 8, 8), Camera("wrist", 4, 8))},
         "joints": {"joints": (Joint("pan"), Joint("roll"))},
-        "actions": {"actions": (ActionEntry("lift", "lift"),)},
+        "actions": {"actions": (ActionDimension("lift", "lift"),)},
         "discrete": {"discrete": False},
         "history": {"history": 3},
         "stacking": {"stacking": "horizontal"},
@@ -286,7 +286,7 @@ def test_another_layout_draws_the_strip_anew(tiny_data):
 
 
 def test_continuous_actions_on_several_entries(tmp_path):
-    entries = (ActionEntry("pan", "pan", "deg", 20.0), ActionEntry("lift", "lift", "deg", 5.0))
-    data = write_data(tmp_path / "data", make_layout(actions=entries, discrete=False, history=3))
-    assert data.amounts(data.rows()).shape == (48, 2, 2)
-    assert set(np.unique(data.amounts(data.rows()))) == {-0.5, 0, 0.5}
+    dimensions = (ActionDimension("pan", "pan", "deg", 20.0), ActionDimension("lift", "lift", "deg", 5.0))
+    data = write_data(tmp_path / "data", make_layout(actions=dimensions, discrete=False, history=3))
+    assert data.action_values(data.rows()).shape == (48, 2, 2)
+    assert set(np.unique(data.action_values(data.rows()))) == {-0.5, 0, 0.5}

@@ -1,6 +1,6 @@
 """Canvases: moments of a robot's life as pictures. NumPy only; knows no other room."""
 
-from forearm.canvas.actions import Action, action_codes, counterfactual, dominant_entries
+from forearm.canvas.actions import Action, action_codes, counterfactual, dominant_dimensions
 from forearm.canvas.draw import action_colours, draw, draw_separators, draw_strips
 from forearm.canvas.layout import (
     CODE_NAMES,
@@ -9,7 +9,7 @@ from forearm.canvas.layout import (
     MOVE_PLUS,
     PRESETS,
     STAY,
-    ActionEntry,
+    ActionDimension,
     Camera,
     Joint,
     Layout,
@@ -37,7 +37,7 @@ __all__ = [
     "PRESETS",
     "STAY",
     "Action",
-    "ActionEntry",
+    "ActionDimension",
     "Camera",
     "Joint",
     "Layout",
@@ -52,7 +52,7 @@ __all__ = [
     "decode",
     "decode_separator",
     "decode_strip",
-    "dominant_entries",
+    "dominant_dimensions",
     "draw",
     "draw_frame",
     "draw_separators",

@@ -11,7 +11,7 @@ def draw(layout: Layout, frames: np.ndarray, positions: np.ndarray, actions: np.
     Args:
         frames: (N, T, h, w, 3) uint8, or float in [0, 1]; T is the layout's history.
         positions: (N, T, J) joint positions in the joints' units.
-        actions: (N, T − 1, A) signed amounts in [−1, 1], one per action entry.
+        actions: (N, T − 1, A) signed values in [−1, 1], one per action dimension.
 
     Returns:
         (N, 3, H, W) float32 in [0, 1].
@@ -53,7 +53,7 @@ def draw_strips(layout: Layout, positions: np.ndarray) -> np.ndarray:
 
 
 def draw_separators(layout: Layout, actions: np.ndarray) -> np.ndarray:
-    """Draw separators, (N, A) signed amounts in [−1, 1] to (N, 3, H, g) float32 in [0, 1]."""
+    """Draw separators, (N, A) signed values in [−1, 1] to (N, 3, H, g) float32 in [0, 1]."""
     colours = action_colours(layout, actions)
     separators = np.empty((len(actions), 3, layout.height, layout.separator), np.float32)
     for i, rows in enumerate(layout.action_rows()):
@@ -62,11 +62,11 @@ def draw_separators(layout: Layout, actions: np.ndarray) -> np.ndarray:
 
 
 def action_colours(layout: Layout, actions: np.ndarray) -> np.ndarray:
-    """Colours of signed amounts, (…,) in [−1, 1] to (…, 3) float32 in [0, 1].
+    """Colours of signed values, (…,) in [−1, 1] to (…, 3) float32 in [0, 1].
 
     The colour runs from STAY's at 0 to MOVE+'s at 1 and to MOVE−'s at −1.
     """
     stay, plus, minus = np.asarray(layout.palette, np.float32) / 255
-    amounts = np.clip(np.asarray(actions, np.float32), -1, 1)[..., None]
-    towards = np.where(amounts >= 0, plus, minus)
-    return stay + np.abs(amounts) * (towards - stay)
+    values = np.clip(np.asarray(actions, np.float32), -1, 1)[..., None]
+    towards = np.where(values >= 0, plus, minus)
+    return stay + np.abs(values) * (towards - stay)

@@ -53,8 +53,8 @@ class Joint:
 
 
 @dataclass(frozen=True)
-class ActionEntry:
-    """One cell of the separator: amount 1 means ``scale`` of ``unit``; ``joint`` is the joint it drives."""
+class ActionDimension:
+    """One cell of the separator: value 1 means ``scale`` of ``unit``; ``joint`` is the joint it drives."""
 
     name: str
     joint: str | None = None
@@ -76,7 +76,7 @@ class Layout:
 
     cameras: tuple[Camera, ...]
     joints: tuple[Joint, ...]
-    actions: tuple[ActionEntry, ...]
+    actions: tuple[ActionDimension, ...]
     patch: int
     separator: int
     discrete: bool = True
@@ -87,7 +87,7 @@ class Layout:
     def __post_init__(self) -> None:
         self._require(bool(self.cameras), "a layout needs at least one camera")
         self._require(bool(self.joints), "a layout needs at least one joint")
-        self._require(bool(self.actions), "a layout needs at least one action entry")
+        self._require(bool(self.actions), "a layout needs at least one action dimension")
         self._require(self.history >= 2, f"history is {self.history}; a canvas needs at least 2 frames")
         self._require(self.stacking in ("vertical", "horizontal"), f"unknown stacking {self.stacking!r}")
         across = "width" if self.stacking == "vertical" else "height"
@@ -104,7 +104,7 @@ class Layout:
             )
         self._require(
             len(self.actions) <= self.height,
-            f"{len(self.actions)} action entries do not fit in a separator {self.height} pixels tall",
+            f"{len(self.actions)} action dimensions do not fit in a separator {self.height} pixels tall",
         )
         for joint in self.joints:
             good = joint.low < joint.high and joint.max_velocity > 0 and math.isfinite(joint.high - joint.low)
@@ -112,10 +112,14 @@ class Layout:
                 good,
                 f"joint {joint.name} has no interval between {joint.low} and {joint.high}, or no velocity range",
             )
-        for entry in self.actions:
-            self._require(entry.scale > 0, f"action {entry.name} has scale {entry.scale}; it must be positive")
-            known = entry.joint is None or entry.joint in self.joint_names
-            self._require(known, f"action {entry.name} drives joint {entry.joint}, which the layout does not have")
+        for dimension in self.actions:
+            self._require(
+                dimension.scale > 0, f"action {dimension.name} has scale {dimension.scale}; it must be positive"
+            )
+            known = dimension.joint is None or dimension.joint in self.joint_names
+            self._require(
+                known, f"action {dimension.name} drives joint {dimension.joint}, which the layout does not have"
+            )
 
     @staticmethod
     def _require(good: bool, otherwise: str) -> None:
@@ -189,7 +193,7 @@ class Layout:
         return [picture[box] for box in self.camera_boxes()]
 
     def action_rows(self) -> list[slice]:
-        """Rows of the separator's cells, one an action entry, from top to bottom."""
+        """Rows of the separator's cells, one an action dimension, from top to bottom."""
         edges = np.linspace(0, self.height, len(self.actions) + 1).round().astype(int)
         return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
 
@@ -214,8 +218,8 @@ class Layout:
         """Change per frame at which a velocity cell is white, (J,) float64 in the joint's unit."""
         return np.array([joint.max_velocity for joint in self.joints])
 
-    def joint_of_entry(self) -> np.ndarray:
-        """For each action entry the index of the joint it drives, (A,) int64, −1 where there is none."""
+    def joint_of_dimension(self) -> np.ndarray:
+        """For each action dimension the index of the joint it drives, (A,) int64, −1 where there is none."""
         names = self.joint_names
         return np.array([names.index(e.joint) if e.joint in names else -1 for e in self.actions])
 
@@ -244,7 +248,7 @@ class Layout:
             fields = dict(value)
             fields["cameras"] = tuple(Camera(**camera) for camera in fields["cameras"])
             fields["joints"] = tuple(Joint(**joint) for joint in fields["joints"])
-            fields["actions"] = tuple(ActionEntry(**entry) for entry in fields["actions"])
+            fields["actions"] = tuple(ActionDimension(**dimension) for dimension in fields["actions"])
             if "palette" in fields:
                 stay, plus, minus = (tuple(int(c) for c in colour) for colour in fields["palette"])
                 fields["palette"] = (stay, plus, minus)
@@ -257,7 +261,7 @@ def preset_layout(
     preset: str,
     cameras: tuple[str, ...],
     joints: tuple[Joint, ...],
-    actions: tuple[ActionEntry, ...],
+    actions: tuple[ActionDimension, ...],
     **options: Any,
 ) -> Layout:
     """A layout with the pixel sizes of a named preset; ``options`` are further fields of ``Layout``.

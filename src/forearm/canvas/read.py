@@ -13,7 +13,7 @@ class Moments:
     """What a batch of canvases shows.
 
     frames: (N, T, h, w, 3) float32 in [0, 1]; positions: (N, T, J) and velocities: (N, T, J) float64 in the
-    joints' units; actions: (N, T − 1, A) float32 signed amounts in [−1, 1].
+    joints' units; actions: (N, T − 1, A) float32 signed values in [−1, 1].
     """
 
     frames: np.ndarray
@@ -59,21 +59,21 @@ def strip_greys(layout: Layout, regions: np.ndarray) -> np.ndarray:
 
 
 def decode_separator(layout: Layout, separators: np.ndarray) -> np.ndarray:
-    """Read signed amounts from separators (N, 3, H, g): (N, A) float32 in [−1, 1].
+    """Read signed values from separators (N, 3, H, g): (N, A) float32 in [−1, 1].
 
     The colour of a cell is projected on the lines STAY–MOVE+ and STAY–MOVE−; the nearer line wins.
     """
     separators = as_float(separators)
     colours = np.stack([separators[:, :, rows].mean((2, 3)) for rows in layout.action_rows()], axis=1)
     stay, plus, minus = np.asarray(layout.palette, np.float32) / 255
-    amounts, distances = [], []
+    values, distances = [], []
     for end in (plus, minus):
         line = end - stay
         along = np.clip((colours - stay) @ line / (line @ line), 0, 1)
-        amounts.append(along)
+        values.append(along)
         distances.append(((colours - stay - along[..., None] * line) ** 2).sum(-1))
-    # Where both lines are equally near the amount is 0 (or nothing can be told), so the order does not matter.
-    return np.where(distances[0] <= distances[1], amounts[0], -amounts[1])
+    # Where both lines are equally near the value is 0 (or nothing can be told), so the order does not matter.
+    return np.where(distances[0] <= distances[1], values[0], -values[1])
 
 
 def fit_bounds(greys: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

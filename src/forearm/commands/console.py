@@ -14,7 +14,7 @@ from rich.table import Table
 from forearm.errors import ForearmError
 
 if TYPE_CHECKING:
-    from forearm.control import Trace
+    from forearm.control import EpisodeLog
     from forearm.transitions.build import BuildProgress
 
 console = Console(stderr=True, highlight=False)
@@ -91,22 +91,22 @@ def show(facts: dict[str, Any], console: Console = console) -> None:
     console.print(table)
 
 
-def show_steps(trace: "Trace") -> None:
+def show_steps(episode: "EpisodeLog") -> None:
     """Print the steps as a table, with the joints that actions drive."""
     from forearm.control.goals import plain
     from forearm.media.words import action_words
 
     table = Table("", "cost", "joints", "next action", "cost foreseen", box=None)
-    driven = sorted(set(trace.layout.joint_of_entry()) - {-1})
-    for number, step in enumerate(trace.steps):
-        joints = "  ".join(f"{plain(trace.layout.joint_names[j])} {step.seen.joints[j]:.3g}" for j in driven)
-        then = action_words(trace.layout, step.plan.amounts[0]) if len(step.plan) else ""
-        last = number == trace.actions
+    driven = sorted(set(episode.layout.joint_of_dimension()) - {-1})
+    for number, step in enumerate(episode.steps):
+        joints = "  ".join(f"{plain(episode.layout.joint_names[j])} {step.seen.joints[j]:.3g}" for j in driven)
+        then = action_words(episode.layout, step.plan.values[0]) if len(step.plan) else ""
+        last = number == episode.actions
         table.add_row(
             str(number),
             f"{step.plan.staying:.4g}",
             joints,
-            trace.outcome if last else then,
+            episode.outcome if last else then,
             "" if last else f"{step.plan.cost:.4g}",
         )
     console.print(table)

@@ -16,7 +16,7 @@ class PlanOptions:
     run: RunFolder
     """The run that foresees."""
     out: Path | None = None
-    """A folder to write the trace to, as JSON and as a film; it must not exist."""
+    """A folder to write the episode to, as JSON and as a film; it must not exist."""
     device: Device = "auto"
     """Where to predict."""
     planning: OmitArgPrefixes[PlanSettings] = field(default_factory=PlanSettings)
@@ -40,7 +40,7 @@ def plan(options: PlanOptions) -> None:
 
     Example: forearm plan run --start 12 --like 42 --out plan
     """
-    trace = plan_run(options.run, options.planning, out=options.out, device=options.device, console=console)
-    show_steps(trace)
+    episode = plan_run(options.run, options.planning, out=options.out, device=options.device, console=console)
+    show_steps(episode)
     if options.out is not None:
         print(options.out)

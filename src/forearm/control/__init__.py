@@ -4,12 +4,13 @@
 """
 
 from forearm.control.goals import Goal, JointGoal, PictureGoal, RegionGoal
-from forearm.control.loop import Arm, Step, Trace, control
+from forearm.control.loop import Arm, EpisodeLog, Step, control
 from forearm.control.planners import CEM, Plan, Planner, TreeSearch, planner_for
 
 __all__ = [
     "CEM",
     "Arm",
+    "EpisodeLog",
     "Goal",
     "JointGoal",
     "PictureGoal",
@@ -17,7 +18,6 @@ __all__ = [
     "Planner",
     "RegionGoal",
     "Step",
-    "Trace",
     "TreeSearch",
     "control",
     "planner_for",

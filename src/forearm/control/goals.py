@@ -37,7 +37,7 @@ class JointGoal:
     """Joints are to be somewhere; all others may be anywhere.
 
     The cost is the way still to go in moves: the sum over the joints of |target − position| / scale, where scale is
-    what an action of amount 1 changes (where no action drives the joint, what it changes at most from frame to frame).
+    what an action of value 1 changes (where no action drives the joint, what it changes at most from frame to frame).
 
     Attributes:
         layout: of the predictions.
@@ -80,11 +80,11 @@ class JointGoal:
 
 
 def joint_scales(layout: Layout) -> np.ndarray:
-    """What an action of amount 1 changes at each joint, (J,) in its unit; where none does, the most a frame changes."""
+    """What an action of value 1 changes at each joint, (J,) in its unit; where none does, the most a frame changes."""
     scales = layout.max_velocities.copy()
-    for entry, joint in zip(layout.actions, layout.joint_of_entry(), strict=True):
+    for dimension, joint in zip(layout.actions, layout.joint_of_dimension(), strict=True):
         if joint >= 0:
-            scales[joint] = entry.scale
+            scales[joint] = dimension.scale
     return scales
 
 

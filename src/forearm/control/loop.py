@@ -42,7 +42,7 @@ class Step:
 
 
 @dataclass
-class Trace:
+class EpisodeLog:
     """What control did. The last step took no action; ``outcome`` says why."""
 
     layout: Layout
@@ -65,7 +65,7 @@ def control(
     steps: int = 12,
     device: torch.device | str = "cpu",
     before_action: Callable[[Step], None] = lambda step: None,
-) -> Trace:
+) -> EpisodeLog:
     """Drive an arm towards a goal, planning anew after every action.
 
     It ends when the goal is reached, when no plan is better than staying, or after ``steps`` actions.
@@ -82,27 +82,27 @@ def control(
     Raises:
         ForearmError: what the arm shows does not fit the layout, or the arm cannot act.
     """
-    trace = Trace(arm.layout)
+    episode = EpisodeLog(arm.layout)
     while True:
         seen = arm.observe()
         context = present(arm.layout, seen).to(device)
         plan = planner.plan(predictor, context, goal)
-        if farther and plan.staying > goal.enough and (not len(plan) or _takes_back(plan, trace)):
+        if farther and plan.staying > goal.enough and (not len(plan) or _takes_back(plan, episode)):
             plan = farther.plan(predictor, context, goal)
         step = Step(seen, plan)
-        trace.steps.append(step)
+        episode.steps.append(step)
         if step.plan.staying <= goal.enough:
-            trace.outcome = REACHED
+            episode.outcome = REACHED
         elif not len(step.plan):
-            trace.outcome = STAYING
-        elif trace.actions == steps:
-            trace.outcome = SPENT
-        if trace.outcome:
-            return trace
+            episode.outcome = STAYING
+        elif episode.actions == steps:
+            episode.outcome = SPENT
+        if episode.outcome:
+            return episode
         before_action(step)
-        arm.step(Action(step.plan.amounts[0], int(step.plan.entries[0])))
+        arm.step(Action(step.plan.values[0], int(step.plan.dimensions[0])))
 
 
-def _takes_back(plan: Plan, trace: Trace) -> bool:
+def _takes_back(plan: Plan, episode: EpisodeLog) -> bool:
     """Whether a plan begins by undoing the last action."""
-    return bool(trace.steps) and np.abs(plan.amounts[0] + trace.steps[-1].plan.amounts[0]).max() < DEAD_BAND
+    return bool(episode.steps) and np.abs(plan.values[0] + episode.steps[-1].plan.values[0]).max() < DEAD_BAND

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from forearm.batch import Batch, Prediction, Predictor
-from forearm.canvas import STAY, Layout, action_codes, dominant_entries
+from forearm.canvas import STAY, Layout, action_codes, dominant_dimensions
 from forearm.control.goals import Goal
 from forearm.environment import rollout
 from forearm.errors import ForearmError
@@ -27,21 +27,21 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Plan:
-    """K actions, none where staying is best, and what they are predicted to show.
+    """K actions, none where staying is best, and what they are predicted to show."""
 
-    amounts: (K, A) float32 signed amounts in [−1, 1]; entries: (K,) int64, the entry that each is about; predicted:
-    what is to be seen after each, K in all; cost: the goal's, of the last of them; staying: the goal's cost of what is
-    seen now.
-    """
-
-    amounts: np.ndarray
-    entries: np.ndarray
+    values: np.ndarray
+    """(K, A) float32 signed values in [−1, 1]."""
+    dimensions: np.ndarray
+    """(K,) int64, the dimension that each action is about."""
     predicted: Prediction
+    """What the arm is to show after each action, K in all."""
     cost: float
+    """The goal's cost after the last action."""
     staying: float
+    """The goal's cost of what the arm shows now."""
 
     def __len__(self) -> int:
-        return len(self.amounts)
+        return len(self.values)
 
 
 class Planner(Protocol):
@@ -64,14 +64,14 @@ class TreeSearch:
     Attributes:
         depth: most actions of a plan.
         width: how many sequences of each length are gone on from; None: all.
-        entries: action entries to use, by index; all by default.
+        dimensions: action dimensions to use, by index; all by default.
         price: of an action, as a share of the cost of staying.
         detours: try also sequences that take back what they did.
     """
 
     depth: int = 3
     width: int | None = None
-    entries: tuple[int, ...] = ()
+    dimensions: tuple[int, ...] = ()
     price: float = PRICE
     detours: bool = False
 
@@ -87,11 +87,11 @@ class TreeSearch:
         stay = _staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
-        amounts, entries = full_moves(present.layout, self.entries)
+        values, dimensions = full_moves(present.layout, self.dimensions)
         lowest, place = stay.cost, (0, 0)  # length and row of the best sequence
         levels: list[_Level] = []
-        parents, taken, moved = torch.zeros(len(amounts), dtype=torch.long), torch.arange(len(amounts)), amounts
-        context = present.repeated(len(amounts)).with_action(amounts, entries)
+        parents, taken, moved = torch.zeros(len(values), dtype=torch.long), torch.arange(len(values)), values
+        context = present.repeated(len(values)).with_action(values, dimensions)
         while True:
             predicted = _predicted(predictor, context)
             costs = goal.cost(predicted)
@@ -102,12 +102,12 @@ class TreeSearch:
             if len(levels) == self.depth or costs.min() <= goal.enough:
                 break
             kept = costs.argsort()[: self.width].cpu()
-            parents, taken = kept.repeat_interleave(len(amounts)), torch.arange(len(amounts)).repeat(len(kept))
+            parents, taken = kept.repeat_interleave(len(values)), torch.arange(len(values)).repeat(len(kept))
             if not self.detours:
-                onward = (moved[parents] * amounts[taken]).sum(dim=1) >= 0
+                onward = (moved[parents] * values[taken]).sum(dim=1) >= 0
                 parents, taken = parents[onward], taken[onward]
-            moved = moved[parents] + amounts[taken]
-            context = context[parents].then(predicted[parents], amounts[taken], entries[taken])
+            moved = moved[parents] + values[taken]
+            context = context[parents].then(predicted[parents], values[taken], dimensions[taken])
         if not place[0]:
             return stay
         rows = [place[1]]
@@ -116,7 +116,7 @@ class TreeSearch:
         path = list(zip(levels, rows, strict=False))
         actions = torch.stack([level.taken[row] for level, row in path])
         steps = Prediction.concatenate([level.predicted[row : row + 1] for level, row in path])
-        return Plan(amounts[actions].numpy(), entries[actions].numpy(), steps, cost, stay.cost)
+        return Plan(values[actions].numpy(), dimensions[actions].numpy(), steps, cost, stay.cost)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Level:
 class CEM:
     """The cross-entropy method (De Boer et al. 2005, A Tutorial): draw sequences, fit a Gaussian to the best, again.
 
-    For amounts of any size and many joints at once. Where a layout knows only full moves of one entry, what is drawn
+    For values of any size and many joints at once. Where a layout knows only full moves of one dimension, what is drawn
     is rounded to such.
 
     Attributes:
@@ -140,7 +140,7 @@ class CEM:
         samples: sequences a round.
         elites: how many of them the next round is drawn from.
         rounds: how often.
-        spread: standard deviation of the first round's amounts.
+        spread: standard deviation of the first round's values.
         price: of an action, as a share of the cost of staying.
         seed: of what is drawn; the same moment always gets the same plan.
     """
@@ -173,57 +173,57 @@ class CEM:
             drawn[0] = mean
             if layout.discrete:
                 drawn = single_moves(drawn)
-            entries = dominant_entries(drawn.reshape(-1, shape[2])).reshape(shape[:2])
-            costs, steps = self._try(predictor, present, goal, drawn, entries)
+            dimensions = dominant_dimensions(drawn.reshape(-1, shape[2])).reshape(shape[:2])
+            costs, steps = self._try(predictor, present, goal, drawn, dimensions)
             total = costs + self.price * stay.cost * np.arange(1, self.depth + 1)
             row, last = np.unravel_index(total.argmin(), total.shape)
             if total[row, last] < lowest:
                 lowest, taken = total[row, last], slice(0, last + 1)
                 shown = Prediction.concatenate([step[row : row + 1] for step in steps[taken]])
-                best = Plan(drawn[row, taken], entries[row, taken], shown, float(costs[row, last]), stay.cost)
+                best = Plan(drawn[row, taken], dimensions[row, taken], shown, float(costs[row, last]), stay.cost)
             elites = drawn[total.min(axis=1).argsort()[: self.elites]]
             mean, deviation = elites.mean(axis=0), elites.std(axis=0) + 0.05
-        waits = len(best) and action_codes(best.amounts[:1])[0] == STAY
+        waits = len(best) and action_codes(best.values[:1])[0] == STAY
         return stay if waits else best
 
     @staticmethod
     def _try(
-        predictor: Predictor, present: Batch, goal: Goal, amounts: np.ndarray, entries: np.ndarray
+        predictor: Predictor, present: Batch, goal: Goal, values: np.ndarray, dimensions: np.ndarray
     ) -> tuple[np.ndarray, list[Prediction]]:
         """Costs (N, K) of sequences (N, K, A), and what each of the K steps shows of all N."""
         parts = []
-        for start in range(0, len(amounts), AT_ONCE):
+        for start in range(0, len(values), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            told = torch.from_numpy(amounts[part]), torch.from_numpy(entries[part])
+            told = torch.from_numpy(values[part]), torch.from_numpy(dimensions[part])
             parts.append(rollout(predictor, present.repeated(len(told[0])), *told))
         steps = [Prediction.concatenate(of_step) for of_step in zip(*parts, strict=True)]
         costs = [goal.cost(step) for step in steps]
         return torch.stack(costs, dim=1).cpu().numpy(), steps
 
 
-def planner_for(layout: Layout, depth: int = 3, entries: tuple[int, ...] = ()) -> TreeSearch | CEM:
-    """What suits a layout: all sequences of few full moves, the best of many, CEM for amounts of any size."""
-    if not layout.discrete and not entries:
+def planner_for(layout: Layout, depth: int = 3, dimensions: tuple[int, ...] = ()) -> TreeSearch | CEM:
+    """What suits a layout: all sequences of few full moves, the best of many, CEM for values of any size."""
+    if not layout.discrete and not dimensions:
         return CEM(depth)
-    branches = len(full_moves(layout, entries)[0])
-    return TreeSearch(depth, None if branches**depth <= AT_ONCE else 4, entries)
+    branches = len(full_moves(layout, dimensions)[0])
+    return TreeSearch(depth, None if branches**depth <= AT_ONCE else 4, dimensions)
 
 
-def full_moves(layout: Layout, entries: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
-    """MOVE+ and MOVE− of each entry (of all where none are named): amounts (2n, A) and the entries (2n,)."""
-    chosen = torch.tensor(list(entries) or range(len(layout.actions)))
+def full_moves(layout: Layout, dimensions: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    """MOVE+ and MOVE− of each dimension (of all where none are named): values (2n, A) and the dimensions (2n,)."""
+    chosen = torch.tensor(list(dimensions) or range(len(layout.actions)))
     one = torch.eye(len(layout.actions))[chosen]
     return torch.stack([one, -one], dim=1).flatten(0, 1), chosen.repeat_interleave(2)
 
 
-def single_moves(amounts: np.ndarray) -> np.ndarray:
-    """Only each action's largest entry, as a full move or, below a third of one, as none, and those last.
+def single_moves(values: np.ndarray) -> np.ndarray:
+    """Only each action's largest dimension, as a full move or, below a third of one, as none, and those last.
 
     (N, K, A) to (N, K, A) float32.
     """
-    largest = np.abs(amounts).argmax(axis=-1)[..., None]
-    value = np.take_along_axis(amounts, largest, -1)
-    rounded = np.zeros(amounts.shape, np.float32)
+    largest = np.abs(values).argmax(axis=-1)[..., None]
+    value = np.take_along_axis(values, largest, -1)
+    rounded = np.zeros(values.shape, np.float32)
     np.put_along_axis(rounded, largest, np.where(np.abs(value) > 1 / 3, np.sign(value), 0).astype(np.float32), -1)
     order = np.argsort(~rounded.any(axis=-1), axis=1, kind="stable")
     return np.take_along_axis(rounded, order[..., None], axis=1)

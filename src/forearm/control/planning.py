@@ -16,18 +16,18 @@ from forearm.canvas import Layout, Observation
 from forearm.control import (
     CEM,
     Arm,
+    EpisodeLog,
     Goal,
     JointGoal,
     PictureGoal,
     Planner,
     RegionGoal,
-    Trace,
     TreeSearch,
     control,
     planner_for,
 )
+from forearm.control.episode_log import save_episode_log
 from forearm.control.loop import Step
-from forearm.control.trace import save_trace
 from forearm.devices import device_named
 from forearm.environment import ImaginedEnvironment, RecordedEnvironment
 from forearm.errors import ForearmError
@@ -60,7 +60,7 @@ class PlanSettings:
     data: Path | None = None
     """The dataset that --start and --like look in; that of the run's training by default."""
     planner: Literal["auto", "tree", "cem"] = "auto"
-    """tree: sequences of full moves; cem: the cross-entropy method, for amounts of any size; auto: what suits."""
+    """tree: sequences of full moves; cem: the cross-entropy method, for values of any size; auto: what suits."""
     depth: int = 3
     """Most actions that are looked ahead."""
     width: int | None = None
@@ -88,13 +88,13 @@ def plan(
     out: Path | None = None,
     device: str = "auto",
     console: Console | None = None,
-) -> Trace:
+) -> EpisodeLog:
     """Plan with what a run foresees, and act where there is an arm.
 
     Args:
         run: the run, or its folder.
         settings: goal, start, and how to look for actions.
-        out: a folder to write the trace to; it must not exist.
+        out: a folder to write the episode to; it must not exist.
         device: where to predict.
         console: where it is asked whether a robot may move; standard error by default.
 
@@ -117,7 +117,7 @@ def plan(
     planner = _planner(layout, settings)
     model = run.load("best", place)
     with _arm(run, layout, settings, model, place, console) as (arm, before_action):
-        trace = control(
+        episode = control(
             *(arm, model, goal, planner),
             farther=planner.farther() if isinstance(planner, TreeSearch) else None,
             steps=settings.steps,
@@ -126,8 +126,8 @@ def plan(
         )
     if out is not None:
         with writing_folder(out) as folder:
-            save_trace(folder, trace, goal, {"run": str(run.path), "goal": _words(settings)})
-    return trace
+            save_episode_log(folder, episode, goal, {"run": str(run.path), "goal": _words(settings)})
+    return episode
 
 
 def _one_of(settings: PlanSettings, what: str, names: tuple[str, ...]) -> None:
@@ -139,7 +139,7 @@ def _one_of(settings: PlanSettings, what: str, names: tuple[str, ...]) -> None:
 
 
 def _words(settings: PlanSettings) -> dict[str, Any]:
-    """The goal as it was asked for, for the trace."""
+    """The goal as it was asked for, for the episode."""
     asked = {name: getattr(settings, name) for name in ("picture", "mask", "like", "region")}
     asked["joints"] = tuple(f"{name}={value:g}" for name, value in settings.joints.items())
     return {

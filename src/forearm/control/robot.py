@@ -65,7 +65,7 @@ class Robot(Protocol):
 
 
 class RobotArm:
-    """A robot seen and moved as a layout says: an amount of 1 moves a joint's target by the entry's scale.
+    """A robot seen and moved as a layout says: a value of 1 moves a joint's target by the dimension's scale.
 
     Joints that do not act are held where they were when the robot was first looked at.
 
@@ -103,10 +103,10 @@ class RobotArm:
             for name in names:
                 if name not in known:
                     raise ForearmError(f"the robot has no {what} {name!r} as this run has; it has {', '.join(known)}")
-        for entry in layout.actions:
-            if entry.scale > max_step:
+        for action in layout.actions:
+            if action.scale > max_step:
                 raise ForearmError(
-                    f"an action of this run moves {entry.name} by {entry.scale:g} {entry.unit}, more than a step of "
+                    f"an action of this run moves {action.name} by {action.scale:g} {action.unit}, more than a step of "
                     f"{max_step:g}; allow it with --max-step, or use a run with smaller actions"
                 )
 
@@ -189,7 +189,7 @@ class RobotArm:
 
         def before_action(step: Step) -> None:
             nonlocal asked
-            words = action_words(self.layout, step.plan.amounts[0])
+            words = action_words(self.layout, step.plan.values[0])
             if not asked:
                 console.print(
                     f"The arm is about to move: {words}. Any key stops it. Press y to go ahead.", markup=False

@@ -48,4 +48,4 @@ class RecordedEnvironment(Environment[Recorded | None]):
         return Recorded(np.asarray(self.data.frames[frame]), np.asarray(self.data.states[frame]), row=row)
 
     def _action(self, row: int) -> Action:
-        return Action(self.data.amounts(np.array([row]))[0, -1], int(self.data.columns.entries[row]))
+        return Action(self.data.action_values(np.array([row]))[0, -1], int(self.data.columns.dimensions[row]))

@@ -61,7 +61,7 @@ class TrueDynamics:
         """The true last frames and joints."""
         arm, before = self.arm, self.arm.simulator.snapshot()
         frames, positions = [], []
-        inputs = (batch.positions[:, -2], batch.actions[:, -1], batch.entries)
+        inputs = (batch.positions[:, -2], batch.actions[:, -1], batch.dimensions)
         for joints, values, dimension in zip(*(each.cpu().numpy() for each in inputs), strict=True):
             arm.place(joints)
             arm.step(Action(values, int(dimension)))

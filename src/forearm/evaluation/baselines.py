@@ -8,7 +8,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from forearm.batch import Batch, Prediction, Predictor
-from forearm.canvas import STAY, action_codes, dominant_entries, draw_strips
+from forearm.canvas import STAY, action_codes, dominant_dimensions, draw_strips
 from forearm.errors import ForearmError
 from forearm.transitions.store import TransitionSet
 
@@ -67,7 +67,7 @@ class MeanFrame:
 
     def __init__(self, data: TransitionSet):
         rows = data.rows("train")
-        kinds = action_kinds(data.amounts(rows)[:, -1])
+        kinds = action_kinds(data.action_values(rows)[:, -1])
         places = spread(kinds, MOST_AVERAGED)
 
         def mean(kind: int) -> np.ndarray:
@@ -79,7 +79,7 @@ class MeanFrame:
 
     def predict(self, batch: Batch) -> Prediction:
         """Show the mean frames of the actions."""
-        return Prediction(torch.from_numpy(self._means(action_kinds(_last_amounts(batch))).astype(np.float32)))
+        return Prediction(torch.from_numpy(self._means(action_kinds(_last_values(batch))).astype(np.float32)))
 
 
 class NearestNeighbour:
@@ -87,18 +87,18 @@ class NearestNeighbour:
 
     Near is a small sum of squares of the previous positions' differences, each over its joint's range. Discrete
     actions have to be of the same kind, unless training never saw it: then any action will do. Continuous ones
-    rarely recur, so the differences of the amounts are summed with those of the positions. Only the numbers of
+    rarely recur, so the differences of the values are summed with those of the positions. Only the numbers of
     rows and their joints are held in memory; frames are fetched from the dataset when they are asked for.
     """
 
     def __init__(self, data: TransitionSet):
         self.data, self.layout = data, data.layout
         rows = data.rows("train")
-        amounts = data.amounts(rows)[:, -1]
-        kinds = self._kinds(amounts)
+        values = data.action_values(rows)[:, -1]
+        kinds = self._kinds(values)
         places = spread(kinds, MOST_NEIGHBOURS)
         self._rows, self._known = rows[places], kinds[places]
-        self._points = self._places(data.positions(self._rows)[:, -2], amounts[places])
+        self._points = self._places(data.positions(self._rows)[:, -2], values[places])
 
     def predict(self, batch: Batch) -> Prediction:
         """Fetch the neighbours' last frames."""
@@ -106,8 +106,8 @@ class NearestNeighbour:
 
     def neighbours(self, batch: Batch) -> np.ndarray:
         """Rows of the neighbours in their dataset, (B,) int64."""
-        amounts = _last_amounts(batch)
-        points, kinds = self._places(batch.positions[:, -2].numpy(), amounts), self._kinds(amounts)
+        values = _last_values(batch)
+        points, kinds = self._places(batch.positions[:, -2].numpy(), values), self._kinds(values)
         nearest = np.empty(len(batch), np.int64)
         for kind in np.unique(kinds):
             alike = self._known == kind
@@ -116,44 +116,44 @@ class NearestNeighbour:
             nearest[kinds == kind] = candidates[distances.argmin(1)]
         return self._rows[nearest]
 
-    def _kinds(self, amounts: np.ndarray) -> np.ndarray:
-        return action_kinds(amounts) if self.layout.discrete else np.zeros(len(amounts), np.int64)
+    def _kinds(self, values: np.ndarray) -> np.ndarray:
+        return action_kinds(values) if self.layout.discrete else np.zeros(len(values), np.int64)
 
-    def _places(self, positions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    def _places(self, positions: np.ndarray, values: np.ndarray) -> np.ndarray:
         scaled = (positions - self.layout.lows) / (self.layout.highs - self.layout.lows)
-        return scaled if self.layout.discrete else np.concatenate([scaled, amounts], axis=1)
+        return scaled if self.layout.discrete else np.concatenate([scaled, values], axis=1)
 
 
 class JointOnly:
     """The previous picture; every joint goes on from its previous position by what the action does to it in the mean.
 
     For discrete actions that is the mean training change of the same kind of action (over all of training for a
-    kind that it never saw), for continuous ones the least-squares line of the change on the amounts.
+    kind that it never saw), for continuous ones the least-squares line of the change on the values.
     """
 
     def __init__(self, data: TransitionSet):
         rows = data.rows("train")
-        amounts, positions = data.amounts(rows)[:, -1], data.positions(rows).astype(np.float64)
+        values, positions = data.action_values(rows)[:, -1], data.positions(rows).astype(np.float64)
         changes = positions[:, -1] - positions[:, -2]
-        self._change = _mean_changes(amounts, changes) if data.layout.discrete else _line(amounts, changes)
+        self._change = _mean_changes(values, changes) if data.layout.discrete else _line(values, changes)
 
     def predict(self, batch: Batch) -> Prediction:
         """Copy the picture, draw the joints where they should be."""
         before = batch.positions[:, -2].numpy().astype(np.float64)
-        after = before + self._change(_last_amounts(batch))
+        after = before + self._change(_last_values(batch))
         frame = batch.known().frame.clone()
         strips = draw_strips(batch.layout, np.stack([before, after], axis=1))[:, -1]
         frame[:, :, batch.layout.frame_height :] = torch.from_numpy(strips)[:, None]
         return Prediction(frame, torch.from_numpy(after).float())
 
 
-def action_kinds(amounts: np.ndarray) -> np.ndarray:
-    """A number for each kind of action, (N, A) amounts to (N,) int64: the entry that is largest, up or down, or STAY.
+def action_kinds(values: np.ndarray) -> np.ndarray:
+    """A number for each kind of action, (N, A) values to (N,) int64: its largest dimension, up or down, or STAY.
 
-    Taken from what the canvas shows, and so one STAY for all entries: which of them was not told to move is not seen.
+    Taken from what the canvas shows, and so one STAY for all dimensions: a canvas does not show which of them stayed.
     """
-    codes = action_codes(amounts)
-    return np.where(codes == STAY, STAY, 3 * dominant_entries(amounts) + codes)
+    codes = action_codes(values)
+    return np.where(codes == STAY, STAY, 3 * dominant_dimensions(values) + codes)
 
 
 def spread(kinds: np.ndarray, most: int) -> np.ndarray:
@@ -188,20 +188,20 @@ class MeansByKind:
         return np.stack([self.of_kinds.get(int(kind), self.overall) for kind in kinds])
 
 
-def _mean_changes(amounts: np.ndarray, changes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    kinds = action_kinds(amounts)
+def _mean_changes(values: np.ndarray, changes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    kinds = action_kinds(values)
     means = MeansByKind.of(kinds, lambda kind: changes[kinds == kind].mean(0))
     return lambda asked: means(action_kinds(asked))
 
 
-def _line(amounts: np.ndarray, changes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    def with_one(amounts: np.ndarray) -> np.ndarray:
-        return np.concatenate([amounts, np.ones((len(amounts), 1))], axis=1)
+def _line(values: np.ndarray, changes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    def with_one(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, np.ones((len(values), 1))], axis=1)
 
-    # The solution of least norm: an entry that never moved has no say.
-    weights, *_ = np.linalg.lstsq(with_one(amounts), changes, rcond=None)
+    # The solution of least norm: a dimension that never moved has no say.
+    weights, *_ = np.linalg.lstsq(with_one(values), changes, rcond=None)
     return lambda asked: with_one(asked) @ weights
 
 
-def _last_amounts(batch: Batch) -> np.ndarray:
+def _last_values(batch: Batch) -> np.ndarray:
     return batch.actions[:, -1].numpy()

@@ -12,11 +12,11 @@ from forearm.errors import ForearmError
 from forearm.evaluation.asking import Clock, ask, taken
 from forearm.evaluation.baselines import standard_baselines
 from forearm.evaluation.catalogue import ERRORS
-from forearm.evaluation.doubt import Doubts, Kinds
 from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Gallery, example_of
 from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_sample
 from forearm.evaluation.samples import Samples, differences, intervals, skill_intervals, skills
+from forearm.evaluation.uncertainty import Kinds, UncertaintyStatistics
 from forearm.transitions.store import Outcomes
 
 
@@ -45,7 +45,7 @@ def evaluate(
         samples: how many samples to keep for pictures, besides the best and the worst.
         device: where the predictor is.
         cautions: sentences to put among the warnings.
-        kinds_seen: how often training saw each move of each action entry, where that is known.
+        kinds_seen: how often training saw each move of each action dimension, where that is known.
 
     Raises:
         ForearmError: there are no batches, or predictions are no numbers or of the wrong shape.
@@ -56,7 +56,12 @@ def evaluate(
     ours: list[Samples] = []
     theirs: dict[str, list[Samples]] = {name: [] for name in baselines}
     rows, codes = [], []
-    gallery, extras, clock, doubts = Gallery(samples), RunningMeans(), Clock(predictor, device), Doubts()
+    gallery, extras, clock, uncertainty = (
+        Gallery(samples),
+        RunningMeans(),
+        Clock(predictor, device),
+        UncertaintyStatistics(),
+    )
     for batch in batches:
         layout, truth = batch.layout, Truth.of(batch)
         known = outcomes(batch.rows.numpy()) if outcomes else None
@@ -70,15 +75,15 @@ def evaluate(
             theirs[name].append(_measure(truth, baseline_under, copies[name], known))
         extras.add({"squared_error_per_patch": _per_patch((own - truth.last) ** 2, layout.patch)})
         extras.add(answers.figures)
-        own_doubt = None
+        own_expected = None
         if expected is not None:
-            doubts.add(truth, batch.entries.numpy(), expected, under, known)
-            own_doubt = taken(expected, truth.codes)
-            extras.add({"expected_error_per_patch": _per_patch(own_doubt[:, None], layout.patch)})
+            uncertainty.add(truth, batch.dimensions.numpy(), expected, under, known)
+            own_expected = taken(expected, truth.codes)
+            extras.add({"expected_error_per_patch": _per_patch(own_expected[:, None], layout.patch)})
         for i, error in enumerate(ours[-1].sums["val_mse"]):
             row, code = int(batch.rows[i]), int(truth.codes[i])
             gallery.offer(
-                row, code, error, partial(example_of, i, batch, truth, under, copies, error, known, own_doubt)
+                row, code, error, partial(example_of, i, batch, truth, under, copies, error, known, own_expected)
             )
         rows.append(batch.rows.numpy())
         codes.append(truth.codes)
@@ -106,7 +111,7 @@ def evaluate(
         rows=all_rows,
         episode_of_rows=of_rows,
         cautions=cautions,
-        doubt=doubts.result(of_rows, kinds_seen),
+        uncertainty=uncertainty.result(of_rows, kinds_seen),
     )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE
 from forearm.evaluation.catalogue import METRICS
-from forearm.evaluation.doubt import Doubt
 from forearm.evaluation.examples import Example
 from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value
+from forearm.evaluation.uncertainty import Uncertainty
 
 FEW_EPISODES = 10
 
@@ -40,8 +40,8 @@ class Evaluation:
     latency: milliseconds. extras: means of the family's own figures, and ``squared_error_per_patch`` (rows,
     columns) of the last frame. samples: the metrics per sample, in the order of ``rows``, which come from the episodes
     ``episode_of_rows``; baseline_samples: the baselines' likewise. cautions: sentences that whoever evaluated knows,
-    and that belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them. doubt: how far the
-    errors that the predictor expects can be trusted, if it expects any.
+    and that belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them. uncertainty: how far
+    the errors that the predictor expects can be trusted, if it expects any.
     """
 
     layout: Layout
@@ -62,7 +62,7 @@ class Evaluation:
     episode_of_rows: np.ndarray
     cautions: tuple[str, ...] = ()
     rollouts: Rollouts | None = None
-    doubt: Doubt | None = None
+    uncertainty: Uncertainty | None = None
 
     @property
     def guesses(self) -> list[int]:
@@ -122,7 +122,7 @@ class Evaluation:
             "latency": self.latency,
             "extras": {name: values.tolist() for name, values in self.extras.items()},
             "rollouts": self.rollouts.to_json() if self.rollouts else None,
-            "doubt": self.doubt.to_json() if self.doubt else None,
+            "uncertainty": self.uncertainty.to_json() if self.uncertainty else None,
             "warnings": self.warnings,
         }
 

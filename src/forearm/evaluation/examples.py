@@ -21,8 +21,8 @@ class Example:
     (J,) float64 in units; positions_under: the predicted ones for each code. acting: index of the joint that the
     action drives. error: the sample's ``val_mse``. Where it is known what an action really leads to: outcomes, the
     true last frames (3, H, w) uint8, positions_after, the true positions (J,), and errors_under, the mean squared
-    error of the picture predicted under that action. doubt: the squared error that the model expects of each pixel of
-    the picture that is scored, (h, w), if it expects any.
+    error of the picture predicted under that action. expected_error: the squared error that the model expects of each
+    pixel of the picture that is scored, (h, w), if it expects any.
     """
 
     row: int
@@ -38,7 +38,7 @@ class Example:
     outcomes: dict[int, np.ndarray] = field(default_factory=dict)
     positions_after: dict[int, np.ndarray] = field(default_factory=dict)
     errors_under: dict[int, float] = field(default_factory=dict)
-    doubt: np.ndarray | None = None
+    expected_error: np.ndarray | None = None
 
     @property
     def replayed(self) -> bool:
@@ -98,7 +98,7 @@ def example_of(
     baselines: dict[str, np.ndarray],
     error: float,
     outcomes: Outcomes | None,
-    doubt: np.ndarray | None,
+    expected_error: np.ndarray | None,
 ) -> Example:
     """The i-th sample of a batch, from what was predicted of all."""
     layout, one = truth.layout, batch[i : i + 1]
@@ -122,5 +122,5 @@ def example_of(
         outcomes={code: as_uint8(region) for code, region in real.items()},
         positions_after={code: decode_strip(layout, region[None])[0][0] for code, region in real.items()},
         errors_under={code: picture_error(layout, under[code][i], region) for code, region in real.items()},
-        doubt=None if doubt is None else doubt[i],
+        expected_error=None if expected_error is None else expected_error[i],
     )

@@ -18,7 +18,7 @@ from forearm.canvas import (
     decode_separator,
     decode_strip,
 )
-from forearm.canvas import dominant_entries as largest_entries
+from forearm.canvas import dominant_dimensions as largest_entries
 from forearm.errors import ForearmError
 from forearm.evaluation.samples import Samples, Value
 from forearm.evaluation.ssim import ssim
@@ -72,16 +72,16 @@ class Truth:
     """What really happened: the last two frames, the joints in them, the action and the joint that it is about.
 
     last, previous: (N, 3, H, w) float; positions, before, velocities: (N, J) in units; codes, acting: (N,);
-    driven: (N,) whether the action entry names the acting joint, so that MOVE+ has to raise it.
+    driven: (N,) whether the action dimension names the acting joint, so that MOVE+ has to raise it.
 
     Args:
         canvases: (N, 3, H, W) uint8 or float in [0, 1].
         codes: (N,) code of each last action.
-        entries: (N,) the action entry that each last decision was about; by default the largest on the separator,
-            which says nothing where several joints could have moved and none was told to.
+        dimensions: (N,) the action dimension that each last decision was about; by default the largest on the
+            separator, which says nothing where several joints could have moved and none was told to.
     """
 
-    def __init__(self, layout: Layout, canvases: np.ndarray, codes: np.ndarray, entries: np.ndarray | None = None):
+    def __init__(self, layout: Layout, canvases: np.ndarray, codes: np.ndarray, dimensions: np.ndarray | None = None):
         if canvases.shape[1:] != (3, layout.height, layout.width):
             raise ForearmError(
                 f"canvases are {canvases.shape[1:]}, the layout says (3, {layout.height}, {layout.width})"
@@ -91,16 +91,16 @@ class Truth:
         self.previous = as_float(canvases[..., layout.frame_columns(-2)])
         self.positions, self.velocities = decode_strip(layout, self.last)
         self.before, _ = decode_strip(layout, self.previous)
-        if entries is None:
-            entries = largest_entries(decode_separator(layout, canvases[..., layout.separator_columns(-1)]))
-        self.driven = _joints_of_entries(layout)[entries] >= 0
-        self.acting = acting_joints(layout, entries, self.before, self.positions)
+        if dimensions is None:
+            dimensions = largest_entries(decode_separator(layout, canvases[..., layout.separator_columns(-1)]))
+        self.driven = _joints_of_entries(layout)[dimensions] >= 0
+        self.acting = acting_joints(layout, dimensions, self.before, self.positions)
 
     @classmethod
     def of(cls, batch: Batch) -> "Truth":
         """The truth in a batch on the CPU."""
         codes = action_codes(batch.actions[:, -1].numpy())
-        return cls(batch.layout, batch.canvas.numpy(), codes, batch.entries.numpy())
+        return cls(batch.layout, batch.canvas.numpy(), codes, batch.dimensions.numpy())
 
     def of_acting(self, joints: np.ndarray) -> np.ndarray:
         """The acting joint's column of (N, J): (N,)."""
@@ -260,24 +260,24 @@ def _psnr(errors: np.ndarray) -> np.ndarray:
     return -10 * np.log10(np.maximum(errors, 10 ** (-PSNR_CAP / 10)))
 
 
-def acting_joints(layout: Layout, entries: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The joint that each action is about, (N,) int64: the entry's own, else the one that changed most for its range.
+def acting_joints(layout: Layout, dimensions: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The joint that each action is about, (N,) int64: the dimension's own, else the one that changed most.
 
     Args:
-        entries: (N,) the action entry that each decision was about.
+        dimensions: (N,) the action dimension that each decision was about.
         before: (N, J) positions in the joints' units.
         after: the same after the action.
     """
-    named = _joints_of_entries(layout)[entries]
+    named = _joints_of_entries(layout)[dimensions]
     most_changed = (np.abs(after - before) / (layout.highs - layout.lows)).argmax(1)
     return np.where(named >= 0, named, most_changed)
 
 
 def _joints_of_entries(layout: Layout) -> np.ndarray:
-    """The joint that each action entry is about, (A,): the one it drives, else the one of its name, else −1."""
+    """The joint that each action dimension is about, (A,): the one it drives, else the one of its name, else −1."""
     names = layout.joint_names
-    by_name = [names.index(entry.name) if entry.name in names else -1 for entry in layout.actions]
-    driven = layout.joint_of_entry()
+    by_name = [names.index(dimension.name) if dimension.name in names else -1 for dimension in layout.actions]
+    driven = layout.joint_of_dimension()
     return np.where(driven >= 0, driven, by_name)
 
 

@@ -149,9 +149,9 @@ def roll_out(
 def _follow(predictor: Predictor, data: TransitionSet, paths: np.ndarray, device: torch.device | str) -> np.ndarray:
     """Frames after every step of paths (n, K): (n, K, 3, H, w) float32 in [0, 1]."""
     first = data.batch(paths[:, 0]).context().to(device)
-    actions = torch.from_numpy(data.amounts(paths.ravel())[:, -1].reshape(*paths.shape, -1))
-    entries = torch.from_numpy(data.columns.entries[paths])
-    steps = rollout(predictor, first, actions.to(device), entries.to(device))
+    actions = torch.from_numpy(data.action_values(paths.ravel())[:, -1].reshape(*paths.shape, -1))
+    dimensions = torch.from_numpy(data.columns.dimensions[paths])
+    steps = rollout(predictor, first, actions.to(device), dimensions.to(device))
     return torch.stack([step.frame for step in steps], dim=1).float().cpu().numpy()
 
 

@@ -1,7 +1,7 @@
 """The web app: one page, and beneath it a handful of addresses that speak JSON.
 
 Nothing that a client says names a file. Whatever touches a model or the simulator happens on one thread, one thing
-after another and each as a whole: a browser that leaves in mid-step leaves a dream that has taken the step or has not.
+after another and each as a whole: a browser that leaves in mid-step leaves a session before or after the step.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forearm.errors import ForearmError
 from forearm.play import clip
 from forearm.play.access import OPEN, Access
-from forearm.play.dream import Dream
+from forearm.play.session import PlaySession
 from forearm.play.stage import Stage
 from forearm.play.state import state_of
 from forearm.play.visitors import Full, Visitors
@@ -53,10 +53,10 @@ class Step(BaseModel):
 
 
 class Choice(BaseModel):
-    """Choose the action entry, and the amount where actions are continuous."""
+    """Choose the action dimension, and the value where actions are continuous."""
 
-    entry: int
-    amount: float | None = None
+    dimension: int
+    value: float | None = None
 
 
 class Back(BaseModel):
@@ -85,31 +85,31 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
     app = FastAPI(title="forearm play", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, access=access)
     worker = ThreadPoolExecutor(1, thread_name_prefix="model")
-    worker.submit(lambda: stage.dream().previews()).result()  # what cannot be is said before anybody comes
+    worker.submit(lambda: stage.session().previews()).result()  # what cannot be is said before anybody comes
     films = ThreadPoolExecutor(1, thread_name_prefix="film")  # nobody's steps wait for it
-    visitors = Visitors(stage.dream)
+    visitors = Visitors(stage.session)
     page = {name: (resources.files("forearm.play") / "page" / name).read_bytes() for name in PAGE}
 
-    async def on_dream(visitor: str, work: Callable[[Dream], T]) -> T:
+    async def on_dream(visitor: str, work: Callable[[PlaySession], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(worker, lambda: work(visitors.path(visitor)))
 
-    async def changed(visitor: str, change: Callable[[Dream], object]) -> dict[str, Any]:
-        def work(dream: Dream) -> dict[str, Any]:
-            change(dream)
-            return state_of(dream)
+    async def changed(visitor: str, change: Callable[[PlaySession], object]) -> dict[str, Any]:
+        def work(session: PlaySession) -> dict[str, Any]:
+            change(session)
+            return state_of(session)
 
         return await on_dream(visitor, work)
 
-    def step(dream: Dream, wanted: Step) -> None:
-        if dream.now.number == wanted.moment:  # else a second click, or another tab: they see where the dream is now
-            dream.step(wanted.which)
+    def step(session: PlaySession, wanted: Step) -> None:
+        if session.now.number == wanted.moment:  # else a second click, or another tab
+            session.step(wanted.which)
 
-    def begin(dream: Dream, wanted: Begin) -> None:
+    def begin(session: PlaySession, wanted: Begin) -> None:
         if wanted.source not in stage.sources:
             raise ForearmError(f"there is no {wanted.source!r} here; choose among {', '.join(stage.sources)}")
         source = stage.sources[wanted.source]
         number = int(np.random.default_rng().integers(source.count)) if wanted.number is None else wanted.number
-        dream.reset(source.begin(number))
+        session.reset(source.begin(number))
 
     @app.get("/")
     async def index() -> Response:
@@ -129,31 +129,31 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
 
     @app.get("/api/path")
     async def look(visitor: Visitor) -> dict[str, Any]:
-        return await on_dream(visitor, lambda dream: state_of(dream, whole=True))
+        return await on_dream(visitor, lambda session: state_of(session, whole=True))
 
     @app.post("/api/path/step")
     async def go_on(visitor: Visitor, wanted: Step) -> dict[str, Any]:
-        return await changed(visitor, lambda dream: step(dream, wanted))
+        return await changed(visitor, lambda session: step(session, wanted))
 
     @app.post("/api/path/choose")
     async def choose(visitor: Visitor, wanted: Choice) -> dict[str, Any]:
-        return await changed(visitor, lambda dream: dream.choose(wanted.entry, wanted.amount))
+        return await changed(visitor, lambda session: session.choose(wanted.dimension, wanted.value))
 
     @app.post("/api/path/undo")
     async def undo(visitor: Visitor) -> dict[str, Any]:
-        return await changed(visitor, lambda dream: dream.undo())
+        return await changed(visitor, lambda session: session.undo())
 
     @app.post("/api/path/back")
     async def back(visitor: Visitor, wanted: Back) -> dict[str, Any]:
-        return await changed(visitor, lambda dream: dream.back_to(wanted.moment))
+        return await changed(visitor, lambda session: session.back_to(wanted.moment))
 
     @app.post("/api/path/begin")
     async def begin_anew(visitor: Visitor, wanted: Begin) -> dict[str, Any]:
-        return await changed(visitor, lambda dream: begin(dream, wanted))
+        return await changed(visitor, lambda session: begin(session, wanted))
 
     @app.get("/api/path.json")
     async def as_json(visitor: Visitor) -> Response:
-        start, path = await on_dream(visitor, lambda dream: (dream.start, list(dream.path)))
+        start, path = await on_dream(visitor, lambda session: (session.start, list(session.path)))
         told = {
             "run": stage.run_name,
             "family": stage.family,
@@ -166,7 +166,7 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
     async def as_film(visitor: Visitor, kind: str) -> Response:
         if kind not in FILMS:
             raise ForearmError(f"a path comes as json, {', '.join(FILMS)}, not as {kind}")
-        path = await on_dream(visitor, lambda dream: list(dream.path))
+        path = await on_dream(visitor, lambda session: list(session.path))
         make, media_type = FILMS[kind]
         content = await asyncio.get_running_loop().run_in_executor(films, make, stage.layout, path)
         return Response(content, media_type=media_type, headers=_to_keep(kind))

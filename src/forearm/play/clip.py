@@ -24,7 +24,7 @@ def frames(layout: Layout, path: Sequence[Imagined]) -> list[np.ndarray]:
     Where the truth is known anywhere beyond the start, it stands below, dark where it is unknown.
 
     Args:
-        path: from `Dream`, n states.
+        path: from `PlaySession`, n states.
 
     Returns:
         n pictures (H, W, 3) uint8 of one size, H and W even.
@@ -66,7 +66,7 @@ def numbers(layout: Layout, path: Sequence[Imagined]) -> list[dict[str, Any]]:
     return [
         {
             "action": words(layout, state.action) if state.action else None,
-            "amounts": state.action.values.tolist() if state.action else None,
+            "values": state.action.values.tolist() if state.action else None,
             "joints": _named(layout, state.observation.joints),
             "expected_mse": _mean(state.observation.expected_error),
             "true_joints": _named(layout, state.truth.joints) if state.truth else None,

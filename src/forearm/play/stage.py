@@ -11,14 +11,14 @@ from forearm.batch import Predictor
 from forearm.canvas import CODES, STAY, Layout
 from forearm.devices import device_named
 from forearm.errors import ForearmError
-from forearm.play.dream import Dream
+from forearm.play.session import PlaySession
 from forearm.play.starts import Recording, Simulation, Source
 from forearm.play.visitors import MOST
 from forearm.training.run import Checkpoint, Run
 from forearm.transitions import TransitionSet
 
 MEMORY = 2e9
-"""Bytes that all dreams together may take; it bounds how long a path can become."""
+"""Bytes that all sessions together may take; it bounds how long a path can become."""
 LONGEST = 300
 
 
@@ -41,14 +41,14 @@ class Stage:
 
     @property
     def longest(self) -> int:
-        """So many steps a dream may have, so that all of them fit in ``MEMORY``; at least 20."""
+        """So many steps a session may have, so that all of them fit in ``MEMORY``; at least 20."""
         moment = 4 * 3 * self.layout.height * self.layout.width
         return int(min(LONGEST, max(20, MEMORY / MOST / moment)))
 
-    def dream(self) -> Dream:
-        """A fresh dream from the first source's usual start."""
+    def session(self) -> PlaySession:
+        """A fresh session from the first source's usual start."""
         source = next(iter(self.sources.values()))
-        return Dream(self.predictor, source.begin(source.usual), self.device, self.longest)
+        return PlaySession(self.predictor, source.begin(source.usual), self.device, self.longest)
 
     def to_json(self) -> dict[str, Any]:
         """What the page has to know once."""
@@ -58,9 +58,9 @@ class Stage:
             "family": self.family,
             "cameras": [{"name": c.name, "height": c.height, "width": c.width} for c in layout.cameras],
             "joints": [{"name": j.name, "unit": j.unit, "low": j.low, "high": j.high} for j in layout.joints],
-            "entries": [
-                {"name": entry.name, "unit": entry.unit, "scale": entry.scale, "joint": int(joint)}
-                for entry, joint in zip(layout.actions, layout.joint_of_entry(), strict=True)
+            "dimensions": [
+                {"name": dimension.name, "unit": dimension.unit, "scale": dimension.scale, "joint": int(joint)}
+                for dimension, joint in zip(layout.actions, layout.joint_of_dimension(), strict=True)
             ],
             "discrete": layout.discrete,
             "palette": layout.palette,

@@ -11,7 +11,7 @@ from forearm.batch import present
 from forearm.canvas import Layout
 from forearm.environment import RecordedEnvironment
 from forearm.errors import ForearmError
-from forearm.play.dream import Start
+from forearm.play.session import Start
 from forearm.transitions import TransitionSet
 
 if TYPE_CHECKING:

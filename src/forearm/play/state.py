@@ -7,25 +7,25 @@ import numpy as np
 from forearm.canvas import CODE_NAMES, Action, Layout
 from forearm.environment import Imagined
 from forearm.media.words import action_words
-from forearm.play.dream import Dream
 from forearm.play.pictures import cameras, heat
+from forearm.play.session import PlaySession
 
 
-def state_of(dream: Dream, whole: bool = False) -> dict[str, Any]:
+def state_of(session: PlaySession, whole: bool = False) -> dict[str, Any]:
     """Where a path has come to: the present, what each action would show, and the path so far.
 
     The path's pictures are told only with ``whole``; who has followed the path has seen them.
     """
-    layout, now = dream.layout, dream.now
-    previews = dream.previews()
+    layout, now = session.layout, session.now
+    previews = session.previews()
     return {
-        "start": {"source": dream.start.source, "number": dream.start.number, "note": dream.start.note},
-        "entry": dream.entry,
-        "amount": dream.amount,
-        "recorded": dream.recorded(),
+        "start": {"source": session.start.source, "number": session.start.number, "note": session.start.note},
+        "dimension": session.dimension,
+        "value": session.value,
+        "recorded": session.recorded(),
         "now": _now(layout, now),
         "previews": [_preview(layout, preview) for preview in previews],
-        "path": [_step(layout, state, whole) for state in dream.path],
+        "path": [_step(layout, state, whole) for state in session.path],
     }
 
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from forearm.errors import ForearmError
-from forearm.play.dream import Dream
+from forearm.play.session import PlaySession
 
 MOST = 16
 """So many visitors have a path at a time."""
@@ -31,18 +31,18 @@ class Visitors:
 
     def __init__(
         self,
-        begin: Callable[[], Dream],
+        begin: Callable[[], PlaySession],
         most: int = MOST,
         idle: float = IDLE,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._begin, self._most, self._idle, self._clock = begin, most, idle, clock
-        self._paths: OrderedDict[str, tuple[Dream, float]] = OrderedDict()  # who came last stands last
+        self._paths: OrderedDict[str, tuple[PlaySession, float]] = OrderedDict()  # who came last stands last
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    def path(self, visitor: str) -> Dream:
+    def path(self, visitor: str) -> PlaySession:
         """The visitor's path, begun now if there is none or it was forgotten.
 
         Raises:

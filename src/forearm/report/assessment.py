@@ -12,10 +12,10 @@ from forearm.canvas import STAY, Layout
 from forearm.devices import device_named
 from forearm.errors import ForearmError
 from forearm.evaluation.baselines import fitted_baselines, standard_baselines
-from forearm.evaluation.doubt import Kinds, count_kinds
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.rollouts import draw_paths, roll_out
 from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
+from forearm.evaluation.uncertainty import Kinds, count_kinds
 from forearm.models import WorldModel
 from forearm.report import Facts, write_report
 from forearm.report.targets import Target, key_targets, parse_targets
@@ -129,7 +129,7 @@ def _kinds_seen(training: Path) -> Kinds | None:
     except ForearmError:
         return None
     rows = data.rows("train")
-    return count_kinds(data.columns.entries[rows], data.codes[rows])
+    return count_kinds(data.columns.dimensions[rows], data.codes[rows])
 
 
 def checked_notes(path: Path) -> str:

@@ -10,14 +10,14 @@ import torch
 from forearm.batch import Batch, Prediction, make_batch
 from forearm.canvas import (
     CODES,
-    ActionEntry,
+    ActionDimension,
     Camera,
     Joint,
     Layout,
     action_codes,
     as_uint8,
     decode_strip,
-    dominant_entries,
+    dominant_dimensions,
     draw,
 )
 from forearm.devices import device_named
@@ -137,13 +137,13 @@ def _table_of(
     layout: Layout,
     positions: np.ndarray,
     codes: np.ndarray,
-    entries: np.ndarray,
+    dimensions: np.ndarray,
     episodes: np.ndarray,
     splits: np.ndarray | None = None,
 ) -> TransitionTable:
-    """What is known of N transitions from their joints, (N, T, J), codes and entries, (N,)."""
+    """What is known of N transitions from their joints, (N, T, J), codes and dimensions, (N,)."""
     before, after = positions[:, -2], positions[:, -1]
-    acting = acting_joints(layout, entries, before, after)
+    acting = acting_joints(layout, dimensions, before, after)
     moved = np.take_along_axis(after - before, acting[:, None], axis=1)[:, 0]
     return TransitionTable(layout, codes, acting, episodes, moved, splits)
 
@@ -202,7 +202,7 @@ def _held(data: TransitionSet, rows: np.ndarray) -> TransitionTable:
     table = data.columns
     splits = np.where(table.validation[rows], "val", "train")
     return _table_of(
-        data.layout, data.positions(rows), data.codes[rows], table.entries[rows], table.episodes[rows], splits
+        data.layout, data.positions(rows), data.codes[rows], table.dimensions[rows], table.episodes[rows], splits
     )
 
 
@@ -219,7 +219,7 @@ class _FramePair:
     states: np.ndarray
     """(2, J) joint positions in their units."""
     action: np.ndarray
-    entry: int
+    dimension: int
     """Which value of the action the decision was about."""
 
 
@@ -235,18 +235,18 @@ def _of_recording(path: Path | str, samples: int) -> Selection:
     if not pairs:
         what = "a logged decision whose outcome was recorded" if recording.has_logs else f"{STEP} seconds to show"
         raise ForearmError(f"{path} has no readable episode with {what}")
-    actions, entries = np.stack([pair.action for pair in pairs]), np.array([pair.entry for pair in pairs])
+    actions, dimensions = np.stack([pair.action for pair in pairs]), np.array([pair.dimension for pair in pairs])
     if recording.has_logs:
-        kept, entries = np.unique(entries, return_inverse=True)
-        amounts = np.sign(actions[:, kept])
+        kept, dimensions = np.unique(dimensions, return_inverse=True)
+        values = np.sign(actions[:, kept])
     else:
         kept = np.arange(len(recording.joints))
-        amounts = np.clip(actions / typical_steps(actions, recording.units), -1, 1)
-        entries = dominant_entries(amounts)
+        values = np.clip(actions / typical_steps(actions, recording.units), -1, 1)
+        dimensions = dominant_dimensions(values)
     positions = np.stack([pair.states for pair in pairs])
     layout = fit_bounds_to(_layout(recording, kept), positions)
     episodes = np.array([pair.episode for pair in pairs])
-    table = _table_of(layout, positions, action_codes(amounts), entries, episodes)
+    table = _table_of(layout, positions, action_codes(values), dimensions, episodes)
     indices = spread(table.kinds, table.episodes, samples)
     frames = dict(_frames(recording, layout, {index: pairs[index] for index in indices.tolist()}, skipped))
     if not frames:
@@ -255,10 +255,10 @@ def _of_recording(path: Path | str, samples: int) -> Selection:
 
     def batch(indices: np.ndarray) -> Batch:
         pictures = np.stack([frames[index] for index in indices.tolist()])
-        taken = amounts[indices, None].astype(np.float32)
+        taken = values[indices, None].astype(np.float32)
         canvases = draw(layout, pictures, positions[indices], taken)
         rows = np.array([pairs[index].rows[0] for index in indices.tolist()])
-        return make_batch(layout, canvases, positions[indices], taken, entries[indices], rows)
+        return make_batch(layout, canvases, positions[indices], taken, dimensions[indices], rows)
 
     notes = tuple(
         f"{len(skipped)} of {len(recording.episodes)} episodes cannot be read; episode {index}: {reason}."
@@ -280,12 +280,12 @@ def _plan(recording: Recording, episode: Episode) -> EpisodePlan:
 
 
 def _frame_pairs(episode: Episode, plan: EpisodePlan) -> Iterator[_FramePair]:
-    for rows, actions, entry in zip(plan.frames, plan.actions, plan.entries.tolist(), strict=True):
-        yield _FramePair(episode.index, rows, episode.states[rows], actions[-1], entry)
+    for rows, actions, dimension in zip(plan.frames, plan.actions, plan.dimensions.tolist(), strict=True):
+        yield _FramePair(episode.index, rows, episode.states[rows], actions[-1], dimension)
 
 
 def _layout(recording: Recording, acting: np.ndarray) -> Layout:
-    """Cameras below each other in their own proportions, all joints, and an action entry for each joint that acts."""
+    """Cameras below each other in their own proportions, all joints, and an action for each joint that acts."""
     sizes = [recording.camera_size(camera) for camera in recording.cameras]
     width = max(PATCH, min(PICTURE_WIDTH, *(width for _, width in sizes)) // PATCH * PATCH)
     joints = tuple(
@@ -297,7 +297,7 @@ def _layout(recording: Recording, acting: np.ndarray) -> Layout:
             for camera, (h, w) in zip(recording.cameras, sizes, strict=True)
         ),
         joints=joints,
-        actions=tuple(ActionEntry(joints[j].name, joints[j].name, joints[j].unit) for j in acting),
+        actions=tuple(ActionDimension(joints[j].name, joints[j].name, joints[j].unit) for j in acting),
         patch=PATCH,
         separator=SEPARATOR,
     )

@@ -46,9 +46,9 @@ def error_maps(layout: Layout, example: Example) -> dict[str, np.ndarray]:
     if PERSISTENCE in example.baselines:
         regions[PERSISTENCE] = example.baselines[PERSISTENCE]
     maps = {name: _absolute_error(region, truth) for name, region in regions.items()}
-    if example.doubt is None:
+    if example.expected_error is None:
         return maps
-    expected = np.pad(np.sqrt(example.doubt), ((0, layout.strip_height), (0, 0)))
+    expected = np.pad(np.sqrt(example.expected_error), ((0, layout.strip_height), (0, 0)))
     return {"model": maps.pop("model"), EXPECTED: expected, **maps}
 
 

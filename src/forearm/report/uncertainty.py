@@ -6,7 +6,7 @@ import numpy as np
 
 from forearm.canvas import CODE_NAMES, STAY
 from forearm.evaluation import Evaluation
-from forearm.evaluation.doubt import BINS, FIGURES, REMOVED, Doubt, OfKind
+from forearm.evaluation.uncertainty import BINS, FIGURES, REMOVED, OfKind, Uncertainty
 from forearm.report.charts import line_chart
 from forearm.report.wording import NOTHING, listed
 
@@ -17,47 +17,47 @@ NAMED = 3
 
 def uncertainty_section(evaluation: Evaluation) -> dict[str, Any] | None:
     """What the page's section shows, or None for a model that expects no error."""
-    doubt = evaluation.doubt
-    if doubt is None:
+    uncertainty = evaluation.uncertainty
+    if uncertainty is None:
         return None
     return {
-        "claims": [claim for claim in (_size(doubt), _order(doubt), _unknown(doubt)) if claim],
+        "claims": [claim for claim in (_size(uncertainty), _order(uncertainty), _unknown(uncertainty)) if claim],
         "rows": [
             {
                 "name": name,
                 "text": text,
-                "value": _number(doubt.figures[name]),
-                "interval": _span(doubt.intervals[name]),
+                "value": _number(uncertainty.figures[name]),
+                "interval": _span(uncertainty.intervals[name]),
             }
             for name, text in FIGURES.items()
         ],
         "charts": [
-            ("Error of ten equal groups of patches, ordered by expected error", _calibration(doubt)),
-            ("Mean error of the remaining patches as patches are removed", _sparsification(doubt)),
+            ("Error of ten equal groups of patches, ordered by expected error", _calibration(uncertainty)),
+            ("Mean error of the remaining patches as patches are removed", _sparsification(uncertainty)),
         ],
-        "kinds": [_kind(kind) for kind in doubt.kinds],
+        "kinds": [_kind(kind) for kind in uncertainty.kinds],
     }
 
 
-def _size(doubt: Doubt) -> str:
-    ratio, interval = doubt.figures["doubt_ratio"], doubt.intervals["doubt_ratio"]
+def _size(uncertainty: Uncertainty) -> str:
+    ratio, interval = uncertainty.figures["expected_error_ratio"], uncertainty.intervals["expected_error_ratio"]
     if ratio is None:
         return "The model made no error, so that its expected error cannot be judged."
     spread = f" (95% interval {_span(interval)})" if interval else ""
     return f"The model expects {_number(ratio)} times the squared error that it makes{spread}."
 
 
-def _order(doubt: Doubt) -> str:
-    if doubt.figures["doubt_ratio"] is None:
+def _order(uncertainty: Uncertainty) -> str:
+    if uncertainty.figures["expected_error_ratio"] is None:
         return ""
-    held, most = (1 - (1 - REMOVED[TENTH]) * curve[TENTH] for curve in (doubt.doubtful, doubt.ideal))
+    held, most = (1 - (1 - REMOVED[TENTH]) * curve[TENTH] for curve in (uncertainty.uncertain_first, uncertainty.ideal))
     share = f"The tenth of the patches with the highest expected error holds {held:.0%} of the error."
     return f"{share} The worst tenth holds {most:.0%}."
 
 
-def _unknown(doubt: Doubt) -> str:
+def _unknown(uncertainty: Uncertainty) -> str:
     """How much more error is expected of moves that training never saw, and whether it is made."""
-    moves = [kind for kind in doubt.kinds if kind.name != CODE_NAMES[STAY]]
+    moves = [kind for kind in uncertainty.kinds if kind.name != CODE_NAMES[STAY]]
     unknown, known = ([kind for kind in moves if (kind.seen == 0) == never] for never in (True, False))
     if not unknown or any(kind.seen is None for kind in moves):
         return ""
@@ -79,20 +79,20 @@ def _mean(kinds: list[OfKind], what: str, weight: str) -> float:
     return sum(value * count for value, count in pairs) / sum(count for _, count in pairs)
 
 
-def _calibration(doubt: Doubt) -> Any:
+def _calibration(uncertainty: Uncertainty) -> Any:
     tenths = 1 + np.arange(BINS)
-    curves = {"true error": doubt.true, "expected error": doubt.expected}
+    curves = {"true error": uncertainty.true, "expected error": uncertainty.expected}
     series = {name: (tenths, np.array(values, float)) for name, values in curves.items()}
-    spread = np.array([pair or (np.nan, np.nan) for pair in doubt.true_intervals], float).T
+    spread = np.array([pair or (np.nan, np.nan) for pair in uncertainty.true_intervals], float).T
     positive = all((values[np.isfinite(values)] > 0).all() for _, values in series.values())
     return line_chart(series, "group of patches", "squared error", log=positive, bands={"true error": spread})
 
 
-def _sparsification(doubt: Doubt) -> Any:
+def _sparsification(uncertainty: Uncertainty) -> Any:
     taken = 100 * REMOVED
     series = {
-        "highest expected error first": (taken, np.array(doubt.doubtful)),
-        "worst first (ideal)": (taken, np.array(doubt.ideal)),
+        "highest expected error first": (taken, np.array(uncertainty.uncertain_first)),
+        "worst first (ideal)": (taken, np.array(uncertainty.ideal)),
         "at random": (taken, np.ones_like(taken)),
     }
     return line_chart(series, "patches removed, %", "share of the mean error")

@@ -35,7 +35,7 @@ def unit_of(layout: Layout, metric: Metric) -> str:
     """The unit of a metric in a joint's own unit, if the joints in question share one; else nothing."""
     if metric.unit != "joint":
         return ""
-    driven = [layout.joints[j] for j in layout.joint_of_entry() if j >= 0]
+    driven = [layout.joints[j] for j in layout.joint_of_dimension() if j >= 0]
     joints = driven if metric.name.startswith(("acting_joint", "counterfactual")) else layout.joints
     units = {joint.unit for joint in joints}
     return units.pop() if len(units) == 1 else ""

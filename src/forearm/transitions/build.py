@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from forearm.canvas import PRESETS, ActionEntry, Camera, Joint, Layout, action_codes, dominant_entries
+from forearm.canvas import PRESETS, ActionDimension, Camera, Joint, Layout, action_codes, dominant_dimensions
 from forearm.errors import ForearmError
 from forearm.files import require_absent, writing_folder
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
@@ -107,7 +107,7 @@ class _Gathered:
 
     frames: list[np.ndarray] = field(default_factory=list)
     actions: list[np.ndarray] = field(default_factory=list)
-    entries: list[np.ndarray] = field(default_factory=list)
+    dimensions: list[np.ndarray] = field(default_factory=list)
     numbers: list[np.ndarray] = field(default_factory=list)
     episodes: list[dict[str, Any]] = field(default_factory=list)
     deltas: dict[int, float] = field(default_factory=dict)
@@ -249,7 +249,7 @@ def _geometry(recording: Recording, cameras: tuple[str, ...], config: BuildConfi
     return Layout(
         cameras=tuple(Camera(_short(key), side, side) for key in cameras),
         joints=joints,
-        actions=(ActionEntry("unknown"),),
+        actions=(ActionDimension("unknown"),),
         patch=preset.patch,
         separator=preset.separator,
         history=config.history,
@@ -304,7 +304,7 @@ def _store(
     _require_new(f"episode {episode.index} of {recording.name}", episode, np.stack(looks), gathered)
     gathered.frames.append(before + places.reshape(plan.frames.shape))
     gathered.actions.append(plan.actions)
-    gathered.entries.append(plan.entries)
+    gathered.dimensions.append(plan.dimensions)
     gathered.numbers.append(np.full(len(plan.frames), len(gathered.episodes)))
     extra = episode.log.extra if episode.log else {}
     gathered.episodes.append(
@@ -351,28 +351,28 @@ def _moment(recording: Recording, number: object, gathered: _Gathered) -> int | 
 def _tabulate(
     recording: Recording, geometry: Layout, mode: Actions, config: BuildConfig, gathered: _Gathered, states: np.ndarray
 ) -> tuple[Layout, Columns]:
-    """Split the episodes, and from the training part learn what an amount of 1 means and the joints' bounds."""
+    """Split the episodes, and from the training part learn what a value of 1 means and the joints' bounds."""
     frames, actions = np.concatenate(gathered.frames), np.concatenate(gathered.actions)
-    entries, episodes = np.concatenate(gathered.entries), np.concatenate(gathered.numbers)
+    dimensions, episodes = np.concatenate(gathered.dimensions), np.concatenate(gathered.numbers)
     groups = groups_of(gathered.episodes)[episodes]
     names = geometry.joint_names if mode != "column" else recording.action_names
     units = [joint.unit for joint in geometry.joints] if mode != "column" else list(names)
     if mode == "log":
-        kept = np.unique(entries)
-        actions, entries = actions[..., kept], np.searchsorted(kept, entries)
+        kept = np.unique(dimensions)
+        actions, dimensions = actions[..., kept], np.searchsorted(kept, dimensions)
         scales = np.array([gathered.deltas[joint] for joint in kept])
         names, units = tuple(names[joint] for joint in kept), [units[joint] for joint in kept]
-        validation = split_episodes(groups, _kinds(actions / scales, entries), config.val, config.seed)
+        validation = split_episodes(groups, _kinds(actions / scales, dimensions), config.val, config.seed)
     else:
         guess = actions / typical_steps(actions, units)
-        entries = dominant_entries(guess[:, -1])
-        validation = split_episodes(groups, _kinds(guess, entries), config.val, config.seed)
+        dimensions = dominant_dimensions(guess[:, -1])
+        validation = split_episodes(groups, _kinds(guess, dimensions), config.val, config.seed)
         scales = typical_steps(actions[_training(validation)], units)
-        entries = dominant_entries(actions[:, -1] / scales)
+        dimensions = dominant_dimensions(actions[:, -1] / scales)
         if mode == "dominant":
             actions = discretised(actions, scales, config.dead_band)
     entry_layout = tuple(
-        ActionEntry(
+        ActionDimension(
             name.removesuffix(".pos"),
             name.removesuffix(".pos") if name.removesuffix(".pos") in geometry.joint_names else None,
             unit if mode != "column" else "",
@@ -382,7 +382,7 @@ def _tabulate(
     )
     layout = dataclasses.replace(geometry, actions=entry_layout, discrete=mode in ("log", "dominant"))
     layout = fit_bounds_to(layout, states[frames[_training(validation)]])
-    return layout, Columns(frames, actions.astype(np.float32), entries.astype(np.int64), episodes, validation)
+    return layout, Columns(frames, actions.astype(np.float32), dimensions.astype(np.int64), episodes, validation)
 
 
 def _training(validation: np.ndarray) -> np.ndarray:
@@ -390,9 +390,9 @@ def _training(validation: np.ndarray) -> np.ndarray:
     return np.flatnonzero(~validation) if not validation.all() else np.arange(len(validation))
 
 
-def _kinds(amounts: np.ndarray, entries: np.ndarray) -> np.ndarray:
-    """A number for each (entry, code) that a last action can be, (N,) int64."""
-    return entries * 3 + action_codes(amounts[:, -1])
+def _kinds(values: np.ndarray, dimensions: np.ndarray) -> np.ndarray:
+    """A number for each (dimension, code) that a last action can be, (N,) int64."""
+    return dimensions * 3 + action_codes(values[:, -1])
 
 
 def _nothing(recordings: Sequence[Recording], mode: Actions, config: BuildConfig) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forearm.canvas import ActionEntry
+from forearm.canvas import ActionDimension
 from forearm.errors import ForearmError
 from forearm.files import writing_folder
 from forearm.transitions.split import fit_bounds_to
@@ -20,7 +20,7 @@ SAME = ("cameras", "joint_names", "discrete", "history", "stacking", "patch", "s
 def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
     """Write one dataset that holds all transitions of several.
 
-    Every episode stays on the side, training or validation, where it was. Action entries that only some sets have
+    Every episode stays on the side, training or validation, where it was. Action dimensions that only some sets have
     (one recorded shoulder_pan, another elbow_flex) stand side by side; bounds are those of all training parts.
 
     Raises:
@@ -40,13 +40,13 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
                     f"{other.path} and {sets[0].path} differ in {name} ({here} and {there}); build them alike"
                 )
     _require_one_side(sets)
-    entries = _common_entries(sets)
+    dimensions = _common_dimensions(sets)
     frame_shape = (first.frame_height, first.frame_width, 3)
     parts: list[Columns] = []
     episodes: list[dict] = []
     with writing_folder(out) as folder, TransitionWriter(folder, frame_shape) as writer:
         for data in sets:
-            parts.append(_moved(data, entries, len(writer), len(episodes)))
+            parts.append(_moved(data, dimensions, len(writer), len(episodes)))
             episodes += _counted_on(data.episodes, episodes)
             for frame, state in zip(data.frames, data.states, strict=True):
                 writer.append(frame, state)
@@ -54,7 +54,7 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
             *(np.concatenate([getattr(p, field.name) for p in parts]) for field in dataclasses.fields(Columns))
         )
         training = ~columns.validation if not columns.validation.all() else np.ones(len(columns), bool)
-        layout = dataclasses.replace(first, actions=entries)
+        layout = dataclasses.replace(first, actions=dimensions)
         layout = fit_bounds_to(layout, writer.states()[columns.frames[training]])
         facts = {
             "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -82,19 +82,19 @@ def _require_one_side(sets: Sequence[TransitionSet]) -> None:
                 )
 
 
-def _common_entries(sets: Sequence[TransitionSet]) -> tuple[ActionEntry, ...]:
-    """Every action entry of any set, in the order of the joints they drive (others behind, in order of appearance)."""
-    common: dict[str, ActionEntry] = {}
+def _common_dimensions(sets: Sequence[TransitionSet]) -> tuple[ActionDimension, ...]:
+    """Every action dimension of any set, in the order of the joints they drive (others behind)."""
+    common: dict[str, ActionDimension] = {}
     for data in sets:
-        for entry in data.layout.actions:
-            known = common.setdefault(entry.name, entry)
-            if data.layout.discrete and known.scale != entry.scale:
+        for dimension in data.layout.actions:
+            known = common.setdefault(dimension.name, dimension)
+            if data.layout.discrete and known.scale != dimension.scale:
                 raise ForearmError(
-                    f"{data.path} moves {entry.name} by {entry.scale}, another set by {known.scale}; "
+                    f"{data.path} moves {dimension.name} by {dimension.scale}, another set by {known.scale}; "
                     "one colour cannot mean both"
                 )
-            if entry.scale > known.scale:
-                common[entry.name] = entry
+            if dimension.scale > known.scale:
+                common[dimension.name] = dimension
     names = sets[0].layout.joint_names
     return tuple(sorted(common.values(), key=lambda e: names.index(e.joint) if e.joint in names else len(names)))
 
@@ -105,10 +105,12 @@ def _counted_on(more: list[dict], episodes: list[dict]) -> list[dict]:
     return [e if e["moment"] is None else {**e, "moment": e["moment"] + taken} for e in more]
 
 
-def _moved(data: TransitionSet, entries: tuple[ActionEntry, ...], frames: int, episodes: int) -> Columns:
-    """A set's table with its frames and episodes counted on, and its actions under the common entries."""
-    places = np.array([[entry.name for entry in entries].index(entry.name) for entry in data.layout.actions])
+def _moved(data: TransitionSet, dimensions: tuple[ActionDimension, ...], frames: int, episodes: int) -> Columns:
+    """A set's table with its frames and episodes counted on, and its actions under the common dimensions."""
+    indices = np.array(
+        [[dimension.name for dimension in dimensions].index(dimension.name) for dimension in data.layout.actions]
+    )
     mine = data.columns
-    actions = np.zeros((*mine.actions.shape[:2], len(entries)), np.float32)
-    actions[..., places] = mine.actions
-    return Columns(mine.frames + frames, actions, places[mine.entries], mine.episodes + episodes, mine.validation)
+    actions = np.zeros((*mine.actions.shape[:2], len(dimensions)), np.float32)
+    actions[..., indices] = mine.actions
+    return Columns(mine.frames + frames, actions, indices[mine.dimensions], mine.episodes + episodes, mine.validation)

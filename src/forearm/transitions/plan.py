@@ -26,7 +26,7 @@ class EpisodePlan:
     """(n, T) int64 rows of the episode."""
     actions: np.ndarray
     """(n, T − 1, A) float32 in the units of the action's dimensions."""
-    entries: np.ndarray
+    dimensions: np.ndarray
     """(n,) int64: the action dimension that each last decision was about (−1: the largest)."""
 
 
@@ -57,15 +57,15 @@ def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history
     ends[:-1] = np.minimum(ends[:-1], starts[1:])  # the next decision may come a little early
     whole = (ends < len(episode)) & (ends - starts >= max(1, span - SLACK))
     steps = history - 1
-    frames, amounts = [], []
+    frames, values = [], []
     for i in range(len(decisions) - steps + 1):
         follows = np.all(starts[i + 1 : i + steps] - ends[i : i + steps - 1] <= SLACK)
         if follows and whole[i : i + steps].all():
             frames.append([*starts[i : i + steps], ends[i + steps - 1]])
-            amounts.append(signs[i : i + steps])
+            values.append(signs[i : i + steps])
     actions = np.zeros((len(frames), steps, joints), np.float32)
     if frames:
-        actions[:, :, joint] = np.array(amounts) * episode.log.position_delta
+        actions[:, :, joint] = np.array(values) * episode.log.position_delta
     return EpisodePlan(_frames(frames, history), actions, np.full(len(frames), joint, np.int64))
 
 
@@ -106,17 +106,17 @@ def discretised(changes: np.ndarray, scales: np.ndarray, dead_band: float) -> np
         scales: (J,) what counts as a full step of each joint.
         dead_band: share of a full step below which nothing happened.
     """
-    amounts = changes / scales
-    dominant = np.abs(amounts).argmax(-1)[..., None]
-    largest = np.take_along_axis(amounts, dominant, -1)
+    values = changes / scales
+    dominant = np.abs(values).argmax(-1)[..., None]
+    largest = np.take_along_axis(values, dominant, -1)
     steps = np.where(np.abs(largest) > dead_band, np.sign(largest), 0)
-    result = np.zeros_like(amounts)
+    result = np.zeros_like(values)
     np.put_along_axis(result, dominant, steps, -1)
     return (result * scales).astype(np.float32)
 
 
 def typical_steps(actions: np.ndarray, units: Sequence[str]) -> np.ndarray:
-    """What an amount of 1 shall mean: the 99th percentile of the largest entries, shared by entries of one unit.
+    """What a value of 1 shall mean: the 99th percentile of the largest dimensions, shared by dimensions of one unit.
 
     Entries of one unit share it so that a joint that only jitters does not look as if it acted.
     """

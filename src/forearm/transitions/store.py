@@ -66,13 +66,13 @@ class ArrayWriter:
 class Columns:
     """The table of N transitions.
 
-    frames: (N, T) int64 rows of ``frames.npy``; actions: (N, T − 1, A) float32 in the entries' units; entries:
-    (N,) int64, the entry each last decision was about; episodes: (N,) int64; validation: (N,) bool.
+    frames: (N, T) int64 rows of ``frames.npy``; actions: (N, T − 1, A) float32 in the dimensions' units; dimensions:
+    (N,) int64, the dimension each last decision was about; episodes: (N,) int64; validation: (N,) bool.
     """
 
     frames: np.ndarray
     actions: np.ndarray
-    entries: np.ndarray
+    dimensions: np.ndarray
     episodes: np.ndarray
     validation: np.ndarray
 
@@ -88,7 +88,7 @@ class Columns:
                 "action": pa.array(
                     list(self.actions.reshape(n, -1)), pa.list_(pa.float32(), int(np.prod(self.actions.shape[1:])))
                 ),
-                "entry": pa.array(self.entries, pa.int64()),
+                "dimension": pa.array(self.dimensions, pa.int64()),
                 "episode": pa.array(self.episodes, pa.int64()),
                 "split": pa.array(np.where(self.validation, "val", "train")),
             }
@@ -96,14 +96,15 @@ class Columns:
         pq.write_table(table, path)
 
     @classmethod
-    def read(cls, path: Path, entries: int) -> "Columns":
-        """Read what ``write`` wrote, with ``entries`` action entries."""
+    def read(cls, path: Path, dimensions: int) -> "Columns":
+        """Read what ``write`` wrote, with ``dimensions`` action dimensions."""
         table = pq.read_table(path)
         n = len(table)
+        dimension = "dimension" if "dimension" in table.column_names else "entry"  # its name before 2026-11-26
         return cls(
             frames=table["frames"].combine_chunks().flatten().to_numpy().reshape(n, -1),
-            actions=table["action"].combine_chunks().flatten().to_numpy().reshape(n, -1, entries),
-            entries=table["entry"].to_numpy(),
+            actions=table["action"].combine_chunks().flatten().to_numpy().reshape(n, -1, dimensions),
+            dimensions=table[dimension].to_numpy(),
             episodes=table["episode"].to_numpy(),
             validation=table["split"].to_numpy() == "val",
         )
@@ -246,16 +247,20 @@ class TransitionSet:
         other.layout = layout
         return other
 
-    def amounts(self, rows: np.ndarray) -> np.ndarray:
-        """Actions of transitions as signed amounts in [−1, 1], (n, T − 1, A) float32."""
-        scales = np.array([entry.scale for entry in self.layout.actions], np.float32)
+    def action_values(self, rows: np.ndarray) -> np.ndarray:
+        """Actions of transitions as signed values in [−1, 1], (n, T − 1, A) float32."""
+        scales = np.array([dimension.scale for dimension in self.layout.actions], np.float32)
         return np.clip(self.columns.actions[rows] / scales, -1, 1)
 
     def batch(self, rows: np.ndarray) -> Batch:
         """Draw transitions."""
-        frames, amounts, positions = self.frames[self.columns.frames[rows]], self.amounts(rows), self.positions(rows)
-        canvases = draw(self.layout, frames, positions, amounts)
-        return make_batch(self.layout, canvases, positions, amounts, self.columns.entries[rows], rows)
+        frames, values, positions = (
+            self.frames[self.columns.frames[rows]],
+            self.action_values(rows),
+            self.positions(rows),
+        )
+        canvases = draw(self.layout, frames, positions, values)
+        return make_batch(self.layout, canvases, positions, values, self.columns.dimensions[rows], rows)
 
     def last_frames(self, rows: np.ndarray) -> np.ndarray:
         """Draw only the last frames of transitions, strips included: (n, 3, H, w) float32 in [0, 1]."""
@@ -287,8 +292,8 @@ class TransitionSet:
         _, firsts = np.unique(self.columns.episodes, return_index=True)
         moments = np.array([-1 if e["moment"] is None else e["moment"] for e in self.episodes], np.int64)
         firsts = firsts[moments[self.columns.episodes[firsts]] >= 0]
-        moment, entry = moments[self.columns.episodes[firsts]], self.columns.entries[firsts]
-        _, alike = np.unique(moment * len(self.layout.actions) + entry, return_inverse=True)
+        moment, dimension = moments[self.columns.episodes[firsts]], self.columns.dimensions[firsts]
+        _, alike = np.unique(moment * len(self.layout.actions) + dimension, return_inverse=True)
         of_alike = np.full((len(firsts), len(CODES)), -1)
         of_alike[alike, self.codes[firsts]] = firsts
         sources[firsts] = of_alike[alike]
@@ -350,7 +355,7 @@ class TransitionSet:
     @cached_property
     def codes(self) -> np.ndarray:
         """Code of each transition's last action, (N,) int64."""
-        return action_codes(self.amounts(self.rows())[:, -1])
+        return action_codes(self.action_values(self.rows())[:, -1])
 
     def actions_seen(self, split: Split | None = "train") -> dict[int, int]:
         """How often each action code occurs in a split."""

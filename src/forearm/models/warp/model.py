@@ -167,7 +167,9 @@ class Warp(WorldModel):
         nn.init.constant_(self.error_head.bias, -5.0)  # type: ignore[arg-type]
         dimensions = len(self.layout.actions)
         with torch.no_grad():
-            for i, (action, joint) in enumerate(zip(self.layout.actions, self.layout.joint_of_entry(), strict=True)):
+            for i, (action, joint) in enumerate(
+                zip(self.layout.actions, self.layout.joint_of_dimension(), strict=True)
+            ):
                 if joint >= 0:
                     share = action.scale / self.layout.joints[joint].max_velocity
                     self.joint_head.weight[joint, i - dimensions] = share

@@ -18,7 +18,7 @@ def pixel_coordinates(height: int, width: int) -> Tensor:
 def homographies(logarithms: Tensor) -> Tensor:
     """Homographies (Hartley and Zisserman 2004, 2.3) from their logarithms, (..., 8) float to (..., 3, 3) float64.
 
-    A logarithm is given row by row; its ninth entry is 0. So small steps reach every homography, each can be inverted,
+    A logarithm is given row by row; its ninth number is 0. So small steps reach every homography, each can be inverted,
     and the inverse is that of the negative logarithm. Computed in float64 (float32 on MPS, which has no other), as
     coordinates far from where they began would be rounded differently in batches of another size.
     """

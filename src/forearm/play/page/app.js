@@ -93,7 +93,7 @@ function step(which) {
 const undo = () => { if (waiting < MOST_WAITING && state.path.length > 1) ask("/api/path/undo", {}); };
 const begin = (source, number) => ask("/api/path/begin", { source, number });
 const reset = () => begin(state.start.source, state.start.number);
-const choose = (entry) => { if (entry in stage.entries && waiting < MOST_WAITING) ask("/api/path/choose", { entry }); };
+const choose = (dimension) => { if (dimension in stage.dimensions && waiting < MOST_WAITING) ask("/api/path/choose", { dimension }); };
 const follow = () => { if (state.recorded !== null) step(state.recorded); };
 function lay(overlay) {
   view.overlay = view.overlay === overlay ? "" : overlay;
@@ -158,16 +158,16 @@ function showNow() {
   if (document.activeElement !== find("#number")) find("#number").value = start.number;
   find("#source").value = start.source;
   limitNumber();
-  const entry = stage.entries[state.entry], joint = stage.joints[entry.joint];
-  const told = joint ? `${joint.name} ${number(now.joints[entry.joint], joint)} ${joint.unit}` : "";
+  const dimension = stage.dimensions[state.dimension], joint = stage.joints[dimension.joint];
+  const told = joint ? `${joint.name} ${number(now.joints[dimension.joint], joint)} ${joint.unit}` : "";
   find("#status").textContent = `${find("#step").textContent}, ${place.words}. ${told}`;
 }
 
 function showJoints() {
   const { now, previews } = state;
   for (const row of document.querySelectorAll(".joint")) {
-    const entry = row.dataset.entry === "" ? null : Number(row.dataset.entry);
-    const chosen = entry === state.entry;
+    const dimension = row.dataset.dimension === "" ? null : Number(row.dataset.dimension);
+    const chosen = dimension === state.dimension;
     set(row, "aria-checked", chosen);
     row.tabIndex = chosen ? 0 : -1;
     const index = Number(row.dataset.joint), joint = stage.joints[index];
@@ -184,9 +184,9 @@ function showJoints() {
       tick.style.left = at(previews[code].joints[index]);
     });
   }
-  const { scale, unit } = stage.entries[state.entry];
-  find("#amount").value = state.amount;
-  find("#amount-told").textContent = `±${(state.amount * scale).toPrecision(2)} ${unit}`;
+  const { scale, unit } = stage.dimensions[state.dimension];
+  find("#value").value = state.value;
+  find("#value-told").textContent = `±${(state.value * scale).toPrecision(2)} ${unit}`;
 }
 
 function showChoices() {
@@ -201,7 +201,7 @@ function showChoices() {
     choice.classList.toggle("guess", isGuess);
     choice.querySelector(".chip.guess").hidden = !isGuess;
     choice.querySelector(".chip.recorded").hidden = !isRecorded || which === RECORDED;
-    const { joint: index } = stage.entries[state.entry], joint = stage.joints[index];
+    const { joint: index } = stage.dimensions[state.dimension], joint = stage.joints[index];
     const told = choice.querySelector(".outcome");
     if (which === RECORDED) told.textContent = preview.words;
     else if (joint) {
@@ -268,7 +268,7 @@ function build() {
     find("#source").append(option);
   }
   find('[data-overlay="uncertainty"]').hidden = find("#uncertainty").parentElement.hidden = !stage.knowsUncertainty;
-  find("#amount-row").hidden = stage.discrete;
+  find("#value-row").hidden = stage.discrete;
   buildJoints();
   find("#footnote").textContent = stage.guesses.map((code) => stage.practised.includes(code)
     ? `${NAMES[code]} is a guess: the training data do not contain it; the model practised it on frames that do not change.`
@@ -277,18 +277,18 @@ function build() {
 }
 
 function buildJoints() {
-  const driven = stage.entries.map((entry) => entry.joint);
+  const driven = stage.dimensions.map((dimension) => dimension.joint);
   const rows = stage.joints.map((joint, index) => [index, driven.indexOf(index)]);
-  stage.entries.forEach((entry, i) => { if (entry.joint < 0 || rows[entry.joint][1] !== i) rows.push([-1, i]); });
-  for (const [index, entry] of rows) {
+  stage.dimensions.forEach((dimension, i) => { if (dimension.joint < 0 || rows[dimension.joint][1] !== i) rows.push([-1, i]); });
+  for (const [index, dimension] of rows) {
     const joint = stage.joints[index];
-    const row = make("button", "joint", make("span", ""), make("span", "name", joint ? joint.name : stage.entries[entry].name));
+    const row = make("button", "joint", make("span", ""), make("span", "name", joint ? joint.name : stage.dimensions[dimension].name));
     row.dataset.joint = index;
-    row.dataset.entry = entry < 0 ? "" : entry;
+    row.dataset.dimension = dimension < 0 ? "" : dimension;
     set(row, "role", "radio");
-    row.disabled = entry < 0;
-    if (entry >= 0 && entry < 9) row.firstChild.append(make("kbd", "", String(entry + 1)));
-    if (entry >= 0) row.addEventListener("click", () => choose(entry));
+    row.disabled = dimension < 0;
+    if (dimension >= 0 && dimension < 9) row.firstChild.append(make("kbd", "", String(dimension + 1)));
+    if (dimension >= 0) row.addEventListener("click", () => choose(dimension));
     if (joint) {
       row.append(make("span", "value", make("b", ""), make("small", "", joint.unit)));
       const ticks = COLOURS.map((name) => {
@@ -321,7 +321,7 @@ function limitNumber() {
 }
 
 const onKey = {
-  " ": () => step(0), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), arrowup: () => choose(state.entry - 1), arrowdown: () => choose(state.entry + 1), "-": () => step(2), "−": () => step(2),
+  " ": () => step(0), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), arrowup: () => choose(state.dimension - 1), arrowdown: () => choose(state.dimension + 1), "-": () => step(2), "−": () => step(2),
   f: follow, z: undo, backspace: undo, r: reset, t: beside, u: () => { if (stage.knowsUncertainty) lay("uncertainty"); }, e: () => lay("error"),
 };
 
@@ -349,7 +349,7 @@ function listen() {
     begin(find("#source").value, find("#number").valueAsNumber);
     find("#number").blur();
   });
-  find("#amount").addEventListener("change", () => ask("/api/path/choose", { entry: state.entry, amount: find("#amount").valueAsNumber }));
+  find("#value").addEventListener("change", () => ask("/api/path/choose", { dimension: state.dimension, value: find("#value").valueAsNumber }));
 }
 
 /** Say that all places are taken, and ask again until one is free. */

@@ -2,7 +2,7 @@
 
 Patches stand for their pixels: expected and true errors are means over them. Bins of equally many patches are compared
 as in Naeini et al. 2015 (Obtaining Well Calibrated Probabilities Using Bayesian Binning), and what remains without the
-most doubtful patches as in Ilg et al. 2018 (Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow).
+least certain patches as in Ilg et al. 2018 (Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow).
 """
 
 import dataclasses
@@ -19,10 +19,10 @@ from forearm.transitions.store import Outcomes
 
 BINS = 10
 REMOVED = np.linspace(0, 0.95, 20)
-"""Shares of the patches that are taken away, the most doubtful first."""
+"""Shares of the patches that are taken away, the least certain first."""
 
 Kinds = dict[tuple[int, int], int]
-"""How often training saw each kind of action: (entry, code) to a number; STAY is (0, STAY), whatever it was about."""
+"""How often training saw each kind of action: (dimension, code) to a number; STAY is (0, STAY)."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class OfKind:
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Uncertainty:
     """How far a model's expected squared errors can be trusted.
 
     figures, intervals: by name, ``FIGURES`` says what each is. expected, true: (BINS,) means of bins with equally many
-    patches, from the least to the most doubtful; true_intervals of the latter. doubtful, ideal: mean error of what
-    remains without each share of ``REMOVED``, the most doubtful or the worst patches taken first, as a share of the
-    error of all. kinds: action by action.
+    patches, from the most to the least certain; true_intervals of the latter. uncertain_first, ideal: mean error of
+    what remains without each share of ``REMOVED``, the least certain or the worst patches taken first, as a share of
+    the error of all. kinds: action by action.
     """
 
     figures: dict[str, Value]
@@ -59,33 +59,35 @@ class Doubt:
     expected: list[float]
     true: list[float]
     true_intervals: list[tuple[float, float] | None]
-    doubtful: list[float]
+    uncertain_first: list[float]
     ideal: list[float]
     kinds: list[OfKind]
 
     def to_json(self) -> dict[str, Any]:
-        """What ``metrics.json`` holds under ``doubt``."""
+        """What ``metrics.json`` holds under ``uncertainty``."""
         return {**dataclasses.asdict(self), "removed": REMOVED.tolist()}
 
 
 FIGURES = {
-    "doubt_ratio": "Expected / true error over all patches: 1 is right, above 1 too doubtful, below too sure.",
-    "doubt_calibration_error": (
-        f"How far the expected error of {BINS} bins, from the least to the most doubtful patches, lies from the true "
+    "expected_error_ratio": "Expected / true error over all patches: 1 is right, above 1 too unsure, below too sure.",
+    "expected_error_calibration": (
+        f"How far the expected error of {BINS} bins, from the most to the least certain patches, lies from the true "
         "one, as a share of the true error: 0 is right."
     ),
-    "doubt_order_within": (
+    "expected_error_correlation_within": (
         "How well the expected error orders the patches of a picture by their true one: mean rank correlation."
     ),
-    "doubt_order_between": "How well the expected error orders the pictures by their true one: rank correlation.",
-    "doubt_sparsification": (
-        "How much of the error goes with the most doubtful patches, between taking patches by lot (0) and the worst "
+    "expected_error_correlation_between": (
+        "How well the expected error orders the pictures by their true one: rank correlation."
+    ),
+    "expected_error_sparsification": (
+        "How much of the error goes with the least certain patches, between taking patches by lot (0) and the worst "
         "ones first (1)."
     ),
 }
 
 
-class Doubts:
+class UncertaintyStatistics:
     """Collects what a model expects and what came true, batch by batch."""
 
     def __init__(self) -> None:
@@ -97,7 +99,7 @@ class Doubts:
     def add(
         self,
         truth: Truth,
-        entries: np.ndarray,
+        dimensions: np.ndarray,
         expected: dict[int, np.ndarray],
         under: dict[int, np.ndarray],
         outcomes: Outcomes | None,
@@ -105,7 +107,7 @@ class Doubts:
         """Add B samples.
 
         Args:
-            entries: (B,) the action entry that each is about.
+            dimensions: (B,) the action dimension that each is about.
             expected: for each code the expected squared error of every pixel of the picture, (B, h, w).
             under: for each code the predicted last frames (B, 3, H, w).
             outcomes: what each action really leads to, where that is known.
@@ -113,93 +115,94 @@ class Doubts:
         self._layout, own = truth.layout, truth.codes
         h, patch = truth.layout.frame_height, truth.layout.patch
         errors = {code: _per_patch(_squares(region, truth.last, h), patch) for code, region in under.items()}
-        doubts = {code: _per_patch(plane, patch) for code, plane in expected.items()}
-        self._patches.append((_taken(doubts, own), _taken(errors, own)))
+        uncertainty = {code: _per_patch(plane, patch) for code, plane in expected.items()}
+        self._patches.append((_taken(uncertainty, own), _taken(errors, own)))
         true = np.full((len(own), len(CODES)), np.nan)
         if outcomes is not None:
             for a, code in enumerate(CODES):
                 known = outcomes.known[:, a]
                 true[known, a] = _squares(under[code], outcomes.last[:, a], h)[known].mean((1, 2))
         true[np.arange(len(own)), own] = _taken(errors, own).mean(1)
-        self._means.append((np.stack([doubts[code].mean(1) for code in CODES], axis=1), true))
-        self._entries.append(entries)
+        self._means.append((np.stack([uncertainty[code].mean(1) for code in CODES], axis=1), true))
+        self._entries.append(dimensions)
 
-    def result(self, episodes: np.ndarray, seen: Kinds | None) -> Doubt | None:
+    def result(self, episodes: np.ndarray, seen: Kinds | None) -> Uncertainty | None:
         """What all samples say, which come from episodes (N,); None without any."""
         if self._layout is None:
             return None
         expected, true = (np.concatenate(parts).astype(np.float64) for parts in zip(*self._patches, strict=True))
         asked, came = (np.concatenate(parts) for parts in zip(*self._means, strict=True))
-        samples = _binned(expected, true) | Samples.of({"doubt_order_within": _correlation(expected, true)})
-        samples |= Samples({"doubt_ratio": expected.mean(1)}, {"doubt_ratio": true.mean(1)})
+        within, between = "expected_error_correlation_within", "expected_error_correlation_between"
+        samples = _binned(expected, true) | Samples.of({within: _correlation(expected, true)})
+        samples |= Samples({"expected_error_ratio": expected.mean(1)}, {"expected_error_ratio": true.mean(1)})
         table, spread = samples.table(), intervals(samples, episodes)
         resampled = resample(samples.only(("expected", "true")), episodes) if len(np.unique(episodes)) > 1 else {}
-        doubtful, ideal = _remaining(expected, true), _remaining(true, true)
-        return Doubt(
+        uncertain_first, ideal = _remaining(expected, true), _remaining(true, true)
+        return Uncertainty(
             figures={
-                "doubt_ratio": table["doubt_ratio"],
-                "doubt_calibration_error": float(_miss(np.array(table["expected"]), np.array(table["true"]))),
-                "doubt_order_within": table["doubt_order_within"],
-                "doubt_order_between": _number(_correlation(expected.mean(1)[None], true.mean(1)[None])[0]),
-                "doubt_sparsification": _number((1 - doubtful).mean() / max((1 - ideal).mean(), 1e-12)),
+                "expected_error_ratio": table["expected_error_ratio"],
+                "expected_error_calibration": float(_miss(np.array(table["expected"]), np.array(table["true"]))),
+                within: table[within],
+                between: _number(_correlation(expected.mean(1)[None], true.mean(1)[None])[0]),
+                "expected_error_sparsification": _number((1 - uncertain_first).mean() / max((1 - ideal).mean(), 1e-12)),
             },
             intervals={
-                "doubt_ratio": spread["doubt_ratio"],
-                "doubt_calibration_error": _percentiles(_miss(**resampled)) if resampled else None,
-                "doubt_order_within": spread["doubt_order_within"],
-                "doubt_order_between": None,
-                "doubt_sparsification": None,
+                "expected_error_ratio": spread["expected_error_ratio"],
+                "expected_error_calibration": _percentiles(_miss(**resampled)) if resampled else None,
+                within: spread[within],
+                between: None,
+                "expected_error_sparsification": None,
             },
             expected=table["expected"],  # type: ignore[arg-type]
             true=table["true"],  # type: ignore[arg-type]
             true_intervals=spread["true"],  # type: ignore[arg-type]
-            doubtful=doubtful.tolist(),
+            uncertain_first=uncertain_first.tolist(),
             ideal=ideal.tolist(),
             kinds=_by_kind(self._layout, np.concatenate(self._entries), asked, came, episodes, seen),
         )
 
 
 def kinds_of(layout: Layout) -> list[tuple[tuple[int, int], str]]:
-    """Every kind of action, (entry, code), and its name: STAY, and each move of each entry."""
+    """Every kind of action, (dimension, code), and its name: STAY, and each move of each dimension."""
     several = len(layout.actions) > 1
     moves = [
-        ((e, code), f"{CODE_NAMES[code]} {entry.name}" if several else CODE_NAMES[code])
-        for e, entry in enumerate(layout.actions)
+        ((e, code), f"{CODE_NAMES[code]} {dimension.name}" if several else CODE_NAMES[code])
+        for e, dimension in enumerate(layout.actions)
         for code in CODES
         if code != STAY
     ]
     return [((0, STAY), CODE_NAMES[STAY]), *moves]
 
 
-def count_kinds(entries: np.ndarray, codes: np.ndarray) -> Kinds:
-    """How often each kind occurs among transitions about entries (N,) with codes (N,)."""
-    pairs, counts = np.unique(np.stack([np.where(codes == STAY, 0, entries), codes]), axis=1, return_counts=True)
-    return {(int(entry), int(code)): int(count) for (entry, code), count in zip(pairs.T, counts, strict=True)}
+def count_kinds(dimensions: np.ndarray, codes: np.ndarray) -> Kinds:
+    """How often each kind occurs among transitions about dimensions (N,) with codes (N,)."""
+    pairs, counts = np.unique(np.stack([np.where(codes == STAY, 0, dimensions), codes]), axis=1, return_counts=True)
+    return {(int(dimension), int(code)): int(count) for (dimension, code), count in zip(pairs.T, counts, strict=True)}
 
 
 def _by_kind(
     layout: Layout,
-    entries: np.ndarray,
+    dimensions: np.ndarray,
     expected: np.ndarray,
     true: np.ndarray,
     episodes: np.ndarray,
     seen: Kinds | None,
 ) -> list[OfKind]:
-    """From entries (N,) and mean errors under each code, (N, 3) twice, to the kinds that were asked about."""
+    """From dimensions (N,) and mean errors under each code, (N, 3) twice, to the kinds that were asked about."""
     kinds = []
-    for (entry, code), name in kinds_of(layout):
-        asked = np.ones(len(entries), bool) if code == STAY else entries == entry
-        doubt, error = expected[:, CODES.index(code)], true[:, CODES.index(code)]
+    for (dimension, code), name in kinds_of(layout):
+        asked = np.ones(len(dimensions), bool) if code == STAY else dimensions == dimension
+        uncertainty, error = expected[:, CODES.index(code)], true[:, CODES.index(code)]
         known = asked & np.isfinite(error)
         if not asked.any():
             continue
-        ratio = Samples({"ratio": np.where(known, doubt, 0)}, {"ratio": np.where(known, error, 0)})
+        ratio = Samples({"ratio": np.where(known, uncertainty, 0)}, {"ratio": np.where(known, error, 0)})
         kinds.append(
             OfKind(
                 name=name,
-                seen=None if seen is None else seen.get((entry, code), 0),
+                seen=None if seen is None else seen.get((dimension, code), 0),
                 samples=int(asked.sum()),
-                expected=float(doubt[asked].mean()),
+                expected=float(uncertainty[asked].mean()),
                 known=int(known.sum()),
                 true=float(error[known].mean()) if known.any() else None,
                 ratio=ratio.table()["ratio"],

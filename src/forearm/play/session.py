@@ -32,7 +32,7 @@ class Start:
     """A few words on where this is from."""
 
 
-class Dream:
+class PlaySession:
     """One visitor's path through what a model imagines.
 
     What each action would show is predicted when it is first asked for, all of them in one batch; a step takes what
@@ -46,7 +46,7 @@ class Dream:
 
     def __init__(self, predictor: Predictor, start: Start, device: torch.device | str = "cpu", longest: int = 300):
         self.layout, self.longest = start.context.layout, longest
-        self.entry, self.amount = 0, 1.0 if self.layout.discrete else USUAL_VALUE
+        self.dimension, self.value = 0, 1.0 if self.layout.discrete else USUAL_VALUE
         self._predictor, self._device = predictor, device
         self.reset(start)
 
@@ -67,20 +67,20 @@ class Dream:
         self._environment.reset(start.context)
         recorded = start.truth.recorded()
         if recorded is not None:
-            self.entry = recorded.dimension
+            self.dimension = recorded.dimension
 
-    def choose(self, entry: int, amount: float | None = None) -> None:
+    def choose(self, dimension: int, value: float | None = None) -> None:
         """Choose which action dimension the moves are about, and their value where actions are continuous.
 
         Raises:
             ForearmError: there is no such dimension, or the value is not in (0, 1].
         """
-        if not 0 <= entry < len(self.layout.actions):
-            raise ForearmError(f"there is no action {entry}; choose one from 0 to {len(self.layout.actions) - 1}")
-        amount = self.amount if amount is None else amount
-        if not 0 < amount <= 1 or (self.layout.discrete and amount != 1):
-            raise ForearmError(f"the amount is {amount:g}; choose one above 0 and up to 1, of discrete actions 1")
-        self.entry, self.amount, self._previews = entry, amount, []
+        if not 0 <= dimension < len(self.layout.actions):
+            raise ForearmError(f"there is no action {dimension}; choose one from 0 to {len(self.layout.actions) - 1}")
+        value = self.value if value is None else value
+        if not 0 < value <= 1 or (self.layout.discrete and value != 1):
+            raise ForearmError(f"the value is {value:g}; choose one above 0 and up to 1, of discrete actions 1")
+        self.dimension, self.value, self._previews = dimension, value, []
 
     def actions(self) -> list[Action]:
         """What can be done now: STAY, MOVE+, MOVE−, and what was recorded if it is none of these."""
@@ -116,7 +116,7 @@ class Dream:
         if not 0 <= which < len(previews):
             raise ForearmError(f"there is no action {which} here; choose one from 0 to {len(previews) - 1}")
         if len(self.path) > self.longest:
-            raise ForearmError(f"this dream is {self.longest} steps long; undo some, or begin anew")
+            raise ForearmError(f"this session is {self.longest} steps long; undo some, or begin anew")
         self._environment.enter(previews[which])
         self._previews = []
         return self.now
@@ -135,10 +135,10 @@ class Dream:
         """
         numbers = [state.number for state in self.path]
         if number not in numbers:
-            raise ForearmError(f"this dream has no moment {number}; it may have been taken back")
+            raise ForearmError(f"this session has no moment {number}; it may have been taken back")
         self.undo(len(numbers) - 1 - numbers.index(number))
 
     def _action(self, code: int) -> Action:
         nothing = np.zeros((1, len(self.layout.actions)), np.float32)
-        values = counterfactual(self.layout, nothing, code, np.array([self.entry]))[0]
-        return Action(values if self.layout.discrete else values / USUAL_VALUE * self.amount, self.entry)
+        values = counterfactual(self.layout, nothing, code, np.array([self.dimension]))[0]
+        return Action(values if self.layout.discrete else values / USUAL_VALUE * self.value, self.dimension)

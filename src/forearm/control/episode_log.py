@@ -7,7 +7,7 @@ import numpy as np
 
 from forearm.canvas import Layout, as_uint8
 from forearm.control.goals import Goal, PictureGoal, RegionGoal
-from forearm.control.loop import Step, Trace
+from forearm.control.loop import EpisodeLog, Step
 from forearm.files import write_json
 from forearm.media import films
 from forearm.media.labels import EMPTY, labelled
@@ -17,19 +17,19 @@ SECONDS_A_STEP, SECONDS_OF_LAST, COLOURS = 0.8, 2.4, 128
 FILM_FPS = 10
 
 
-def save_trace(folder: Path, trace: Trace, goal: Goal, facts: dict[str, Any]) -> None:
-    """Write ``trace.json``, ``film.gif`` and ``film.mp4`` into an existing folder; ``facts`` head the JSON."""
-    write_json(folder / "trace.json", {**facts, **trace_json(trace)})
-    frames = film(trace, goal)
+def save_episode_log(folder: Path, episode: EpisodeLog, goal: Goal, facts: dict[str, Any]) -> None:
+    """Write ``episode.json``, ``film.gif`` and ``film.mp4`` into an existing folder; ``facts`` head the JSON."""
+    write_json(folder / "episode.json", {**facts, **episode_json(episode)})
+    frames = film(episode, goal)
     (folder / "film.gif").write_bytes(film_gif(frames))
     (folder / "film.mp4").write_bytes(films.mp4(frames, FILM_FPS, held=round(SECONDS_A_STEP * FILM_FPS)))
 
 
-def trace_json(trace: Trace) -> dict[str, Any]:
+def episode_json(episode: EpisodeLog) -> dict[str, Any]:
     """Joints, costs and plans of every step, ready for JSON."""
-    layout, names = trace.layout, trace.layout.joint_names
+    layout, names = episode.layout, episode.layout.joint_names
     steps = []
-    for step in trace.steps:
+    for step in episode.steps:
         foreseen = step.plan.predicted.joints(layout).float().cpu().numpy()
         steps.append(
             {
@@ -37,28 +37,28 @@ def trace_json(trace: Trace) -> dict[str, Any]:
                 "cost": step.plan.staying,
                 "plan": [
                     {
-                        "action": action_words(layout, amounts),
-                        "amounts": amounts.tolist(),
-                        "entry": layout.actions[entry].name,
+                        "action": action_words(layout, values),
+                        "values": values.tolist(),
+                        "dimension": layout.actions[dimension].name,
                         "foreseen_joints": dict(zip(names, joints.tolist(), strict=True)),
                     }
-                    for amounts, entry, joints in zip(step.plan.amounts, step.plan.entries, foreseen, strict=True)
+                    for values, dimension, joints in zip(step.plan.values, step.plan.dimensions, foreseen, strict=True)
                 ],
                 "foreseen_cost": step.plan.cost,
             }
         )
-    return {"outcome": trace.outcome, "actions_taken": trace.actions, "steps": steps}
+    return {"outcome": episode.outcome, "actions_taken": episode.actions, "steps": steps}
 
 
-def film(trace: Trace, goal: Goal) -> list[np.ndarray]:
+def film(episode: EpisodeLog, goal: Goal) -> list[np.ndarray]:
     """A picture for every step, (n) of (height, width, 3) uint8 with even sides: seen, foreseen, and what is wanted."""
-    layout, foreseen, frames = trace.layout, None, []
-    for number, step in enumerate(trace.steps):
+    layout, foreseen, frames = episode.layout, None, []
+    for number, step in enumerate(episode.steps):
         columns = [("seen", step.seen.picture), ("foreseen a step before", foreseen)]
         if isinstance(goal, PictureGoal | RegionGoal):
             columns.append(("wanted", _wanted(layout, goal)))
         box = (goal.rows, goal.columns) if isinstance(goal, RegionGoal) else None
-        frames.append(labelled(columns, _caption(trace, number, step), box))
+        frames.append(labelled(columns, _caption(episode, number, step), box))
         foreseen = step.plan.predicted.observation(layout).picture if len(step.plan) else None
     return frames
 
@@ -77,7 +77,7 @@ def _wanted(layout: Layout, goal: PictureGoal | RegionGoal) -> np.ndarray:
     return as_uint8(frame.transpose(1, 2, 0))
 
 
-def _caption(trace: Trace, number: int, step: Step) -> tuple[str, str]:
-    done = number == len(trace.steps) - 1
-    then = trace.outcome if done else f"next: {action_words(trace.layout, step.plan.amounts[0])}"
+def _caption(episode: EpisodeLog, number: int, step: Step) -> tuple[str, str]:
+    done = number == len(episode.steps) - 1
+    then = episode.outcome if done else f"next: {action_words(episode.layout, step.plan.values[0])}"
     return f"after {number} action{'' if number == 1 else 's'} · cost {step.plan.staying:.3g}", then

@@ -9,7 +9,7 @@ from PIL import Image
 from support.bars import BarArm, BarDynamics, seen_at
 
 from forearm.control import JointGoal, PictureGoal, RegionGoal, TreeSearch, control
-from forearm.control.trace import film, save_trace
+from forearm.control.episode_log import film, save_episode_log
 
 
 def drive(layout, goal):
@@ -28,14 +28,14 @@ def goals(layout):
 @pytest.mark.parametrize("kind", range(3))
 def test_a_trace_tells_every_step_and_can_be_watched(pan_layout, tmp_path, kind: int) -> None:
     goal = goals(pan_layout)[kind]
-    trace = drive(pan_layout, goal)
-    save_trace(tmp_path, trace, goal, {"run": "some run"})
-    told = json.loads((tmp_path / "trace.json").read_text())
-    assert (told["run"], told["outcome"], told["actions_taken"]) == ("some run", trace.outcome, 2)
+    episode = drive(pan_layout, goal)
+    save_episode_log(tmp_path, episode, goal, {"run": "some run"})
+    told = json.loads((tmp_path / "episode.json").read_text())
+    assert (told["run"], told["outcome"], told["actions_taken"]) == ("some run", episode.outcome, 2)
     assert [step["joints"]["pan"] for step in told["steps"]] == pytest.approx([-10, 0, 10])
     assert [len(step["plan"]) for step in told["steps"]] == [2, 1, 0]
     first = told["steps"][0]["plan"][0]
-    assert (first["action"], first["entry"], first["amounts"]) == ("pan +10°", "pan", [1.0])
+    assert (first["action"], first["dimension"], first["values"]) == ("pan +10°", "pan", [1.0])
     assert first["foreseen_joints"]["pan"] == pytest.approx(0, abs=1e-3)
     with Image.open(tmp_path / "film.gif") as gif:
         assert (gif.n_frames, gif.info["loop"]) == (3, 0)
