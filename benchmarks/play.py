@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from measuring import ROOT, Spread, circumstances, median_seconds, ratio, write_table
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import CODES
-from forearm.errors import ForearmError
 from forearm.play.access import Access
 from forearm.play.app import make_app
 from forearm.play.server import address, listen, serve

@@ -7,8 +7,8 @@ import pytest
 from support.tiny import write_data
 
 import forearm.models
+from forearm.base.files import read_json
 from forearm.evaluation import PERSISTENCE
-from forearm.files import read_json
 from forearm.models import OURS, family_names, family_settings
 from forearm.report.assessment import assess
 from forearm.training import TrainConfig, start_run, train

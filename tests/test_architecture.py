@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "forearm"
 ROW = re.compile(r"^\| `([\w.]+?)(?:\.py|/)` \|.*\| ([^|]*) \|$", re.MULTILINE)
 
 LAZY = re.compile(r"forearm(\.\w+)+:[\w.]+$")
-"""What `forearm.lazy.attach` imports when it is used."""
+"""What `forearm.base.lazy.attach` imports when it is used."""
 
 
 def read_table(text: str) -> dict[str, set[str]]:
@@ -87,7 +87,7 @@ def test_no_room_may_import_one_below_its_own():
 def test_imports_are_found_wherever_they_stand():
     source = """
 import numpy, forearm.canvas.layout
-from forearm import __version__, files
+from forearm import __version__, batch
 from ..models import blocks
 from . import loop
 from .loop import control
@@ -97,7 +97,7 @@ def f():
 later = {"open_run": "forearm.training.run:Run.open"}
 """
     assert imported_rooms(source, "forearm.control") == {
-        "canvas": 2, "__init__": 3, "files": 3, "models": 4, "control": 5, "play": 9, "training": 10,
+        "canvas": 2, "__init__": 3, "batch": 3, "models": 4, "control": 5, "play": 9, "training": 10,
     }  # fmt: skip
 
 

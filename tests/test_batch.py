@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import make_layout, write_data
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, draw_strip, present, read_positions
 from forearm.canvas import (
     CODES,
@@ -26,7 +27,6 @@ from forearm.canvas import (
     draw_strips,
     stack_pictures,
 )
-from forearm.errors import ForearmError
 from forearm.transitions import TrainingSteps, batches
 
 TENSORS = ("canvas", "positions", "actions", "dimensions", "rows")

@@ -10,7 +10,7 @@ import torch
 from support.tiny import write_data
 
 import forearm
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 ROOT = Path(__file__).resolve().parents[1]
 

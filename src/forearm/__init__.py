@@ -5,12 +5,12 @@ The functions below are the way in from Python; each is imported when it is firs
 
 from typing import TYPE_CHECKING
 
-from forearm.lazy import attach
+from forearm.base.lazy import attach
 
 if TYPE_CHECKING:
+    from forearm.base.errors import ForearmError
+    from forearm.control.imagine import imagine
     from forearm.control.planning import PlanSettings, plan
-    from forearm.environment.imagine import imagine
-    from forearm.errors import ForearmError
     from forearm.evaluation.metrics import score
     from forearm.recordings import open_recording
     from forearm.report.assessment import assess as evaluate
@@ -44,12 +44,12 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "BuildConfig": "forearm.transitions.build:BuildConfig",
-        "ForearmError": "forearm.errors:ForearmError",
+        "ForearmError": "forearm.base.errors:ForearmError",
         "PlanSettings": "forearm.control.planning:PlanSettings",
         "TrainConfig": "forearm.training.config:TrainConfig",
         "build": "forearm.transitions.build:build",
         "evaluate": "forearm.report.assessment:assess",
-        "imagine": "forearm.environment.imagine:imagine",
+        "imagine": "forearm.control.imagine:imagine",
         "open_dataset": "forearm.transitions.store:TransitionSet",
         "open_recording": "forearm.recordings:open_recording",
         "open_run": "forearm.training.run:Run.open",

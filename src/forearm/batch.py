@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import Layout, Observation, as_uint8, counterfactual, draw, draw_separators
-from forearm.errors import ForearmError
 
 Rows = Tensor | np.ndarray | slice
 

@@ -9,7 +9,7 @@ from inspect import getdoc
 from types import FrameType
 from typing import get_type_hints
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 COMMANDS = {
     "demo": "simulate, train, evaluate, and show a report: minutes on a laptop",

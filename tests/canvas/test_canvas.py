@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import (
     STAY,
     ActionDimension,
@@ -26,7 +27,6 @@ from forearm.canvas import (
     preset_layout,
     strip_greys,
 )
-from forearm.errors import ForearmError
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "so101_canvases"
 SO101_JOINTS = tuple(

@@ -5,11 +5,11 @@ import pytest
 import torch
 from support.bars import BarArm, BarDynamics, seen_at
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, present
 from forearm.canvas import Action
 from forearm.control import CEM, JointGoal, PictureGoal, RegionGoal, TreeSearch, control
 from forearm.environment import ImaginedEnvironment, rollout
-from forearm.errors import ForearmError
 from forearm.models import WorldModel
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from support.bars import seen_at
 from support.tiny import make_layout
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import Camera, Layout, draw_frame
 from forearm.control import JointGoal, PictureGoal, RegionGoal
-from forearm.errors import ForearmError
 
 LAYOUT = make_layout()
 WITHIN = st.floats(-40, 40)

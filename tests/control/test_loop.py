@@ -5,12 +5,12 @@ import pytest
 import torch
 from support.bars import BarArm, BarDynamics, seen_at
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, present
 from forearm.canvas import draw_frame
 from forearm.control import JointGoal, TreeSearch, control
 from forearm.control.loop import REACHED, SPENT, STAYING
 from forearm.environment import ImaginedEnvironment
-from forearm.errors import ForearmError
 
 
 def test_it_acts_until_the_goal_is_reached(layout) -> None:

@@ -9,12 +9,12 @@ from hypothesis.extra import numpy as hnp
 from support.bars import BarArm, BarDynamics, seen_at
 from support.tiny import make_layout
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, present
 from forearm.canvas import ActionDimension
 from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control, planner_for
 from forearm.control.planners import full_moves, single_moves
 from forearm.environment import rollout
-from forearm.errors import ForearmError
 
 
 def plan_for(planner, layout, start, goal, dynamics=None):

@@ -14,13 +14,13 @@ from rich.console import Console
 from support.bars import BarDynamics
 from support.tiny import make_layout
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import Action, ActionDimension, Joint
 from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control
 from forearm.control.keyboard import Keyboard
 from forearm.control.loop import REACHED
 from forearm.control.robot import RATE, RobotArm, counts_in_degrees, shrunk, so101
-from forearm.errors import ForearmError
 
 DURATION = 0.1
 UP = np.array([1, 0], np.float32)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from support.tiny import make_layout, write_data
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import MOVE_PLUS, STAY, Action, ActionDimension
 from forearm.environment import ImaginedEnvironment, RecordedEnvironment, rollout
-from forearm.errors import ForearmError
 from forearm.evaluation.baselines import JointOnly
 
 MOVES = [

@@ -9,8 +9,8 @@ import pytest
 import torch
 from support.tiny import make_layout, write_data
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, action_codes, decode_strip
-from forearm.errors import ForearmError
 from forearm.evaluation import baselines as baselines_module
 from forearm.evaluation import evaluate, fitted_baselines
 from forearm.evaluation.baselines import JointOnly, MeanFrame, NearestNeighbour, action_kinds, spread

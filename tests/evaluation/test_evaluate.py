@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, make_batch
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, decode_separator, draw
-from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
 from forearm.evaluation.catalogue import METRICS
 from forearm.evaluation.evaluate import evaluate

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import (
     MOVE_MINUS,
     MOVE_PLUS,
@@ -19,7 +20,6 @@ from forearm.canvas import (
     decode,
     draw,
 )
-from forearm.errors import ForearmError
 from forearm.evaluation.metrics import OUTCOME_METRICS, Truth, against_outcomes, counterfactuals, per_sample, score
 from forearm.evaluation.samples import Samples
 from forearm.evaluation.ssim import ssim

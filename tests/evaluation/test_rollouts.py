@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import write_data
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import as_uint8
-from forearm.errors import ForearmError
 from forearm.evaluation import MODEL, PERSISTENCE, Persistence, draw_paths, fitted_baselines, roll_out
 from forearm.evaluation.metrics import score
 from forearm.evaluation.rollouts import CURVES, FILMS

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from support.tiny import make_layout, write_data
 
+from forearm.base.errors import ForearmError
+from forearm.base.files import write_json
 from forearm.canvas import CODES
-from forearm.errors import ForearmError
 from forearm.evaluation import MODEL, PERSISTENCE, Persistence, evaluate
 from forearm.evaluation.samples import intervals
 from forearm.evaluation.saved import EXAMPLES_FILE, SAMPLES_FILE, Examples, Saved, digest_of, save
-from forearm.files import write_json
 from forearm.transitions.loader import batches
 from forearm.transitions.store import TransitionSet
 

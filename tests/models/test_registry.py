@@ -8,7 +8,7 @@ import pytest
 from support.tiny import make_layout
 
 from forearm import models
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.models import Family, family_names, family_settings, get_family, make_model
 
 PACKAGE = '''

@@ -9,10 +9,10 @@ from support.canvases import assert_answer_is_not_read, diagnosed, noise
 from support.tiny import make_layout, write_data
 from torch.nn import functional as F
 
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json, write_json
 from forearm.canvas import ActionDimension, Camera, Joint, Layout, draw_strips
-from forearm.errors import ForearmError
 from forearm.evaluation.metrics import score
-from forearm.files import read_json, write_json
 from forearm.models import family_settings, make_model
 from forearm.models.warp.augmentation import augmented
 from forearm.models.warp.config import WarpConfig

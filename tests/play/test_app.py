@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import CODE_NAMES, MOVE_PLUS
-from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
 from forearm.play.visitors import KEPT, KEPT_START, MOST, Full, Visitors
 

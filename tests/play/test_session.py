@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import make_layout, write_data
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import CODES, MOVE_PLUS, ActionDimension, decode_strip
 from forearm.environment import rollout
-from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
 from forearm.models import make_model
 from forearm.play.session import RECORDED, PlaySession

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from support.tiny import make_layout
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint
-from forearm.errors import ForearmError
 from forearm.evaluation.baselines import Persistence
 from forearm.play.session import PlaySession
 from forearm.play.starts import Recording, Simulation

@@ -5,7 +5,7 @@ import socket
 import pytest
 from huggingface_hub import constants
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings import hub
 
 

@@ -25,7 +25,7 @@ from support.recordings import (
     write_video,
 )
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings import EpisodeUnreadable, open_recording
 from forearm.recordings import video as video_file
 

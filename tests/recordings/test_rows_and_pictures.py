@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from support.recordings import CAMERA, VIDEO_PATH, make_recording, number_of, picture_of, write_video
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings import EpisodeUnreadable, lines_of, open_recording
 
 WRIST, DEPTH = "observation.images.wrist", "observation.images.depth"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.recordings import number_of, picture_of
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings import (
     DiscreteActionLog,
     EpisodeData,

@@ -11,7 +11,7 @@ from support.commands import SMALL, error_of, files, forearm
 from support.recordings import make_recording, write_log_lines
 from support.tiny import write_data, write_late_data
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.report.inspection import facts_of, save_pictures
 
 

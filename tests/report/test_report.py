@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from support.pages import Page
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, make_batch
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, decode_separator, draw
-from forearm.errors import ForearmError
 from forearm.evaluation import CATALOGUE, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
 from forearm.media.colours import heat_map
 from forearm.report import Facts, recommend, write_report

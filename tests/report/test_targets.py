@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.evaluation import METRICS
 from forearm.report.targets import LISTS, RELATIONS, Target, key_targets, parse_targets
 

@@ -11,7 +11,7 @@ if find_spec("mujoco") is None:
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
 RENDER = """
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 try:
     from forearm.sim import Simulator
     print(Simulator().render("base", (32, 32)).shape)

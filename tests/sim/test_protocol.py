@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the first to do so
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings import staged_episodes
 from forearm.sim import JOINTS, Simulator, SingleActionSettings, change_of, film, record, record_episode, settle
 from forearm.sim.poses import HIGHEST, LOWEST, is_usable, reach, sample_pose

@@ -8,7 +8,7 @@ import pytest
 if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the first to do so
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.sim import CAMERAS, JOINTS, Simulator, change_of, film, settle
 from forearm.sim.poses import NOMINAL, is_usable, sample_pose
 

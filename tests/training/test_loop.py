@@ -22,9 +22,9 @@ import torch
 from PIL import Image
 from support.tiny import make_layout, write_data
 
+from forearm.base.devices import device_named
+from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension, as_uint8
-from forearm.devices import device_named
-from forearm.errors import ForearmError
 from forearm.models import make_model
 from forearm.training import Run, TrainConfig, start_run, train
 from forearm.training.loop import make_accelerator, make_optimizer, validate

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.training import TrainConfig
 from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 

@@ -24,8 +24,8 @@ from support.recordings import (
 )
 from support.recordings import write_video as write_pictures
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import decode
-from forearm.errors import ForearmError
 from forearm.transitions import TransitionSet
 from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.store import ArrayWriter

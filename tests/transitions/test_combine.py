@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from support.tiny import make_layout, write_data
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension, Camera, Joint, decode
-from forearm.errors import ForearmError
 from forearm.transitions import TransitionSet
 from forearm.transitions.combine import combine
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, action_codes
 from forearm.canvas.actions import DEAD_BAND
-from forearm.errors import ForearmError
 from forearm.recordings import DiscreteActionLog, Episode
 from forearm.transitions.plan import (
     as_pictured,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny import make_layout
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.transitions.split import fit_bounds_to, split_episodes
 
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny import make_layout, write_data
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension, Camera, Joint, decode
-from forearm.errors import ForearmError
 from forearm.transitions import TransitionSet
 from forearm.transitions.store import ArrayWriter, TransitionWriter
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 STAY, MOVE_PLUS, MOVE_MINUS = 0, 1, 2
 CODES = (STAY, MOVE_PLUS, MOVE_MINUS)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
 from forearm.canvas.draw import draw_strips
 from forearm.canvas.layout import Layout
 from forearm.canvas.read import as_float
-from forearm.errors import ForearmError
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
 from forearm.canvas.layout import Layout
-from forearm.errors import ForearmError
 
 
 @dataclass(frozen=True)

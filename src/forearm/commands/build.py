@@ -5,9 +5,9 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
+from forearm.base.errors import ForearmError
 from forearm.commands.console import building, show
 from forearm.commands.options import Recordings, not_with, only_with
-from forearm.errors import ForearmError
 from forearm.transitions.build import BuildConfig
 from forearm.transitions.build import build as build_into
 

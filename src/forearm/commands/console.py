@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 if TYPE_CHECKING:
     from forearm.control import EpisodeLog

@@ -9,11 +9,11 @@ from typing import Any
 
 from tyro.conf import Suppress
 
+from forearm.base.devices import device_named
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json
 from forearm.commands.console import building, console, evaluating, has_screen, show, training
 from forearm.commands.options import Device
-from forearm.devices import device_named
-from forearm.errors import ForearmError
-from forearm.files import read_json
 from forearm.models import DEFAULT, family_settings
 from forearm.report.assessment import assess
 from forearm.report.inspection import facts_of

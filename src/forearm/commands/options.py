@@ -14,7 +14,7 @@ import tyro
 from tyro.conf import Positional
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 Device = Annotated[str, tyro.conf.arg(metavar="{auto,cpu,cuda,cuda:1,mps}")]
 Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…")]]

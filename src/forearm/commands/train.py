@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_type
 import tyro
 from tyro.conf import OmitArgPrefixes, Suppress
 
+from forearm.base.errors import ForearmError
 from forearm.commands.console import training
 from forearm.commands.options import Device, not_with, only_with
-from forearm.errors import ForearmError
 from forearm.models import DEFAULT, family_names, get_family
 from forearm.training.config import TrainConfig
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from forearm.base.files import write_json
 from forearm.canvas import Layout, as_uint8
 from forearm.control.goals import Goal, PictureGoal, RegionGoal
 from forearm.control.loop import EpisodeLog, Step
-from forearm.files import write_json
 from forearm.media import films
 from forearm.media.labels import EMPTY, labelled
 from forearm.media.words import action_words

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import Layout, plain
-from forearm.errors import ForearmError
 
 TOLERANCE = 0.1
 """Share of a full move, summed over the joints, up to which a joint goal counts as reached."""

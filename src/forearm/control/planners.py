@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Prediction, Predictor
 from forearm.canvas import STAY, Layout, action_codes, dominant_dimensions
 from forearm.control.goals import Goal
 from forearm.environment import rollout
-from forearm.errors import ForearmError
 
 PRICE = 0.02
 """What an action costs, as a share of the cost of staying, so that the shortest of like ways is taken."""

@@ -11,6 +11,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
+from forearm.base.devices import device_named
+from forearm.base.errors import ForearmError
+from forearm.base.files import require_absent, writing_folder
 from forearm.batch import Predictor, present
 from forearm.canvas import Layout, Observation
 from forearm.control import (
@@ -28,10 +31,7 @@ from forearm.control import (
 )
 from forearm.control.episode_log import save_episode_log
 from forearm.control.loop import Step
-from forearm.devices import device_named
 from forearm.environment import ImaginedEnvironment, RecordedEnvironment
-from forearm.errors import ForearmError
-from forearm.files import require_absent, writing_folder
 from forearm.training.run import Run
 from forearm.transitions.store import TransitionSet
 

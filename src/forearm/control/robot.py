@@ -17,10 +17,10 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from rich.console import Console
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import Action, Layout, Observation, driven_joints, plain, stack_pictures, target_changes, trajectory
 from forearm.control.keyboard import Keyboard
 from forearm.control.loop import Step
-from forearm.errors import ForearmError
 from forearm.media.words import action_words
 from forearm.recordings.video import EXACT
 

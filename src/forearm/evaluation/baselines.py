@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Prediction, Predictor
 from forearm.canvas import STAY, action_codes, dominant_dimensions, draw_strips
-from forearm.errors import ForearmError
 from forearm.transitions.store import TransitionSet
 
 PERSISTENCE = "persistence"

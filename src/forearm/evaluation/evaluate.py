@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 import torch
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Predictor
 from forearm.canvas import CODES
-from forearm.errors import ForearmError
 from forearm.evaluation.asking import Clock, ask, taken
 from forearm.evaluation.baselines import standard_baselines
 from forearm.evaluation.catalogue import ERRORS

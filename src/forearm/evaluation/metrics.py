@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Batch
 from forearm.canvas import (
     CODES,
@@ -19,7 +20,6 @@ from forearm.canvas import (
     decode_strip,
 )
 from forearm.canvas import dominant_dimensions as largest_entries
-from forearm.errors import ForearmError
 from forearm.evaluation.samples import Samples, Value
 from forearm.evaluation.ssim import ssim
 from forearm.transitions.store import Outcomes

@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json
 from forearm.canvas import CODES
-from forearm.errors import ForearmError
 from forearm.evaluation.evaluation import Evaluation
 from forearm.evaluation.examples import Example
 from forearm.evaluation.samples import MODEL, Samples
-from forearm.files import read_json
 from forearm.transitions.store import TransitionSet
 
 METRICS_FILE, SAMPLES_FILE, EXAMPLES_FILE = "metrics.json", "samples.parquet", "examples.npz"

@@ -6,8 +6,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
 from forearm.models.family import Family
 from forearm.models.renamed import current_settings
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
 
 if TYPE_CHECKING:
     from forearm.models.world_model import WorldModel

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.play import clip
 from forearm.play.access import OPEN, Access
 from forearm.play.session import PlaySession

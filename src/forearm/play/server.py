@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 PATIENCE = 10.0
 """Seconds after which a connection is closed that sends no whole request, or does not read what it is sent."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Predictor
 from forearm.canvas import CODES, Action, counterfactual
 from forearm.environment import Environment, Imagined, ImaginedEnvironment
-from forearm.errors import ForearmError
 
 RECORDED = 3
 """After the three codes, the number of the action that was recorded here, where it is none of theirs."""

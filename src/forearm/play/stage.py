@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from forearm.base.devices import device_named
+from forearm.base.errors import ForearmError
 from forearm.batch import Predictor
 from forearm.canvas import CODES, STAY, Layout
-from forearm.devices import device_named
-from forearm.errors import ForearmError
 from forearm.play.session import PlaySession
 from forearm.play.starts import Recording, Simulation, Source
 from forearm.play.visitors import MOST

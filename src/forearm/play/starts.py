@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
 from forearm.batch import present
 from forearm.canvas import Layout
 from forearm.environment import RecordedEnvironment
-from forearm.errors import ForearmError
 from forearm.play.session import Start
 from forearm.transitions import TransitionSet
 

@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.play.session import PlaySession
 
 MOST = 16

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forearm.errors import ForearmError, shown
+from forearm.base.errors import ForearmError, shown
 from forearm.recordings.logs import DiscreteActionLog
 from forearm.recordings.pairing import Pairing
 from forearm.recordings.pictures import Size

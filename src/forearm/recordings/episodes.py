@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings.folder import reason_of, whole
 from forearm.recordings.metadata import Metadata
 from forearm.recordings.templates import fill

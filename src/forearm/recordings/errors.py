@@ -1,6 +1,6 @@
 """What a reader raises when one episode, not the whole recording, is at fault."""
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 
 class EpisodeUnreadable(ForearmError):

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from forearm.errors import ForearmError
-from forearm.files import read_json
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json
 from forearm.recordings.errors import EpisodeUnreadable
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 PARTS = ["meta/**", "data/**", "videos/**", "images/**"]

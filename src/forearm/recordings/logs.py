@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forearm.errors import ForearmError
-from forearm.files import writing
+from forearm.base.errors import ForearmError
+from forearm.base.files import writing
 from forearm.recordings.folder import Folder, json_lines, whole
 
 STAY, MOVE_UP, MOVE_DOWN = 0, 1, 2

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings.folder import Folder, whole
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings.episode import Episode, OnSkip, Pictures
 from forearm.recordings.episodes import EpisodeSource
 from forearm.recordings.errors import EpisodeUnreadable

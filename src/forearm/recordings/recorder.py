@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forearm.errors import ForearmError
-from forearm.files import read_json, require_absent, write_json
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json, require_absent, write_json
 from forearm.recordings.features import RecordingSpec
 from forearm.recordings.staging import EpisodeData, stage_episode, staged_episodes
 from forearm.recordings.writer import assemble

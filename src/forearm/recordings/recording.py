@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings.episode import Episode, OnSkip, lines_of
 from forearm.recordings.episodes import EpisodeInfo, EpisodeSource, list_episodes
 from forearm.recordings.errors import EpisodeUnreadable

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from forearm.errors import ForearmError
-from forearm.files import read_json, write_json, writing_folder
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json, write_json, writing_folder
 from forearm.recordings.encoding import encode
 from forearm.recordings.features import ACTION, STATE, RecordingSpec
 from forearm.recordings.logs import DiscreteActionLog

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forearm.errors import ForearmError
-from forearm.files import write_json, writing_folder
+from forearm.base.errors import ForearmError
+from forearm.base.files import write_json, writing_folder
 from forearm.recordings.encoding import decoder_setup, join
 from forearm.recordings.features import (
     ACTION,

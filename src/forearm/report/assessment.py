@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from forearm.base.devices import device_named
+from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Predictor
 from forearm.canvas import STAY, Layout
-from forearm.devices import device_named
-from forearm.errors import ForearmError
 from forearm.evaluation.baselines import fitted_baselines, standard_baselines
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.rollouts import draw_paths, roll_out

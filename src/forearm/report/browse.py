@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from forearm.base.devices import device_named
+from forearm.base.errors import ForearmError
+from forearm.base.files import require_replaceable, writing
 from forearm.batch import Batch, Prediction, make_batch
 from forearm.canvas import (
     CODES,
@@ -20,12 +23,9 @@ from forearm.canvas import (
     dominant_dimensions,
     draw,
 )
-from forearm.devices import device_named
-from forearm.errors import ForearmError
 from forearm.evaluation import MODEL
 from forearm.evaluation.metrics import acting_joints, picture_error
 from forearm.evaluation.saved import digest_of
-from forearm.files import require_replaceable, writing
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
 from forearm.report.comparison import saved_on
 from forearm.report.gallery_page import GENERATOR, Card, CardPrediction, Subject, TransitionTable, render, spread

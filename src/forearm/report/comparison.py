@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json, require_replaceable, writing
 from forearm.evaluation.saved import METRICS_FILE, Saved, digest_of, evaluations_of, scored_on
-from forearm.files import read_json, require_replaceable, writing
 from forearm.report.assessment import Watch, assess
 from forearm.report.comparison_page import GENERATOR, ComparedRun, render
 from forearm.report.lineage import LineageRun

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from forearm.base.errors import ForearmError, shown
+from forearm.base.files import read_json, writing
 from forearm.canvas import CODE_NAMES, Layout, as_uint8
-from forearm.errors import ForearmError, shown
-from forearm.files import read_json, writing
 from forearm.media.pictures import tile
 
 Facts = dict[str, Any]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.evaluation import KEY_METRICS, METRICS, Metric
 
 RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}

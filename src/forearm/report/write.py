@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
+from forearm.base.files import write_json, writing_folder
 from forearm.evaluation import Evaluation
 from forearm.evaluation.saved import EXAMPLES_FILE, METRICS_FILE, SAMPLES_FILE, save
-from forearm.files import write_json, writing_folder
 from forearm.report.evaluation_page import Facts, render
 from forearm.report.grids import save_grids
 

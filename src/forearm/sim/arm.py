@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import Action, Layout, Observation, driven_joints, plain, stack_pictures, target_changes, trajectory
-from forearm.errors import ForearmError
 from forearm.sim.film import settle
 from forearm.sim.poses import Vary, sample_pose
 from forearm.sim.scene import PHYSICS_HZ

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 _NO_GL = (
     "MuJoCo cannot draw because OpenGL libraries are missing; "

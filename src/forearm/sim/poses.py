@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.sim.engine import mujoco
 from forearm.sim.scene import TABLE_CENTRE, TABLE_SIZE
 from forearm.sim.simulator import JOINTS, Simulator

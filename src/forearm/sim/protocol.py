@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings import DiscreteActionLog, EpisodeData
 from forearm.sim.film import change_of, film, settle
 from forearm.sim.poses import reach, sample_pose

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.recordings import Recorder, RecordingSpec
 from forearm.sim.film import camera_key
 from forearm.sim.protocol import record_episode, session_of, session_seed

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.sim.poses import Vary
 from forearm.sim.scene import PHYSICS_HZ
 from forearm.sim.simulator import JOINTS

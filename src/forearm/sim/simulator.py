@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.sim.engine import make_renderer, mujoco
 from forearm.sim.scene import PHYSICS_HZ, build_model
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 
 @dataclass(frozen=True)

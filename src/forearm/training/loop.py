@@ -17,9 +17,9 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast, gather_object, set_seed
 from torch.utils.data import DataLoader
 
-from forearm.devices import device_named
-from forearm.errors import ForearmError
-from forearm.files import append_line, write_json, writing, writing_folder
+from forearm.base.devices import device_named
+from forearm.base.errors import ForearmError
+from forearm.base.files import append_line, write_json, writing, writing_folder
 from forearm.models import WorldModel, make_model
 from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
+from forearm.base.files import writing
 from forearm.batch import Batch, Predictor
 from forearm.canvas import as_uint8
-from forearm.files import writing
-from forearm.media.pictures import channels_last, tile
 
 
 @torch.no_grad()
@@ -16,7 +16,6 @@ def save_samples(path: Path, predictor: Predictor, batch: Batch) -> None:
     """Write a PNG: the true canvases above, and below them the same with the predicted last frame."""
     painted = batch.canvas.clone()
     painted[..., batch.layout.frame_columns(-1)] = predictor.predict(batch.context()).frame.to(painted)
-    canvases = as_uint8(torch.cat([batch.canvas, painted]).cpu().numpy())
-    picture = tile([channels_last(canvas) for canvas in canvases], columns=len(batch))
+    rows = [np.concatenate(as_uint8(canvases.cpu().numpy()), axis=2) for canvases in (batch.canvas, painted)]
     with writing(path) as beside:
-        Image.fromarray(picture).save(beside, format="PNG")
+        Image.fromarray(np.concatenate(rows, axis=1).transpose(1, 2, 0)).save(beside, format="PNG")

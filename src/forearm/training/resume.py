@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from forearm.errors import ForearmError
-from forearm.files import write_json
+from forearm.base.errors import ForearmError
+from forearm.base.files import write_json
 from forearm.models import WorldModel
 from forearm.models.renamed import current_weights
 from forearm.training.run import Run, fill, read_tensors, save_tensors

@@ -15,9 +15,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json, writing
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
-from forearm.files import read_json, writing
 from forearm.models import WorldModel, make_model
 from forearm.models.renamed import current_weights
 from forearm.training.config import TrainConfig

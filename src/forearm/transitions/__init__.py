@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from forearm.lazy import attach
+from forearm.base.lazy import attach
 
 if TYPE_CHECKING:
     from forearm.transitions.loader import TrainingSteps, batches

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
+from forearm.base.files import require_absent, writing_folder
 from forearm.canvas import PRESETS, ActionDimension, Camera, Joint, Layout, action_codes, dominant_dimensions
-from forearm.errors import ForearmError
-from forearm.files import require_absent, writing_folder
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
 from forearm.transitions.plan import (
     NO_PLAN,

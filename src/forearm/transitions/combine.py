@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
+from forearm.base.files import writing_folder
 from forearm.canvas import ActionDimension
-from forearm.errors import ForearmError
-from forearm.files import writing_folder
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
 

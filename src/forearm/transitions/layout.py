@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
-from forearm.files import read_json
 
 
 def read_layout(path: Path) -> Layout:

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY
-from forearm.errors import ForearmError
 from forearm.recordings import Episode, Recording
 
 Actions = Literal["auto", "log", "change", "column", "dominant"]

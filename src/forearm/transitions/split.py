@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
 
 MARGIN = 0.05
 """Bounds reach this share of the seen range beyond it, so that validation is rarely clipped."""

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forearm.base.errors import ForearmError
+from forearm.base.files import read_json, write_json
 from forearm.batch import Batch, make_batch
 from forearm.canvas import CODES, Layout, action_codes, draw, draw_strips
-from forearm.errors import ForearmError
-from forearm.files import read_json, write_json
 from forearm.transitions.layout import read_layout
 
 FORMAT = 1

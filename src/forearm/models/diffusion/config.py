@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.models.family import require_heads, require_positive
 
 Process = Literal["diffusion", "flow"]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 from forearm.models.family import require_heads, require_positive
 
 

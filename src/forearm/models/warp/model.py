@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Prediction, draw_strip
 from forearm.canvas import Layout
-from forearm.errors import ForearmError
 from forearm.models.blocks import grid_positions, initialise, patchify, transformer
 from forearm.models.warp.augmentation import augmented
 from forearm.models.warp.config import WarpConfig

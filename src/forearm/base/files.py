@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 
 def _partial(path: Path) -> Path:

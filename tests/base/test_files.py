@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from forearm.errors import ForearmError
-from forearm.files import append_line, read_json, require_absent, write_json, writing, writing_folder
+from forearm.base.errors import ForearmError
+from forearm.base.files import append_line, read_json, require_absent, write_json, writing, writing_folder
 
 
 def one_line(failure) -> str:

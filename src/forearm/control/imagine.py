@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from forearm.base.devices import device_named
+from forearm.base.errors import ForearmError
 from forearm.canvas import CODE_NAMES, Action, Layout, Observation, counterfactual
-from forearm.devices import device_named
 from forearm.environment.imagined import ImaginedEnvironment
-from forearm.errors import ForearmError
 from forearm.training.run import Checkpoint, Run
 from forearm.transitions.store import TransitionSet
 

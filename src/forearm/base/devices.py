@@ -2,7 +2,7 @@
 
 import torch
 
-from forearm.errors import ForearmError
+from forearm.base.errors import ForearmError
 
 
 def device_named(name: str) -> torch.device:
