@@ -31,3 +31,11 @@ def test_requests_without_a_time_out_are_given_one(given, waits):
     sent = {}
     hub._request_in_time(lambda *args, **options: sent.update(options), "GET", "address", timeout=given, stream=True)
     assert sent == {"timeout": waits, "stream": True}
+
+
+def test_a_revision_belongs_to_one_hub_id(tmp_path):
+    assert hub.at_revision("someone/somewhere@main", "main") == "someone/somewhere@main"
+    with pytest.raises(ForearmError, match="is no Hub id"):
+        hub.at_revision(tmp_path, "main")
+    with pytest.raises(ForearmError, match="another revision than v1"):
+        hub.at_revision("someone/somewhere@main", "v1")

@@ -28,6 +28,7 @@ from support.recordings import (
 from forearm.base.errors import ForearmError
 from forearm.recordings import EpisodeUnreadable, open_recording
 from forearm.recordings import video as video_file
+from forearm.recordings.hub import at_revision
 
 WRIST = "observation.images.wrist"
 LENGTHS = (12, 9, 15)
@@ -435,7 +436,9 @@ def test_hub_ids_are_downloaded(tmp_path, monkeypatch):
         return str(root)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert open_recording("someone/somewhere", revision="main").name == "someone/somewhere"
+    assert open_recording("someone/somewhere@v2.1").name == "someone/somewhere@v2.1"
+    assert (asked["repo_id"], asked["revision"]) == ("someone/somewhere", "v2.1")
+    assert open_recording(at_revision("someone/somewhere", "main")).name == "someone/somewhere@main"
     assert (asked["repo_id"], asked["repo_type"], asked["revision"]) == ("someone/somewhere", "dataset", "main")
 
     def fail(repo_id, **options):

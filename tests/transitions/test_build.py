@@ -409,6 +409,51 @@ def test_a_single_episode_can_be_a_pure_test_set(tmp_path):
     np.testing.assert_allclose(shown.positions, data.positions(data.rows()), atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"episodes": "0,2"}, [0, 2]),
+        ({"episodes": "1:"}, [1, 2]),
+        ({"exclude": "1"}, [0, 2]),
+        ({"episodes": ":2", "exclude": "0"}, [1]),
+    ],
+)
+def test_episodes_are_chosen_by_number(tmp_path, options, kept):
+    root = make_recording(tmp_path / "set", version="v3.0")
+    seen = []
+    data = build([root], tmp_path / "data", settings(val=0.0, **options), lambda p: seen.append(p.episodes))
+    assert_paired(data, every(LENGTHS, 3, 2, skip={0, 1, 2} - set(kept)))
+    assert seen[-1] == len(kept)
+
+
+@pytest.mark.parametrize(
+    ("options", "sets", "says"),
+    [
+        ({"episodes": "7"}, 1, "there is no episode 7; there are 3 episodes .0 to 2."),
+        ({"exclude": "0:"}, 1, "leave none of the 3 episodes"),
+        ({"exclude": "1"}, 2, "need a single recording"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused(tmp_path, options, sets, says):
+    roots = [make_recording(tmp_path / f"set{i}", shift=i) for i in range(sets)]
+    with pytest.raises(ForearmError, match=says):
+        build(roots, tmp_path / "data", settings(**options))
+    with pytest.raises(ForearmError, match="'a-b' selects no episodes"):
+        settings(episodes="a-b")
+
+
+def test_idle_ends_are_trimmed(tmp_path):
+    root = make_recording(tmp_path / "set", lengths=(40,))
+    path = next(root.glob("data/**/*.parquet"))
+    table = pq.read_table(path)
+    states = np.interp(np.arange(40), [12, 28], [0, 8])[:, None] * np.ones(3)
+    place = table.column_names.index("observation.state")
+    pq.write_table(table.set_column(place, "observation.state", pa.array(states.tolist())), path)
+    data = build([root], tmp_path / "data", settings(val=0.0, trim_idle=True))
+    shown = [number_of(picture)[1] for picture in data.frames[:, :32, :32]]
+    assert (min(shown), max(shown)) == (pytest.approx(12, abs=3), pytest.approx(28, abs=3))
+
+
 def test_a_taken_target_is_left_untouched_before_anything_is_read(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine").write_text("precious")

@@ -90,7 +90,7 @@ def test_log_plans_stay_inside_the_episode_and_go_forward(length, frames, histor
 
 @given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 9), st.integers(2, 4))
 def test_every_k_frames(length, step, stride, history):
-    frames = plan_every(an_episode(length), step, stride, history)
+    frames = plan_every(0, length, step, stride, history)
     assert frames.shape[1] == history
     assert (np.diff(frames, axis=1) == step).all()
     assert (np.diff(frames[:, 0]) == stride).all()
@@ -100,7 +100,7 @@ def test_every_k_frames(length, step, stride, history):
 
 def test_change_is_what_the_joints_did():
     episode = an_episode(10)
-    frames = plan_every(episode, 3, 2, 3)
+    frames = plan_every(0, len(episode), 3, 2, 3)
     assert changes(episode, frames).tolist() == [[[6, 6], [6, 6]], [[6, 6], [6, 6]]]
 
 

@@ -24,6 +24,7 @@ class BuildOptions:
 
 RULES = (
     only_with("actions=dominant", "dead_band"),
+    not_with("actions=log", "trim_idle"),
     not_with("actions=log", "step", "stride"),
     not_with("val=0.0", "seed"),
     not_with("val=1.0", "seed"),

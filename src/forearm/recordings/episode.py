@@ -1,5 +1,6 @@
 """One episode of a recording, and lines for those that cannot be read."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -67,6 +68,24 @@ class Episode:
         return self._stream(rows, sizes)
 
 
+def selected(text: str, indices: Iterable[int]) -> set[int]:
+    """Those of ``indices`` that a list such as ``0:50,60`` names; a span ends before its second number.
+
+    Raises:
+        ForearmError: it is no such list, or, where there are any indices, it names one that is not among them.
+    """
+    there, chosen = set(indices), set()
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        span = re.fullmatch(r"(\d{0,9}):(\d{0,9})|(\d{1,9})", part)
+        if span is None:
+            raise ForearmError(f"{part!r} selects no episodes; write numbers and spans, such as 0:50,60")
+        if span[3] and there and int(span[3]) not in there:
+            raise ForearmError(f"there is no episode {span[3]}; there are {_episodes(there)}")
+        first, stop = (int(span[3]), int(span[3]) + 1) if span[3] else (int(span[1] or 0), int(span[2] or 10**9))
+        chosen |= {index for index in there if first <= index < stop}
+    return chosen
+
+
 def lines_of(skipped: Iterable[tuple[int, str]], recording: str = "") -> list[str]:
     """A line for each reason for which episodes, given as (index, reason), are skipped; missing files share one."""
     missing: dict[str, None] = {}
@@ -97,7 +116,7 @@ def lines_by_recording(skipped: Iterable[tuple[str, int, str]]) -> list[str]:
     ]
 
 
-def _episodes(indices: Sequence[int]) -> str:
+def _episodes(indices: Iterable[int]) -> str:
     """Episode numbers in words: ``episode 3``, ``12 episodes (0 to 9, 12, 15)``."""
     ordered = sorted(set(indices))
     if len(ordered) == 1:

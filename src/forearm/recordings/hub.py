@@ -8,20 +8,40 @@ from typing import Any
 
 from forearm.base.errors import ForearmError
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+"""``user/name``, or ``user/name@revision``."""
 PARTS = ["meta/**", "data/**", "videos/**", "images/**"]
 TIMEOUT = 10.0
 """Seconds for which the Hub may be silent."""
 
 
-def local_folder(source: str | Path, revision: str | None = None) -> Path:
+def at_revision(source: str | Path, revision: str | None) -> str | Path:
+    """``user/name`` as ``user/name@revision``.
+
+    Raises:
+        ForearmError: a folder has no revisions, or the source names another revision.
+    """
+    if revision is None:
+        return source
+    hub_id = None if Path(source).expanduser().exists() else HUB_ID.fullmatch(f"{source}")
+    if hub_id is None:
+        raise ForearmError(f"{source} is no Hub id, so that it has no revision {revision}")
+    if hub_id[2] not in (None, revision):
+        raise ForearmError(f"{source} names another revision than {revision}; name one")
+    return f"{hub_id[1]}@{revision}"
+
+
+def local_folder(source: str | Path) -> Path:
     """The folder of a recording: ``source`` itself, or the download of the Hub's data set of that id.
+
+    Args:
+        source: a folder, ``user/name`` or ``user/name@revision``, a branch, tag or commit.
 
     Raises:
         ForearmError: ``source`` is no folder, and the Hub does not give out such a data set.
     """
-    folder = Path(source).expanduser()
-    if folder.exists() or not HUB_ID.fullmatch(str(source)):
+    folder, hub_id = Path(source).expanduser(), HUB_ID.fullmatch(str(source))
+    if folder.exists() or hub_id is None:
         if not folder.is_dir():
             raise ForearmError(f"{source} is no folder; give a LeRobot data set's folder or its Hub id")
         return folder
@@ -29,7 +49,7 @@ def local_folder(source: str | Path, revision: str | None = None) -> Path:
 
     _limit_waiting()
     try:
-        return Path(snapshot_download(str(source), repo_type="dataset", revision=revision, allow_patterns=PARTS))
+        return Path(snapshot_download(hub_id[1], repo_type="dataset", revision=hub_id[2], allow_patterns=PARTS))
     except Exception as error:  # the Hub's client raises many kinds; the user needs one line of any
         reason = str(error).strip().splitlines()
         if any("Timeout" in type(each).__name__ for each in _causes(error)):

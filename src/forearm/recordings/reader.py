@@ -35,10 +35,10 @@ class EpisodeReader:
         self._mixed: dict[str, bool] = {}
         self._noted: dict[Path, list[str]] = {}
 
-    def read(self, cameras: tuple[str, ...], skip: OnSkip) -> Iterator[Episode]:
-        """The episodes in order; ``skip(index, reason)`` hears of those that cannot be read."""
+    def read(self, cameras: tuple[str, ...], skip: OnSkip, sources: Sequence[EpisodeSource]) -> Iterator[Episode]:
+        """The episodes of some sources in order; ``skip(index, reason)`` hears of those that cannot be read."""
         with closing(_OpenTable()) as tables, closing(OpenPictures()) as pictures:
-            for source in self._sources:
+            for source in sources:
                 try:
                     yield self._episode(source, cameras, tables, pictures, skip)
                 except EpisodeUnreadable as error:

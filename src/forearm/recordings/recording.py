@@ -8,7 +8,7 @@ for episode in recording.read():
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -118,7 +118,12 @@ class Recording:
         reasons = ((source.info.index, self._reader.missing(source, self.cameras)) for source in self._sources)
         return lines_of((index, reason) for index, reason in reasons if reason)
 
-    def read(self, cameras: Sequence[str] | None = None, on_skip: OnSkip | None = None) -> Iterator[Episode]:
+    def read(
+        self,
+        cameras: Sequence[str] | None = None,
+        on_skip: OnSkip | None = None,
+        episodes: Collection[int] | None = None,
+    ) -> Iterator[Episode]:
         """Read the episodes in order, decoding every video file once and forward.
 
         An episode that cannot be read, or whose rows and pictures cannot be paired, is skipped:
@@ -127,13 +132,15 @@ class Recording:
         Args:
             cameras: the feature keys of the cameras to read; all by default.
             on_skip: called for each skipped episode.
+            episodes: the indices of those to read; all by default.
 
         Raises:
             ForearmError: a camera does not exist, episodes have unequal cameras, or no episode at all can be
                 read.
         """
         chosen = self._chosen(self.cameras if cameras is None else cameras)
-        self._require_equal_cameras(chosen)
+        wanted = [source for source in self._sources if episodes is None or source.info.index in episodes]
+        self._require_equal_cameras(chosen, wanted)
         skipped: dict[int, str] = {}
 
         def skip(index: int, reason: str) -> None:
@@ -143,12 +150,12 @@ class Recording:
                     on_skip(index, reason)
 
         try:
-            yield from self._reader.read(chosen, skip)
+            yield from self._reader.read(chosen, skip, wanted)
         finally:
-            if on_skip is None and len(skipped) < len(self.episodes):
+            if on_skip is None and len(skipped) < len(wanted):
                 for line in lines_of(skipped.items()):
                     warnings.warn(f"{self.name}: skipped {line}", stacklevel=2)
-        if len(skipped) == len(self.episodes):
+        if len(skipped) == len(wanted):
             index, reason = next(iter(skipped.items()))
             raise ForearmError(f"{self.root}: no episode can be read; episode {index}: {reason}")
 
@@ -228,9 +235,9 @@ class Recording:
             raise ForearmError(f"{self.name} has no camera {', '.join(missing)!r}, only {', '.join(self.cameras)}")
         return tuple(cameras)
 
-    def _require_equal_cameras(self, cameras: tuple[str, ...]) -> None:
+    def _require_equal_cameras(self, cameras: tuple[str, ...], sources: Sequence[EpisodeSource]) -> None:
         """Refuse a recording of which some episodes have only some of the cameras; none at all is a hole."""
-        for source in self._sources:
+        for source in sources:
             present = [camera for camera in cameras if self._reader.has_camera(source, camera)]
             if present and len(present) < len(cameras):
                 missing = ", ".join(camera for camera in cameras if camera not in present)
@@ -240,18 +247,18 @@ class Recording:
                 )
 
 
-def open_recording(source: str | Path, *, revision: str | None = None, follow_links: bool = False) -> Recording:
+def open_recording(source: str | Path, *, follow_links: bool = False) -> Recording:
     """Open a recording for reading.
 
     Args:
-        source: the folder of a LeRobot data set (no network is needed), or the Hub id of one.
-        revision: branch, tag or commit on the Hub.
+        source: the folder of a LeRobot data set (no network is needed), or the Hub id of one: ``user/name``, or
+            ``user/name@revision`` with a branch, tag or commit.
         follow_links: whether links may lead out of the folder.
 
     Raises:
         ForearmError: it is no LeRobot data set of a known version, or has no camera, state or episode.
     """
-    root = local_folder(source, revision)
+    root = local_folder(source)
     name = root.resolve().name if Path(source).expanduser().is_dir() else str(source)
     return Recording(root, name, follow_links)
 

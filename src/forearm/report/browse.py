@@ -272,7 +272,7 @@ def _plan(recording: Recording, episode: Episode) -> EpisodePlan:
     joints = len(recording.joints)
     if not recording.has_logs:
         step = max(1, round(STEP * recording.fps))
-        frames = plan_every(episode, step, step, 2)
+        frames = plan_every(0, len(episode), step, step, 2)
         return EpisodePlan(frames, changes(episode, frames), np.full(len(frames), -1))
     if episode.log is None:
         return NO_PLAN

@@ -15,6 +15,9 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import require_absent, writing_folder
 from forearm.canvas import PRESETS, ActionDimension, Camera, Joint, Layout, action_codes, dominant_dimensions
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
+from forearm.recordings.episode import selected
+from forearm.recordings.hub import at_revision
+from forearm.recordings.idle import active_rows
 from forearm.transitions.plan import (
     NO_PLAN,
     Actions,
@@ -63,6 +66,14 @@ class BuildConfig:
     """Share of the episodes to validate on; 1 makes a pure test set."""
     seed: int = 0
     """Of the draw of validation episodes."""
+    episodes: str = ""
+    """Indices of the episodes to use, such as 0:50,60 (0 to 49, and 60); all by default."""
+    exclude: str = ""
+    """Indices of episodes to leave out, such as 3,7."""
+    trim_idle: bool = False
+    """Leave out the rows before the first joint moves and after the last one stops."""
+    revision: str | None = None
+    """Branch, tag or commit of a recording on the Hub; user/name@revision says it for one of several."""
     follow_links: bool = False
     """Follow links that lead out of a recording's folder."""
 
@@ -79,6 +90,8 @@ class BuildConfig:
         for name in ("val", "dead_band"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to lie between 0 and 1")
+        for name in ("episodes", "exclude"):
+            selected(getattr(self, name), ())
 
 
 @dataclass
@@ -137,7 +150,10 @@ def build(
     out = Path(out)
     require_absent(out)  # before anything is downloaded or decoded
     given = [sources] if isinstance(sources, str | Path) else sources
-    recordings = [open_recording(source, follow_links=config.follow_links) for source in given]
+    sources = [at_revision(source, config.revision) for source in given]
+    recordings = [open_recording(source, follow_links=config.follow_links) for source in sources]
+    if len(recordings) > 1 and (config.episodes or config.exclude):
+        raise ForearmError("--episodes and --exclude need a single recording; build each, then combine them")
     first = recordings[0]
     cameras, mode = _cameras(first, config), _mode(recordings, config)
     _require_effect(config, recordings, cameras, mode)
@@ -146,12 +162,13 @@ def build(
         if any(recording.root.samefile(other.root) for other in recordings[:number]):
             raise ForearmError(f"{recording.name} is given twice; its frames would train and validate")
     geometry = _geometry(first, cameras, config)
-    progress = BuildProgress(episodes=sum(len(recording.episodes) for recording in recordings))
+    used = [_chosen_episodes(recording, config) for recording in recordings]
+    progress = BuildProgress(episodes=sum(map(len, used)))
     gathered = _Gathered()
 
     frame_shape = (geometry.frame_height, geometry.frame_width, 3)
     with writing_folder(out) as folder, TransitionWriter(folder, frame_shape) as writer:
-        for recording in recordings:
+        for recording, indices in zip(recordings, used, strict=True):
             progress.recording = recording.name
 
             def skip(index: int, reason: str, name: str = recording.name) -> None:
@@ -160,7 +177,7 @@ def build(
                     progress.episode += 1
                     report(progress)
 
-            for read in recording.read(cameras, on_skip=skip):
+            for read in recording.read(cameras, on_skip=skip, episodes=indices):
                 episode = dataclasses.replace(read, states=as_pictured(read.states, config.camera_lag * recording.fps))
                 plan = _plan(recording, episode, mode, config, gathered)
                 before = len(writer)
@@ -181,6 +198,16 @@ def build(
         layout, table = _tabulate(first, geometry, mode, config, gathered, writer.states())
         writer.finish(layout, table, gathered.episodes, _facts(recordings, config, mode, progress))
     return TransitionSet(out)
+
+
+def _chosen_episodes(recording: Recording, config: BuildConfig) -> list[int]:
+    """Indices of the episodes to use."""
+    there = [episode.index for episode in recording.episodes]
+    wanted = selected(config.episodes, there) if config.episodes else set(there)
+    left = wanted - selected(config.exclude, there)
+    if not left:
+        raise ForearmError(f"--episodes and --exclude leave none of the {len(there)} episodes of {recording.name}")
+    return sorted(left)
 
 
 def _cameras(recording: Recording, config: BuildConfig) -> tuple[str, ...]:
@@ -235,6 +262,8 @@ def _require_effect(
     timed = (config.step, config.stride) != (BuildConfig.step, BuildConfig.stride)
     if timed and mode == "log" and any(recording.has_logs for recording in recordings):
         raise ForearmError("--step and --stride have no effect with a discrete-action log, which brings its own")
+    if config.trim_idle and mode == "log":
+        raise ForearmError("--trim-idle has no effect with a discrete-action log, which says when something happens")
     if len(cameras) == 1 and config.stacking != BuildConfig.stacking:
         raise ForearmError(f"--stacking has no effect with one camera, {_short(cameras[0])}; leave it out")
 
@@ -273,7 +302,8 @@ def _plan(
             )
         return plan_from_log(episode, joint, joints, recording.fps, config.history)
     step, stride = (max(1, round(seconds * recording.fps)) for seconds in (config.step, config.stride))
-    frames = plan_every(episode, step, stride, config.history)
+    kept = active_rows(episode.states, recording.units, recording.fps) if config.trim_idle else slice(0, len(episode))
+    frames = plan_every(kept.start, kept.stop, step, stride, config.history)
     taken = columns(episode, frames, recording) if mode == "column" else changes(episode, frames)
     return EpisodePlan(frames, taken, np.full(len(frames), -1))
 

@@ -69,9 +69,11 @@ def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history
     return EpisodePlan(_frames(frames, history), actions, np.full(len(frames), joint, np.int64))
 
 
-def plan_every(episode: Episode, step: int, stride: int, history: int) -> np.ndarray:
-    """Frames ``step`` rows apart, a new transition every ``stride`` rows: (n, history) int64."""
-    starts = np.arange(0, len(episode) - step * (history - 1), stride)
+def plan_every(first: int, stop: int, step: int, stride: int, history: int) -> np.ndarray:
+    """Frames ``step`` rows apart, a new transition every ``stride`` rows, from row ``first`` to before ``stop``:
+    (n, history) int64.
+    """
+    starts = np.arange(first, stop - step * (history - 1), stride)
     return _frames([start + step * np.arange(history) for start in starts], history)
 
 
