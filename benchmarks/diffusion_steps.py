@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from measuring import ROOT, circumstances, ratio, write_table
 
-from forearm.base.errors import ForearmError
+from forearm import ForearmError
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.samples import Samples, differences
 from forearm.models import WorldModel, family_settings, make_model

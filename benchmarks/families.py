@@ -31,6 +31,7 @@ from measuring import (
     write_table,
 )
 
+from forearm import BuildConfig, build
 from forearm.batch import Batch
 from forearm.models import WorldModel, family_names, family_settings, make_model
 from forearm.models.blocks import patchify
@@ -38,7 +39,6 @@ from forearm.models.gpt.model import CausalTransformer
 from forearm.sim import SingleActionSettings, record
 from forearm.training.config import TrainConfig
 from forearm.training.loop import make_optimizer, start_run, train
-from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.store import TransitionSet
 
 TABLE = ROOT / "docs" / "benchmarks" / "families.md"

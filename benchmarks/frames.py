@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from forearm.transitions.build import BuildConfig, build
+from forearm import BuildConfig, build
 
 
 def main(recordings: list[str]) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from measuring import ROOT, Spread, circumstances, median_seconds, ratio, write_table
 
-from forearm.base.errors import ForearmError
+from forearm import ForearmError
 from forearm.canvas import CODES
 from forearm.play.access import Access
 from forearm.play.app import make_app

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 from measuring import ROOT, circumstances, write_table
 
-from forearm.commands.demo import SIMULATED
 from forearm.evaluation import METRICS
 from forearm.evaluation.catalogue import Metric
 from forearm.evaluation.samples import Samples, differences
 from forearm.evaluation.saved import MODEL, Saved
 from forearm.models import family_names
+from forearm.sim import MODEL_SETTINGS as SIMULATED
 from forearm.training import Run
 
 TABLES = ROOT / "docs" / "benchmarks"

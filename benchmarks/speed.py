@@ -39,7 +39,7 @@ def building(work: Path, repeats: int) -> dict:
     """Every frame of ``repeats`` copies of the 30 fps recording."""
     import shutil
 
-    from forearm.transitions.build import BuildConfig, build
+    from forearm import BuildConfig, build
 
     sources = [work / f"copy{number}" for number in range(repeats)]
     for source in sources:
@@ -54,7 +54,7 @@ def pictures_once_or_by_seeking(work: Path) -> dict:
     """The reader, once and forward, against a seek for every frame."""
     import av
 
-    from forearm.recordings import open_recording
+    from forearm import open_recording
 
     recording = open_recording(work / "recording224_30")
     camera = recording.cameras[0]
@@ -85,7 +85,7 @@ def pictures_once_or_by_seeking(work: Path) -> dict:
 
 
 def dataset(work: Path, preset: str) -> Path:
-    from forearm.transitions.build import BuildConfig, build
+    from forearm import BuildConfig, build
 
     path = work / f"data_{preset}"
     if not path.exists():

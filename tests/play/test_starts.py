@@ -66,10 +66,8 @@ def test_every_recorded_outcome_of_a_moment_is_true(data, monkeypatch):
 
 @needs_simulator
 def test_the_simulator_does_what_the_dream_does_and_comes_back():
-    from forearm.sim.arm import SimulatedArm
-
     layout = simulated_layout()
-    source = Simulation(SimulatedArm.in_scene(layout, 0), 0)
+    source = Simulation(layout, 0)
     one, other = (PlaySession(Persistence(), source.begin(number)) for number in (0, 1))
     start = one.now.truth.joints[0]
     went = one.step(MOVE_PLUS).truth

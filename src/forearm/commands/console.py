@@ -36,18 +36,16 @@ def _bar(what: str) -> Iterator[tuple[Progress, TaskID]]:
 @contextmanager
 def building() -> Iterator[Callable[["BuildProgress"], None]]:
     """Show a build's episodes as they come, and in the end a line for each reason for which some were skipped."""
-    from forearm.recordings import lines_by_recording
-
-    skipped: list[tuple[str, int, str]] = []
+    skipped: list[str] = []
     with _bar("building") as (bar, task):
 
         def report(progress: "BuildProgress") -> None:
-            skipped[:] = progress.skipped
+            skipped[:] = progress.skipped_lines()
             now = f"{progress.transitions} transitions, {progress.frames} frames"
             bar.update(task, total=progress.episodes, completed=progress.episode, now=now)
 
         yield report
-        for line in lines_by_recording(skipped):
+        for line in skipped:
             bar.console.print(escape(f"skipped {line}"), style="yellow", soft_wrap=True)
 
 
@@ -94,19 +92,17 @@ def show(facts: dict[str, Any], console: Console = console) -> None:
 def show_steps(episode: "EpisodeLog") -> None:
     """Print the steps as a table, with the joints that actions drive."""
     from forearm.control.goals import plain
-    from forearm.media.words import action_words
 
     table = Table("", "cost", "joints", "next action", "cost foreseen", box=None)
     driven = sorted(set(episode.layout.joint_of_dimension()) - {-1})
     for number, step in enumerate(episode.steps):
         joints = "  ".join(f"{plain(episode.layout.joint_names[j])} {step.seen.joints[j]:.3g}" for j in driven)
-        then = action_words(episode.layout, step.plan.values[0]) if len(step.plan) else ""
         last = number == episode.actions
         table.add_row(
             str(number),
             f"{step.plan.staying:.4g}",
             joints,
-            episode.outcome if last else then,
+            episode.next_action(number),
             "" if last else f"{step.plan.cost:.4g}",
         )
     console.print(table)

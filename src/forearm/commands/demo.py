@@ -17,7 +17,7 @@ from forearm.commands.options import Device
 from forearm.models import DEFAULT, family_settings
 from forearm.report.assessment import assess
 from forearm.report.inspection import facts_of
-from forearm.sim import SingleActionSettings, record
+from forearm.sim import MODEL_SETTINGS, SingleActionSettings, record
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
 from forearm.training.run import Run
@@ -27,9 +27,6 @@ from forearm.transitions.store import TransitionSet
 NOTES = """Forearm's demo: a simulated SO-101 turns its shoulder by about 10° or stays, and a small model, {family},
 learns to paint what its two cameras and its joints show half a second later. Trained for a few minutes on this
 machine; what matters is that it follows the action and beats copying the last frame."""
-
-SIMULATED = {"warp": {"mse_weight": 10.0}}
-"""Settings that suit simulated pictures better than a family's own (docs/log/2026-11-25-warp-parts.md)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def demo(options: DemoOptions) -> None:
     Example: forearm demo --minutes 2
     """
     config = TrainConfig(minutes=options.minutes, learning_rate=2e-3, seed=options.seed)
-    model = family_settings(options.family, "tiny", SIMULATED.get(options.family, {}))
+    model = family_settings(options.family, "tiny", MODEL_SETTINGS.get(options.family, {}))
     device_named(options.device)  # whatever is wrong is said before minutes are spent
     recordings, data_path, run_path = (options.out / name for name in ("recordings", "data", "run"))
     if options.again:

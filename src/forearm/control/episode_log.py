@@ -78,6 +78,5 @@ def _wanted(layout: Layout, goal: PictureGoal | RegionGoal) -> np.ndarray:
 
 
 def _caption(episode: EpisodeLog, number: int, step: Step) -> tuple[str, str]:
-    done = number == len(episode.steps) - 1
-    then = episode.outcome if done else f"next: {action_words(episode.layout, step.plan.values[0])}"
+    then = ("" if number == episode.actions else "next: ") + episode.next_action(number)
     return f"after {number} action{'' if number == 1 else 's'} · cost {step.plan.staying:.3g}", then

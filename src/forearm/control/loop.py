@@ -12,6 +12,7 @@ from forearm.canvas import Action, Layout, Observation
 from forearm.canvas.actions import DEAD_BAND
 from forearm.control.goals import Goal
 from forearm.control.planners import Plan, Planner
+from forearm.media.words import action_words
 
 REACHED, STAYING, SPENT = "the goal is reached", "staying is best", "all steps are taken"
 
@@ -53,6 +54,10 @@ class EpisodeLog:
     def actions(self) -> int:
         """How many were taken."""
         return len(self.steps) - 1
+
+    def next_action(self, number: int) -> str:
+        """The action that followed a step, in words; after the last one the outcome."""
+        return self.outcome if number == self.actions else action_words(self.layout, self.steps[number].plan.values[0])
 
 
 def control(

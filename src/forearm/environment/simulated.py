@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from forearm.batch import Batch, Prediction
-from forearm.canvas import Action, Observation, draw_frame
+from forearm.canvas import Action, Layout, Observation, draw_frame
 from forearm.environment.environment import Environment
 from forearm.sim.arm import SimulatedArm
 from forearm.sim.simulator import Snapshot
@@ -30,6 +30,11 @@ class SimulatedEnvironment(Environment[Simulated]):
 
     def __init__(self, arm: SimulatedArm, seed: int):
         self.arm, self.layout, self.seed = arm, arm.layout, seed
+
+    @classmethod
+    def in_scene(cls, layout: Layout, seed: int) -> "SimulatedEnvironment":
+        """A scene and poses that a seed decides; raises as `SimulatedArm.in_scene`."""
+        return cls(SimulatedArm.in_scene(layout, seed), seed)
 
     def observe(self) -> Observation:
         return self.state.observation

@@ -97,9 +97,7 @@ def open_stage(
     model = run.load(checkpoint, place)
     sources: list[Source] = []
     if simulator is not None:
-        from forearm.sim.arm import SimulatedArm
-
-        sources.append(Simulation(SimulatedArm.in_scene(layout, simulator), simulator))
+        sources.append(Simulation(layout, simulator))
     try:
         sources.append(Recording(TransitionSet(data or Path(config["data"]["path"])), layout, f"run {run.name}"))
     except ForearmError as error:

@@ -3,7 +3,7 @@
 Both kinds of source have a ``name``, starts 0 to ``count`` − 1, and one that is ``usual`` to show first.
 """
 
-from typing import TYPE_CHECKING
+import copy
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from forearm.canvas import Layout
 from forearm.environment import RecordedEnvironment
 from forearm.play.session import Start
 from forearm.transitions import TransitionSet
-
-if TYPE_CHECKING:
-    from forearm.sim.arm import SimulatedArm
 
 
 class Recording:
@@ -51,22 +48,26 @@ class Recording:
 
 
 class Simulation:
-    """Random poses of the simulated SO-101 in one scene; its truth is known whatever one does."""
+    """Random poses of the simulated SO-101 in the scene of a seed; its truth is known whatever one does.
+
+    Raises:
+        ForearmError: the seed is negative, or the layout is not of simulated recordings.
+    """
 
     name = "simulator"
     count = 1_000_000
     usual = 0
 
-    def __init__(self, arm: "SimulatedArm", seed: int):
-        self.arm, self.seed = arm, seed
+    def __init__(self, layout: Layout, seed: int):
+        from forearm.environment.simulated import SimulatedEnvironment
+
+        self.seed, self._world = seed, SimulatedEnvironment.in_scene(layout, seed)
 
     def begin(self, number: int) -> Start:
         """As of a `Recording`."""
-        from forearm.environment.simulated import SimulatedEnvironment
-
         _require_number(number, self.count)
-        truth = SimulatedEnvironment(self.arm, self.seed)
-        context = present(self.arm.layout, truth.reset(number))
+        truth = copy.copy(self._world)  # all starts share the arm
+        context = present(truth.layout, truth.reset(number))
         return Start(self.name, number, context, truth, f"scene {self.seed}, pose {number}")
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import nn
+
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Predictor
@@ -16,7 +18,6 @@ from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.rollouts import draw_paths, roll_out
 from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
 from forearm.evaluation.uncertainty import Kinds, count_kinds
-from forearm.models import WorldModel
 from forearm.report import Facts, write_report
 from forearm.report.targets import Target, key_targets, parse_targets
 from forearm.training.run import Checkpoint, Run, read_notes
@@ -181,7 +182,7 @@ def _compared(run: Path, digest: str) -> dict[str, Any]:
     return next((figures for figures in found if scored_on(figures) == digest), found[0])
 
 
-def _origin(run: Run, checkpoint: Checkpoint, model: WorldModel, data: TransitionSet, digest: str) -> dict[str, Any]:
+def _origin(run: Run, checkpoint: Checkpoint, model: nn.Module, data: TransitionSet, digest: str) -> dict[str, Any]:
     """What tells an evaluation from others: the model, its training, the data and the date."""
     return {
         "run": run.name,

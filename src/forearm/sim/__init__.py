@@ -3,12 +3,13 @@
 from forearm.sim.film import change_of, film, settle
 from forearm.sim.protocol import record_episode
 from forearm.sim.record import record
-from forearm.sim.settings import SingleActionSettings
+from forearm.sim.settings import MODEL_SETTINGS, SingleActionSettings
 from forearm.sim.simulator import CAMERAS, JOINTS, Simulator, Snapshot
 
 __all__ = [
     "CAMERAS",
     "JOINTS",
+    "MODEL_SETTINGS",
     "Simulator",
     "SingleActionSettings",
     "Snapshot",

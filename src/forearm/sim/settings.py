@@ -9,6 +9,8 @@ from forearm.sim.scene import PHYSICS_HZ
 from forearm.sim.simulator import JOINTS
 
 ACTIONS = ("STAY", "MOVE+", "MOVE-")  # by code
+MODEL_SETTINGS = {"warp": {"mse_weight": 10.0}}
+"""Settings by family that suit simulated pictures better than its own (docs/log/2026-11-25-warp-parts.md)."""
 
 
 @dataclass(frozen=True)

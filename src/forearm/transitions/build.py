@@ -14,7 +14,7 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_absent, writing_folder
 from forearm.canvas import PRESETS, ActionDimension, Camera, Joint, Layout, action_codes, dominant_dimensions
-from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording
+from forearm.recordings import Episode, EpisodeUnreadable, Recording, lines_by_recording, open_recording
 from forearm.recordings.episode import selected
 from forearm.recordings.hub import at_revision
 from forearm.recordings.idle import active_rows
@@ -112,6 +112,10 @@ class BuildProgress:
     """(recording, episode, reason) of each skipped episode."""
     notes: list[tuple[str, int, str]] = field(default_factory=list)
     """(recording, episode, note) of what does not fit in episodes that are used, such as a clock that drifts."""
+
+    def skipped_lines(self) -> list[str]:
+        """A line for each reason for which episodes of a recording were skipped."""
+        return lines_by_recording(self.skipped)
 
 
 @dataclass
