@@ -243,6 +243,16 @@ def test_evaluations_that_cannot_begin(run, tmp_path, monkeypatch, options, says
     assert says in refused(tmp_path, "evaluate", "run", *options)
 
 
+def test_an_evaluation_that_is_a_link_keeps_what_it_points_to(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run, tmp_path / "fresh")
+    (tmp_path / "theirs" / "grids").mkdir(parents=True)
+    (tmp_path / "theirs" / "grids" / "kept").touch()
+    (tmp_path / "fresh" / "evaluation").symlink_to(tmp_path / "theirs")
+    assert "fresh/evaluation is a link, so nothing is written there" in refused(tmp_path, "evaluate", "fresh")
+    assert (tmp_path / "theirs" / "grids" / "kept").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -454,7 +464,7 @@ def interrupted(process: "subprocess.Popen[str]", how: signal.Signals, ready) ->
 def test_an_interrupted_build_leaves_nothing(tmp_path, how):
     recording = make_recording(tmp_path / "recording", lengths=(150,) * 4)
     process = start("build", recording, "--out", tmp_path / "data")
-    interrupted(process, how, lambda: [*tmp_path.glob(".data.*.partial/frames.npy")])
+    interrupted(process, how, lambda: [*tmp_path.glob(".data.partial/frames.npy")])
     assert [path.name for path in tmp_path.iterdir()] == ["recording"]
 
 

@@ -2,11 +2,16 @@
 
 import errno
 import json
+import multiprocessing
+import subprocess
+import sys
+import threading
 
 import pytest
 
+from forearm.base import files
 from forearm.base.errors import ForearmError
-from forearm.base.files import append_line, read_json, require_absent, write_json, writing, writing_folder
+from forearm.base.files import append_line, locked, read_json, require_absent, write_json, writing, writing_folder
 
 
 def one_line(failure) -> str:
@@ -117,3 +122,97 @@ def test_append_line(tmp_path):
     assert (tmp_path / "log.jsonl").read_text() == '{"step": 0}\n{"step": 1}\n'
     with pytest.raises(ForearmError, match="cannot be written"):
         append_line(tmp_path, "a folder is no file")
+
+
+def test_a_folder_takes_the_place_of_another_in_one_step(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("1")
+    with writing_folder(tmp_path / "out", replace=True) as folder:
+        (folder / "new").write_text("2")
+        assert [p.name for p in (tmp_path / "out").iterdir()] == ["old"]
+    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == ["out", "out/new"]
+
+
+def test_a_folder_is_replaced_where_names_cannot_be_exchanged(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_exchanged", lambda one, other: False)
+    test_a_folder_takes_the_place_of_another_in_one_step(tmp_path)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_link_is_not_written_through(tmp_path, replace):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "kept").write_text("1")
+    (tmp_path / "out").symlink_to(tmp_path / "theirs")
+    with pytest.raises(ForearmError) as failure, writing_folder(tmp_path / "out", replace=replace):
+        pytest.fail("it is a link")
+    one_line(failure)
+    assert (tmp_path / "theirs" / "kept").read_text() == "1"
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from forearm.base.files import writing_folder
+with writing_folder(Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("half")
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def writer(target) -> subprocess.Popen:
+    """A process that has begun to write a folder."""
+    command = [sys.executable, "-c", WRITE, str(target)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+def test_a_second_writer_is_told_who_the_first_is(tmp_path):
+    first = writer(tmp_path / "out")
+    with pytest.raises(ForearmError, match=rf"is being written by process {first.pid} \(.*out\)") as failure:
+        fail_half_way(writing_folder, tmp_path / "out", RuntimeError)
+    one_line(failure)
+    first.communicate("go on", timeout=60)
+    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == ["out", "out/half"]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
+    first = writer(tmp_path / "out")
+    first.kill()
+    first.communicate(timeout=60)
+    assert {p.name for p in tmp_path.iterdir()} == {".out.lock", ".out.partial"}
+    with writing_folder(tmp_path / "out") as folder:
+        (folder / "whole").write_text("whole")
+    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == ["out", "out/whole"]
+
+
+def test_a_second_writer_of_a_file_waits_for_the_first(tmp_path):
+    target = tmp_path / "file"
+
+    def second():
+        with writing(target) as beside:
+            beside.write_text("second")
+
+    with writing(target) as beside:
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.05)
+        assert thread.is_alive()
+        beside.write_text("first")
+    thread.join(60)
+    assert target.read_text() == "second"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_forked_process_does_not_hold_the_lock(tmp_path):
+    done = multiprocessing.get_context("fork").Event()
+    with locked(tmp_path / "out"):
+        child = multiprocessing.get_context("fork").Process(target=done.wait)
+        child.start()
+    try:
+        with locked(tmp_path / "out"):
+            assert child.is_alive()
+    finally:
+        done.set()
+        child.join(60)

@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+import os
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.commands import files as files_of
 from support.pages import Page
 
 from forearm.base.errors import ForearmError
@@ -314,6 +318,44 @@ def test_a_new_report_replaces_the_old_one_and_only_it(good, without_stay, tmp_p
     written = {"examples.npz", "grids", "metrics.json", "report.html", "samples.parquet"}
     assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", *written}
     assert not [path for path in (tmp_path / "grids").iterdir() if "guess" in path.name]
+
+
+def test_somebody_elses_files_stay(good, tmp_path):
+    write_report(good, FACTS, tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("kept")
+    (tmp_path / ".new").mkdir()  # what a killed forearm of before 2026-11-26 left
+    (tmp_path / "grids" / "old.png").touch()
+    inode = (tmp_path / "metrics.json").stat().st_ino
+    write_report(good, FACTS, tmp_path)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
+    assert not (tmp_path / ".new").exists()
+    assert not (tmp_path / "grids" / "old.png").exists()
+    assert (tmp_path / "metrics.json").stat().st_ino != inode
+
+
+def test_the_folder_is_replaced_as_one(good, bad, tmp_path, monkeypatch):
+    """A process that is killed at any moment leaves the files of one evaluation: none is replaced in the folder."""
+    folder = tmp_path / "evaluation"
+    write_report(bad, FACTS, folder)
+    before = files_of(folder)
+    moments = []
+
+    def watched(system_call):
+        def call(*args, **kwargs):
+            moments.append(files_of(folder) if folder.is_dir() else {})
+            return system_call(*args, **kwargs)
+
+        return call
+
+    for module, name in ((os, "replace"), (os, "rename"), (os, "unlink"), (shutil, "rmtree"), (Path, "unlink")):
+        monkeypatch.setattr(module, name, watched(getattr(module, name)))
+    write_report(good, FACTS, folder)
+    monkeypatch.undo()
+    after = files_of(folder)
+    assert before != after
+    assert before in moments
+    assert all(moment in (before, after) for moment in moments)
 
 
 def test_a_failure_leaves_the_old_report(good, tmp_path, monkeypatch):

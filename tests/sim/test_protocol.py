@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -289,6 +290,33 @@ def test_an_interrupted_recording_goes_on_to_the_same_end(tmp_path: Path, how: s
     record(out, shorter, processes=1)
     record(tmp_path / "unbroken", shorter, processes=1)
     assert fingerprint(out) == fingerprint(tmp_path / "unbroken")
+
+
+def test_a_killed_recording_leaves_no_process_and_no_lock(tmp_path: Path) -> None:
+    script, out = tmp_path / "make.py", tmp_path / "out"
+    script.write_text(SCRIPT)
+    running = subprocess.Popen([sys.executable, str(script), str(out), "2"], stderr=subprocess.PIPE)
+    while not staged_episodes(tmp_path / "out.partial"):
+        time.sleep(0.02)
+    with pytest.raises(ForearmError, match=rf"is being written by process {running.pid} \(make.py .*out 2\)"):
+        record(out, replace(TINY, episodes=60), processes=1)
+    workers = psutil.Process(running.pid).children(recursive=True)
+    assert len(workers) >= 2
+    running.kill()  # the parent alone, as the system does where memory is short
+    running.communicate(timeout=60)
+    _, left = psutil.wait_procs(workers, timeout=20)
+    for worker in left:
+        worker.kill()
+    assert not left
+    with pytest.raises(ForearmError, match="holds a recording with other seed"):  # so it would go on
+        record(out, replace(TINY, episodes=60, seed=1), processes=1)
+
+
+def test_what_a_recording_left_beside_its_result_is_named(tmp_path: Path) -> None:
+    record(tmp_path / "out", replace(TINY, episodes=1), processes=1)
+    (tmp_path / "out.partial").mkdir()  # killed before it was removed
+    with pytest.raises(ForearmError, match=r"already exists.*out\.partial is what a stopped recording left"):
+        record(tmp_path / "out", replace(TINY, episodes=1), processes=1)
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,18 @@ import pytest
 import safetensors.torch
 import torch
 from PIL import Image
+from support.commands import files as files_of
 from support.tiny import make_layout, write_data
 
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
+from forearm.base.files import locked
 from forearm.canvas import ActionDimension, as_uint8
 from forearm.models import make_model
 from forearm.training import Run, TrainConfig, start_run, train
 from forearm.training.loop import make_accelerator, make_optimizer, validate
 from forearm.training.resume import extend
+from forearm.training.run import read_tensors, save_tensors
 from forearm.training.schedule import Progress, learning_rate
 from forearm.transitions import TrainingSteps, TransitionSet, batches
 
@@ -478,6 +481,42 @@ def test_damaged_weights_are_one_line(tmp_path, unbroken, data, damage, file):
     assert str(path) in one_line(failure)
 
 
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("part", ["model.", "average.", "optimizer.", "optimizer.exp_avg_sq.", "optimizer.step."])
+def test_a_resume_file_without_one_of_its_parts_is_refused(tmp_path, unbroken, data, part, counted):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
+    tensors, metadata = read_tensors(run.resume_file)
+    kept = {name: value for name, value in tensors.items() if not name.startswith(part)}
+    assert len(kept) < len(tensors)
+    if not counted:
+        del metadata["tensors"]  # as before 2026-11-26
+    save_tensors(run.resume_file, kept, metadata)
+    before = weights(run)
+    with pytest.raises(ForearmError, match=r"tensors|moments|do not fit") as failure:
+        train(run, data, device="cpu", resume=True)
+    assert str(run.resume_file) in one_line(failure)
+    assert weights(run) == before
+
+
+def test_a_resume_file_whose_best_weights_are_gone_is_refused(tmp_path, unbroken, data):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
+    run.weights_file("best").unlink()
+    with pytest.raises(ForearmError, match=r"best\.safetensors is missing, which step"):
+        train(run, data, device="cpu", resume=True)
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path, unbroken, data):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
+    before = files_of(run.path)
+    with locked(run.path):
+        for second in (lambda: train(run, data, device="cpu", resume=True), lambda: extend(run, 30, None)):
+            with pytest.raises(ForearmError, match=r"run is being written by process \d+ ") as failure:
+                second()
+            one_line(failure)
+    assert files_of(run.path) == before
+    train(run, data, device="cpu", resume=True)
+
+
 @pytest.mark.parametrize("file", ["best", "resume"])
 def test_weights_of_another_layout_are_one_line(tmp_path, unbroken, data, file):
     run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
@@ -533,13 +572,13 @@ def test_settings_of_another_version_are_one_line(tmp_path, unbroken, data):
 
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, unbroken, data, monkeypatch):
     run = start(tmp_path / "run", data)
-    save, kept = safetensors.torch.save_file, {}
+    save, kept = safetensors.torch.save_file, []
 
     def fill_up(tensors, path, metadata=None):
         if len(kept) > 4:
             path.write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        kept[path] = True
+        kept.append(path)
         save(tensors, path, metadata)
 
     monkeypatch.setattr(safetensors.torch, "save_file", fill_up)

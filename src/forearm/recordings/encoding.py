@@ -8,6 +8,8 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from forearm.recordings.pictures import ACCURATE_RND, FULL_CHR_H_INP
+
 # H.264 against AV1 for pictures of 64 to 224 pixels: at equal error a quarter of the time and half the bytes
 # (docs/benchmarks). No B-frames: every packet is shown when it is decoded, so files join by shifting times.
 CODEC, PIXEL_FORMAT, KEYFRAME_EVERY = "libx264", "yuv420p", 8
@@ -20,7 +22,7 @@ ENCODER_OPTIONS = {
     # x264's faster routines read memory that was never written, so that the same pictures may come out otherwise.
     "x264-params": "chromaloc=1:cpu-independent=1",
 }
-TO_MEANS = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+TO_MEANS = Interpolation.AREA | ACCURATE_RND | FULL_CHR_H_INP
 
 
 def encode(target: Path | BinaryIO, pictures: np.ndarray, fps: int) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
+ACCURATE_RND, FULL_CHR_H_INT, FULL_CHR_H_INP = 0x40000, 0x2000, 0x4000
+"""FFmpeg's flags (libswscale) for exact scaling; PyAV takes them as numbers from 14.2, by name only from 16."""
 MOST_PIXELS = 2**25
 """A larger picture (8K is 7680×4320) is refused before it takes memory."""
 

@@ -1,13 +1,14 @@
 """Recording episodes of any arm, until they are assembled into a LeRobot v3.0 recording."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import read_json, require_absent, write_json
+from forearm.base.files import locked, read_json, require_absent, write_json
 from forearm.recordings.features import RecordingSpec
 from forearm.recordings.staging import EpisodeData, stage_episode, staged_episodes
 from forearm.recordings.writer import assemble
@@ -34,13 +35,24 @@ class Recorder:
         """Where the staged episodes are."""
         return self.out.with_name(self.out.name + ".partial")
 
-    def begin(self) -> None:
-        """Begin a recording, or go on with one of the same settings.
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Begin a recording, or go on with one of the same settings; `stage` the episodes within, then `finish`.
 
         Raises:
-            ForearmError: ``out`` exists, or a recording with other settings was interrupted there.
+            ForearmError: ``out`` exists, a recording with other settings was interrupted there, or another process is
+                recording there.
         """
-        require_absent(self.out)
+        with locked(self.partial):
+            self._begin()
+            yield
+
+    def _begin(self) -> None:
+        try:
+            require_absent(self.out)
+        except ForearmError as taken:
+            left = f"; {self.partial} is what a stopped recording left" if self.partial.is_dir() else ""
+            raise ForearmError(f"{taken}{left}") from None
         path = self.partial / SETTINGS_FILE
         if not path.exists():
             write_json(path, self.settings)

@@ -15,13 +15,13 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.folder import reason_of
-from forearm.recordings.pictures import MOST_PIXELS, Size
+from forearm.recordings.pictures import ACCURATE_RND, FULL_CHR_H_INT, MOST_PIXELS, Size
 
 CONTAINERS = "mov,matroska,webm,avi"
 """FFmpeg's names of the containers that are read; a playlist could open other files."""
 JUMP_BEYOND = 200  # frames; decoding fewer is as fast as a seek
 # Without full chroma, shrinking throws away colour and darkens by 1.5 grey levels.
-EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+EXACT = ACCURATE_RND | FULL_CHR_H_INT
 
 
 class VideoFile:

@@ -11,6 +11,7 @@ from torch import nn
 
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
+from forearm.base.files import require_folder
 from forearm.batch import Batch, Predictor
 from forearm.canvas import STAY, Layout
 from forearm.evaluation.baselines import fitted_baselines, standard_baselines
@@ -65,6 +66,8 @@ def assess(
     own = Path(config["data"]["path"])
     transitions = TransitionSet(data or own).with_layout(layout, f"run {run.name}")
     is_own = transitions.path.resolve() == own.resolve()
+    folder = run.path / ("evaluation" if is_own else f"evaluation-{transitions.path.resolve().name}")
+    require_folder(folder)  # before minutes are spent
     rows = transitions.rows("val" if split == "val" or (split == "auto" and is_own) else None)
     if not len(rows):
         raise ForearmError(f"{transitions.path} has no validation transitions; evaluate it with --split all")
@@ -109,9 +112,7 @@ def assess(
         kinds_seen=_kinds_seen(own),
     )
     followed = roll_out(model, transitions, paths, baselines, place, lambda steps: watch(len(rows) + steps, total))
-    evaluation = dataclasses.replace(evaluation, rollouts=followed)
-    folder = run.path / ("evaluation" if is_own else f"evaluation-{transitions.path.resolve().name}")
-    return write_report(evaluation, facts, folder)
+    return write_report(dataclasses.replace(evaluation, rollouts=followed), facts, folder)
 
 
 def _baselines(training: Path, layout: Layout, run: Run) -> tuple[dict[str, Predictor], list[str]]:

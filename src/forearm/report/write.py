@@ -1,14 +1,12 @@
 """The files of an evaluation, written whole or not at all."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from forearm.base.errors import ForearmError
 from forearm.base.files import write_json, writing_folder
 from forearm.evaluation import Evaluation
-from forearm.evaluation.saved import EXAMPLES_FILE, METRICS_FILE, SAMPLES_FILE, save
+from forearm.evaluation.saved import METRICS_FILE, save
 from forearm.report.evaluation_page import Facts, render
 from forearm.report.grids import save_grids
 
@@ -17,29 +15,25 @@ def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
     """Write the files of an evaluation, in place of those of an earlier one.
 
     ``metrics.json``, ``report.html``, ``grids/*.png``, and for comparisons ``samples.parquet`` and ``examples.npz``.
-    They are written beside first, so that a failure keeps the earlier files.
+    The whole folder is replaced in one step, so that files of two evaluations never stand together.
 
     Returns:
         The path of ``report.html``.
 
     Raises:
-        ForearmError: the folder cannot be written.
+        ForearmError: the folder cannot be written, or is a link or a file.
     """
     folder = Path(folder)
-    beside = folder / ".new"
-    shutil.rmtree(beside, ignore_errors=True)
-    with writing_folder(beside) as new:
+    with writing_folder(folder, replace=True) as new:
         write_json(new / METRICS_FILE, evaluation.to_json() | _origin(evaluation, facts))
         save(evaluation, new)
         (new / "report.html").write_text(render(evaluation, facts), encoding="utf-8")
         save_grids(evaluation, new / "grids")
-    try:
-        shutil.rmtree(folder / "grids", ignore_errors=True)
-        for name in ("grids", METRICS_FILE, "report.html", SAMPLES_FILE, EXAMPLES_FILE):
-            os.replace(beside / name, folder / name)
-        beside.rmdir()
-    except OSError as error:
-        raise ForearmError(f"{folder} cannot be written: {error.strerror}; choose another place") from error
+        for other in folder.glob("*"):  # what somebody else put there stays
+            if other.is_dir() and other.name not in ("grids", ".new"):  # an earlier forearm left .new
+                shutil.copytree(other, new / other.name, symlinks=True)
+            elif other.is_file() and not (new / other.name).exists():
+                shutil.copy2(other, new / other.name, follow_symlinks=False)
     return folder / "report.html"
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from forearm.base.errors import ForearmError
+from forearm.base.processes import serve_parent
 from forearm.recordings import Recorder, RecordingSpec
 from forearm.sim.film import camera_key
 from forearm.sim.protocol import record_episode, session_of, session_seed
@@ -47,17 +48,17 @@ def record(out: Path, settings: SingleActionSettings, processes: int | None = No
     recorder = Recorder(
         Path(out), spec, {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
     )
-    recorder.begin()
-    missing = sorted(set(range(settings.episodes)) - set(recorder.staged()))
-    missing.sort(key=lambda index: session_of(settings, index))  # so that a process changes session rarely
-    try:
-        _stage_all(recorder, settings, missing, min(processes or _cores(), len(missing)))
-        recorder.finish()
-    except KeyboardInterrupt:
-        done = len(recorder.staged())
-        raise KeyboardInterrupt(
-            f"stopped after {done} of {settings.episodes} episodes; run the same command again to go on"
-        ) from None
+    with recorder.recording():
+        missing = sorted(set(range(settings.episodes)) - set(recorder.staged()))
+        missing.sort(key=lambda index: session_of(settings, index))  # so that a process changes session rarely
+        try:
+            _stage_all(recorder, settings, missing, min(processes or _cores(), len(missing)))
+            recorder.finish()
+        except KeyboardInterrupt:
+            done = len(recorder.staged())
+            raise KeyboardInterrupt(
+                f"stopped after {done} of {settings.episodes} episodes; run the same command again to go on"
+            ) from None
 
 
 def _cores() -> int:
@@ -75,7 +76,7 @@ def _stage_all(recorder: Recorder, settings: SingleActionSettings, indices: list
                 progress.advance(task)
             return
         spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's OpenGL
-        pool = ProcessPoolExecutor(processes, mp_context=spawn)
+        pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=serve_parent)
         try:
             with _ignored_interrupts():
                 begun = [pool.submit(_stage, recorder, settings, index) for index in indices]

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
-from forearm.base.files import append_line, write_json, writing, writing_folder
+from forearm.base.files import append_line, locked, write_json, writing, writing_folder
+from forearm.base.processes import serve_parent
 from forearm.models import WorldModel, make_model
 from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples
@@ -110,9 +111,16 @@ def train(
 
     Raises:
         ForearmError: nothing to resume from, data that does not fit, a loss that is no number, a batch that the
-            processes cannot share.
+            processes cannot share, or another process is training the run.
         KeyboardInterrupt: after an interruption, once the checkpoint is written.
     """
+    with locked(run.path.resolve()) if start_processes(device).is_main_process else contextlib.nullcontext():
+        return _train(run, data, device, resume, trackers, report)
+
+
+def _train(
+    run: Run, data: TransitionSet, device: str, resume: bool, trackers: tuple[str, ...], report: Report
+) -> Progress:
     settings, layout = run.config(), run.layout()
     config = run.training()
     data = data.with_layout(layout, f"run {run.name}")
@@ -131,6 +139,9 @@ def train(
     progress = Progress()
     if resume:
         progress = load_state(run.resume_file, model, average, optimizer)
+        best = run.weights_file("best")
+        if progress.best_step >= 0 and not best.is_file():
+            raise ForearmError(f"{best} is missing, which step {progress.best_step} left; restore it or train anew")
     wrapped = accelerator.prepare(model) if accelerator.num_processes > 1 else model
 
     log = Log(run, progress.step if resume else -1, accelerator, report)
@@ -168,7 +179,7 @@ def train(
         sampler=range(progress.step, 10**9),
         batch_size=None,
         num_workers=config.workers,
-        worker_init_fn=leave_interrupts_alone,
+        worker_init_fn=serve_parent,
     )
     stopped = False
     with interruptible() as interrupted:
@@ -334,12 +345,6 @@ class Log:
             append_line(self.path, json.dumps(entry))
             self.accelerator.log({k: v for k, v in entry.items() if k != "step"}, step=entry["step"])
             self.report(entry)
-
-
-def leave_interrupts_alone(worker: int) -> None:
-    """Let a drawing process live through the Ctrl-C that reaches all processes; the training process ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import write_json
+from forearm.base.files import locked, write_json
 from forearm.models import WorldModel
 from forearm.models.renamed import current_weights
 from forearm.training.run import Run, fill, read_tensors, save_tensors
 from forearm.training.schedule import MovingAverage, Progress, share_done
+
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
+"""What AdamW keeps of each parameter."""
 
 
 def save_state(
@@ -25,14 +29,14 @@ def save_state(
     for name, parameter in model.named_parameters():
         for moment, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{moment}.{name}"] = value
-    save_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    _save(path, tensors, progress)
 
 
 def load_state(path: Path, model: WorldModel, average: MovingAverage, optimizer: torch.optim.Optimizer) -> Progress:
     """Fill model, average and optimiser with what ``save_state`` wrote; return the progress.
 
     Raises:
-        ForearmError: the file is missing, damaged, or of another model.
+        ForearmError: the file is missing, damaged, incomplete, or of another model.
     """
     progress, tensors = _read(path)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
@@ -44,11 +48,8 @@ def load_state(path: Path, model: WorldModel, average: MovingAverage, optimizer:
         raise _no_checkpoint(path, error) from error
     fill(model, parts["model"], path)
     fill(average.model, parts["average"], path)
-    parameters = dict(model.named_parameters())
-    for key, value in parts["optimizer"].items():
-        moment, old = key.split(".", 1)
-        (name,) = current_weights({old: value}, parameters)
-        optimizer.state[parameters[name]][moment] = value.to(parameters[name].device)
+    for parameter, moments in _moments(parts["optimizer"], model, progress, path).items():
+        optimizer.state[parameter] = {moment: value.to(parameter.device) for moment, value in moments.items()}
     return progress
 
 
@@ -60,33 +61,58 @@ def extend(run: Run, steps: int | None, minutes: float | None) -> None:
     plateau's halvings stay. Evaluations without progress are counted anew, or ``patience`` might end it at once.
 
     Raises:
-        ForearmError: the new end has passed, or there is no checkpoint to go on from.
+        ForearmError: the new end has passed, there is no checkpoint to go on from, or the run is being trained.
     """
     config = run.training()
     if minutes is not None:
         config = replace(config, minutes=minutes)
     elif steps is not None:
         config = replace(config, steps=steps, minutes=None)
-    if run.resume_file.is_file():
-        progress, tensors = _read(run.resume_file)
-        done = f"{progress.seconds / 60:.3g} minutes" if config.minutes else f"{progress.step} steps"
-        progress.done, progress.stale, progress.stale_at_halving = share_done(config, progress), 0, 0
-        if progress.done >= 1:
-            wanted = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps} steps"
-            raise ForearmError(f"run {run.name} has done {done}, so it cannot go on to {wanted}; choose more")
-        save_tensors(run.resume_file, tensors, {"progress": json.dumps(asdict(progress))})
-    write_json(run.config_file, run.config() | {"training": asdict(config)})
+    with locked(run.path.resolve()):
+        if run.resume_file.is_file():
+            progress, tensors = _read(run.resume_file)
+            done = f"{progress.seconds / 60:.3g} minutes" if config.minutes else f"{progress.step} steps"
+            progress.done, progress.stale, progress.stale_at_halving = share_done(config, progress), 0, 0
+            if progress.done >= 1:
+                wanted = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps} steps"
+                raise ForearmError(f"run {run.name} has done {done}, so it cannot go on to {wanted}; choose more")
+            _save(run.resume_file, tensors, progress)
+        write_json(run.config_file, run.config() | {"training": asdict(config)})
+
+
+def _save(path: Path, tensors: dict[str, Tensor], progress: Progress) -> None:
+    save_tensors(path, tensors, {"progress": json.dumps(asdict(progress)), "tensors": str(len(tensors))})
+
+
+def _moments(
+    tensors: dict[str, Tensor], model: WorldModel, progress: Progress, path: Path
+) -> dict[Parameter, dict[str, Tensor]]:
+    """The optimiser's state of each parameter that has been trained."""
+    parameters = dict(model.named_parameters())
+    found: dict[Parameter, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        moment, _, old = key.partition(".")
+        (name,) = current_weights({old: value}, parameters)
+        if moment not in MOMENTS or name not in parameters or value.shape not in ((), parameters[name].shape):
+            raise _no_checkpoint(path, f"the optimiser's {key} fits no parameter")
+        found.setdefault(parameters[name], {})[moment] = value
+    if progress.step and (not found or any(set(moments) != MOMENTS for moments in found.values())):
+        raise _no_checkpoint(path, "it lacks moments of the optimiser")
+    return found
 
 
 def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
     if not path.is_file():
         raise ForearmError(f"{path} is missing, so there is nothing to resume from; train anew into another folder")
     tensors, metadata = read_tensors(path)
+    if metadata.get("tensors", str(len(tensors))) != str(len(tensors)):  # those of before 2026-11-26 do not say
+        raise _no_checkpoint(path, f"it holds {len(tensors)} of {metadata['tensors']} tensors")
     try:
         return Progress(**json.loads(metadata["progress"])), tensors
     except (KeyError, TypeError, ValueError) as error:
         raise _no_checkpoint(path, error) from error
 
 
-def _no_checkpoint(path: Path, error: Exception) -> ForearmError:
-    return ForearmError(f"{path} is no checkpoint of a training: {error!r}; train anew elsewhere")
+def _no_checkpoint(path: Path, error: Exception | str) -> ForearmError:
+    why = error if isinstance(error, str) else repr(error)
+    return ForearmError(f"{path} is no checkpoint of a training: {why}; train anew elsewhere")

@@ -1,0 +1,55 @@
+"""Worker processes end when their parent is killed, however busy they are or wait."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PARENT = """
+import multiprocessing, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from forearm.base.processes import serve_parent
+
+def work(seconds):
+    import os
+    print(os.getpid(), flush=True)
+    time.sleep(seconds)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    with ProcessPoolExecutor(2, mp_context=context, initializer=serve_parent) as pool:
+        list(pool.map(work, [0.2, 600]))  # one waits for more work, one is busy
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path, method: str) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, str(script), method], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    workers = {int(parent.stdout.readline()) for _ in range(2)}
+    parent.kill()
+    parent.wait(60)
+    until = time.monotonic() + 20
+    while (left := [worker for worker in workers if is_alive(worker)]) and time.monotonic() < until:
+        time.sleep(0.02)
+    for worker in left:
+        os.kill(worker, signal.SIGKILL)
+    parent.stdout.close()
+    assert not left
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process is there and no zombie."""
+    stat = Path(f"/proc/{process}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
