@@ -178,6 +178,7 @@ def test_codes_and_counterfactuals():
         ({"cameras": ()}, "at least one camera"),
         ({"cameras": (Camera("a", 64, 64), Camera("b", 64, 32))}, "need one width"),
         ({"joints": (Joint("pan", "deg", 3, 3),)}, "no interval"),
+        ({"joints": (Joint("pan", unit_origin="told"),)}, "unit of joint pan is 'told'"),
         ({"actions": (ActionDimension("elbow", "elbow"),)}, "does not have"),
     ],
 )
@@ -186,6 +187,14 @@ def test_impossible_layouts_are_refused_in_one_line(change, says):
     with pytest.raises(ForearmError, match=re.escape(says)) as caught:
         Layout.from_json({**good, **json.loads(json.dumps(change, default=vars))})
     assert "\n" not in str(caught.value)
+
+
+def test_what_older_layouts_lack_is_written_only_where_it_is_known():
+    """Weights know their layout by a digest of its JSON, which therefore has to stay what it was."""
+    layout = preset_layout("tiny", ("base",), (Joint("pan"), Joint("lift", unit_origin="given")), PAN_FREE)
+    pan, lift = layout.to_json()["joints"]
+    assert set(pan) == {"name", "unit", "low", "high", "max_velocity"}
+    assert lift["unit_origin"] == "given"
 
 
 def test_foreign_json_is_refused():

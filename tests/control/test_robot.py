@@ -1,5 +1,6 @@
 """A robot that has LeRobot's interface and no motors: what it is sent, when it is stopped, and what is refused."""
 
+import dataclasses
 import io
 import os
 import sys
@@ -129,7 +130,7 @@ class Keys(Keyboard):
 
 @pytest.fixture
 def layout():
-    joints = (Joint("pan.pos", "deg", -45, 45, 15), Joint("lift.pos", "deg", -45, 45, 15))
+    joints = tuple(Joint(name, "deg", -45, 45, 15, unit_origin="given") for name in ("pan.pos", "lift.pos"))
     actions = (ActionDimension("pan", "pan.pos", "deg", 10.0), ActionDimension("lift", "lift.pos", "deg", 10.0))
     return make_layout(joints=joints, actions=actions)
 
@@ -394,7 +395,7 @@ def test_without_lerobot_it_is_said_what_is_missing(layout, monkeypatch) -> None
 
 def joints_in(**units: str):
     return make_layout(
-        joints=tuple(Joint(f"{name}.pos", unit, -45, 45, 15) for name, unit in units.items()),
+        joints=tuple(Joint(f"{name}.pos", unit, -45, 45, 15, unit_origin="given") for name, unit in units.items()),
         actions=(ActionDimension("pan", "pan.pos", "deg", 10.0),),
     )
 
@@ -417,6 +418,16 @@ def test_units_that_an_so101_does_not_count_in_do_not_move_it(units, degrees) ->
         return
     with pytest.raises(ForearmError, match=r"this run has pan .*, so the arm is not moved"):
         so101("/dev/ttyACM0", None, {"base": "0", "wrist": "1"}, joints_in(**units), 15.0)
+
+
+def test_a_robot_is_not_moved_by_units_that_are_guessed(layout) -> None:
+    pan, lift = layout.joints
+    guess = dataclasses.replace(layout, joints=(pan, dataclasses.replace(lift, unit_origin="guessed")))
+    says = r"units of lift are only guessed in this run, so the arm is not moved; say them with forearm build --units"
+    with pytest.raises(ForearmError, match=says):
+        arm_of(FakeRobot(pan=0.0, lift=0.0), guess)
+    with pytest.raises(ForearmError, match=says):
+        so101("/dev/ttyACM0", None, {"base": "0", "wrist": "1"}, guess, 15.0)
 
 
 @pytest.mark.parametrize("folder", ["so_follower", "so101_follower"])

@@ -38,7 +38,9 @@ def test_a_recording(shelf, tmp_path):
     assert facts["episodes"] == 3
     assert facts["frames"] == "36 at 10 fps, 9 to 15 an episode"
     assert facts["cameras"] == "observation.images.base 48×64"
-    assert facts["joints"] == "shoulder_pan.pos (deg), elbow_flex.pos (deg), gripper.pos (deg)"
+    assert facts["joints"] == ", ".join(
+        f"{joint}.pos (deg, guessed)" for joint in ("shoulder_pan", "elbow_flex", "gripper")
+    )
     assert facts["discrete-action logs"] == "no"
     assert facts["tasks"] == "pick"
     save_pictures(shelf / "recording", tmp_path / "sheet.png")
@@ -154,7 +156,7 @@ def test_a_recording_says_which_files_are_missing_and_what_is_left_out(tmp_path)
 
 def test_control_characters_are_shown_escaped(tmp_path):
     root = make_recording(tmp_path / "recording", names=("a\x1b[2J", "b\u202e", "c"))
-    assert facts_of(root)["joints"].startswith("a\\x1b[2J (deg), b\\u202e (deg)")
+    assert facts_of(root)["joints"].startswith("a\\x1b[2J (deg, guessed), b\\u202e (deg, guessed)")
     with pytest.raises(ForearmError) as caught:
         raise ForearmError("two\nlines")
     assert str(caught.value) == "two\\nlines"

@@ -158,6 +158,8 @@ def test_a_data_set_of_every_action_knows_all_outcomes(tmp_path: Path) -> None:
     assert [episode["moment"] for episode in data.episodes] == np.repeat(np.arange(4), 3).tolist()
     assert data.outcomes(data.rows()).known.all()
     assert data.actions_seen("val") == {0: 4, 1: 4, 2: 4}
+    known = [(joint.unit, joint.unit_origin) for joint in data.layout.joints]
+    assert known == [("deg", "declared")] * 5 + [("%", "declared")]
 
 
 def test_a_state_that_does_not_allow_every_action_is_not_recorded() -> None:

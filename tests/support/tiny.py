@@ -17,7 +17,7 @@ def make_layout(**changes: Any) -> Layout:
     """Two cameras of 8×8 above each other, patch 4, joints pan and lift, one discrete action that moves pan."""
     fields: dict[str, Any] = {
         "cameras": (Camera("base", 8, 8), Camera("wrist", 8, 8)),
-        "joints": (Joint("pan", "deg", -45, 45, 15), Joint("lift", "deg", -45, 45, 15)),
+        "joints": tuple(Joint(name, "deg", -45, 45, 15, unit_origin="given") for name in ("pan", "lift")),
         "actions": (ActionDimension("pan", "pan", "deg", DELTA),),
         "patch": 4,
         "separator": 4,

@@ -28,6 +28,7 @@ from forearm.base.errors import ForearmError
 from forearm.canvas import decode
 from forearm.transitions import TransitionSet
 from forearm.transitions.build import BuildConfig, build
+from forearm.transitions.combine import combine
 from forearm.transitions.store import ArrayWriter
 
 WRIST = "observation.images.wrist"
@@ -325,6 +326,38 @@ def test_what_does_not_fit_is_noted(tmp_path):
     assert {note["note"] for note in data.facts["notes"]} == {
         "paired by count: timestamp drifts from frame_index / fps by more than half a frame"
     }
+
+
+def units_of(data: TransitionSet) -> list[tuple[str, str]]:
+    return [(joint.unit, joint.unit_origin) for joint in data.layout.joints]
+
+
+def declaring(root: Path, *units: str) -> Path:
+    """A recording that says what its joints are measured in."""
+    make_recording(root)
+    info = json.loads((root / "meta/info.json").read_text())
+    info["features"]["observation.state"]["units"] = list(units)
+    (root / "meta/info.json").write_text(json.dumps(info))
+    return root
+
+
+def test_a_unit_says_how_it_is_known(tmp_path):
+    silent, says = make_recording(tmp_path / "silent"), declaring(tmp_path / "says", "deg", "deg", "%")
+    assert units_of(build(silent, tmp_path / "a", settings())) == [("deg", "guessed")] * 3
+    assert units_of(build(says, tmp_path / "b", settings())) == [("deg", "declared")] * 2 + [("%", "declared")]
+    some = build(silent, tmp_path / "c", settings(units=("gripper=%",)))
+    assert units_of(some) == [("deg", "guessed")] * 2 + [("%", "given")]
+    with pytest.raises(ForearmError, match=r"gripper is in % \(declared\) in says, but in deg \(guessed\) in silent"):
+        build([silent, says], tmp_path / "d", settings())
+    assert not (tmp_path / "d").exists()
+
+
+def test_of_several_recordings_the_one_that_knows_least_decides_how_a_unit_is_known(tmp_path):
+    silent = make_recording(tmp_path / "silent", shift=2.0)
+    both = build([declaring(tmp_path / "says", "deg", "deg", "deg"), silent], tmp_path / "both", settings())
+    assert units_of(both) == [("deg", "guessed")] * 3
+    parts = [build(root, tmp_path / f"{root.name} data", settings()) for root in (tmp_path / "says", silent)]
+    assert units_of(combine(parts, tmp_path / "combined")) == [("deg", "guessed")] * 3
 
 
 def other_joints(root):

@@ -267,6 +267,7 @@ def test_only_a_layout_that_fits_may_draw(tiny_data):
     for says, changes in {
         "cameras": {"cameras": (Camera("base", 8, 8), Camera("wrist", 4, 8))},
         "joints": {"joints": (Joint("pan"), Joint("roll"))},
+        "units": {"joints": (Joint("pan", "rad", unit_origin="declared"), Joint("lift"))},
         "actions": {"actions": (ActionDimension("lift", "lift"),)},
         "discrete": {"discrete": False},
         "history": {"history": 3},

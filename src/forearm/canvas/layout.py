@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,13 @@ CODES = (STAY, MOVE_PLUS, MOVE_MINUS)
 CODE_NAMES = ("STAY", "MOVE+", "MOVE−")
 
 Colour = tuple[int, int, int]
+UnitOrigin = Literal["guessed", "declared", "given"]
+"""How a unit is known: guessed from the values, declared by the recording, or given by a person."""
+UNIT_ORIGINS: tuple[UnitOrigin, ...] = ("guessed", "declared", "given")
+"""From the weakest to the strongest."""
+NEWER_FIELDS = {"unit_origin": "guessed"}
+"""Fields that layouts of before 2026-11-26 lack, with their defaults. A default is not written, so that the digest of
+an older layout, by which weights know it, stays what it was."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class Joint:
     low: float = -180.0
     high: float = 180.0
     max_velocity: float = 30.0
+    unit_origin: UnitOrigin = "guessed"
+    """How the unit is known; a guess is a label and never decides how an arm is moved."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,10 @@ class Layout:
             self._require(
                 good,
                 f"joint {joint.name} has no interval between {joint.low} and {joint.high}, or no velocity range",
+            )
+            self._require(
+                joint.unit_origin in UNIT_ORIGINS,
+                f"the unit of joint {joint.name} is {joint.unit_origin!r}; it is one of {', '.join(UNIT_ORIGINS)}",
             )
         for dimension in self.actions:
             self._require(
@@ -235,7 +249,7 @@ class Layout:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary from which ``from_json`` makes an equal layout."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self, dict_factory=_without_newer_defaults)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Layout":
@@ -255,6 +269,18 @@ class Layout:
             return cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise ForearmError(f"not a canvas layout: {error}; it should have been written by forearm") from error
+
+
+def with_weakest_origins(sets: Sequence[tuple[Joint, ...]]) -> tuple[Joint, ...]:
+    """The joints of the first of several sets; each unit is known only as well as in the set that knows least."""
+    return tuple(
+        dataclasses.replace(same[0], unit_origin=min((joint.unit_origin for joint in same), key=UNIT_ORIGINS.index))
+        for same in zip(*sets, strict=True)
+    )
+
+
+def _without_newer_defaults(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in items if name not in NEWER_FIELDS or value != NEWER_FIELDS[name]}
 
 
 def preset_layout(

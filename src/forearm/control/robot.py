@@ -77,7 +77,8 @@ class RobotArm:
         keyboard: any key of it stops the arm.
 
     Raises:
-        ForearmError: the robot lacks a camera, joint or action of the layout, or an action is larger than allowed.
+        ForearmError: units are guessed, the robot lacks a camera, joint or action of the layout, or an action
+            is larger than allowed.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class RobotArm:
         max_step: float = 15.0,
         keyboard: Keyboard | None = None,
     ):
+        require_known_units(layout)
         if not 0 < duration <= 60:
             raise ForearmError(f"action duration is {duration:g}; choose one above 0 and up to 60 seconds")
         self.robot, self.layout, self.duration, self.max_step = robot, layout, duration, max_step
@@ -324,6 +326,20 @@ def so101(
         raise ForearmError(f"LeRobot needs {error.name} for this arm; run: pip install 'lerobot[feetech]'") from error
 
 
+def require_known_units(layout: Layout) -> None:
+    """Refuse to move a robot by units that nobody has said.
+
+    Raises:
+        ForearmError: units of the layout are guessed.
+    """
+    guessed = [plain(joint.name) for joint in layout.joints if joint.unit_origin == "guessed"]
+    if guessed:
+        raise ForearmError(
+            f"the units of {', '.join(guessed)} are only guessed in this run, so the arm is not moved; say them with "
+            "forearm build --units, such as --units deg gripper=%, and train again"
+        )
+
+
 def counts_in_degrees(layout: Layout) -> bool:
     """Whether an SO-101 has to count in degrees to be moved by a run: the one place where units are admitted.
 
@@ -331,8 +347,9 @@ def counts_in_degrees(layout: Layout) -> bool:
     opening, always.
 
     Raises:
-        ForearmError: the run's joints are in other units.
+        ForearmError: the run's joints are in other units, or their units are guessed.
     """
+    require_known_units(layout)
     units = {joint.unit for joint in layout.joints if plain(joint.name) != "gripper"}
     for joint in layout.joints:
         if joint.unit not in (("%",) if plain(joint.name) == "gripper" else ("deg", "%")) or len(units) > 1:

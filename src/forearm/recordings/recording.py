@@ -26,7 +26,7 @@ from forearm.recordings.metadata import ACTION_KEYS, STATE_KEYS, Metadata, is_de
 from forearm.recordings.pictures import OpenPictures, Size
 from forearm.recordings.reader import EpisodeReader
 from forearm.recordings.tables import TableFile, first_of
-from forearm.recordings.units import guess_units
+from forearm.recordings.units import declared_units, guess_units
 from forearm.recordings.video import header
 
 
@@ -75,12 +75,17 @@ class Recording:
 
     @cached_property
     def units(self) -> tuple[str, ...]:
-        """Each joint's unit for display: deg, rad, %, ticks or nothing. Declared, or else a guess."""
-        key = self._state_key or ""
-        declared = self._meta.features.get(key, {}).get("units")
-        if isinstance(declared, list) and len(declared) == len(self.joints):
-            return tuple(str(unit) for unit in declared)
-        return guess_units(self.joints, *self._state_range(key))
+        """Each joint's unit: deg, rad, %, ticks or nothing. Declared, or else a guess from the range of its values."""
+        return self._declared_units or guess_units(self.joints, *self._state_range(self._state_key or ""))
+
+    @property
+    def declares_units(self) -> bool:
+        """Whether ``meta/info.json`` says the joints' units, under ``units`` of the state."""
+        return self._declared_units is not None
+
+    @cached_property
+    def _declared_units(self) -> tuple[str, ...] | None:
+        return declared_units(self._meta.features.get(self._state_key or "", {}).get("units"), self.joints)
 
     @property
     def has_logs(self) -> bool:

@@ -1,10 +1,76 @@
-"""What a joint's numbers are probably measured in, for display only."""
+"""What a joint's numbers are measured in: declared by the recording, given by a person, or guessed."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
+
 HAND_WORDS = ("gripper", "hand", "finger", "jaw")
+SPELLINGS = {
+    "deg": ("degree", "degrees", "°"),
+    "rad": ("radian", "radians"),
+    "%": ("percent",),
+    "ticks": ("tick", "steps"),
+    "m": ("meter", "metre", "meters", "metres"),
+    "mm": ("millimeter", "millimetre", "millimeters", "millimetres"),
+    "none": (),
+}
+"""Each unit that ``--units`` takes, with further spellings of it."""
+
+
+def unit_named(word: str) -> str | None:
+    """A unit by any of its spellings, ``""`` for ``none``; None where it is not known."""
+    word = word.strip().lower()
+    found = next((unit for unit, others in SPELLINGS.items() if word == unit or word in others), None)
+    return "" if found == "none" else found
+
+
+def declared_units(declared: Any, joints: Sequence[str]) -> tuple[str, ...] | None:
+    """The units that a feature declares: a list in the order of the joints, names with units, or one for all."""
+    if isinstance(declared, dict):
+        declared = [declared.get(joint) for joint in joints]
+    elif isinstance(declared, str):
+        declared = [declared] * len(joints)
+    if not isinstance(declared, list) or len(declared) != len(joints):
+        return None
+    if not all(isinstance(unit, str) for unit in declared):
+        return None
+    known = (unit_named(unit) for unit in declared)
+    return tuple(unit if name is None else name for unit, name in zip(declared, known, strict=True))
+
+
+def given_units(words: Sequence[str], joints: Sequence[str]) -> dict[int, str]:
+    """The units that a person gives, by the joint's index.
+
+    Args:
+        words: a unit for all joints, or pairs ``JOINT UNIT`` or ``JOINT=UNIT``, where JOINT is a name with or without
+            ``.pos`` or a pattern for a group of joints, such as ``left_*``. Later ones win.
+        joints: names.
+
+    Raises:
+        ForearmError: a unit or a joint is not known.
+    """
+    given: dict[int, str] = {}
+    pattern, waiting = "*", False
+    for part in (part for word in words for part in word.rsplit("=", 1)):
+        unit = unit_named(part)
+        if unit is None:
+            if waiting or (pattern := part) == "":
+                raise ForearmError(f"--units has {part!r}, which is no unit; give one of {', '.join(SPELLINGS)}")
+            waiting = True
+            continue
+        bare = pattern.removesuffix(".pos")
+        chosen = [i for i, joint in enumerate(joints) if fnmatchcase(joint.removesuffix(".pos"), bare)]
+        if not chosen:
+            raise ForearmError(f"--units has joint {pattern!r}, but there are only {', '.join(joints)}")
+        given |= dict.fromkeys(chosen, unit)
+        pattern, waiting = "*", False
+    if waiting:
+        raise ForearmError(f"--units gives {pattern!r} no unit; give one of {', '.join(SPELLINGS)}")
+    return given
 
 
 def guess_units(joints: Sequence[str], low: np.ndarray, high: np.ndarray) -> tuple[str, ...]:

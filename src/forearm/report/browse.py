@@ -15,7 +15,6 @@ from forearm.canvas import (
     CODES,
     ActionDimension,
     Camera,
-    Joint,
     Layout,
     action_codes,
     as_uint8,
@@ -31,7 +30,7 @@ from forearm.report.comparison import saved_on
 from forearm.report.gallery_page import GENERATOR, Card, CardPrediction, Subject, TransitionTable, render, spread
 from forearm.report.inspection import facts_of, is_run
 from forearm.training.run import Run
-from forearm.transitions.plan import NO_PLAN, EpisodePlan, changes, plan_every, plan_from_log, typical_steps
+from forearm.transitions.plan import NO_PLAN, EpisodePlan, changes, joints_of, plan_every, plan_from_log, typical_steps
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import TransitionSet
 
@@ -288,9 +287,7 @@ def _layout(recording: Recording, acting: np.ndarray) -> Layout:
     """Cameras below each other in their own proportions, all joints, and an action for each joint that acts."""
     sizes = [recording.camera_size(camera) for camera in recording.cameras]
     width = max(PATCH, min(PICTURE_WIDTH, *(width for _, width in sizes)) // PATCH * PATCH)
-    joints = tuple(
-        Joint(name.removesuffix(".pos"), unit) for name, unit in zip(recording.joints, recording.units, strict=True)
-    )
+    joints = joints_of(recording)
     return Layout(
         cameras=tuple(
             Camera(camera, max(PATCH, round(width * h / w / PATCH) * PATCH), width)

@@ -47,7 +47,7 @@ def _facts_of_recording(path: Path | str) -> Facts:
         "frames": f"{lengths.sum()} at {recording.fps:g} fps, {lengths.min()} to {lengths.max()} an episode",
         "cameras": ", ".join("{} {}×{}".format(shown(key), *recording.camera_size(key)) for key in recording.cameras),
         "joints": ", ".join(
-            f"{shown(joint)} ({shown(unit) or 'no unit'})"
+            f"{shown(joint)} ({shown(unit) or 'no unit'}{'' if recording.declares_units else ', guessed'})"
             for joint, unit in zip(recording.joints, recording.units, strict=True)
         ),
         "action": ", ".join(map(shown, recording.action_names)) or "none recorded",
@@ -129,7 +129,9 @@ def _canvas(layout: Layout) -> str:
 
 def _joints(layout: Layout) -> str:
     return "\n".join(
-        f"{j.name}: {j.low:.4g} to {j.high:.4g} {j.unit}, ±{j.max_velocity:.3g} a step" for j in layout.joints
+        f"{j.name}: {j.low:.4g} to {j.high:.4g} {j.unit or 'without unit'} ({j.unit_origin}), "
+        f"±{j.max_velocity:.3g} a step"
+        for j in layout.joints
     )
 
 

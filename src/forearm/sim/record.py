@@ -21,7 +21,7 @@ from forearm.recordings import Recorder, RecordingSpec
 from forearm.sim.film import camera_key
 from forearm.sim.protocol import record_episode, session_of, session_seed
 from forearm.sim.settings import SingleActionSettings
-from forearm.sim.simulator import CAMERAS, JOINTS, Simulator
+from forearm.sim.simulator import CAMERAS, JOINTS, UNITS, Simulator
 
 
 def record(out: Path, settings: SingleActionSettings, processes: int | None = None) -> None:
@@ -44,7 +44,7 @@ def record(out: Path, settings: SingleActionSettings, processes: int | None = No
         raise ForearmError(f"processes is {processes}; choose at least 1")
     names = tuple(f"{joint}.pos" for joint in JOINTS)
     cameras = {camera_key(camera): (settings.size, settings.size) for camera in CAMERAS}
-    spec = RecordingSpec(fps=settings.fps, joints=names, action_names=names, cameras=cameras)
+    spec = RecordingSpec(settings.fps, names, names, cameras, units=UNITS)
     recorder = Recorder(
         Path(out), spec, {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
     )

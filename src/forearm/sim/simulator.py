@@ -10,6 +10,7 @@ from forearm.sim.scene import PHYSICS_HZ, build_model
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 CAMERAS = ("base", "wrist")
+UNITS = ("deg",) * 5 + ("%",)
 _GRIPPER = JOINTS.index("gripper")
 _GRIPPER_RANGE = (-10.0, 100.0)  # degrees of the moving jaw at 0 and at 100
 

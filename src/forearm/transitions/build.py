@@ -13,7 +13,8 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_absent, writing_folder
-from forearm.canvas import PRESETS, ActionDimension, Camera, Joint, Layout, action_codes, dominant_dimensions
+from forearm.canvas import PRESETS, ActionDimension, Camera, Layout, action_codes, dominant_dimensions
+from forearm.canvas.layout import with_weakest_origins
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, lines_by_recording, open_recording
 from forearm.recordings.episode import selected
 from forearm.recordings.hub import at_revision
@@ -26,6 +27,7 @@ from forearm.transitions.plan import (
     changes,
     columns,
     discretised,
+    joints_of,
     plan_every,
     plan_from_log,
     typical_steps,
@@ -58,6 +60,9 @@ class BuildConfig:
     """Seconds from frame to frame (a log brings its own)."""
     stride: float = 0.1
     """Seconds from the start of a transition to the start of the next (a log brings its own)."""
+    units: tuple[str, ...] = ()
+    """Units of the joints: one for all, or by joint or group, such as deg gripper=% or left_*=rad; deg, rad, %, ticks,
+    m, mm or none. By default those that the recording declares, else guesses, which never move a robot."""
     camera_lag: float = 0.0
     """Seconds by which pictures are late: each is put beside the joints of so long before."""
     dead_band: float = 0.15
@@ -163,9 +168,10 @@ def build(
     _require_effect(config, recordings, cameras, mode)
     for number, recording in enumerate(recordings[1:], 1):
         _require_alike(recording, first, cameras, mode)
+        _require_equal_units(recording, first, config)
         if any(recording.root.samefile(other.root) for other in recordings[:number]):
             raise ForearmError(f"{recording.name} is given twice; its frames would train and validate")
-    geometry = _geometry(first, cameras, config)
+    geometry = _geometry(recordings, cameras, config)
     used = [_chosen_episodes(recording, config) for recording in recordings]
     progress = BuildProgress(episodes=sum(map(len, used)))
     gathered = _Gathered()
@@ -247,6 +253,16 @@ def _require_alike(recording: Recording, first: Recording, cameras: tuple[str, .
             )
 
 
+def _require_equal_units(recording: Recording, first: Recording, config: BuildConfig) -> None:
+    for here, there in zip(joints_of(recording, config.units), joints_of(first, config.units), strict=True):
+        if here.unit != there.unit:
+            raise ForearmError(
+                f"{here.name} is in {here.unit or 'no unit'} ({here.unit_origin}) in {recording.name}, but in "
+                f"{there.unit or 'no unit'} ({there.unit_origin}) in {first.name}; build them apart, or say with "
+                "--units what both are in"
+            )
+
+
 def _mode(recordings: Sequence[Recording], config: BuildConfig) -> Actions:
     if config.actions != "auto":
         return config.actions
@@ -272,16 +288,13 @@ def _require_effect(
         raise ForearmError(f"--stacking has no effect with one camera, {_short(cameras[0])}; leave it out")
 
 
-def _geometry(recording: Recording, cameras: tuple[str, ...], config: BuildConfig) -> Layout:
+def _geometry(recordings: Sequence[Recording], cameras: tuple[str, ...], config: BuildConfig) -> Layout:
     """The layout but for bounds and actions, which only the data can tell."""
     preset = PRESETS[config.preset]
     side = preset.camera if config.size is None else config.size
-    joints = tuple(
-        Joint(name.removesuffix(".pos"), unit) for name, unit in zip(recording.joints, recording.units, strict=True)
-    )
     return Layout(
         cameras=tuple(Camera(_short(key), side, side) for key in cameras),
-        joints=joints,
+        joints=with_weakest_origins([joints_of(recording, config.units) for recording in recordings]),
         actions=(ActionDimension("unknown"),),
         patch=preset.patch,
         separator=preset.separator,

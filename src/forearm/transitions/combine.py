@@ -10,6 +10,7 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.base.files import writing_folder
 from forearm.canvas import ActionDimension
+from forearm.canvas.layout import with_weakest_origins
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
 
@@ -54,7 +55,8 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
             *(np.concatenate([getattr(p, field.name) for p in parts]) for field in dataclasses.fields(Columns))
         )
         training = ~columns.validation if not columns.validation.all() else np.ones(len(columns), bool)
-        layout = dataclasses.replace(first, actions=dimensions)
+        joints = with_weakest_origins([data.layout.joints for data in sets])
+        layout = dataclasses.replace(first, joints=joints, actions=dimensions)
         layout = fit_bounds_to(layout, writer.states()[columns.frames[training]])
         facts = {
             "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

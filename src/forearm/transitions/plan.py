@@ -7,8 +7,10 @@ from typing import Literal
 import numpy as np
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY
+from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, Joint, plain
+from forearm.canvas.layout import UnitOrigin
 from forearm.recordings import Episode, Recording
+from forearm.recordings.units import given_units
 
 Actions = Literal["auto", "log", "change", "column", "dominant"]
 
@@ -32,6 +34,20 @@ class EpisodePlan:
 
 NO_PLAN = EpisodePlan(np.zeros((0, 2), np.int64), np.zeros((0, 1, 1), np.float32), np.zeros(0, np.int64))
 """Of an episode that has nothing to give."""
+
+
+def joints_of(recording: Recording, given: Sequence[str] = ()) -> tuple[Joint, ...]:
+    """The joints of a recording, their units given, declared or guessed; bounds are still the usual ones.
+
+    Raises:
+        ForearmError: ``given``, as of `BuildConfig.units`, cannot be understood.
+    """
+    units = given_units(given, recording.joints)
+    known: UnitOrigin = "declared" if recording.declares_units else "guessed"
+    return tuple(
+        Joint(plain(name), units.get(i, recording.units[i]), unit_origin="given" if i in units else known)
+        for i, name in enumerate(recording.joints)
+    )
 
 
 def as_pictured(states: np.ndarray, lag: float) -> np.ndarray:

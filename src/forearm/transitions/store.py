@@ -372,6 +372,7 @@ class TransitionSet:
         for what, here, there in (
             ("cameras of", [(c.height, c.width) for c in mine.cameras], [(c.height, c.width) for c in layout.cameras]),
             ("joints", mine.joint_names, layout.joint_names),
+            ("units", *_known_units(mine, layout)),
             ("actions", [e.name for e in mine.actions], [e.name for e in layout.actions]),
             ("discrete actions:", mine.discrete, layout.discrete),
             ("history", mine.history, layout.history),
@@ -379,3 +380,10 @@ class TransitionSet:
         ):
             if here != there:
                 raise ForearmError(f"{self.path} has {what} {here}, but {whose} has {there}; build the data to match")
+
+
+def _known_units(*layouts: Layout) -> list[list[str]]:
+    """The units of each layout's joints, without those that one of the layouts only guesses."""
+    joints = zip(*(layout.joints for layout in layouts), strict=False)
+    known = [same for same in joints if all(joint.unit_origin != "guessed" for joint in same)]
+    return [[joint.unit for joint in each] for each in zip(*known, strict=True)] or [[] for _ in layouts]

@@ -1,0 +1,54 @@
+"""Units: what a recording declares, what a person gives, and what is only guessed."""
+
+import pytest
+
+from forearm.base.errors import ForearmError
+from forearm.recordings.units import declared_units, given_units
+
+JOINTS = ("left_pan.pos", "left_gripper.pos", "right_pan.pos")
+
+
+@pytest.mark.parametrize(
+    ("words", "units"),
+    [
+        (("deg",), ("deg", "deg", "deg")),
+        (("degrees", "left_gripper=%"), ("deg", "%", "deg")),
+        (("*gripper", "%", "left_pan", "rad"), ("rad", "%", None)),
+        (("left_*=rad", "left_gripper.pos=none"), ("rad", "", None)),
+        ((), (None, None, None)),
+    ],
+)
+def test_units_are_given_for_all_by_joint_and_by_group(words, units):
+    assert tuple(given_units(words, JOINTS).get(i) for i in range(3)) == units
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("furlong",), "gives 'furlong' no unit; give one of deg, rad"),
+        (("left_pan=furlong",), "has 'furlong', which is no unit"),
+        (("elbow=deg",), "has joint 'elbow', but there are only left_pan.pos"),
+        (("left_pan",), "gives 'left_pan' no unit"),
+        (("=deg",), "no unit"),
+    ],
+)
+def test_what_is_no_unit_or_no_joint_is_refused(words, says):
+    with pytest.raises(ForearmError, match=says) as failure:
+        given_units(words, JOINTS)
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("declared", "units"),
+    [
+        (["degrees", "percent", "deg"], ("deg", "%", "deg")),
+        ({"left_pan.pos": "rad", "left_gripper.pos": "", "right_pan.pos": "rad"}, ("rad", "", "rad")),
+        ("radians", ("rad", "rad", "rad")),
+        (["deg"], None),
+        ({"left_pan.pos": "rad"}, None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_units_are_declared_in_a_list_by_name_or_for_all(declared, units):
+    assert declared_units(declared, JOINTS) == units
