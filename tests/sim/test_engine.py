@@ -58,5 +58,16 @@ def test_a_users_backend_wins() -> None:
     assert output("import forearm.sim, os; print(os.environ['MUJOCO_GL'])", MUJOCO_GL="disable") == "disable"
 
 
+def test_a_display_that_leads_nowhere_is_none() -> None:
+    assert output(RENDER, DISPLAY=":77") == "(32, 32, 3)"
+    assert output(RENDER, WAYLAND_DISPLAY="wayland-77") == "(32, 32, 3)"
+
+
+def test_a_backend_that_is_none_is_named() -> None:
+    line = output(RENDER, MUJOCO_GL="nonsense")
+    assert line.startswith("MuJoCo cannot draw because MUJOCO_GL is nonsense (invalid value")
+    assert "\n" not in line
+
+
 def test_mujoco_imported_too_early_is_explained() -> None:
     assert output("import mujoco\n" + RENDER).endswith("found no display; set MUJOCO_GL=egl")

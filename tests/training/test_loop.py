@@ -436,6 +436,24 @@ def test_a_loss_that_is_no_number_ends_in_one_line(tmp_path, data):
     one_line(failure)
 
 
+def test_a_validation_loss_that_is_no_number_names_the_reading(tmp_path, monkeypatch):
+    """A training without best weights is no success."""
+    data = write_data(tmp_path / "data")
+    model = type(make_model("mae", data.layout, SMALL))
+    monkeypatch.setattr(model, "validation_loss", lambda self, batch: {"loss": batch.positions.sum() * torch.nan})
+    with pytest.raises(ForearmError, match=r"validation loss is no number; lower --learning-rate") as failure:
+        trained(tmp_path / "diverged", data)
+    one_line(failure)
+    row = data.rows("val")[3]
+    states = np.load(data.path / "states.npy")
+    states[data.columns.frames[row, -1], 1] = 1e6
+    np.save(data.path / "states.npy", states)
+    said = rf"lift reads 1e\+06 in transition {row}, of episode {data.columns.episodes[row]} of .*, where training has"
+    with pytest.raises(ForearmError, match=said) as failure:
+        trained(tmp_path / "run", TransitionSet(data.path))
+    one_line(failure)
+
+
 def test_runs_are_not_overwritten_or_half_made(tmp_path_factory, unbroken, data, monkeypatch):
     tmp_path, elsewhere = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("data")
     one_sided = {val: write_data(elsewhere / str(val), val=val) for val in (0, 8)}

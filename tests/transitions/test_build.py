@@ -317,6 +317,20 @@ def test_copies_of_episodes_are_left_out(tmp_path):
     assert still.facts["skipped"] == []
 
 
+def test_rows_that_no_joint_can_read_are_left_out_and_named(tmp_path):
+    root = make_recording(tmp_path / "set")
+    path = root / "data/chunk-000/episode_000002.parquet"
+    table, states = pq.read_table(path), states_of(2, 15).tolist()
+    states[6][1] = 65535.0
+    pq.write_table(table.set_column(0, "observation.state", pa.array(states)), path)
+    data = build([root], tmp_path / "data", settings())
+    assert_paired(data, [(e, rows) for e, rows in every(LENGTHS, 3, 2) if not (e == 2 and 6 in rows)])
+    assert data.states.max() < 200
+    assert [note["note"] for note in data.facts["notes"] if "reads" in note["note"]] == [
+        "elbow_flex.pos reads 65535 in row 6, which no joint can: its transitions are left out"
+    ]
+
+
 def test_what_does_not_fit_is_noted(tmp_path):
     root = make_recording(tmp_path / "set")
     noted = []

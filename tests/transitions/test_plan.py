@@ -17,9 +17,11 @@ from forearm.transitions.plan import (
     changes,
     columns,
     discretised,
+    faulty_readings,
     plan_every,
     plan_from_log,
     typical_steps,
+    without_rows,
 )
 
 FPS = 10.0
@@ -174,3 +176,35 @@ def test_joints_as_pictured_are_those_of_rows_before(states, lag):
     np.testing.assert_array_equal(pictured[:lag], np.repeat(states[:1], lag, axis=0))
     between = as_pictured(states, lag + 0.25)[lag + 1 :]
     np.testing.assert_allclose(between, 0.75 * states[1 : len(states) - lag] + 0.25 * states[: -lag - 1], atol=1e-4)
+
+
+@given(
+    st.integers(0, 39),
+    st.sampled_from([1e6, -1e6, 65535.0]),
+    st.floats(0.01, 100),
+    st.floats(-500, 500),
+)
+def test_one_reading_that_no_joint_can_make_is_found(row, reading, size, offset):
+    moves = size * np.sin(np.arange(40) / 3) + offset
+    states = np.stack([moves, np.full(40, 2048.0)], axis=1).astype(np.float32)
+    assert not faulty_readings(states).any()
+    states[row, 1] = reading
+    assert np.argwhere(faulty_readings(states)).tolist() == [[row, 1]]
+
+
+def test_true_motion_is_no_fault():
+    rows = np.arange(60)
+    fast = np.where(rows < 30, -90, 90)  # from one row to the next
+    wraps = (rows * 20 + 180) % 360 - 180
+    switch = np.where(rows % 10 == 0, 1, 0)  # a gripper that opens for a row
+    jitters = 2048 + rows % 2
+    states = np.stack([fast, wraps, switch, jitters], axis=1).astype(np.float32)
+    for joints in ([0, 1, 2, 3], [2], [3], [1]):
+        assert not faulty_readings(states[:, joints]).any()
+    assert not faulty_readings(states[:4]).any()
+
+
+def test_transitions_with_a_faulty_row_are_left_out():
+    plan = logged([(0, MOVE_PLUS), (10, STAY), (20, MOVE_MINUS)])
+    assert without_rows(plan, np.arange(40) == 15).frames.tolist() == [[0, 5], [20, 25]]
+    assert without_rows(plan, np.arange(40) == 15).actions[:, 0, 1].tolist() == [10, -10]

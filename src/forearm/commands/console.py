@@ -35,18 +35,20 @@ def _bar(what: str) -> Iterator[tuple[Progress, TaskID]]:
 
 @contextmanager
 def building() -> Iterator[Callable[["BuildProgress"], None]]:
-    """Show a build's episodes as they come, and in the end a line for each reason for which some were skipped."""
-    skipped: list[str] = []
+    """Show a build's episodes as they come, and in the end a line for each reason for which some were skipped, and for
+    each note about others.
+    """
+    lines: list[str] = []
     with _bar("building") as (bar, task):
 
         def report(progress: "BuildProgress") -> None:
-            skipped[:] = progress.skipped_lines()
+            lines[:] = [f"skipped {line}" for line in progress.skipped_lines()] + progress.note_lines()
             now = f"{progress.transitions} transitions, {progress.frames} frames"
             bar.update(task, total=progress.episodes, completed=progress.episode, now=now)
 
         yield report
-        for line in skipped:
-            bar.console.print(escape(f"skipped {line}"), style="yellow", soft_wrap=True)
+        for line in lines:
+            bar.console.print(escape(line), style="yellow", soft_wrap=True)
 
 
 @contextmanager

@@ -33,6 +33,9 @@ from forearm.transitions.store import TransitionSet
 LOG_EVERY = 10
 """Steps between log entries."""
 
+FAR_BEYOND = 100
+"""A joint that is so many times its range from the middle of its bounds is a fault of its sensor."""
+
 RECENT = 20
 """Steps that the logged speed is the mean of."""
 
@@ -281,7 +284,11 @@ def make_optimizer(model: WorldModel, config: TrainConfig) -> torch.optim.AdamW:
 def validate(
     model: WorldModel, data: TransitionSet, rows: np.ndarray, batch_size: int, accelerator: Accelerator
 ) -> dict[str, float]:
-    """Mean losses over validation rows, each process taking its part."""
+    """Mean losses over validation rows, each process taking its part.
+
+    Raises:
+        ForearmError: they are no numbers.
+    """
     mine = rows[accelerator.process_index :: accelerator.num_processes]
     sums: dict[str, float] = {}
     for batch in batches(data, mine, batch_size):
@@ -291,7 +298,26 @@ def validate(
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
     parts = gather_object([sums])  # a process without rows has no losses to name
-    return {name: sum(part.get(name, 0.0) for part in parts) / len(rows) for name in parts[0]}
+    means = {name: sum(part.get(name, 0.0) for part in parts) / len(rows) for name in parts[0]}
+    if not np.isfinite(list(means.values())).all():
+        raise ForearmError(f"the validation loss is no number; {_likely_cause(data, rows)}")
+    return means
+
+
+def _likely_cause(data: TransitionSet, rows: np.ndarray) -> str:
+    """Why a loss is no number: the joint that is farthest beyond its bounds, or the training itself."""
+    layout, positions = data.layout, data.positions(rows)
+    middles, ranges = (layout.highs + layout.lows) / 2, layout.highs - layout.lows
+    beyond = np.abs(positions - middles) / ranges
+    row, frame, joint = np.unravel_index(beyond.argmax(), beyond.shape)
+    if beyond[row, frame, joint] < FAR_BEYOND:
+        return "lower --learning-rate and start again"
+    episode = data.episodes[data.columns.episodes[rows[row]]]
+    return (
+        f"{layout.joint_names[joint]} reads {positions[row, frame, joint]:g} in transition {rows[row]}, of episode "
+        f"{episode['index']} of {episode['recording']}, where training has {layout.lows[joint]:g} to "
+        f"{layout.highs[joint]:g}; build the dataset without that episode"
+    )
 
 
 def agreed(share: float, accelerator: Accelerator) -> float:

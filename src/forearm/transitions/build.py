@@ -27,10 +27,12 @@ from forearm.transitions.plan import (
     changes,
     columns,
     discretised,
+    faulty_readings,
     joints_of,
     plan_every,
     plan_from_log,
     typical_steps,
+    without_rows,
 )
 from forearm.transitions.split import fit_bounds_to, split_episodes
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, groups_of
@@ -118,6 +120,10 @@ class BuildProgress:
     notes: list[tuple[str, int, str]] = field(default_factory=list)
     """(recording, episode, note) of what does not fit in episodes that are used, such as a clock that drifts."""
 
+    def note_lines(self) -> list[str]:
+        """A line for each note, with the episodes that it is about."""
+        return lines_by_recording(self.notes)
+
     def skipped_lines(self) -> list[str]:
         """A line for each reason for which episodes of a recording were skipped."""
         return lines_by_recording(self.skipped)
@@ -189,7 +195,8 @@ def build(
 
             for read in recording.read(cameras, on_skip=skip, episodes=indices):
                 episode = dataclasses.replace(read, states=as_pictured(read.states, config.camera_lag * recording.fps))
-                plan = _plan(recording, episode, mode, config, gathered)
+                faulty = faulty_readings(episode.states)
+                plan = without_rows(_plan(recording, episode, mode, config, gathered), np.any(faulty, axis=1))
                 before = len(writer)
                 try:
                     if len(plan.frames):
@@ -199,6 +206,11 @@ def build(
                     skip(read.index, str(error))
                     continue
                 notes = dict.fromkeys(pairing.note for pairing in read.pairings.values() if pairing.note)
+                notes |= dict.fromkeys(
+                    f"{recording.joints[joint]} reads {episode.states[row, joint]:g} in row {row}, which no joint can: "
+                    "its transitions are left out"
+                    for row, joint in np.argwhere(faulty).tolist()
+                )
                 progress.notes += [(recording.name, read.index, note) for note in notes]
                 progress.episode += 1
                 progress.frames, progress.transitions = len(writer), sum(map(len, gathered.frames))

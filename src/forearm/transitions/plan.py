@@ -58,6 +58,23 @@ def as_pictured(states: np.ndarray, lag: float) -> np.ndarray:
     return np.stack([np.interp(rows - lag, rows, joint) for joint in states.T], axis=1).astype(np.float32)
 
 
+def faulty_readings(states: np.ndarray) -> np.ndarray:
+    """Readings (n, J) bool that no joint can have made: one or two rows, ten times as far off the rows around them as
+    the episode's widest joint range (at least 1). A sensor that reads 65535 once would stretch the strip's bounds.
+    """
+    if len(states) < 5:
+        return np.zeros(states.shape, bool)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(states, ((2, 2), (0, 0)), mode="reflect"), 5, axis=0)
+    usual = np.median(around, axis=2)
+    return np.abs(states - usual) > 10 * max(np.ptp(usual, axis=0).max(), 1.0)
+
+
+def without_rows(plan: EpisodePlan, rows: np.ndarray) -> EpisodePlan:
+    """The transitions of a plan that use none of the ``rows`` (n,) bool of the episode."""
+    kept = ~rows[plan.frames].any(axis=1)
+    return EpisodePlan(plan.frames[kept], plan.actions[kept], plan.dimensions[kept])
+
+
 def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history: int) -> EpisodePlan:
     """One transition a decision: from its frame to the frame ``action_duration`` later.
 
