@@ -279,6 +279,16 @@ def test_without_the_training_s_data_persistence_is_left(run, tiny_data, tmp_pat
     assert "Persistence is the only baseline" in page.read_text()
 
 
+def test_a_moved_dataset_is_still_the_one_of_the_training(run, tiny_data, tmp_path):
+    val = len(tiny_data.rows("val"))
+    moved = tiny_data.path.rename(tmp_path / "moved")
+    written = figures(assess(run.path, data=moved, device="cpu"))
+    assert written["samples"] == val
+    assert list(written["baselines"]) == NAMES
+    everything = figures(assess(run.path, data=moved, split="all", device="cpu"))
+    assert any("include those of training" in warning for warning in everything["warnings"])
+
+
 def test_on_all_of_its_own_data_the_neighbour_remembers_and_the_report_says_so(run):
     written = figures(assess(run.path, split="all", device="cpu"))
     assert any("by heart" in warning for warning in written["warnings"])

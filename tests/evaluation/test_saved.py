@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from support.tiny import make_layout, write_data
 
@@ -87,15 +88,25 @@ def test_damaged_files_are_refused(folder, name):
             Saved.open(folder)
 
 
+def _without_digests(data, folder):
+    """The episodes of a dataset as an older version wrote them."""
+    pq.write_table(pq.read_table(data.path / "episodes.parquet").drop(["digest"]), folder / "episodes.parquet")
+    return folder / "episodes.parquet"
+
+
 def test_a_digest_tells_samples_apart_wherever_they_lie(data, tmp_path):
     rows = data.rows("val")
     digest = digest_of(data, rows)
     copy = TransitionSet(shutil.copytree(data.path, tmp_path / "copy"))
     assert digest_of(copy, rows) == digest
+    repainted = shutil.copytree(data.path, tmp_path / "repainted")
+    np.save(repainted / "frames.npy", 255 - data.frames)
+    shutil.copy(_without_digests(data, tmp_path), repainted / "episodes.parquet")
     others = (
+        digest_of(TransitionSet(repainted), rows),
         digest_of(data, rows[:-1]),
         digest_of(data, data.rows("train")),
         digest_of(write_data(tmp_path / "seed", episodes=4, length=3, seed=1), rows),
         digest_of(write_data(tmp_path / "patch", make_layout(patch=2), episodes=4, length=3), rows),
     )
-    assert [other == digest for other in others] == [False, False, False, True]  # a patch changes no picture
+    assert [other == digest for other in others] == [False, False, False, False, True]  # a patch changes no picture

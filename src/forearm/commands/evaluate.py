@@ -15,7 +15,8 @@ class EvaluateOptions:
     data: Path | None = None
     """The dataset to score on; that of its training by default."""
     split: Literal["auto", "val", "all"] = "auto"
-    """val: its validation episodes; all: all of it; auto: val for the training's own dataset, else all."""
+    """auto: the episodes that the run was not trained on, also of a copied or combined dataset; val: the dataset's
+    validation episodes; all: all of it."""
     checkpoint: Literal["best", "last"] = "best"
     """Which weights."""
     notes: Path | None = None

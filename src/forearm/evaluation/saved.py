@@ -137,11 +137,13 @@ def scored_on(figures: dict[str, Any]) -> str | None:
 def digest_of(data: TransitionSet, rows: np.ndarray) -> str:
     """A digest of scored samples, wherever their dataset lies: 16 hexadecimal digits.
 
-    It covers rows, episodes, actions, joint positions in all frames, and names and sizes of the cameras.
+    It covers rows, episodes with their pictures, actions, joint positions, and names and sizes of the cameras.
     """
-    layout = data.layout
-    digest = hashlib.sha256(json.dumps([[dataclasses.asdict(c) for c in layout.cameras], layout.joint_names]).encode())
-    for values in (rows, data.columns.episodes[rows], data.columns.actions[rows], data.positions(rows)):
+    layout, episodes = data.layout, data.columns.episodes[rows]
+    cameras = [(camera.name, camera.height, camera.width) for camera in layout.cameras]
+    digest = hashlib.sha256(json.dumps([cameras, layout.joint_names]).encode())
+    digest.update("".join(data.episode_digests[np.unique(episodes)]).encode())
+    for values in (rows, episodes, data.columns.actions[rows], data.positions(rows)):
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()[:16]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from torch import nn
 
 from forearm.base.devices import device_named
@@ -21,7 +22,7 @@ from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
 from forearm.evaluation.uncertainty import Kinds, count_kinds
 from forearm.report import Facts, write_report
 from forearm.report.targets import Target, key_targets, parse_targets
-from forearm.training.run import Checkpoint, Run, read_notes
+from forearm.training.run import Checkpoint, Run, digests_of, read_notes
 from forearm.transitions.loader import batches
 from forearm.transitions.store import TransitionSet
 
@@ -33,6 +34,7 @@ def assess(
     *,
     data: Path | None = None,
     split: Literal["auto", "val", "all"] = "auto",
+    rows: np.ndarray | None = None,
     checkpoint: Checkpoint = "best",
     notes: Path | None = None,
     against: Path | None = None,
@@ -46,6 +48,8 @@ def assess(
     """Score a run on a dataset and write metrics.json, report.html and grids; return the report's path.
 
     They go to ``evaluation/`` in the run's folder, or to ``evaluation-NAME/`` for a dataset that is not the run's own.
+    ``split`` is auto for the episodes that the run was not trained on, wherever they lie, val for the validation
+    episodes of the dataset, all for everything; ``rows`` names rows instead.
     Without ``notes`` the report shows those that the run was started with; without ``against`` it is compared with
     its parent, if that has been evaluated on the same samples.
 
@@ -68,9 +72,12 @@ def assess(
     is_own = transitions.path.resolve() == own.resolve()
     folder = run.path / ("evaluation" if is_own else f"evaluation-{transitions.path.resolve().name}")
     require_folder(folder)  # before minutes are spent
-    rows = transitions.rows("val" if split == "val" or (split == "auto" and is_own) else None)
+    held_out = run.held_out(transitions)
+    if rows is None:
+        rows = held_out if split == "auto" else transitions.rows("val" if split == "val" else None)
     if not len(rows):
-        raise ForearmError(f"{transitions.path} has no validation transitions; evaluate it with --split all")
+        lacks = "no validation transitions" if split == "val" else "no episode that the run was not trained on"
+        raise ForearmError(f"{transitions.path} has {lacks}; evaluate it with --split all")
     digest = digest_of(transitions, rows)
     told = checked_notes(notes) if notes else run.notes()
     parent, cautions = _parent(run, digest)
@@ -91,10 +98,19 @@ def assess(
         against=beside,
         origin=_origin(run, checkpoint, model, transitions, digest),
     )
-    baselines, more = _baselines(own, layout, run)
+    training = _training_data(run, transitions)
+    baselines, more = _baselines(training, layout, run)
     cautions += more
-    if is_own and split == "all":
-        cautions.append("The scored samples include those of training, which the nearest neighbour knows by heart.")
+    if len(trained := np.setdiff1d(rows, held_out)):
+        share = "" if len(trained) == len(rows) else f"{len(trained)} of {len(rows)}: "
+        cautions.append(
+            f"The scored samples include those of training ({share}the nearest neighbour knows them by heart)."
+        )
+    if run.trained_on() is None:
+        cautions.append(
+            "Whether the run was trained on the scored samples is not known: the dataset of its training is gone, and "
+            "the run does not name the episodes."
+        )
     if config["model"].get("synthetic_stay") and not config["data"]["actions_seen"].get(str(STAY)):
         cautions.append("STAY was practised on frames that stay what they are (synthetic_stay); no recording shows it.")
     paths = draw_paths(transitions, rows, horizon, rollouts)
@@ -109,10 +125,16 @@ def assess(
         samples=samples,
         device=place,
         cautions=tuple(cautions),
-        kinds_seen=_kinds_seen(own),
+        kinds_seen=_kinds_seen(training),
     )
     followed = roll_out(model, transitions, paths, baselines, place, lambda steps: watch(len(rows) + steps, total))
     return write_report(dataclasses.replace(evaluation, rollouts=followed), facts, folder)
+
+
+def _training_data(run: Run, scored: TransitionSet) -> Path:
+    """Where the dataset of a run's training lies: where it was, or, moved from there, where it is scored on now."""
+    moved = not run.data_path().is_dir() and run.trained_on() == set(digests_of(scored, "train"))
+    return scored.path if moved else run.data_path()
 
 
 def _baselines(training: Path, layout: Layout, run: Run) -> tuple[dict[str, Predictor], list[str]]:

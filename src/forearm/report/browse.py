@@ -160,17 +160,16 @@ def _of_dataset(data: TransitionSet, samples: int) -> Selection:
 
 
 def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> Selection:
-    """A run on its validation part, or on all of another dataset; its highest errors are shown if they are known."""
+    """A run on the episodes of a dataset that it was not trained on; its highest errors are shown if they are known."""
     config, layout = run.config(), run.layout()
     own = Path(config["data"]["path"])
     data = TransitionSet(path or own).with_layout(layout, f"run {run.name}")
-    is_own = data.path.resolve() == own.resolve()
-    rows = data.rows("val" if is_own else None)
+    rows = run.held_out(data)
     if not len(rows):
-        raise ForearmError(f"{data.path} has no validation transitions; name others with --data")
+        raise ForearmError(f"{data.path} has no episode that the run was not trained on; name others with --data")
     table = _held(data, rows)
     saved = saved_on(run, digest_of(data, rows))
-    worst, notes = np.empty(0, np.int64), [f"On {'the validation part of ' if is_own else ''}{data.path}."]
+    worst, notes = np.empty(0, np.int64), [f"On {'the held-out part of ' if len(rows) < len(data) else ''}{data.path}."]
     count = int(WORST * samples) if len(rows) > samples else 0
     if saved is not None and saved.figures["checkpoint"] == "best" and count:
         worst = np.argsort(-saved.samples[MODEL].sums["val_mse"], kind="stable")[:count]

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import reduce
 from pathlib import Path
-from typing import Literal
+
+import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json, require_replaceable, writing
@@ -50,13 +52,13 @@ def compare(
     for i, path in enumerate(resolved):
         if path in resolved[:i]:
             raise ForearmError(f"run {paths[i]} is given twice; name each run once")
-    digest, split = _samples(runs, data)
+    digest, rows = _samples(runs, data)
     found = {}
     for run in runs:
         saved = saved_on(run, digest)
         if saved is None:
             with watching(run.name) as watch:
-                report = assess(run.path, data=data, split=split, device=device, watch=watch)
+                report = assess(run.path, data=data, rows=rows, device=device, watch=watch)
             saved = Saved.open(report.parent)
         found[run.path.resolve()] = saved
     lineage = _lineage(runs, found, digest)
@@ -81,13 +83,17 @@ def saved_on(run: Run, digest: str) -> Saved | None:
     return None
 
 
-def _samples(runs: list[Run], data: Path | None) -> tuple[str, Literal["val", "all"]]:
-    """The digest of the samples to compare on, and the split that they are."""
+def _samples(runs: list[Run], data: Path | None) -> tuple[str, np.ndarray | None]:
+    """The digest of the samples to compare on, and their rows; None for those that each run held out of its own data.
+
+    On ``data`` they are those of episodes that no run was trained on.
+    """
     if data is not None:
         transitions = TransitionSet(data)
-        trained_on = any(_own(run).resolve() == transitions.path.resolve() for run in runs)
-        rows = transitions.rows("val" if trained_on else None)
-        return digest_of(transitions, rows), "val" if trained_on else "all"
+        rows = reduce(np.intersect1d, (run.held_out(transitions) for run in runs))
+        if not len(rows):
+            raise ForearmError(f"{data} has no episode that none of the runs was trained on; name other data")
+        return digest_of(transitions, rows), rows
     first, *others = runs
     digest = _own_digest(first)
     for run in others:
@@ -96,7 +102,7 @@ def _samples(runs: list[Run], data: Path | None) -> tuple[str, Literal["val", "a
                 f"runs {first.path} and {run.path} validate on different samples ({_own(first)} and {_own(run)}); "
                 "name the data to compare them on with --data"
             )
-    return digest, "val"
+    return digest, None
 
 
 def _own(run: Run) -> Path:
@@ -113,7 +119,7 @@ def _own_digest(run: Run) -> str:
         if digest is None:
             raise
         return digest
-    return digest_of(data, data.rows("val"))
+    return digest_of(data, run.held_out(data))
 
 
 def _lineage(runs: list[Run], found: dict[Path, Saved], digest: str) -> list[LineageRun]:

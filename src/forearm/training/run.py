@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -22,6 +23,7 @@ from forearm.models import WorldModel, make_model
 from forearm.models.renamed import current_weights
 from forearm.training.config import TrainConfig
 from forearm.transitions.layout import read_layout
+from forearm.transitions.store import Split, TransitionSet
 
 Checkpoint = Literal["best", "last"]
 
@@ -102,6 +104,26 @@ class Run:
         """Where the dataset was that the run was trained on."""
         return Path(self.config()["data"]["path"])
 
+    def trained_on(self) -> set[str] | None:
+        """Digests of the episodes that the run, or one that it was fine-tuned from, was trained on.
+
+        None where nobody knows: the run is older than its note of them, and its dataset is gone.
+        """
+        noted = self.config()["data"].get("trained_on")
+        if noted is not None:
+            return set(noted)
+        try:
+            return set(digests_of(TransitionSet(self.data_path()), "train"))
+        except ForearmError:
+            return None
+
+    def held_out(self, data: TransitionSet) -> np.ndarray:
+        """Rows (n,) int64 of the episodes that the run was not trained on, wherever the dataset lies now.
+
+        All rows where nobody knows what the run was trained on.
+        """
+        return np.flatnonzero(~np.isin(data.episode_digests[data.columns.episodes], list(self.trained_on() or ())))
+
     def parent(self) -> Path | None:
         """Where the run was that this one follows; None where it follows none. It may be gone by now."""
         config = self.config()
@@ -153,6 +175,11 @@ class Run:
         model = make_model(config["family"], self.layout(), config["model"])
         load_weights(model, self.weights_file(checkpoint))
         return model.to(device).eval()
+
+
+def digests_of(data: TransitionSet, split: Split) -> list[str]:
+    """The digests of the episodes of a split."""
+    return data.episode_digests[np.unique(data.columns.episodes[data.rows(split)])].tolist()
 
 
 def read_notes(path: Path) -> str:

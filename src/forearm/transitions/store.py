@@ -4,6 +4,8 @@ A folder with ``dataset.json`` (where it comes from), ``layout.json``, ``frames.
 ``states.npy`` (F, J) float32, ``transitions.parquet`` and ``episodes.parquet``. ``docs/formats.md`` says more.
 """
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,6 +134,7 @@ class TransitionWriter:
         self.folder = folder
         self._frames = ArrayWriter(folder / "frames.npy", frame_shape, np.uint8)
         self._states: list[np.ndarray] = []
+        self._pictures: list[bytes] = []
 
     def __len__(self) -> int:
         return self._frames.rows
@@ -139,12 +142,13 @@ class TransitionWriter:
     def append(self, frame: np.ndarray, state: np.ndarray) -> int:
         """Store a frame (h, w, 3) uint8 and its joint positions (J,); return its row."""
         self._states.append(np.asarray(state, np.float32))
+        self._pictures.append(_picture_digest(frame))
         return self._frames.append(frame)
 
     def rewind(self, rows: int) -> None:
         """Forget everything after the first ``rows`` frames."""
         self._frames.rewind(rows)
-        del self._states[rows:]
+        del self._states[rows:], self._pictures[rows:]
 
     def states(self) -> np.ndarray:
         """Joint positions of all frames so far, (F, J) float32."""
@@ -155,7 +159,9 @@ class TransitionWriter:
         self._frames.close()
         np.save(self.folder / "states.npy", self.states())
         columns.write(self.folder / "transitions.parquet")
-        pq.write_table(pa.Table.from_pylist(episodes), self.folder / "episodes.parquet")
+        digests = episode_digests(columns, self._pictures.__getitem__, self.states(), len(episodes))
+        told = [{**episode, "digest": digest} for episode, digest in zip(episodes, digests, strict=True)]
+        pq.write_table(pa.Table.from_pylist(told), self.folder / "episodes.parquet")
         write_json(self.folder / "layout.json", layout.to_json())
         write_json(self.folder / "dataset.json", {"format": FORMAT, **facts})
 
@@ -164,6 +170,33 @@ class TransitionWriter:
 
     def __exit__(self, *failure: object) -> None:
         self._frames.close()
+
+
+def episode_digests(columns: Columns, picture: Callable[[int], bytes], states: np.ndarray, episodes: int) -> list[str]:
+    """What tells each of so many episodes from others, wherever their dataset lies: 16 hexadecimal digits.
+
+    They cover the pictures and joint positions of all frames that the episode's transitions use.
+
+    Args:
+        columns: the table.
+        picture: the digest of a frame's picture, by its row.
+        states: (F, J) float32 joint positions.
+        episodes: how many.
+    """
+    order = np.argsort(columns.episodes, kind="stable")
+    parts = np.split(order, np.searchsorted(columns.episodes[order], np.arange(1, episodes)))
+    digests = []
+    for part in parts:
+        rows = np.unique(columns.frames[part])
+        digest = hashlib.sha256(np.ascontiguousarray(states[rows]).tobytes())
+        for row in rows.tolist():
+            digest.update(picture(row))
+        digests.append(digest.hexdigest()[:16])
+    return digests
+
+
+def _picture_digest(frame: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(frame, np.uint8).tobytes(), digest_size=16).digest()
 
 
 def groups_of(episodes: list[dict[str, Any]]) -> np.ndarray:
@@ -203,7 +236,7 @@ class TransitionSet:
             self.frames = np.load(self.path / "frames.npy", mmap_mode="r")
             self.states = np.load(self.path / "states.npy")
             told = pq.read_table(self.path / "episodes.parquet").to_pylist()
-            self.episodes = [{"moment": None, **episode} for episode in told]  # datasets of before lack it
+            self.episodes = [{"moment": None, **episode} for episode in told]  # older datasets lack it
         except (OSError, EOFError, ValueError, KeyError, pa.ArrowException) as error:
             raise ForearmError(f"{path} is damaged: {error}; build it anew") from error
         layout, count = self.layout, len(self.frames)
@@ -299,6 +332,14 @@ class TransitionSet:
         sources[firsts] = of_alike[alike]
         sources[np.arange(len(self)), self.codes] = np.arange(len(self))
         return sources
+
+    @cached_property
+    def episode_digests(self) -> np.ndarray:
+        """What tells each episode from others, (E,) str; see `episode_digests`. Older datasets are read for it."""
+        if all("digest" in episode for episode in self.episodes):
+            return np.array([episode["digest"] for episode in self.episodes])
+        pictures = lambda row: _picture_digest(self.frames[row])  # noqa: E731
+        return np.array(episode_digests(self.columns, pictures, self.states, len(self.episodes)))
 
     @cached_property
     def groups(self) -> np.ndarray:
