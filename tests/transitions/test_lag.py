@@ -3,7 +3,8 @@
 import pytest
 from support.tiny import write_late_data
 
-from forearm.transitions.lag import LAGS, estimate_lag
+from forearm.recordings.lag import LAGS
+from forearm.transitions.lag import estimate_lag
 
 
 @pytest.mark.parametrize("lag", [0.0, 0.07, 0.16])

@@ -75,9 +75,9 @@ def evaluating(name: str = "") -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def drawing() -> Iterator[Callable[[int, int], None]]:
-    """Show how many canvases of a gallery have been drawn."""
-    with _bar("drawing") as (bar, task):
+def drawing(what: str = "drawing") -> Iterator[Callable[[int, int], None]]:
+    """Show how many canvases of a gallery have been drawn, or how much of something else is done."""
+    with _bar(what) as (bar, task):
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

@@ -1,12 +1,14 @@
 """``forearm inspect``."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from forearm.base.errors import shown
 from forearm.commands.console import drawing, show
-from forearm.commands.options import Anything, Device, only_with
+from forearm.commands.options import Anything, Device, not_with, only_with
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,20 @@ class InspectOptions:
     data: Path | None = None
     """The dataset that the page shows a run on; the validation part of its own data by default."""
     device: Device = "auto"
-    """Where a run predicts what the page shows."""
+    """Where a run predicts."""
+    audit: bool = False
+    """Look for what can spoil learning: bad pictures, joints and clocks, pauses, copies, odd episodes. --html then
+    writes that page. The exit code is 1 if something that matters is found."""
+    json: Path | None = None
+    """A file to write what the audit found to."""
 
 
-RULES = (only_with("html", "samples", "data", "device"),)
+RULES = (
+    only_with("audit", "json"),
+    not_with("audit", "samples", "data", "pictures"),
+    only_with("html", "samples", "data"),
+    only_with("html|audit", "device"),
+)
 
 
 def inspect(options: InspectOptions) -> None:
@@ -37,6 +49,9 @@ def inspect(options: InspectOptions) -> None:
     from forearm.report.browse import save_gallery
     from forearm.report.inspection import facts_of, save_pictures
 
+    if options.audit:
+        _audit(options)
+        return
     show(facts_of(options.path), Console(highlight=False))
     if options.pictures is not None:
         save_pictures(options.path, options.pictures)
@@ -52,3 +67,23 @@ def inspect(options: InspectOptions) -> None:
                 watch=watch,
             )
         print(options.html)
+
+
+def _audit(options: InspectOptions) -> None:
+    """Say what an audit finds, and leave with exit code 1 if anything matters."""
+    from forearm.base.files import write_json
+    from forearm.report.audit import audit
+    from forearm.report.audit_page import save_audit
+
+    with drawing("auditing") as watch:
+        found = audit(options.path, options.device, watch)
+    print(found.verdict)
+    for finding in found.findings:
+        print(f"{'!' if finding.matters else '-'} {shown(finding.says)} {shown(finding.todo)}")
+    if options.json is not None:
+        write_json(options.json, found.to_json())
+        print(options.json)
+    if options.html is not None:
+        print(save_audit(found, options.html))
+    if found.matters:
+        sys.exit(1)

@@ -35,6 +35,8 @@ class Episode:
     pairings: Mapping[str, Pairing]
     """Camera's feature key to which of its pictures belongs to which row, and what does not fit."""
     _stream: Callable[[Sequence[int], Mapping[str, Size | None]], Iterator[tuple[int, Pictures]]] = field(repr=False)
+    timestamps: np.ndarray | None = None
+    """(n,) float64 seconds: the column timestamp, where the table has one."""
 
     def __len__(self) -> int:
         return len(self.states)
@@ -80,7 +82,7 @@ def selected(text: str, indices: Iterable[int]) -> set[int]:
         if span is None:
             raise ForearmError(f"{part!r} selects no episodes; write numbers and spans, such as 0:50,60")
         if span[3] and there and int(span[3]) not in there:
-            raise ForearmError(f"there is no episode {span[3]}; there are {_episodes(there)}")
+            raise ForearmError(f"there is no episode {span[3]}; there are {in_words(there)}")
         first, stop = (int(span[3]), int(span[3]) + 1) if span[3] else (int(span[1] or 0), int(span[2] or 10**9))
         chosen |= {index for index in there if first <= index < stop}
     return chosen
@@ -102,8 +104,8 @@ def lines_of(skipped: Iterable[tuple[int, str]], recording: str = "") -> list[st
     if lacking:
         names = ", ".join([*list(missing)[:NAMED], *([f"and {len(missing) - NAMED} more"] * (len(missing) > NAMED))])
         what = f"{names} is missing" if len(missing) == 1 else f"{len(missing)} files are missing: {names}"
-        lines.append(f"{_episodes(lacking)}{of}: {what}")
-    return [shown(line) for line in lines + [f"{_episodes(on)}{of}: {reason}" for reason, on in others.items()]]
+        lines.append(f"{in_words(lacking)}{of}: {what}")
+    return [shown(line) for line in lines + [f"{in_words(on)}{of}: {reason}" for reason, on in others.items()]]
 
 
 def lines_by_recording(skipped: Iterable[tuple[str, int, str]]) -> list[str]:
@@ -116,7 +118,7 @@ def lines_by_recording(skipped: Iterable[tuple[str, int, str]]) -> list[str]:
     ]
 
 
-def _episodes(indices: Iterable[int]) -> str:
+def in_words(indices: Iterable[int]) -> str:
     """Episode numbers in words: ``episode 3``, ``12 episodes (0 to 9, 12, 15)``."""
     ordered = sorted(set(indices))
     if len(ordered) == 1:

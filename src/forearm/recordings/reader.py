@@ -140,7 +140,7 @@ class EpisodeReader:
                 skip(index, str(error))
                 raise EpisodeUnreadable(f"{self._meta.root.name}: episode {index}: {error}") from error
 
-        return Episode(index, source.info.task, states, actions, self._log(index), pairings, stream)
+        return Episode(index, source.info.task, states, actions, self._log(index), pairings, stream, timestamps)
 
     def _rows(self, source: EpisodeSource, tables: "_OpenTable") -> Rows:
         """Where an episode's rows are; a table of its own is all its rows.

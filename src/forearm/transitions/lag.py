@@ -1,38 +1,20 @@
-"""How late a camera's pictures are, compared with the joints that were written down beside them.
+"""How late the pictures of a dataset are; see `forearm.recordings.lag`."""
 
-A camera exposes, sends and decodes before a picture is there; servos are read at once. So the picture moves a little
-after the joints do, and a model that gets both as of one time has to guess where the arm really was.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
+from forearm.recordings.lag import LEAST_PICTURES, Lag, estimate
 from forearm.transitions.store import TransitionSet
 
-LAGS = np.arange(-0.3, 0.301, 0.02)
-"""Seconds that are tried; pictures that come before their joints would show as a negative lag."""
 PICTURES = 4000
 """At most so many are looked at."""
-LEAST_EPISODES, LEAST_PICTURES = 5, 20
+SPAN = 2
+"""Frames over which motions are measured."""
 
 
-@dataclass(frozen=True)
-class Lag:
-    """By how much pictures are late."""
-
-    seconds: float
-    """The estimate."""
-    low: float
-    """Lower end of the 95 % interval, from resampling episodes."""
-    high: float
-    """Upper end."""
-
-
-def estimate_lag(data: TransitionSet) -> Lag | None:
-    """The lag at which pictures change most when the joints move most (generalised cross-correlation, Knapp and Carter
-    1976), or None where a dataset's frames do not follow one another closely and evenly enough to tell.
-    """
+def even_spacing(data: TransitionSet) -> float | None:
+    """Seconds between the frames of an episode in order, or None where they do not follow one another evenly."""
     settings = data.facts["settings"]
     if data.facts["actions"] == "log" or "stride" not in settings:  # frames far apart; or several datasets in one
         return None
@@ -41,42 +23,21 @@ def estimate_lag(data: TransitionSet) -> Lag | None:
         return None
     fps = rates.pop()
     step, stride = (max(1, round(settings[name] * fps)) for name in ("step", "stride"))
-    if step % stride or stride / fps > 0.25:
-        return None
-    curves, seen = [], 0
+    return None if step % stride else stride / fps
+
+
+def estimate_lag(data: TransitionSet) -> Lag | None:
+    """The lag of a dataset's pictures, or None where its frames do not follow one another closely and evenly enough."""
+    spacing = even_spacing(data)
+    return None if spacing is None or spacing > 0.25 else estimate(_motions(data), spacing, SPAN)
+
+
+def _motions(data: TransitionSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    seen = 0
     for episode in np.unique(data.columns.episodes):
         frames = np.unique(data.columns.frames[data.columns.episodes == episode])
         if len(frames) >= LEAST_PICTURES and seen < PICTURES:
             seen += len(frames)
-            curves.append(_correlations(data, frames, stride / fps))
-    if len(curves) < LEAST_EPISODES:
-        return None
-    each = np.stack(curves)
-    random = np.random.default_rng(0)
-    drawn = each[random.integers(len(each), size=(1000, len(each)))].mean(axis=1)
-    low, high = np.quantile([_peak(curve) for curve in drawn], [0.025, 0.975])
-    return Lag(_peak(each.mean(axis=0)), float(low), float(high))
-
-
-def _correlations(data: TransitionSet, frames: np.ndarray, spacing: float) -> np.ndarray:
-    """Correlation of how much pictures change with how fast the joints move, for each of ``LAGS``."""
-    pictures = data.frames[frames].astype(np.float32)
-    changes = np.sqrt(np.abs(pictures[2:] - pictures[:-2]).mean(axis=(1, 2, 3)))
-    joints, rows = data.states[frames] / data.layout.max_velocities, np.arange(len(frames))
-    edge = int(np.ceil(LAGS[-1] / spacing))  # beyond the ends nothing is known of the joints
-    curve = []
-    for lag in LAGS / spacing:
-        late = np.stack([np.interp(rows - lag, rows, joint) for joint in joints.T], axis=1)
-        speeds = np.sqrt(np.abs(late[2:] - late[:-2]).sum(axis=1))
-        pair = np.stack([changes, speeds])[:, edge : len(changes) - edge]
-        curve.append(np.corrcoef(pair)[0, 1] if (pair.std(axis=1) > 0).all() else 0.0)
-    return np.array(curve)
-
-
-def _peak(curve: np.ndarray) -> float:
-    """The lag at a curve's top, between those tried: that of the parabola through it and its neighbours."""
-    top = int(np.clip(curve.argmax(), 1, len(curve) - 2))
-    before, here, after = curve[top - 1 : top + 2]
-    bend = before - 2 * here + after
-    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return float(LAGS[top] + np.clip(shift, -1, 1) * (LAGS[1] - LAGS[0]))
+            pictures = data.frames[frames].astype(np.float32)
+            changes = np.abs(pictures[SPAN:] - pictures[:-SPAN]).mean(axis=(1, 2, 3))
+            yield changes, data.states[frames] / data.layout.max_velocities

@@ -1,0 +1,85 @@
+"""`forearm inspect --audit` on recordings, datasets and runs: exit code, lines, figures and page."""
+
+import json
+
+import pytest
+from support.browser import opened
+from support.commands import SMALL, forearm
+from support.defects import DEFECTS, clean_episodes, write_recording
+from support.pages import Page
+
+from forearm.recordings.audit import CHECKS
+from forearm.report.audit import audit
+from forearm.report.audit_page import CHECKED
+
+PLANTED = {"black_pictures": 3, "frozen_pictures": 2, "spike": 1, "idle_ends": 5}
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """A clean recording, one with four defects, a dataset of each, and a run; only to be read."""
+    shelf = tmp_path_factory.mktemp("audited")
+    write_recording(shelf / "clean", clean_episodes())
+    episodes = clean_episodes()
+    for kind in PLANTED:
+        DEFECTS[kind][0](episodes)
+    write_recording(shelf / "spoiled", episodes)
+    for name in ("clean", "spoiled"):
+        options = ("--step", 0.2, "--stride", 0.1, "--size", 32, "--out", shelf / f"{name}_data")
+        assert forearm("build", shelf / name, *options).code == 0
+    options = ("--data", shelf / "clean_data", "--out", shelf / "run", "--steps", 2, *SMALL, "--device", "cpu")
+    assert forearm("train", "mae", *options).code == 0
+    return shelf
+
+
+@pytest.mark.parametrize("name", ["clean", "clean_data", "run"])
+def test_what_is_clean_says_so(shelf, name):
+    ended = forearm("inspect", "--audit", shelf / name)
+    assert (ended.code, ended.out.splitlines()[0].startswith("Nothing was found in ")) == (0, True)
+
+
+@pytest.mark.parametrize("name", ["spoiled", "spoiled_data"])
+def test_planted_defects_are_found_through_files(shelf, tmp_path, name):
+    ended = forearm("inspect", shelf / name, "--audit", "--json", tmp_path / "found.json")
+    assert ended.code == 1
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["matters"] == len(PLANTED)
+    assert {finding["kind"]: finding["spans"][0][0] for finding in found["findings"]} == PLANTED
+    assert ended.out.count("\n! ") == len(PLANTED)
+    assert found["joints"][0]["joint"].startswith("pan")
+    assert all(sum(joint["shares"]) == pytest.approx(1) for joint in found["joints"])
+
+
+def test_bad_input_is_told_apart_from_findings(shelf, tmp_path):
+    assert forearm("inspect", "--audit", tmp_path).code == 2
+    assert forearm("inspect", "--audit", shelf / "clean", "--samples", 3).code == 2
+    (tmp_path / "mine.html").write_text("precious")
+    ended = forearm("inspect", "--audit", shelf / "clean", "--html", tmp_path / "mine.html")
+    assert (ended.code, (tmp_path / "mine.html").read_text()) == (2, "precious")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_shows_each_finding_with_a_picture(shelf, tmp_path, width):
+    assert forearm("inspect", shelf / "spoiled", "--audit", "--html", tmp_path / "page.html").code == 1
+    page = Page(tmp_path / "page.html")
+    assert page.needs_nothing_else()
+    assert page.text.index("4 things were found in spoiled") < page.text.index("Findings")
+    assert "episode 3, row 20 to 39" in page.text
+    with opened((tmp_path / "page.html").as_uri(), viewport={"width": width, "height": 800}) as browser:
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+        findings = browser.locator("article.matters")
+        assert findings.count() == len(PLANTED)
+        assert all(finding.locator("img, svg").count() for finding in findings.all())
+
+
+def test_a_run_is_audited_on_its_data_with_its_errors(shelf):
+    errors = [episode.error for episode in audit(shelf / "run", "cpu").subject.episodes]
+    assert len(errors) == 8
+    assert min(errors) > 0
+
+
+def test_every_kind_of_finding_has_a_name_on_the_page():
+    assert set(DEFECTS) | {"unreadable", "pairing", "surprising_episodes", "other_pose"} <= set(CHECKED) | {
+        "unclear_lag"
+    }
+    assert len(set(CHECKS)) == len(CHECKS)
