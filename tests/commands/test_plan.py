@@ -12,6 +12,8 @@ from PIL import Image
 from support.commands import SMALL, error_of, files, forearm
 from support.tiny import write_data
 
+from forearm.base.files import locked
+from forearm.control import planning
 from forearm.training.run import Run
 from forearm.transitions import TransitionSet
 
@@ -50,6 +52,13 @@ def test_a_dream_is_written_whole(shelf, tmp_path, planner: str) -> None:
     assert error_of(forearm("plan", shelf / "run", "--start", 0, "--like", 5, "--out", out)).startswith(
         f"{out} already exists"
     )
+
+
+def test_a_folder_that_is_being_written_is_refused_before_anything_moves(shelf, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(planning, "control", lambda *args, **settings: pytest.fail("it moves"))
+    with locked(tmp_path / "plan"):
+        planned = forearm("plan", shelf / "run", "--start", 0, "--like", 5, "--out", tmp_path / "plan", *CPU)
+    assert "plan is being written by process" in error_of(planned)
 
 
 @pytest.mark.parametrize(

@@ -116,16 +116,16 @@ def plan(
     goal = _goal(run, layout, settings)
     planner = _planner(layout, settings)
     model = run.load("best", place)
-    with _arm(run, layout, settings, model, place, console) as (arm, before_action):
-        episode = control(
-            *(arm, model, goal, planner),
-            farther=planner.farther() if isinstance(planner, TreeSearch) else None,
-            steps=settings.steps,
-            device=place,
-            before_action=before_action,
-        )
-    if out is not None:
-        with writing_folder(out) as folder:
+    with writing_folder(out) if out is not None else contextlib.nullcontext() as folder:
+        with _arm(run, layout, settings, model, place, console) as (arm, before_action):
+            episode = control(
+                *(arm, model, goal, planner),
+                farther=planner.farther() if isinstance(planner, TreeSearch) else None,
+                steps=settings.steps,
+                device=place,
+                before_action=before_action,
+            )
+        if folder is not None:
             save_episode_log(folder, episode, goal, {"run": str(run.path), "goal": _words(settings)})
     return episode
 
