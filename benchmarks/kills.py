@@ -27,7 +27,7 @@ from pathlib import Path
 from measuring import ROOT, circumstances, write_table
 
 TABLE = ROOT / "docs/benchmarks/kills.md"
-RECORD = ("--episodes", "8", "--size", "32", "--fps", "10", "--processes", "2")
+RECORD = ("--episodes", "6", "--size", "32", "--fps", "10", "--processes", "2")
 TRAIN = (
     "--data",
     "data",
@@ -42,7 +42,10 @@ TRAIN = (
     "--size",
     "tiny",
 )
-SMALL = ("--model.width", "32", "--model.depth", "1", "--model.heads", "2")
+SMALL = (
+    *("--model.width", "32", "--model.depth", "1", "--model.heads", "2"),
+    *("--model.decoder-width", "16", "--model.decoder-depth", "1", "--model.decoder-heads", "2"),
+)
 EVALUATE = ("--rollouts", "2", "--horizon", "2", "--device", "cpu")
 PLAN = ("--start", "0", "--like", "3", "--steps", "2", "--device", "cpu")
 
@@ -105,16 +108,19 @@ def run(args: tuple[str, ...]) -> float:
 
 def kill_within(args: tuple[str, ...], seconds: float) -> bool:
     """Kill a command after some seconds; whether it was still at work. Its processes have to end with it."""
-    process = begin(args)
-    time.sleep(seconds)
-    os.kill(process, signal.SIGKILL)
-    _, status = os.waitpid(process, 0)
+    process, ended = begin(args), (0, 0)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and (ended := os.waitpid(process, os.WNOHANG))[0] == 0:
+        time.sleep(0.002)
+    if ended[0] == 0:
+        os.kill(process, signal.SIGKILL)
+        ended = os.waitpid(process, 0)
     until = time.monotonic() + 10
     while (left := list(session_of(process))) and time.monotonic() < until:
         time.sleep(0.01)
     if left:
         raise SystemExit(f"{' '.join(args)} was killed, but its processes {left} live on")
-    return os.WIFSIGNALED(status)
+    return os.WIFSIGNALED(ended[1])
 
 
 def session_of(leader: int) -> Iterator[int]:
@@ -176,7 +182,7 @@ def whole_run(target: Path) -> str:
     for path in target.glob("samples/*.png"):
         Image.open(path).load()
     last = [entry["step"] for entry in run.log()]
-    return f"at step {max(last) // 10 * 10}" if last else "begun"
+    return f"at step {max(last) // 6 * 6}" if last else "begun"
 
 
 def cases() -> list[Case]:
@@ -188,11 +194,11 @@ def cases() -> list[Case]:
 
     return [
         Case("record", ("record", "--out", "recording", *RECORD), "recording"),
-        Case("build", ("build", "recording", "--out", "data"), "data"),
+        Case("build", ("build", "recording", "--out", "data", "--size", "32"), "data"),
         Case("combine", ("combine", "data", "more", "--out", "both"), "both"),
         Case(
             "train, resume",
-            ("train", "warp", "--out", "run", *TRAIN, *SMALL),
+            ("train", "mae", "--out", "run", *TRAIN, *SMALL),
             "run",
             again=lambda case: (
                 ("train", "--out", "run", "--resume", "--device", "cpu") if Path("run").exists() else case.args
@@ -214,7 +220,7 @@ def clear(case: Case) -> None:
 def unbroken(case: Case) -> None:
     """Run a command without a kill, for its time and its result."""
     if case.name == "combine":
-        run(("build", "recording", "--out", "more", "--seed", "0", "--val", "0.12"))
+        run(("build", "recording", "--out", "more", "--size", "32"))
     if case.name == "evaluate":
         Path("a.txt").write_text("the earlier evaluation\n")
         Path("b.txt").write_text("the later evaluation\n")

@@ -11,11 +11,11 @@ pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
 newer=$("$venv/bin/python" -c 'import sys; print(int(sys.version_info >= (3, 13)))')
 case $versions in
 lowest)  # as pyproject.toml declares them; on Python 3.13 the first that there are
-    packages="av==15.0.0 accelerate==1.0.0 huggingface_hub==0.30.0 tyro==0.9.0 rich==13.0.0 jinja2==3.1.0"
+    packages="av==15.0.0 accelerate==1.0.0 huggingface_hub==0.30.0 tyro==0.9.1 rich==13.0.0 jinja2==3.1.0"
     if [ "$newer" = 1 ]; then
         packages="$packages numpy==2.1.0 scipy==1.14.1 pyarrow==18.0.0 matplotlib==3.9.2 pillow==11.0.0 safetensors==0.4.5"
     else
-        packages="$packages numpy==2.0.0 scipy==1.13.0 pyarrow==16.1.0 matplotlib==3.9.0 pillow==10.1.0 safetensors==0.4.3"
+        packages="$packages numpy==2.0.0 scipy==1.13.0 pyarrow==16.1.0 matplotlib==3.9.0 pillow==10.0.0 safetensors==0.4.3"
     fi ;;
 newest) packages="" ;;
 *) echo "say lowest or newest" >&2; exit 2 ;;

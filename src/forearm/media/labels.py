@@ -1,7 +1,6 @@
 """Pictures side by side under titles, with lines of text below."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -48,4 +47,4 @@ def labelled(
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """Matplotlib's font, which has the minus sign of MOVE−."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
