@@ -182,7 +182,7 @@ def whole_run(target: Path) -> str:
     for path in target.glob("samples/*.png"):
         Image.open(path).load()
     last = [entry["step"] for entry in run.log()]
-    return f"at step {max(last) // 6 * 6}" if last else "begun"
+    return f"past step {max(last) // 6 * 6}" if last else "begun"
 
 
 def cases() -> list[Case]:
