@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.canvases import decode
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
@@ -21,7 +22,6 @@ from forearm.canvas import (
     Joint,
     Observation,
     action_codes,
-    decode,
     decode_strip,
     draw,
     draw_strips,

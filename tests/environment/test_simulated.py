@@ -9,9 +9,11 @@ import torch
 if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the first to do so
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
+from support.canvases import preset_layout
+
 from forearm.base.errors import ForearmError
 from forearm.batch import present
-from forearm.canvas import Action, ActionDimension, Joint, decode_strip, draw_frame, preset_layout
+from forearm.canvas import Action, ActionDimension, Joint, decode_strip, draw_frame
 from forearm.control import JointGoal, PictureGoal, TreeSearch, control
 from forearm.control.loop import REACHED, STAYING
 from forearm.environment.simulated import SimulatedEnvironment, TrueDynamics

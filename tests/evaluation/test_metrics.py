@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.canvases import decode
 
 from forearm.base.errors import ForearmError
 from forearm.canvas import (
@@ -17,7 +18,6 @@ from forearm.canvas import (
     Layout,
     action_codes,
     as_uint8,
-    decode,
     draw,
 )
 from forearm.evaluation.metrics import OUTCOME_METRICS, Truth, against_outcomes, counterfactuals, per_sample, score

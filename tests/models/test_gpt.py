@@ -5,12 +5,19 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, diagnosed, noise
+from support.canvases import (
+    SIX_JOINTS,
+    assert_all_patches_before_are_read,
+    assert_answer_is_not_read,
+    diagnosed,
+    noise,
+    preset_layout,
+)
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
 from forearm.batch import make_batch
-from forearm.canvas import ActionDimension, Camera, Joint, preset_layout
+from forearm.canvas import ActionDimension, Camera, Joint
 from forearm.evaluation.asking import Diagnosable
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify

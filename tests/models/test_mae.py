@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from support.canvases import SIX_JOINTS, assert_all_patches_before_are_read, assert_answer_is_not_read, noise
+from support.canvases import (
+    SIX_JOINTS,
+    assert_all_patches_before_are_read,
+    assert_answer_is_not_read,
+    noise,
+    preset_layout,
+)
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import ActionDimension, Camera, preset_layout
+from forearm.canvas import ActionDimension, Camera
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify, unpatchify
 from forearm.models.mae.config import MAEConfig

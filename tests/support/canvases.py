@@ -1,15 +1,58 @@
-"""Canvases of noise, and what every family of models owes to them."""
+"""Canvases made for tests and read back, and what every family of models owes to them."""
 
 import dataclasses
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from forearm.batch import Batch, make_batch
-from forearm.canvas import Joint, Layout
+from forearm.canvas import PRESETS, ActionDimension, Camera, Joint, Layout, as_float, decode_separator, decode_strip
 from forearm.models import WorldModel
 
 SIX_JOINTS = tuple(Joint(name) for name in ("pan", "lift", "elbow", "wrist", "roll", "gripper"))
+
+
+def preset_layout(
+    preset: str,
+    cameras: tuple[str, ...],
+    joints: tuple[Joint, ...],
+    actions: tuple[ActionDimension, ...],
+    **options: Any,
+) -> Layout:
+    """A layout with the pixel sizes of a named preset; ``options`` are further fields of ``Layout``."""
+    size = PRESETS[preset]
+    squares = tuple(Camera(name, size.camera, size.camera) for name in cameras)
+    return Layout(squares, joints, actions, **{"patch": size.patch, "separator": size.separator, **options})
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What N canvases show."""
+
+    frames: np.ndarray
+    """(N, T, h, w, 3) float32 in [0, 1]."""
+    positions: np.ndarray
+    """(N, T, J) float64 in the joints' units."""
+    velocities: np.ndarray
+    """(N, T, J) float64 in the joints' units."""
+    actions: np.ndarray
+    """(N, T − 1, A) float32 signed values in [−1, 1]."""
+
+
+def decode(layout: Layout, canvases: np.ndarray) -> Decoded:
+    """Read canvases (N, 3, H, W), float in [0, 1] or uint8, back."""
+    canvases = as_float(canvases)
+    regions = [canvases[..., layout.frame_columns(t)] for t in range(layout.history)]
+    strips = [decode_strip(layout, region) for region in regions]
+    separators = [canvases[..., layout.separator_columns(t)] for t in range(layout.history - 1)]
+    return Decoded(
+        np.stack([region[:, :, : layout.frame_height].transpose(0, 2, 3, 1) for region in regions], axis=1),
+        np.stack([positions for positions, _ in strips], axis=1),
+        np.stack([velocities for _, velocities in strips], axis=1),
+        np.stack([decode_separator(layout, separator) for separator in separators], axis=1),
+    )
 
 
 def noise(layout: Layout, n: int = 2, seed: int = 0) -> Batch:

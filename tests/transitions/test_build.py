@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.canvases import decode
 from support.recordings import (
     CAMERA,
     JOINTS,
@@ -25,7 +26,6 @@ from support.recordings import (
 from support.recordings import write_video as write_pictures
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import decode
 from forearm.transitions import TransitionSet
 from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.combine import combine

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.canvases import decode
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import ActionDimension, Camera, Joint, decode
+from forearm.canvas import ActionDimension, Camera, Joint
 from forearm.transitions import TransitionSet
 from forearm.transitions.combine import combine
 

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.canvases import decode
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import ActionDimension, Camera, Joint, decode
+from forearm.canvas import ActionDimension, Camera, Joint
 from forearm.transitions import TransitionSet
 from forearm.transitions.store import ArrayWriter, TransitionWriter
 

@@ -1,4 +1,4 @@
-"""Canvases: moments of a robot's life as pictures. NumPy only; knows no other room."""
+"""Canvases: transitions of a robot arm as images. NumPy only."""
 
 from forearm.canvas.actions import Action, action_codes, counterfactual, dominant_dimensions
 from forearm.canvas.draw import action_colours, draw, draw_separators, draw_strips
@@ -14,19 +14,14 @@ from forearm.canvas.layout import (
     Joint,
     Layout,
     Preset,
-    preset_layout,
 )
 from forearm.canvas.motion import driven_joints, plain, target_changes, trajectory
 from forearm.canvas.observation import Observation, draw_frame, stack_pictures
 from forearm.canvas.read import (
-    Moments,
     as_float,
     as_uint8,
-    decode,
     decode_separator,
     decode_strip,
-    fit_bounds,
-    strip_greys,
 )
 
 __all__ = [
@@ -41,7 +36,6 @@ __all__ = [
     "Camera",
     "Joint",
     "Layout",
-    "Moments",
     "Observation",
     "Preset",
     "action_codes",
@@ -49,7 +43,6 @@ __all__ = [
     "as_float",
     "as_uint8",
     "counterfactual",
-    "decode",
     "decode_separator",
     "decode_strip",
     "dominant_dimensions",
@@ -58,11 +51,8 @@ __all__ = [
     "draw_separators",
     "draw_strips",
     "driven_joints",
-    "fit_bounds",
     "plain",
-    "preset_layout",
     "stack_pictures",
-    "strip_greys",
     "target_changes",
     "trajectory",
 ]

@@ -281,26 +281,3 @@ def with_weakest_origins(sets: Sequence[tuple[Joint, ...]]) -> tuple[Joint, ...]
 
 def _without_newer_defaults(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in items if name not in NEWER_FIELDS or value != NEWER_FIELDS[name]}
-
-
-def preset_layout(
-    preset: str,
-    cameras: tuple[str, ...],
-    joints: tuple[Joint, ...],
-    actions: tuple[ActionDimension, ...],
-    **options: Any,
-) -> Layout:
-    """A layout with the pixel sizes of a named preset; ``options`` are further fields of ``Layout``.
-
-    Raises:
-        ForearmError: there is no preset of that name.
-    """
-    if preset not in PRESETS:
-        raise ForearmError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
-    size = PRESETS[preset]
-    return Layout(
-        cameras=tuple(Camera(name, size.camera, size.camera) for name in cameras),
-        joints=joints,
-        actions=actions,
-        **{"patch": size.patch, "separator": size.separator, **options},
-    )
