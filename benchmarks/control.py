@@ -133,7 +133,7 @@ class NominalJoints(Persistence):
 
 @dataclass(frozen=True)
 class Method:
-    """A way to drive: foresight and how it is used; no predictor: moves drawn by lot."""
+    """A way to drive: foresight and how it is used; no predictor: moves drawn at random."""
 
     name: str
     predictor: Callable[[SimulatedArm], Predictor] | None
@@ -225,7 +225,7 @@ def attempt(task: Task, method: Method, pair: Pair, simulator: Simulator) -> dic
     planner = Timed(method.planner)
     if method.predictor is None:
         seen = wander(arm, np.random.default_rng([SEED, 3, pair.number]))
-        outcome = "drawn by lot"
+        outcome = "drawn at random"
     else:
         episode = control(arm, method.predictor(arm), goal, planner, farther=task.farther, steps=STEPS)
         seen, outcome = [step.seen.joints for step in episode.steps], episode.outcome
@@ -246,7 +246,7 @@ def attempt(task: Task, method: Method, pair: Pair, simulator: Simulator) -> dic
 
 
 def wander(arm: SimulatedArm, random: np.random.Generator) -> list[np.ndarray]:
-    """Joints along full moves and STAY drawn by lot."""
+    """Joints along full moves and STAY drawn at random."""
     moves, dimensions = (values.numpy() for values in full_moves(arm.layout))
     seen = [arm.observe().joints]
     for _ in range(STEPS):
@@ -261,7 +261,7 @@ def drive(task: Task, pairs: int, results: Path) -> list[dict[str, Any]]:
     """All attempts of a task, those that are missing made now, scene by scene."""
     path = results / f"{task.name}.jsonl"
     known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    done = {(dimension["method"], dimension["weights"], dimension["pair"]): dimension for dimension in known}
+    done = {(trial["method"], trial["weights"], trial["pair"]): trial for trial in known}
     wanted = [(m, p) for p in range(pairs) for m in task.methods if p < SLOW.get(m.name, pairs)]
     missing = [(m, p) for m, p in wanted if (m.name, m.weights, p) not in done]
     with path.open("a") as file:
@@ -270,9 +270,9 @@ def drive(task: Task, pairs: int, results: Path) -> list[dict[str, Any]]:
                 found = {pair.number: pair for pair in pairs_of(task.name, simulator, task.layout, scene)}
                 for method, number in missing:
                     if number in found:
-                        dimension = attempt(task, method, found[number], simulator)
-                        done[method.name, method.weights, number] = dimension
-                        file.write(json.dumps(dimension) + "\n")
+                        trial = attempt(task, method, found[number], simulator)
+                        done[method.name, method.weights, number] = trial
+                        file.write(json.dumps(trial) + "\n")
                         file.flush()
             print(f"{task.name}: scene {scene} of {-(-pairs // PAIRS_A_SCENE)}", file=sys.stderr)
     return [done[m.name, m.weights, p] for m, p in wanted]
@@ -307,12 +307,12 @@ def decision(task: Task) -> dict[str, list[float]]:
         settle(simulator, pair.start)
         seen = arm.observe()
     context = present(layout, seen)
-    told = torch.tensor([[1.0], [-1.0], [0.0]]).repeat(13, 1), torch.zeros(39, dtype=torch.long)
+    moves = torch.tensor([[1.0], [-1.0], [0.0]]).repeat(13, 1), torch.zeros(39, dtype=torch.long)
 
     @torch.inference_mode()
     def all_three() -> None:
         for count in (3, 9, 27):
-            batch = context.repeated(count).with_action(told[0][:count], told[1][:count])
+            batch = context.repeated(count).with_action(moves[0][:count], moves[1][:count])
             goal.cost(model.predict(batch))
 
     figures = {"load": [os.getloadavg()[0]]}
@@ -334,33 +334,33 @@ def decision(task: Task) -> dict[str, list[float]]:
 # The page
 
 
-def share(dimensions: list[dict[str, Any]], reached: Callable[[dict[str, Any]], bool]) -> tuple[float, str]:
+def share(trials: list[dict[str, Any]], reached: Callable[[dict[str, Any]], bool]) -> tuple[float, str]:
     """The share of attempts that reached their goal, and the same with its Wilson interval in words."""
-    hits = sum(map(reached, dimensions))
-    interval = binomtest(hits, len(dimensions)).proportion_ci(method="wilson")
-    value = hits / len(dimensions)
+    hits = sum(map(reached, trials))
+    interval = binomtest(hits, len(trials)).proportion_ci(method="wilson")
+    value = hits / len(trials)
     return value, f"{value:.0%} ({interval.low:.0%} to {interval.high:.0%})"
 
 
-def stays_there(dimension: dict[str, Any]) -> bool:
-    return dimension["error"] <= TOLERANCE
+def stays_there(trial: dict[str, Any]) -> bool:
+    return trial["error"] <= TOLERANCE
 
 
-def was_there(dimension: dict[str, Any]) -> bool:
-    return dimension["first_there"] is not None
+def was_there(trial: dict[str, Any]) -> bool:
+    return trial["first_there"] is not None
 
 
-def table(task: Task, dimensions: list[dict[str, Any]]) -> list[str]:
+def table(task: Task, trials: list[dict[str, Any]]) -> list[str]:
     """Rows of markdown, and whether the target is met."""
     rows, success = [], {}
     for method in task.methods:
-        mine = [dimension for dimension in dimensions if dimension["method"] == method.name]
+        mine = [trial for trial in trials if trial["method"] == method.name]
         judged = was_there if method.name == RANDOM else stays_there
         success[method.name], words = share(mine, judged)
-        good = [dimension for dimension in mine if judged(dimension)]
-        steps = [dimension["first_there"] if method.name == RANDOM else dimension["actions"] for dimension in good]
-        detours = [taken - dimension["moves"] for taken, dimension in zip(steps, good, strict=True)]
-        thought = [1e3 * seconds for dimension in mine for seconds in dimension["processor"]]
+        good = [trial for trial in mine if judged(trial)]
+        steps = [trial["first_there"] if method.name == RANDOM else trial["actions"] for trial in good]
+        detours = [taken - trial["moves"] for taken, trial in zip(steps, good, strict=True)]
+        thought = [1e3 * seconds for trial in mine for seconds in trial["processor"]]
         rows.append(
             f"| {method.name if method.name in task.runs else f'*{method.name}*'} | {len(mine)} | {words} | "
             f"{share(mine, was_there)[0]:.0%} | "
@@ -373,7 +373,7 @@ def table(task: Task, dimensions: list[dict[str, Any]]) -> list[str]:
         bound = 0.95 * success[TRUTH] if task.name == "shoulder" else 0.9
         met = "met" if measured >= bound else "missed"
         verdict = f" Target: {TARGETS[task.name]}. {FLAGSHIP}: {measured:.0%}, **{met}**."
-    shortest = np.mean([dimension["moves"] for dimension in dimensions if dimension["method"] == TRUTH])
+    shortest = np.mean([trial["moves"] for trial in trials if trial["method"] == TRUTH])
     return [
         "| | pairs | success (95 %) | was there | steps | detour | ms |",
         "|---|---:|---:|---:|---:|---:|---:|",

@@ -164,8 +164,8 @@ def say(text: str) -> None:
 
 def best_after(run: Path) -> float:
     """The share of a run's training after which its validation was best: below 1 where more would not have helped."""
-    validated = [dimension for dimension in Run.open(run).log() if "best" in dimension]
-    return max(dimension["step"] for dimension in validated if dimension["best"]) / validated[-1]["step"]
+    validated = [entry for entry in Run.open(run).log() if "best" in entry]
+    return max(entry["step"] for entry in validated if entry["best"]) / validated[-1]["step"]
 
 
 def mean_of(seeds: list[Samples]) -> Samples:

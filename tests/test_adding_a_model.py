@@ -34,7 +34,7 @@ def test_the_example_is_found_trained_and_evaluated(tmp_path, family):
     config = TrainConfig(steps=60, evaluate_every=60, warmup=5, ema=0.9, learning_rate=3e-3)
     run = start_run(tmp_path / "run", family, family_settings(family, "tiny", {"width": 32, "depth": 2}), config, data)
     train(run, data, device="cpu")
-    losses = [dimension["val_loss"] for dimension in run.log() if "val_loss" in dimension]
+    losses = [entry["val_loss"] for entry in run.log() if "val_loss" in entry]
     assert losses[-1] < 0.9 * losses[0], "which begins as a copy of the previous frame, so it learned the change"
     metrics = read_json(assess(run.path, device="cpu").with_name("metrics.json"))
     assert metrics["val_mse"] < metrics["baselines"][PERSISTENCE]["metrics"]["val_mse"]

@@ -28,19 +28,19 @@ needs_simulator = pytest.mark.skipif(find_spec("mujoco") is None, reason="needs 
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory) -> Path:
+def project(tmp_path_factory) -> Path:
     """A folder with a recording, the dataset `data`, and a run that was trained on it; only to be read."""
-    shelf = tmp_path_factory.mktemp("shelf")
-    make_recording(shelf / "recording")
-    write_data(shelf / "data")
-    assert train(shelf / "data", shelf / "run").code == 0
-    return shelf
+    project = tmp_path_factory.mktemp("project")
+    make_recording(project / "recording")
+    write_data(project / "data")
+    assert train(project / "data", project / "run").code == 0
+    return project
 
 
 @pytest.fixture
-def run(shelf, tmp_path) -> Path:
-    """A copy of the shelf's run, to be spoilt."""
-    return Path(shutil.copytree(shelf / "run", tmp_path / "run"))
+def run(project, tmp_path) -> Path:
+    """A copy of the project's run, to be spoilt."""
+    return Path(shutil.copytree(project / "run", tmp_path / "run"))
 
 
 def train(data: Path, out: Path, *options: object) -> Outcome:
@@ -152,7 +152,7 @@ def test_recordings_that_cannot_become_a_dataset(tmp_path):
     assert "info.json" in refused(tmp_path, "build", single, *out)
 
 
-def test_a_dataset_of_one_transition_can_only_be_a_test_set(shelf, tmp_path):
+def test_a_dataset_of_one_transition_can_only_be_a_test_set(project, tmp_path):
     recording = make_recording(tmp_path / "recording", lengths=(6,))
     for share, missing in ((1, "train"), (0, "val")):
         data = tmp_path / f"data{share}"
@@ -163,8 +163,8 @@ def test_a_dataset_of_one_transition_can_only_be_a_test_set(shelf, tmp_path):
         assert f"no transitions to {missing} on" in said
 
 
-def test_datasets_that_are_damaged_or_unlike(shelf, tmp_path):
-    data, out = shutil.copytree(shelf / "data", tmp_path / "data"), ("--out", tmp_path / "out")
+def test_datasets_that_are_damaged_or_unlike(project, tmp_path):
+    data, out = shutil.copytree(project / "data", tmp_path / "data"), ("--out", tmp_path / "out")
     assert "at least two" in refused(tmp_path, "combine", data, *out)
     wide = write_data(tmp_path / "wide", make_layout(cameras=(Camera("base", 8, 16), Camera("wrist", 8, 16))))
     assert "differ in cameras" in refused(tmp_path, "combine", data, wide.path, *out)
@@ -204,15 +204,15 @@ def test_datasets_that_are_damaged_or_unlike(shelf, tmp_path):
         (("--resume",), "out is no run"),
     ],
 )
-def test_trainings_that_cannot_begin(shelf, tmp_path, monkeypatch, options, says):
+def test_trainings_that_cannot_begin(project, tmp_path, monkeypatch, options, says):
     monkeypatch.chdir(tmp_path)
-    assert says in refused(tmp_path, "train", "mae", "--data", shelf / "data", "--out", "out", *options)
+    assert says in refused(tmp_path, "train", "mae", "--data", project / "data", "--out", "out", *options)
 
 
-def test_commands_families_and_datasets_have_to_be_named(shelf, tmp_path, monkeypatch):
+def test_commands_families_and_datasets_have_to_be_named(project, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "no command 'fly'; there are demo, record" in refused(tmp_path, "fly")
-    assert "no family 'yak'; there are " in refused(tmp_path, "train", "yak", "--data", shelf / "data", "--out", "y")
+    assert "no family 'yak'; there are " in refused(tmp_path, "train", "yak", "--data", project / "data", "--out", "y")
     assert "train needs --data" in refused(tmp_path, "train", "mae", "--out", "out")
     if find_spec("wandb") is None:
         assert "pip install wandb" in refused(tmp_path, "train", "mae", "--out", "out", "--track", "wandb")
@@ -290,14 +290,14 @@ def test_checkpoints_that_cannot_be_resumed(run, tmp_path):
     assert "nothing to resume from" in refused(tmp_path, *resume)
 
 
-def test_nothing_is_overwritten(shelf, tmp_path):
+def test_nothing_is_overwritten(project, tmp_path):
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "mine.txt").write_text("mine")
     commands: list[tuple[object, ...]] = [
-        ("build", shelf / "recording"),
-        ("combine", shelf / "data", shelf / "data"),
-        ("train", "mae", "--data", shelf / "data", *CPU),
+        ("build", project / "recording"),
+        ("combine", project / "data", project / "data"),
+        ("train", "mae", "--data", project / "data", *CPU),
     ]
     if find_spec("mujoco"):
         commands.append(("record", "--episodes", 1))
@@ -351,21 +351,21 @@ def mounted(place: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_full_disk(shelf, tmp_path):
+def test_a_full_disk(project, tmp_path):
     out = "No space left on device"
     with mounted(tmp_path / "disk", "size=96k") as disk:
-        assert out in refused(disk, "build", shelf / "recording", "--out", disk / "data")
-        trained = ("train", "mae", "--data", shelf / "data", "--out", disk / "run", *CPU)
+        assert out in refused(disk, "build", project / "recording", "--out", disk / "data")
+        trained = ("train", "mae", "--data", project / "data", "--out", disk / "run", *CPU)
         assert out in error_of(forearm(*trained))
         assert not [name for name in files(disk) if "partial" in name]
         shutil.rmtree(disk / "run")
         for name in ("config.json", "layout.json", "best.safetensors"):
             (disk / "run").mkdir(exist_ok=True)
-            shutil.copy(shelf / "run" / name, disk / "run" / name)
+            shutil.copy(project / "run" / name, disk / "run" / name)
         before = files(disk / "run")
         assert out in error_of(forearm("evaluate", disk / "run"))
         assert {name: held for name, held in files(disk / "run").items() if not name.endswith("/")} == before
-        assert out in error_of(forearm("inspect", shelf / "data", "--pictures", fill(disk) / "sheet.png"))
+        assert out in error_of(forearm("inspect", project / "data", "--pictures", fill(disk) / "sheet.png"))
 
 
 def fill(disk: Path) -> Path:
@@ -376,17 +376,17 @@ def fill(disk: Path) -> Path:
     return disk
 
 
-def test_a_read_only_disk(shelf, tmp_path):
+def test_a_read_only_disk(project, tmp_path):
     with mounted(tmp_path / "disk", "size=4m") as disk:
-        shutil.copytree(shelf / "run", disk / "run")
+        shutil.copytree(project / "run", disk / "run")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         for command in (
-            ("build", shelf / "recording", "--out", disk / "data"),
-            ("combine", shelf / "data", shelf / "data", "--out", disk / "data"),
-            ("train", "mae", "--data", shelf / "data", "--out", disk / "new", *CPU),
+            ("build", project / "recording", "--out", disk / "data"),
+            ("combine", project / "data", project / "data", "--out", disk / "data"),
+            ("train", "mae", "--data", project / "data", "--out", disk / "new", *CPU),
             ("train", "mae", "--out", disk / "run", "--resume", *CPU),
             ("evaluate", disk / "run"),
-            ("inspect", shelf / "data", "--pictures", disk / "sheet.png"),
+            ("inspect", project / "data", "--pictures", disk / "sheet.png"),
         ):
             assert "Read-only file system" in refused(disk, *command)
 
@@ -468,9 +468,9 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, how):
     assert [path.name for path in tmp_path.iterdir()] == ["recording"]
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(shelf, tmp_path):
+def test_an_interrupted_training_goes_on_to_the_same_weights(project, tmp_path):
     out = tmp_path / "run"
-    options = ("--data", shelf / "data", *SMALL, *CPU, "--steps", 400, "--evaluate-every", 150)
+    options = ("--data", project / "data", *SMALL, *CPU, "--steps", 400, "--evaluate-every", 150)
     process = start("train", "mae", "--out", out, *options)
     stopped = interrupted(process, signal.SIGTERM, (out / "resume.safetensors").is_file)
     assert f"go on with: forearm train --out {out} --resume" in stopped.err

@@ -27,28 +27,28 @@ def train(data: Path, out: Path, *options: object) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory) -> Path:
+def project(tmp_path_factory) -> Path:
     """The datasets `data` and `other`, run `first` with targets, its child `second`, and `elsewhere` on other data."""
-    shelf = tmp_path_factory.mktemp("shelf")
-    write_data(shelf / "data", episodes=5, length=3)
-    write_data(shelf / "other", episodes=4, length=3, seed=1)
-    (shelf / "notes.txt").write_text(NOTES)
-    train(shelf / "data", shelf / "first", "--notes", shelf / "notes.txt")
-    train(shelf / "data", shelf / "second", "--parent", shelf / "first", "--seed", 1)
-    train(shelf / "other", shelf / "elsewhere", "--fine-tune", shelf / "second")
-    return shelf
+    project = tmp_path_factory.mktemp("project")
+    write_data(project / "data", episodes=5, length=3)
+    write_data(project / "other", episodes=4, length=3, seed=1)
+    (project / "notes.txt").write_text(NOTES)
+    train(project / "data", project / "first", "--notes", project / "notes.txt")
+    train(project / "data", project / "second", "--parent", project / "first", "--seed", 1)
+    train(project / "other", project / "elsewhere", "--fine-tune", project / "second")
+    return project
 
 
 @pytest.fixture
-def mine(shelf, tmp_path) -> Path:
-    """A copy of the shelf, to be spoilt; the runs' parents and data are still on the shelf."""
-    return Path(shutil.copytree(shelf, tmp_path / "shelf"))
+def mine(project, tmp_path) -> Path:
+    """A copy of the project, to be spoilt; the runs' parents and data are still on the project."""
+    return Path(shutil.copytree(project, tmp_path / "project"))
 
 
 @pytest.fixture(scope="module")
-def page(shelf) -> Page:
-    out = shelf / "comparison.html"
-    compared = forearm("compare", shelf / "first", shelf / "second", "--out", out, *CPU)
+def page(project) -> Page:
+    out = project / "comparison.html"
+    compared = forearm("compare", project / "first", project / "second", "--out", out, *CPU)
     assert compared.out == f"{out}\n", compared.err
     assert "evaluating first" in compared.err
     return Page(out)
@@ -64,7 +64,7 @@ def test_the_page_holds_every_run_and_baseline_and_needs_nothing_else(page):
     assert "A first try &amp; &lt;no&gt; more." in page.source  # in the lineage
 
 
-def test_the_figures_to_sort_by_are_those_of_the_evaluations(page, shelf):
+def test_the_figures_to_sort_by_are_those_of_the_evaluations(page, project):
     board = page.source[page.source.index("<tbody>") : page.source.index("</tbody>")]
     rows = {}
     for row in re.findall(r"<tr.*?</tr>", board, re.DOTALL):
@@ -74,7 +74,7 @@ def test_the_figures_to_sort_by_are_those_of_the_evaluations(page, shelf):
     heads = page.source[page.source.index("<thead>") : page.source.index("</thead>")]
     assert heads.count("data-better") == len(rows["first"]) + 1
     for run in ("first", "second"):
-        figures = json.loads((shelf / run / "evaluation" / "metrics.json").read_text())
+        figures = json.loads((project / run / "evaluation" / "metrics.json").read_text())
         assert float(rows[run][0]) == figures["val_mse"]
         assert str(figures["parameters"]) in rows[run]
         assert float(rows[PERSISTENCE][0]) == figures["baselines"][PERSISTENCE]["metrics"]["val_mse"]
@@ -84,12 +84,12 @@ def test_the_figures_to_sort_by_are_those_of_the_evaluations(page, shelf):
     assert 'setAttribute("aria-sort"' in page.source
 
 
-def test_what_was_evaluated_is_not_evaluated_again(page, shelf, mine):
+def test_what_was_evaluated_is_not_evaluated_again(page, project, mine):
     again = forearm("compare", mine / "second", mine / "first", "--out", mine / "comparison.html", *CPU)
     assert again.out == f"{mine / 'comparison.html'}\n"  # an earlier comparison may be replaced
     assert "evaluating" not in again.err
     for run in (mine / "first", mine / "second"):
-        assert files(run) == files(shelf / run.name)
+        assert files(run) == files(project / run.name)
     (mine / "first/best.safetensors").write_bytes((mine / "second/best.safetensors").read_bytes())
     after = forearm("compare", mine / "second", mine / "first", "--out", mine / "comparison.html", *CPU)
     assert "evaluating first" in after.err
@@ -140,15 +140,15 @@ def test_comparisons_that_cannot_begin(page, mine, monkeypatch):
 # Parents, notes and targets
 
 
-def test_a_report_says_whether_the_parent_s_targets_were_reached(page, shelf):
-    text = (shelf / "second/evaluation/report.html").read_text()
+def test_a_report_says_whether_the_parent_s_targets_were_reached(page, project):
+    text = (project / "second/evaluation/report.html").read_text()
     places = [text.index(part) for part in ("<h2>Targets</h2>", "the notes of its parent first", "<h2>Metrics</h2>")]
     assert places == sorted(places)
     assert ["≤ 0.900000" in text, "&gt; 200.0%" in text] == [True, True]
-    metrics = json.loads((shelf / "second/evaluation/metrics.json").read_text())
+    metrics = json.loads((project / "second/evaluation/metrics.json").read_text())
     assert [judged["verdict"] for judged in metrics["targets"]] == ["reached", "missed"]
     assert ">first</th>" in text  # compared with its parent
-    first = (shelf / "first/evaluation/report.html").read_text()
+    first = (project / "first/evaluation/report.html").read_text()
     assert "A first try &amp; &lt;no&gt; more." in first  # its own notes
     assert "<h2>Targets</h2>" not in first
 
@@ -167,9 +167,9 @@ def test_a_parent_without_targets_is_to_be_reached_itself(page, mine):
     assert [judged["target"] for judged in metrics["targets"]] == ["ssim >= 0.1"]
 
 
-def test_a_parent_that_is_gone_and_a_run_older_than_its_keys(mine, shelf):
+def test_a_parent_that_is_gone_and_a_run_older_than_its_keys(mine, project):
     config = json.loads((mine / "elsewhere/config.json").read_text())
-    assert config["parent"] == str(shelf / "second")  # fine-tuned from it
+    assert config["parent"] == str(project / "second")  # fine-tuned from it
     gone = str(mine / "nowhere")
     (mine / "elsewhere/config.json").write_text(json.dumps(config | {"parent": gone}))
     del config["parent"], config["fine_tuned_from"]

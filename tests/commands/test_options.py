@@ -21,15 +21,15 @@ CPU = ("--device", "cpu")
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory) -> Path:
+def project(tmp_path_factory) -> Path:
     """A recording with and one without a log, the dataset `data`, and a run of 3 steps; only to be read."""
-    shelf = tmp_path_factory.mktemp("shelf")
-    make_recording(shelf / "recording")
-    make_recording(shelf / "logged", log_numbers=(0, 1, 2))
-    write_data(shelf / "data")
-    done = forearm("train", "mae", "--data", shelf / "data", "--out", shelf / "run", "--steps", 3, *SMALL, *CPU)
+    project = tmp_path_factory.mktemp("project")
+    make_recording(project / "recording")
+    make_recording(project / "logged", log_numbers=(0, 1, 2))
+    write_data(project / "data")
+    done = forearm("train", "mae", "--data", project / "data", "--out", project / "run", "--steps", 3, *SMALL, *CPU)
     assert done.code == 0, done.err
-    return shelf
+    return project
 
 
 RESUME = ("train", "--out", "run", "--resume")
@@ -77,12 +77,12 @@ WITHOUT_EFFECT = [
 
 
 @pytest.mark.parametrize("args", WITHOUT_EFFECT, ids=lambda args: " ".join(map(str, args)))
-def test_an_option_without_effect_is_refused(shelf, monkeypatch, args):
-    monkeypatch.chdir(shelf)
-    before = files(shelf)
+def test_an_option_without_effect_is_refused(project, monkeypatch, args):
+    monkeypatch.chdir(project)
+    before = files(project)
     said = error_of(forearm(*args))
     assert re.search("no effect", said), said
-    assert files(shelf) == before
+    assert files(project) == before
 
 
 @pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
@@ -93,10 +93,10 @@ def test_how_often_actions_occur_has_no_effect_when_all_are_recorded(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
-def test_a_demo_that_is_done_is_not_shown_as_another(shelf, tmp_path):
+def test_a_demo_that_is_done_is_not_shown_as_another(project, tmp_path):
     demo = tmp_path / "demo"
-    shutil.copytree(shelf / "run", demo / "run")
-    shutil.copytree(shelf / "data", demo / "data")
+    shutil.copytree(project / "run", demo / "run")
+    shutil.copytree(project / "data", demo / "data")
     facts = json.loads((demo / "data/dataset.json").read_text())
     (demo / "data/dataset.json").write_text(json.dumps(facts | {"settings": {"seed": 0}}))
     (demo / "recordings/meta").mkdir(parents=True)
@@ -118,8 +118,8 @@ def test_a_demo_that_is_done_is_not_shown_as_another(shelf, tmp_path):
     ],
     ids=str,
 )
-def test_an_option_given_twice_is_refused(shelf, monkeypatch, args):
-    monkeypatch.chdir(shelf)
+def test_an_option_given_twice_is_refused(project, monkeypatch, args):
+    monkeypatch.chdir(project)
     assert "is given 2 times; give it once" in error_of(forearm(*args))
 
 
@@ -166,19 +166,19 @@ def test_a_family_shows_its_settings_at_every_size(name):
         assert len(told.split()) > 2, f"{option} has no explanation"
 
 
-def test_without_a_family_settings_are_those_of_the_default(shelf, tmp_path):
+def test_without_a_family_settings_are_those_of_the_default(project, tmp_path):
     run = tmp_path / "run"
     small = ("--model.width", 16, "--model.depth", 1, "--model.heads", 2, "--model.reversed-pairs", "true")
-    done = forearm("train", "--data", shelf / "data", "--out", run, "--steps", 1, *small, *CPU)
+    done = forearm("train", "--data", project / "data", "--out", run, "--steps", 1, *small, *CPU)
     assert done.code == 0, done.err
     config = json.loads((run / "config.json").read_text())
     assert config["family"] == "warp"
     assert (config["model"]["width"], config["model"]["reversed_pairs"]) == (16, True)
 
 
-def test_a_finished_training_goes_on_to_a_later_end(shelf, tmp_path):
+def test_a_finished_training_goes_on_to_a_later_end(project, tmp_path):
     run = tmp_path / "run"
-    shutil.copytree(shelf / "run", run)
+    shutil.copytree(project / "run", run)
     before = files(run)
     assert "run run has done 3 steps, so it cannot go on to 3 steps; choose more" in error_of(
         forearm("train", "--out", run, "--resume", "--steps", 3, *CPU)
@@ -187,5 +187,5 @@ def test_a_finished_training_goes_on_to_a_later_end(shelf, tmp_path):
     done = forearm("train", "mae", "--out", run, "--resume", "--steps", 6, *CPU)
     assert done.code == 0, done.err
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert [dimension["step"] for dimension in log if "val_loss" in dimension] == [0, 3, 6]
+    assert [entry["step"] for entry in log if "val_loss" in entry] == [0, 3, 6]
     assert json.loads((run / "config.json").read_text())["training"]["steps"] == 6

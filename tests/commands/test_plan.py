@@ -21,35 +21,35 @@ CPU = ("--device", "cpu")
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory) -> Path:
+def project(tmp_path_factory) -> Path:
     """A folder with the dataset `data`, a run that was trained on it, and pictures; only to be read."""
-    shelf = tmp_path_factory.mktemp("shelf")
-    write_data(shelf / "data")
-    trained = forearm("train", "mae", "--data", shelf / "data", "--out", shelf / "run", "--steps", 3, *SMALL, *CPU)
+    project = tmp_path_factory.mktemp("project")
+    write_data(project / "data")
+    trained = forearm("train", "mae", "--data", project / "data", "--out", project / "run", "--steps", 3, *SMALL, *CPU)
     assert trained.code == 0
     for name, size in (("good", (8, 8)), ("large", (9, 8)), ("crop", (3, 3))):
         noise = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3)).astype(np.uint8)
-        Image.fromarray(noise).save(shelf / f"{name}.png")
-    (shelf / "text.png").write_text("no picture")
-    return shelf
+        Image.fromarray(noise).save(project / f"{name}.png")
+    (project / "text.png").write_text("no picture")
+    return project
 
 
 @pytest.mark.parametrize("planner", ["tree", "cem"])
-def test_a_dream_is_written_whole(shelf, tmp_path, planner: str) -> None:
+def test_a_dream_is_written_whole(project, tmp_path, planner: str) -> None:
     out = tmp_path / "plan"
     done = forearm(
-        *("plan", shelf / "run", "--start", 0, "--like", 5, "--steps", 2, "--depth", 2),
+        *("plan", project / "run", "--start", 0, "--like", 5, "--steps", 2, "--depth", 2),
         *("--planner", planner, "--out", out, *CPU),
     )
     assert (done.code, done.out.strip()) == (0, str(out))
     assert sorted(path.name for path in out.iterdir()) == ["episode.json", "film.gif", "film.mp4"]
     told = json.loads((out / "episode.json").read_text())
-    assert (told["run"], told["goal"]) == (str(shelf / "run"), {"like": 5})
-    data = TransitionSet(shelf / "data")
+    assert (told["run"], told["goal"]) == (str(project / "run"), {"like": 5})
+    data = TransitionSet(project / "data")
     first = dict(zip(data.layout.joint_names, data.positions(np.array([0]))[0, -2].tolist(), strict=True))
     assert told["steps"][0]["joints"] == pytest.approx(first)
     assert told["outcome"] in done.err.replace("\n", " ")
-    assert error_of(forearm("plan", shelf / "run", "--start", 0, "--like", 5, "--out", out)).startswith(
+    assert error_of(forearm("plan", project / "run", "--start", 0, "--like", 5, "--out", out)).startswith(
         f"{out} already exists"
     )
 
@@ -71,9 +71,9 @@ def test_a_folder_that_is_being_written_is_refused_before_anything_moves(shelf, 
     ],
     ids=lambda goal: goal[0],
 )
-def test_every_kind_of_goal_is_taken(shelf, monkeypatch, goal) -> None:
-    monkeypatch.chdir(shelf)
-    layout = Run.open(shelf / "run").layout()
+def test_every_kind_of_goal_is_taken(project, monkeypatch, goal) -> None:
+    monkeypatch.chdir(project)
+    layout = Run.open(project / "run").layout()
     if goal[0] == "--joints":
         goal = (goal[0], *(word for joint in layout.joints for word in (joint.name, (joint.low + joint.high) / 2)))
     done = forearm("plan", "run", *goal, "--start", 3, "--steps", 1, *CPU)
@@ -107,15 +107,15 @@ def test_every_kind_of_goal_is_taken(shelf, monkeypatch, goal) -> None:
         (("--like", 1, "--start", 0, "--device", "mars"), "no device 'mars'"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(shelf, monkeypatch, options, said: str) -> None:
-    monkeypatch.chdir(shelf)
-    before = files(shelf)
+def test_bad_input_is_one_line_and_leaves_nothing(project, monkeypatch, options, said: str) -> None:
+    monkeypatch.chdir(project)
+    before = files(project)
     assert said in error_of(forearm("plan", "run", "--out", "plan", *options))
-    assert files(shelf) == before
+    assert files(project) == before
 
 
-def test_a_run_without_a_model_is_one_line(shelf, tmp_path) -> None:
-    run = shutil.copytree(shelf / "run", tmp_path / "run")
+def test_a_run_without_a_model_is_one_line(project, tmp_path) -> None:
+    run = shutil.copytree(project / "run", tmp_path / "run")
     (run / "best.safetensors").unlink()
     assert "best.safetensors is missing; train the run first" in error_of(
         forearm("plan", run, "--like", 1, "--start", 0)
@@ -123,14 +123,14 @@ def test_a_run_without_a_model_is_one_line(shelf, tmp_path) -> None:
     assert "is no run" in error_of(forearm("plan", tmp_path, "--like", 1, "--start", 0))
 
 
-def test_a_missing_extra_is_one_line(shelf, monkeypatch) -> None:
+def test_a_missing_extra_is_one_line(project, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "lerobot", None)
     cameras = ("--camera", "base", 0, "wrist", 1)
-    said = error_of(forearm("plan", shelf / "run", "--like", 1, "--robot", "/dev/null", *cameras))
+    said = error_of(forearm("plan", project / "run", "--like", 1, "--robot", "/dev/null", *cameras))
     assert said == "this needs lerobot; install it with: pip install 'forearm[robot]'"
 
 
 @pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
-def test_a_run_of_another_arm_is_not_for_the_simulator(shelf) -> None:
-    said = error_of(forearm("plan", shelf / "run", "--like", 1, "--simulator", 0))
+def test_a_run_of_another_arm_is_not_for_the_simulator(project) -> None:
+    said = error_of(forearm("plan", project / "run", "--like", 1, "--simulator", 0))
     assert said.startswith("the simulated SO-101 has no joint 'pan' as this run has")

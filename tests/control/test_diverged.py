@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from support.bars import BarArm, BarDynamics, seen_at
+from support.bars import BarArm, BarDynamics, goals, seen_at
 
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, present
 from forearm.canvas import Action
-from forearm.control import CEM, JointGoal, PictureGoal, RegionGoal, TreeSearch, control
+from forearm.control import CEM, TreeSearch, control
 from forearm.environment import ImaginedEnvironment, rollout
 from forearm.models import WorldModel
 
@@ -26,15 +26,6 @@ class Diverged(WorldModel):
         return right if self.good >= 0 else Prediction(right.frame * self.weight)
 
 
-def goals(layout):
-    pictures = layout.split(seen_at(layout, np.array([30, 0])).picture)
-    return [
-        JointGoal.named(layout, {"pan": 30}),
-        PictureGoal.of(layout, pictures),
-        RegionGoal.of(layout, "wrist", (3, 1, 5, 3), pictures[1][1:4, 3:8]),
-    ]
-
-
 PLANNERS = (TreeSearch(3), TreeSearch(3, width=1), TreeSearch(2).farther(), CEM(2, samples=8, elites=2))
 
 
@@ -44,14 +35,14 @@ PLANNERS = (TreeSearch(3), TreeSearch(3, width=1), TreeSearch(2).farther(), CEM(
 def test_no_planner_plans_with_it(pan_layout, planner, goal, good) -> None:
     seen = seen_at(pan_layout, np.array([-30.0, 0.0]))
     with pytest.raises(ForearmError, match="no numbers"):
-        planner.plan(Diverged(pan_layout, good), present(pan_layout, seen), goals(pan_layout)[goal])
+        planner.plan(Diverged(pan_layout, good), present(pan_layout, seen), goals(pan_layout, 30)[goal])
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
 def test_no_arm_is_driven_with_it(pan_layout, planner) -> None:
     arm = BarArm(pan_layout, [-30, 0])
     with pytest.raises(ForearmError, match="no numbers"):
-        control(arm, Diverged(pan_layout), goals(pan_layout)[0], planner)
+        control(arm, Diverged(pan_layout), goals(pan_layout, 30)[0], planner)
     assert arm.acted == []
 
 

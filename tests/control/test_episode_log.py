@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from support.bars import BarArm, BarDynamics, seen_at
+from support.bars import BarArm, BarDynamics, goals
 
-from forearm.control import JointGoal, PictureGoal, RegionGoal, TreeSearch, control
+from forearm.control import TreeSearch, control
 from forearm.control.episode_log import film, save_episode_log
 
 
@@ -16,18 +16,9 @@ def drive(layout, goal):
     return control(BarArm(layout, [-10, 0]), BarDynamics(layout), goal, TreeSearch(2))
 
 
-def goals(layout):
-    pictures = layout.split(seen_at(layout, np.array([10, 0])).picture)
-    return [
-        JointGoal.named(layout, {"pan": 10}),
-        PictureGoal.of(layout, pictures),
-        RegionGoal.of(layout, "wrist", (3, 1, 5, 3), pictures[1][1:4, 3:8]),
-    ]
-
-
 @pytest.mark.parametrize("kind", range(3))
 def test_a_trace_tells_every_step_and_can_be_watched(pan_layout, tmp_path, kind: int) -> None:
-    goal = goals(pan_layout)[kind]
+    goal = goals(pan_layout, 10)[kind]
     episode = drive(pan_layout, goal)
     save_episode_log(tmp_path, episode, goal, {"run": "some run"})
     told = json.loads((tmp_path / "episode.json").read_text())
@@ -47,7 +38,7 @@ def test_a_trace_tells_every_step_and_can_be_watched(pan_layout, tmp_path, kind:
 
 
 def test_a_film_shows_what_was_seen_beside_what_was_foreseen(pan_layout) -> None:
-    goal = goals(pan_layout)[1]
+    goal = goals(pan_layout, 10)[1]
     pages = film(drive(pan_layout, goal), goal)
     width = pan_layout.frame_width * (384 // pan_layout.frame_height)
     top, left = 38, 12

@@ -7,18 +7,14 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from support.tiny import make_layout, write_data
+from support.tiny import make_layout, untrained, write_data
 
 from forearm.base.errors import ForearmError
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, action_codes, decode_strip
 from forearm.evaluation import baselines as baselines_module
 from forearm.evaluation import evaluate, fitted_baselines
 from forearm.evaluation.baselines import JointOnly, MeanFrame, NearestNeighbour, action_kinds, spread
-from forearm.models import make_model
 from forearm.report.assessment import assess
-from forearm.training.config import TrainConfig
-from forearm.training.loop import start_run
-from forearm.training.run import save_tensors
 from forearm.transitions import TransitionSet, batches
 from forearm.transitions.store import Columns
 
@@ -230,13 +226,7 @@ def test_no_training_part_is_said(tmp_path):
 
 @pytest.fixture
 def run(tiny_data, tmp_path):
-    """A run that was never trained."""
-    settings = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
-    run = start_run(tmp_path / "run", "mae", settings, TrainConfig(steps=1), tiny_data)
-    torch.manual_seed(0)
-    model = make_model("mae", run.layout(), run.config()["model"])
-    save_tensors(run.weights_file("best"), model.state_dict())
-    return run
+    return untrained(tiny_data, tmp_path / "run")
 
 
 def figures(page):

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.canvases import SlidingArm
 
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, make_batch
-from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, decode_separator, draw
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, draw
 from forearm.evaluation.baselines import Persistence
 from forearm.evaluation.catalogue import METRICS
 from forearm.evaluation.evaluate import evaluate
@@ -51,30 +52,11 @@ def batches(n=24, size=7, **options):
         yield make_batch(options.get("layout", LAYOUT), *(array[start : start + size] for array in arrays))
 
 
-class Arm:
-    """Knows the arm: shifts the picture and the joint with the action it reads on the separator."""
-
-    def __init__(self, layout=LAYOUT, gain=1.0):
-        self.layout, self.gain = layout, gain
-
-    def predict(self, batch):
-        canvases = batch.canvas.numpy()
-        values = decode_separator(self.layout, canvases[..., self.layout.separator_columns(-1)])[:, 0] * self.gain
-        region = Persistence().predict(batch).frame.numpy()
-        pan, _, velocity, _ = self.layout.strip_cells()
-        h = self.layout.frame_height
-        for picture, value in zip(region, values, strict=True):
-            picture[:, :h] = np.roll(picture[:, :h], round(2 * value), axis=2)
-            picture[:, pan[0], pan[1]] += 0.1 * value
-            picture[:, velocity[0], velocity[1]] += 0.25 * value
-        return Prediction(torch.from_numpy(region))
-
-
 def outcomes_of(source):
-    """As a dataset recorded under every action knows them: here what ``Arm`` predicts, which is always right."""
+    """As a dataset recorded under every action knows them: here what ``SlidingArm`` predicts, which is always right."""
     known = {}
     for batch in source:
-        under = [Arm().predict(batch.under(code)).frame.numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
+        under = [SlidingArm().predict(batch.under(code)).frame.numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
         known |= dict(zip(batch.rows.tolist(), np.stack(under, axis=1), strict=True))
     return lambda rows: Outcomes(np.stack([known[int(row)] for row in rows]), np.ones((len(rows), 3), bool))
 
@@ -99,7 +81,7 @@ def flat(table):
 
 
 def test_a_model_that_knows_the_arm_is_right_about_everything():
-    evaluation = run(Arm())
+    evaluation = run(SlidingArm())
     metrics = evaluation.metrics
     assert metrics["val_mse"] == pytest.approx(0, abs=1e-12)
     assert metrics["acting_joint_direction_accuracy"] == metrics["counterfactual_order"] == 1
@@ -112,7 +94,7 @@ def test_a_model_that_knows_the_arm_is_right_about_everything():
 
 def test_the_truth_under_every_action_judges_those_that_were_not_taken():
     outcomes = outcomes_of(batches())
-    right = run(Arm(), outcomes=outcomes)
+    right = run(SlidingArm(), outcomes=outcomes)
     assert right.metrics["k_way_accuracy"] == 1
     assert right.metrics["counterfactual_mse"] == pytest.approx(0, abs=1e-12)
     assert right.metrics["counterfactual_position_mae"] == pytest.approx(0, abs=1e-4)
@@ -125,7 +107,7 @@ def test_the_truth_under_every_action_judges_those_that_were_not_taken():
     assert copying.skill["counterfactual_effect_error"] == pytest.approx(1)
     names = ("k_way_accuracy", "counterfactual_mse", "counterfactual_position_mae", "counterfactual_effect_error")
     assert {right.verdict(name) for name in names} == {"better"}
-    opposite = run(Arm(gain=-1.0), outcomes=outcomes)
+    opposite = run(SlidingArm(gain=-1.0), outcomes=outcomes)
     assert opposite.metrics["k_way_accuracy"] < 0.5
     assert opposite.metrics["counterfactual_effect_error"] > 1
     example = right.drawn[0]
@@ -135,7 +117,7 @@ def test_the_truth_under_every_action_judges_those_that_were_not_taken():
 
 
 def test_without_the_truth_under_every_action_its_metrics_are_undefined():
-    evaluation = run(Arm())
+    evaluation = run(SlidingArm())
     assert evaluation.metrics["counterfactual_mse"] is evaluation.metrics["counterfactual_effect_error"] is None
     assert evaluation.intervals["counterfactual_mse"] is None
     assert evaluation.verdict("counterfactual_mse") is None
@@ -144,7 +126,7 @@ def test_without_the_truth_under_every_action_its_metrics_are_undefined():
 
 
 def test_a_model_that_does_the_opposite_is_found_out():
-    evaluation = run(Arm(gain=-1.0))
+    evaluation = run(SlidingArm(gain=-1.0))
     metrics = evaluation.metrics
     assert metrics["acting_joint_direction_accuracy"] == metrics["counterfactual_order"] == 0
     assert metrics["counterfactual_plus_above_minus"] == 0
@@ -188,7 +170,7 @@ def test_no_predictor_sees_the_answer():
 
 
 def test_figures_do_not_depend_on_the_batch_size():
-    in_one, in_many = run(Arm(gain=0.5), batches(size=24)), run(Arm(gain=0.5), batches(size=5))
+    in_one, in_many = run(SlidingArm(gain=0.5), batches(size=24)), run(SlidingArm(gain=0.5), batches(size=5))
     assert flat(in_one.metrics) == pytest.approx(flat(in_many.metrics))
     assert in_one.intervals["val_mse"] == pytest.approx(in_many.intervals["val_mse"])
     assert [e.row for e in in_one.drawn] == [e.row for e in in_many.drawn]
@@ -197,12 +179,12 @@ def test_figures_do_not_depend_on_the_batch_size():
 
 
 def test_every_metric_is_catalogued_and_every_catalogued_metric_measured():
-    evaluation = run(Arm())
+    evaluation = run(SlidingArm())
     assert set(METRICS) == set(evaluation.metrics) == set(evaluation.intervals)
 
 
 def test_an_action_that_training_never_saw_is_a_guess():
-    evaluation = run(Arm(), batches(codes=(MOVE_PLUS, MOVE_MINUS)), seen=(0, 10, 12))
+    evaluation = run(SlidingArm(), batches(codes=(MOVE_PLUS, MOVE_MINUS)), seen=(0, 10, 12))
     assert evaluation.guesses == [STAY]
     written = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     assert written["guesses"] == [STAY]
@@ -217,7 +199,7 @@ def test_an_action_that_training_never_saw_is_a_guess():
 
 
 def test_metrics_json_has_the_names_of_the_design_at_its_top():
-    written = json.loads(json.dumps(run(Arm(gain=0.5)).to_json(), allow_nan=False))
+    written = json.loads(json.dumps(run(SlidingArm(gain=0.5)).to_json(), allow_nan=False))
     assert set(METRICS) <= set(written)
     low, high = written["intervals"]["val_mse"]
     assert low <= written["val_mse"] <= high
@@ -230,7 +212,7 @@ def test_metrics_json_has_the_names_of_the_design_at_its_top():
 
 
 def test_examples_are_spread_over_the_actions_and_the_same_for_every_model():
-    ours, theirs = run(Arm(), samples=6), run(Arm(gain=-1.0), samples=6)
+    ours, theirs = run(SlidingArm(), samples=6), run(SlidingArm(gain=-1.0), samples=6)
     assert [example.code for example in ours.drawn] == [0, 1, 2] * 2
     assert [example.row for example in ours.drawn] == [example.row for example in theirs.drawn]
     assert [e.error for e in theirs.worst] == sorted(theirs.samples.sums["val_mse"], reverse=True)[:2]
@@ -239,7 +221,7 @@ def test_examples_are_spread_over_the_actions_and_the_same_for_every_model():
 
 def test_an_example_shows_the_sample_under_every_action():
     truth, positions, *_ = moments(24)
-    for example in run(Arm()).drawn:
+    for example in run(SlidingArm()).drawn:
         assert np.abs(example.truth / 255 - truth[example.row]).max() < 1 / 255
         assert np.array_equal(example.under[example.code], example.truth)  # this model is always right
         assert example.positions == pytest.approx(positions[example.row, 1], abs=1e-4)
@@ -250,7 +232,7 @@ def test_an_example_shows_the_sample_under_every_action():
 
 
 def test_a_family_can_look_into_itself():
-    class Curious(Arm):
+    class Curious(SlidingArm):
         def diagnose(self, batch, truth):
             assert not batch.canvas[..., LAYOUT.frame_columns(-1)].any()
             assert truth.any()  # is there to be held against
@@ -267,7 +249,7 @@ def test_a_family_can_look_into_itself():
 
 
 def test_one_episode_gives_figures_without_intervals():
-    evaluation = evaluate(Arm(gain=0.5), batches(), lambda rows: rows * 0, {0: 1, 1: 1, 2: 1})
+    evaluation = evaluate(SlidingArm(gain=0.5), batches(), lambda rows: rows * 0, {0: 1, 1: 1, 2: 1})
     assert evaluation.intervals["val_mse"] is None
     assert evaluation.verdict("val_mse") is None
     assert any("one episode" in warning for warning in evaluation.warnings)
@@ -276,22 +258,22 @@ def test_one_episode_gives_figures_without_intervals():
 
 def test_continuous_actions():
     layout = dataclasses.replace(LAYOUT, discrete=False)
-    evaluation = evaluate(Arm(layout), batches(layout=layout), np.arange(24), {0: 1, 1: 1, 2: 1})
+    evaluation = evaluate(SlidingArm(), batches(layout=layout), np.arange(24), {0: 1, 1: 1, 2: 1})
     assert evaluation.metrics["val_mse"] == pytest.approx(0, abs=1e-12)
     assert evaluation.metrics["counterfactual_order"] == 1
 
 
 def test_nonsense_is_refused():
-    class Diverged(Arm):
+    class Diverged(SlidingArm):
         def predict(self, batch):
             return Prediction(super().predict(batch).frame * torch.nan)
 
-    class Narrow(Arm):
+    class Narrow(SlidingArm):
         def predict(self, batch):
             return Prediction(super().predict(batch).frame[..., 1:])
 
     with pytest.raises(ForearmError, match="no validation samples"):
-        run(Arm(), iter(()))
+        run(SlidingArm(), iter(()))
     with pytest.raises(ForearmError, match="no numbers"):
         run(Diverged())
     with pytest.raises(ForearmError, match="the layout says"):
@@ -300,7 +282,7 @@ def test_nonsense_is_refused():
 
 def test_the_documentation_names_every_metric_and_key():
     text = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
-    for name in run(Arm()).to_json():
+    for name in run(SlidingArm()).to_json():
         assert f"`{re.sub('_action_[0-9]$', '_action_<code>', name)}`" in text, name
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.tiny import write_data
+from support.tiny import untrained, write_data
 
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
@@ -17,11 +17,7 @@ from forearm.canvas import as_uint8
 from forearm.evaluation import MODEL, PERSISTENCE, Persistence, draw_paths, fitted_baselines, roll_out
 from forearm.evaluation.metrics import score
 from forearm.evaluation.rollouts import CURVES, FILMS
-from forearm.models import make_model
 from forearm.report.assessment import assess
-from forearm.training.config import TrainConfig
-from forearm.training.loop import start_run
-from forearm.training.run import save_tensors
 from forearm.transitions import TransitionSet
 
 
@@ -175,13 +171,3 @@ def test_an_evaluation_asks_the_dataset_for_the_outcomes_of_every_action(tiny_da
     assert figures["episodes"] == 1  # what began in one moment is one thing
     assert figures["baselines"][PERSISTENCE]["metrics"]["counterfactual_effect_error"] == pytest.approx(1)
     assert figures["counterfactual_mse"] > 0
-
-
-def untrained(data, tmp_path):
-    """A run that was never trained."""
-    settings = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
-    run = start_run(tmp_path / "run", "mae", settings, TrainConfig(steps=1), data)
-    torch.manual_seed(0)
-    model = make_model("mae", run.layout(), run.config()["model"])
-    save_tensors(run.weights_file("best"), model.state_dict())
-    return run

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import torch
 from support.canvases import (
-    SIX_JOINTS,
+    LAYOUTS,
+    PRESET_LAYOUTS,
     assert_all_patches_before_are_read,
     assert_answer_is_not_read,
+    assert_every_parameter_learns,
     diagnosed,
     noise,
-    preset_layout,
+    parameters,
 )
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import ActionDimension, Camera, Joint
 from forearm.evaluation import Diagnosable
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify
@@ -24,17 +25,6 @@ from forearm.models.diffusion.config import DiffusionConfig
 from forearm.models.diffusion.model import CONTRAST, DiffusionTransformer
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
-PRESETS = {
-    name: preset_layout(name, ("base", "wrist"), SIX_JOINTS, (ActionDimension("pan", "pan"),))
-    for name in ("tiny", "so101")
-}
-LAYOUTS = {
-    "plain": make_layout(),
-    "one camera": make_layout(cameras=(Camera("base", 8, 8),)),
-    "side by side": make_layout(stacking="horizontal"),
-    "history of 4": make_layout(history=4),
-    "a strip of three rows": make_layout(joints=(Joint("pan"), Joint("lift"), Joint("roll"))),
-}
 VARIANTS = [{"copy": copy, "process": process} for copy in (True, False) for process in ("diffusion", "flow")]
 
 
@@ -154,7 +144,7 @@ def test_the_context_that_is_read_once_equals_reading_all_at_every_step():
 
 
 def test_the_context_is_read_once_whatever_the_number_of_steps():
-    layout, seen = PRESETS["so101"], []
+    layout, seen = PRESET_LAYOUTS["so101"], []
     model = a_model(layout, depth=1, steps=3)
     model.blocks[0].register_forward_hook(lambda module, tokens, result: seen.append(tokens[0].shape[1]))
     model.predict(noise(layout, 1))
@@ -243,11 +233,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_parameter_learns(tiny_data, variant):
-    model = a_model(tiny_data.layout, **variant).train()
-    model.training_loss(tiny_data.batch(np.arange(4)))["loss"].backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    assert_every_parameter_learns(a_model(tiny_data.layout, **variant), tiny_data.batch(np.arange(4)))
 
 
 def test_diagnosis_tells_the_error_at_each_noise_level_and_depends_on_the_row_alone(tiny_data):
@@ -267,17 +253,11 @@ def test_diagnosis_sees_noise_grow_from_bucket_to_bucket(tiny_data, monkeypatch)
     assert (losses.diff() > 0).all()
 
 
-def parameters(size):
-    with torch.device("meta"):
-        model = make_model("diffusion", PRESETS[size], family_settings("diffusion", size, {}))
-    return sum(p.numel() for p in model.parameters())
-
-
 def test_sizes_are_as_large_as_they_say():
     so101 = family_settings("diffusion", "so101", {})
     assert [so101[name] for name in ("width", "depth", "heads")] == [384, 12, 6]
-    assert parameters("so101") == 34_045_824
-    assert parameters("tiny") == 1_393_728
+    assert parameters("diffusion", "so101") == 34_045_824
+    assert parameters("diffusion", "tiny") == 1_393_728
 
 
 @pytest.mark.parametrize(
@@ -294,7 +274,7 @@ def test_sizes_are_as_large_as_they_say():
 )
 def test_impossible_models_are_refused_in_one_line(settings, says):
     with pytest.raises(ForearmError, match=says) as failure:
-        make_model("diffusion", PRESETS["tiny"], settings)
+        make_model("diffusion", PRESET_LAYOUTS["tiny"], settings)
     assert "\n" not in str(failure.value)
 
 

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import torch
 from support.canvases import (
-    SIX_JOINTS,
+    LAYOUTS,
+    PRESET_LAYOUTS,
     assert_all_patches_before_are_read,
     assert_answer_is_not_read,
+    assert_every_parameter_learns,
     diagnosed,
     noise,
-    preset_layout,
+    parameters,
 )
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
 from forearm.batch import make_batch
-from forearm.canvas import ActionDimension, Camera, Joint
 from forearm.evaluation.asking import Diagnosable
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify
@@ -25,17 +26,6 @@ from forearm.models.gpt.config import GPTConfig
 from forearm.models.gpt.model import SWEEPS, CausalTransformer
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
-PRESETS = {
-    name: preset_layout(name, ("base", "wrist"), SIX_JOINTS, (ActionDimension("pan", "pan"),))
-    for name in ("tiny", "so101")
-}
-LAYOUTS = {
-    "plain": make_layout(),
-    "one camera": make_layout(cameras=(Camera("base", 8, 8),)),
-    "side by side": make_layout(stacking="horizontal"),
-    "history of 4": make_layout(history=4),
-    "a strip of three rows": make_layout(joints=(Joint("pan"), Joint("lift"), Joint("roll"))),
-}
 VARIANTS = [{"copy": copy, "strip_first": first} for copy in (True, False) for first in (True, False)]
 
 
@@ -71,7 +61,7 @@ def test_three_ways_of_painting_are_equal(name, variant):
 @pytest.mark.parametrize("std", [0.02, 0.3])
 def test_three_ways_of_painting_are_equal_at_the_tiny_size(std):
     """However far an error in one patch carries: at 0.02 some sweeps do, at 0.3 patches never stand still."""
-    layout = PRESETS["tiny"]
+    layout = PRESET_LAYOUTS["tiny"]
     model, batch = a_model(layout, **family_settings("gpt", "tiny", {"depth": 2})), noise(layout, 1)
     torch.nn.init.normal_(model.head.weight, std=std)
     plain = model.predict_plain(batch).frame
@@ -96,7 +86,7 @@ def test_three_ways_of_painting_are_equal_once_trained(tmp_path):
 
 
 def test_the_context_is_read_once_and_each_patch_costs_one_token():
-    layout = PRESETS["so101"]
+    layout = PRESET_LAYOUTS["so101"]
     model = a_model(layout, depth=1)
     lengths = tokens_read(model)
     model.predict_cached(noise(layout, 1))
@@ -104,7 +94,7 @@ def test_the_context_is_read_once_and_each_patch_costs_one_token():
 
 
 def test_patches_are_repainted_all_at_once_until_they_stand_still():
-    layout = PRESETS["tiny"]
+    layout = PRESET_LAYOUTS["tiny"]
     model, batch = CausalTransformer(layout, GPTConfig(**SMALL)).eval(), noise(layout, 1)
     lengths = tokens_read(model)
     model.predict(batch)
@@ -117,7 +107,7 @@ def test_patches_are_repainted_all_at_once_until_they_stand_still():
 
 
 def test_a_batch_is_painted_as_its_samples_are_one_by_one():
-    layout = PRESETS["tiny"]
+    layout = PRESET_LAYOUTS["tiny"]
     model, batch = a_model(layout), noise(layout, 3)
     batch.canvas[0] = 0.5  # stands still sooner than the others
     alone = [
@@ -228,11 +218,7 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, variant):
 
 @pytest.mark.parametrize("copy", [True, False])
 def test_every_parameter_learns(tiny_data, copy):
-    model = a_model(tiny_data.layout, copy=copy)
-    model.training_loss(tiny_data.batch(np.arange(4)))["loss"].backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    assert_every_parameter_learns(a_model(tiny_data.layout, copy=copy), tiny_data.batch(np.arange(4)))
 
 
 @pytest.mark.parametrize("strip_first", [True, False])
@@ -253,17 +239,11 @@ def test_diagnosis_tells_the_errors_of_reading_the_truth_and_of_running_free(str
     assert not torch.allclose(forced[:, first + 1], free[:, first + 1])
 
 
-def parameters(size):
-    with torch.device("meta"):
-        model = make_model("gpt", PRESETS[size], family_settings("gpt", size, {}))
-    return sum(p.numel() for p in model.parameters())
-
-
 def test_sizes_are_as_large_as_they_say():
     so101 = family_settings("gpt", "so101", {})
     assert [so101[name] for name in ("width", "depth", "heads")] == [384, 12, 6]
-    assert parameters("so101") == 22_670_592
-    assert parameters("tiny") == 925_120
+    assert parameters("gpt", "so101") == 22_670_592
+    assert parameters("gpt", "tiny") == 925_120
 
 
 @pytest.mark.parametrize(
@@ -279,5 +259,5 @@ def test_sizes_are_as_large_as_they_say():
 )
 def test_impossible_models_are_refused_in_one_line(settings, says):
     with pytest.raises(ForearmError, match=says) as failure:
-        make_model("gpt", PRESETS["tiny"], settings)
+        make_model("gpt", PRESET_LAYOUTS["tiny"], settings)
     assert "\n" not in str(failure.value)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from support.canvases import (
-    SIX_JOINTS,
+    PRESET_LAYOUTS,
     assert_all_patches_before_are_read,
     assert_answer_is_not_read,
+    assert_every_parameter_learns,
     noise,
-    preset_layout,
+    parameters,
 )
 from support.tiny import make_layout, write_data
 
@@ -20,11 +21,9 @@ from forearm.models.mae.config import MAEConfig
 from forearm.models.mae.model import MaskedAutoencoder
 
 SMALL = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
-PAN = (ActionDimension("pan", "pan"),)
 
 LAYOUTS = {
-    "tiny": preset_layout("tiny", ("base", "wrist"), SIX_JOINTS, PAN),
-    "so101": preset_layout("so101", ("base", "wrist"), SIX_JOINTS, PAN),
+    **PRESET_LAYOUTS,
     "one camera": make_layout(cameras=(Camera("base", 8, 8),)),
     "side by side": make_layout(stacking="horizontal"),
     "history of 4": make_layout(history=4),
@@ -130,25 +129,14 @@ def test_learns_a_handful_of_canvases_by_heart(tmp_path, copy):
 
 
 def test_every_parameter_learns(tiny_data):
-    model = a_model(tiny_data.layout)
-    model.training_loss(tiny_data.batch(np.arange(4)))["loss"].backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        used = parameter.grad.abs().sum()
-        assert used > 0, name
-
-
-def parameters(size, layout):
-    with torch.device("meta"):
-        model = make_model("mae", layout, family_settings("mae", size, {}))
-    return sum(p.numel() for p in model.parameters())
+    assert_every_parameter_learns(a_model(tiny_data.layout), tiny_data.batch(np.arange(4)))
 
 
 def test_sizes_are_as_large_as_they_say():
     so101 = family_settings("mae", "so101", {})
     assert [so101[name] for name in ("width", "depth", "decoder_width", "decoder_depth")] == [384, 8, 192, 4]
-    assert parameters("so101", LAYOUTS["so101"]) == 17_142_720
-    assert parameters("tiny", LAYOUTS["tiny"]) == 1_010_048
+    assert parameters("mae", "so101") == 17_142_720
+    assert parameters("mae", "tiny") == 1_010_048
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,14 @@ from forearm.transitions import TransitionSet
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
+def project(tmp_path_factory):
     """A dataset with 12 transitions to validate on, and a run that was evaluated on them; only to be read."""
-    shelf = tmp_path_factory.mktemp("shelf")
-    write_data(shelf / "data")
-    options = ("--data", shelf / "data", "--out", shelf / "run", "--steps", 3, *SMALL, "--device", "cpu")
+    project = tmp_path_factory.mktemp("project")
+    write_data(project / "data")
+    options = ("--data", project / "data", "--out", project / "run", "--steps", 3, *SMALL, "--device", "cpu")
     assert forearm("train", "mae", *options).code == 0
-    assert forearm("evaluate", shelf / "run", "--rollouts", 0, "--device", "cpu").code == 0
-    return shelf
+    assert forearm("evaluate", project / "run", "--rollouts", 0, "--device", "cpu").code == 0
+    return project
 
 
 class Cards(Page):
@@ -55,9 +55,9 @@ class Cards(Page):
         return [kind(card[name]) for card in self.cards]
 
 
-def test_a_dataset_shows_what_it_holds(shelf, tmp_path):
-    page = Cards(save_gallery(shelf / "data", tmp_path / "page.html"))
-    data = TransitionSet(shelf / "data")
+def test_a_dataset_shows_what_it_holds(project, tmp_path):
+    page = Cards(save_gallery(project / "data", tmp_path / "page.html"))
+    data = TransitionSet(project / "data")
     assert page.needs_nothing_else()
     assert "48 transitions show STAY, MOVE+ and MOVE− on pan." in page.text
     assert "48 of 8 episodes, 56 frames stored once" in page.text
@@ -78,17 +78,17 @@ def test_a_dataset_shows_what_it_holds(shelf, tmp_path):
         assert np.abs(shown[::2, ::2].astype(int) - canvas).mean() < 12  # a lossy format
 
 
-def test_of_many_some_are_shown_and_the_page_says_how_many(shelf, tmp_path):
-    page = Cards(save_gallery(shelf / "data", tmp_path / "page.html", samples=11))
+def test_of_many_some_are_shown_and_the_page_says_how_many(project, tmp_path):
+    page = Cards(save_gallery(project / "data", tmp_path / "page.html", samples=11))
     assert len(page.cards) == 11
     assert set(page.values("action")) == {0, 1, 2}
     assert set(page.values("episode")) == set(range(8))
     assert "11 of 48 are shown, from 8 of 8 episodes" in page.text
 
 
-def test_a_run_stands_beside_the_truth(shelf, tmp_path):
-    page = Cards(save_gallery(shelf / "run", tmp_path / "page.html", device="cpu"))
-    saved = Saved.open(shelf / "run/evaluation")
+def test_a_run_stands_beside_the_truth(project, tmp_path):
+    page = Cards(save_gallery(project / "run", tmp_path / "page.html", device="cpu"))
+    saved = Saved.open(project / "run/evaluation")
     assert page.needs_nothing_else()
     assert "12 transitions show STAY, MOVE+ and MOVE− on pan. run predicts each of them." in page.text
     np.testing.assert_allclose(page.values("error", float), saved.samples[MODEL].sums["val_mse"], atol=2e-6)
@@ -101,15 +101,15 @@ def test_a_run_stands_beside_the_truth(shelf, tmp_path):
     assert 'class="guess"' not in page.source
 
 
-def test_the_worst_are_among_those_of_a_run_that_are_shown(shelf, tmp_path):
-    page = Cards(save_gallery(shelf / "run", tmp_path / "page.html", samples=11, device="cpu"))
-    errors = Saved.open(shelf / "run/evaluation").samples[MODEL].sums["val_mse"]
+def test_the_worst_are_among_those_of_a_run_that_are_shown(project, tmp_path):
+    page = Cards(save_gallery(project / "run", tmp_path / "page.html", samples=11, device="cpu"))
+    errors = Saved.open(project / "run/evaluation").samples[MODEL].sums["val_mse"]
     assert "One in ten of those shown has one of the highest errors of all." in page.text
     assert max(page.values("error", float)) == pytest.approx(errors.max(), abs=2e-6)
 
 
-def test_a_run_on_other_data_marks_guesses_and_needs_no_evaluation(shelf, tmp_path):
-    run = shutil.copytree(shelf / "run", tmp_path / "run")
+def test_a_run_on_other_data_marks_guesses_and_needs_no_evaluation(project, tmp_path):
+    run = shutil.copytree(project / "run", tmp_path / "run")
     shutil.rmtree(run / "evaluation")
     config = json.loads((run / "config.json").read_text())
     config["data"]["actions_seen"][str(STAY)] = 0
@@ -169,9 +169,9 @@ def test_episodes_that_cannot_be_read_are_named(tmp_path):
         ("no readable episode with a logged decision", ("undecided", "--html", "page.html")),
     ],
 )
-def test_what_cannot_be_shown_is_said_in_one_line_and_leaves_nothing(shelf, tmp_path, said, arguments):
+def test_what_cannot_be_shown_is_said_in_one_line_and_leaves_nothing(project, tmp_path, said, arguments):
     for name in ("data", "run"):
-        (tmp_path / name).symlink_to(shelf / name)
+        (tmp_path / name).symlink_to(project / name)
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "folder").mkdir()
     if "undecided" in arguments:
@@ -183,9 +183,9 @@ def test_what_cannot_be_shown_is_said_in_one_line_and_leaves_nothing(shelf, tmp_
     assert files(tmp_path) == before
 
 
-def test_the_path_is_printed_and_an_earlier_page_replaced(shelf, tmp_path):
+def test_the_path_is_printed_and_an_earlier_page_replaced(project, tmp_path):
     for samples in (5, 7):
-        told = forearm("inspect", shelf / "data", "--html", tmp_path / "page.html", "--samples", samples)
+        told = forearm("inspect", project / "data", "--html", tmp_path / "page.html", "--samples", samples)
         assert told.code == 0
         assert told.out.splitlines()[-1] == str(tmp_path / "page.html")
         assert len(Cards(tmp_path / "page.html").cards) == samples
@@ -197,8 +197,8 @@ def test_names_are_shown_and_not_executed(tmp_path):
     assert "<b>data" in Cards(save_gallery(data.path, tmp_path / "page.html", samples=2)).text
 
 
-def test_a_reader_filters_sorts_and_enlarges(shelf, tmp_path):
-    target = save_gallery(shelf / "data", tmp_path / "page.html", samples=30)
+def test_a_reader_filters_sorts_and_enlarges(project, tmp_path):
+    target = save_gallery(project / "data", tmp_path / "page.html", samples=30)
     cards = {int(card["index"]): card for card in Cards(target).cards}
 
     def of(**facts):
@@ -258,16 +258,16 @@ def test_a_reader_filters_sorts_and_enlarges(shelf, tmp_path):
         page.wait_for_function("document.querySelector('output').value.startsWith('30')")
 
 
-def test_without_scripts_all_cards_are_there_and_no_filter(shelf, tmp_path):
-    target = save_gallery(shelf / "data", tmp_path / "page.html", samples=6)
+def test_without_scripts_all_cards_are_there_and_no_filter(project, tmp_path):
+    target = save_gallery(project / "data", tmp_path / "page.html", samples=6)
     with opened(target.as_uri(), java_script_enabled=False) as page:
         assert page.locator(".transition:visible").count() == 6
         assert not page.is_visible("form.filters")
 
 
 @pytest.mark.parametrize("width", [390, 1200])
-def test_nothing_sticks_out_of_the_page(shelf, tmp_path, width):
-    target = save_gallery(shelf / "run", tmp_path / "page.html", device="cpu")
+def test_nothing_sticks_out_of_the_page(project, tmp_path, width):
+    target = save_gallery(project / "run", tmp_path / "page.html", device="cpu")
     with opened(f"{target.as_uri()}#card=0", viewport={"width": width, "height": 800}) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("(d => d.scrollWidth <= d.clientWidth)(document.querySelector('dialog'))")

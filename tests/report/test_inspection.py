@@ -16,14 +16,14 @@ from forearm.report.inspection import facts_of, save_pictures
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
+def project(tmp_path_factory):
     """A recording, a dataset and a run; only to be read."""
-    shelf = tmp_path_factory.mktemp("shelf")
-    make_recording(shelf / "recording", version="v3.0")
-    write_data(shelf / "data")
-    options = ("--data", shelf / "data", "--out", shelf / "run", "--steps", 3, *SMALL, "--device", "cpu")
+    project = tmp_path_factory.mktemp("project")
+    make_recording(project / "recording", version="v3.0")
+    write_data(project / "data")
+    options = ("--data", project / "data", "--out", project / "run", "--steps", 3, *SMALL, "--device", "cpu")
     assert forearm("train", "mae", *options).code == 0
-    return shelf
+    return project
 
 
 def picture(path) -> np.ndarray:
@@ -32,8 +32,8 @@ def picture(path) -> np.ndarray:
         return np.asarray(image)
 
 
-def test_a_recording(shelf, tmp_path):
-    facts = facts_of(shelf / "recording")
+def test_a_recording(project, tmp_path):
+    facts = facts_of(project / "recording")
     assert facts["format"] == "LeRobot v3.0"
     assert facts["episodes"] == 3
     assert facts["frames"] == "36 at 10 fps, 9 to 15 an episode"
@@ -43,7 +43,7 @@ def test_a_recording(shelf, tmp_path):
     )
     assert facts["discrete-action logs"] == "no"
     assert facts["tasks"] == "pick"
-    save_pictures(shelf / "recording", tmp_path / "sheet.png")
+    save_pictures(project / "recording", tmp_path / "sheet.png")
     sheet = picture(tmp_path / "sheet.png")
     assert sheet.shape == (224, 3 * 224 + 2 * 8, 3)
     assert (sheet[:, 224:232] > 250).all()
@@ -71,8 +71,8 @@ def test_unreadable_episodes_are_left_out_of_the_pictures(tmp_path):
     assert not (tmp_path / "other.png").exists()
 
 
-def test_a_dataset(shelf, tmp_path):
-    facts = facts_of(shelf / "data")
+def test_a_dataset(project, tmp_path):
+    facts = facts_of(project / "data")
     assert facts["transitions"] == "48 of 8 episodes, 56 frames stored once"
     assert facts["canvas"] == "24×20, patch 4, 2 frames of base 8×8 + wrist 8×8"
     assert facts["actions"] == "log: pan"
@@ -80,7 +80,7 @@ def test_a_dataset(shelf, tmp_path):
     assert facts["validation"] == "12 transitions: STAY 8, MOVE+ 3, MOVE− 1"
     assert facts["joints"].startswith("pan: ")
     assert "skipped" not in facts
-    save_pictures(shelf / "data", tmp_path / "sheet.png")
+    save_pictures(project / "data", tmp_path / "sheet.png")
     assert picture(tmp_path / "sheet.png").shape == (2 * 24 + 8, 6 * 20 + 5 * 8, 3)
 
 
@@ -98,20 +98,20 @@ def test_skipped_episodes_of_a_dataset_are_named(tmp_path):
     assert facts_of(tmp_path / "data")["skipped"].startswith("episode 1 of recording: ")
 
 
-def test_a_run(shelf, tmp_path):
-    facts = facts_of(shelf / "run")
+def test_a_run(project, tmp_path):
+    facts = facts_of(project / "run")
     assert facts["family"] == "mae"
     assert "width 32, depth 1" in facts["model"]
     assert facts["trained on"].endswith("data: 36 transitions")
     assert facts["actions seen"] == "STAY 10, MOVE+ 13, MOVE− 13"
     assert facts["training"].startswith("3 steps")
     assert "evaluation" not in facts
-    save_pictures(shelf / "run", tmp_path / "sheet.png")
+    save_pictures(project / "run", tmp_path / "sheet.png")
     assert picture(tmp_path / "sheet.png").shape == (2 * 24, 6 * 20, 3)
 
 
-def test_an_evaluated_and_a_fresh_run(shelf, tmp_path):
-    run = shutil.copytree(shelf / "run", tmp_path / "run")
+def test_an_evaluated_and_a_fresh_run(project, tmp_path):
+    run = shutil.copytree(project / "run", tmp_path / "run")
     (run / "evaluation").mkdir()
     (run / "evaluation/metrics.json").write_text(json.dumps({"val_mse": 0.25, "ssim": 0.5, "psnr": None}))
     assert facts_of(run)["evaluation"] == "val_mse 0.25, ssim 0.5"
@@ -132,8 +132,8 @@ def test_a_folder_of_somebody_elses_model_is_none_of_the_three(tmp_path):
     assert "is not a LeRobot data set" in error_of(forearm("inspect", tmp_path))
 
 
-def test_facts_and_the_pictures_path_go_to_standard_output(shelf, tmp_path):
-    told = forearm("inspect", shelf / "data", "--pictures", tmp_path / "sheet.png")
+def test_facts_and_the_pictures_path_go_to_standard_output(project, tmp_path):
+    told = forearm("inspect", project / "data", "--pictures", tmp_path / "sheet.png")
     assert told.code == 0
     assert told.err == ""
     assert "48 of 8 episodes" in told.out

@@ -12,11 +12,12 @@ import pytest
 import torch
 from PIL import Image
 from support.commands import files as files_of
+from support.canvases import SlidingArm
 from support.pages import Page
 
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, make_batch
-from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, decode_separator, draw
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, draw
 from forearm.evaluation import CATALOGUE, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
 from forearm.media.colours import heat_map
 from forearm.report import Facts, recommend, write_report
@@ -44,24 +45,6 @@ FACTS = Facts(
     + [{"step": s, "val_loss": 1.0 + 1e-4 * s} for s in range(0, 50, 10)],
 )
 N = 24
-
-
-class Arm:
-    """Shifts the picture and the joint by ``gain`` times what the separator says."""
-
-    def __init__(self, gain=1.0):
-        self.gain = gain
-
-    def predict(self, batch):
-        canvases = batch.canvas.numpy()
-        values = decode_separator(LAYOUT, canvases[..., LAYOUT.separator_columns(-1)])[:, 0] * self.gain
-        region = Persistence().predict(batch).frame.numpy()
-        (pan, _, velocity, _), h = LAYOUT.strip_cells(), LAYOUT.frame_height
-        for picture, value in zip(region, values, strict=True):
-            picture[:, :h] = np.roll(picture[:, :h], round(2 * value), axis=2)
-            picture[:, pan[0], pan[1]] += 0.1 * value
-            picture[:, velocity[0], velocity[1]] += 0.25 * value
-        return Prediction(torch.from_numpy(region))
 
 
 class Blind:
@@ -103,7 +86,7 @@ def evaluation_of(
     replayed=False,
     kinds=None,
 ):
-    """Of bars that move with the pan joint, as ``Arm`` knows they do; replayed: under every action."""
+    """Of bars that move with the pan joint, as ``SlidingArm`` knows they do; replayed: under every action."""
     rng = np.random.default_rng(0)
     signs = np.array([0, 1, -1])[[codes[i % len(codes)] for i in range(N)]]
     frames = np.zeros((N, 2, 16, 16, 3), np.float32)
@@ -118,7 +101,7 @@ def evaluation_of(
 
     def outcomes(rows):
         moments = make_batch(LAYOUT, *(a[rows] for a in arrays))
-        under = [Arm().predict(moments.under(code)).frame.numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
+        under = [SlidingArm().predict(moments.under(code)).frame.numpy() for code in (STAY, MOVE_PLUS, MOVE_MINUS)]
         return Outcomes(np.stack(under, axis=1), np.ones((len(rows), 3), bool))
 
     return evaluate(
@@ -135,7 +118,7 @@ def evaluation_of(
 
 @pytest.fixture(scope="module")
 def good():
-    return evaluation_of(Arm(gain=0.9))
+    return evaluation_of(SlidingArm(gain=0.9))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +128,7 @@ def bad():
 
 @pytest.fixture(scope="module")
 def without_stay():
-    return evaluation_of(Arm(), codes=(MOVE_PLUS, MOVE_MINUS), seen=(0, 12, 12))
+    return evaluation_of(SlidingArm(), codes=(MOVE_PLUS, MOVE_MINUS), seen=(0, 12, 12))
 
 
 def page_of(evaluation, folder, **facts):
@@ -232,7 +215,7 @@ def test_grids_are_four_canvases_at_their_own_pixels(good, tmp_path):
 
 
 def test_the_true_outcome_of_every_action_stands_beside_its_prediction(good, tmp_path):
-    evaluation = evaluation_of(Arm(gain=0.9), replayed=True)
+    evaluation = evaluation_of(SlidingArm(gain=0.9), replayed=True)
     page = page_of(evaluation, tmp_path)
     assert "what that action really leads to" in page.text
     assert "counterfactual_effect_error" in page.text
@@ -256,10 +239,10 @@ def test_the_true_outcome_of_every_action_stands_beside_its_prediction(good, tmp
 def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
     rivals = {
         "persistence": Persistence(),
-        "nearest-neighbour": Joined(picture=Arm(gain=1.0), joints=Blind()),
-        "joint-only": Joined(picture=Blind(), joints=Arm(gain=1.0)),
+        "nearest-neighbour": Joined(picture=SlidingArm(gain=1.0), joints=Blind()),
+        "joint-only": Joined(picture=Blind(), joints=SlidingArm(gain=1.0)),
     }
-    opposite = evaluation_of(Joined(picture=Arm(gain=-1.0), joints=Arm(gain=0.9)), baselines=rivals)
+    opposite = evaluation_of(Joined(picture=SlidingArm(gain=-1.0), joints=SlidingArm(gain=0.9)), baselines=rivals)
     assert opposite.verdict("acting_joint_position_mae") == "better"
     assert opposite.ahead("acting_joint_position_mae") == "joint-only"
     assert opposite.verdict("val_mse") == opposite.verdict("val_mse", "nearest-neighbour") == "worse"
@@ -270,11 +253,11 @@ def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
     assert re.search(r"joint-only 0\.\d+ is better", text)
     assert "On acting-joint position, the previous position and the action" in texts(opposite)
     assert "On picture error" not in texts(opposite)
-    nearly = evaluation_of(Joined(picture=Arm(), joints=Arm(gain=0.999)), baselines=rivals)
+    nearly = evaluation_of(Joined(picture=SlidingArm(), joints=SlidingArm(gain=0.999)), baselines=rivals)
     assert nearly.ahead("acting_joint_position_mae") == "joint-only"
     assert "On acting-joint position" not in texts(nearly), "what is all but right needs no remedy"
 
-    noisy = evaluation_of(Joined(picture=Noisy(Arm(), 0.05), joints=Arm(gain=0.9)), baselines=rivals)
+    noisy = evaluation_of(Joined(picture=Noisy(SlidingArm(), 0.05), joints=SlidingArm(gain=0.9)), baselines=rivals)
     text = page_of(noisy, tmp_path).text
     assert "beats copying the last frame on all 4 key figures. The nearest-neighbour baseline beats it on " in text
     assert "structural similarity. The joint-only baseline beats it on acting-joint position." in text
@@ -282,20 +265,20 @@ def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
 
 
 def test_the_table_marks_the_best_baseline_and_those_ahead(tmp_path):
-    rivals = {"persistence": Persistence(), "joint-only": Arm(gain=1.0), "mean-frame": Blind()}
-    write_report(evaluation_of(Arm(gain=0.9), baselines=rivals), FACTS, tmp_path)
+    rivals = {"persistence": Persistence(), "joint-only": SlidingArm(gain=1.0), "mean-frame": Blind()}
+    write_report(evaluation_of(SlidingArm(gain=0.9), baselines=rivals), FACTS, tmp_path)
     rows = re.findall(r"<tr>.*?</tr>", (tmp_path / "report.html").read_text())
     (row,) = [row for row in rows if "acting_<wbr />joint_<wbr />position" in row]
     assert re.findall(r'<td(?: class="(.*?)")?>', row)[1:4] == ["", "best ahead", ""]
     (row,) = [row for row in rows if "action_<wbr />discrimination" in row]
     assert "best" not in row  # the largest difference is not the goal
-    alone = write_report(evaluation_of(Arm(gain=0.9)), FACTS, tmp_path).read_text()
+    alone = write_report(evaluation_of(SlidingArm(gain=0.9)), FACTS, tmp_path).read_text()
     assert not re.search(r'<td class="[^"]*best', alone)  # of one
 
 
 def test_directions_have_rivals_only_among_those_who_move():
-    rivals = {"persistence": Persistence(), "joint-only": Arm(gain=1.0)}
-    evaluation = evaluation_of(Arm(gain=-1.0), baselines=rivals)
+    rivals = {"persistence": Persistence(), "joint-only": SlidingArm(gain=1.0)}
+    evaluation = evaluation_of(SlidingArm(gain=-1.0), baselines=rivals)
     assert evaluation.verdict("acting_joint_direction_accuracy") is None
     assert evaluation.verdict("acting_joint_direction_accuracy", "joint-only") == "worse"
     assert evaluation.verdict("counterfactual_order", "joint-only") is None
@@ -389,7 +372,7 @@ def test_recommendations_follow_from_the_figures(good, bad):
     assert recommend(good, []) == []
     assert "hardly depends on the action" in texts(bad)
     assert "worse than no motion" not in texts(good)
-    opposite = texts(evaluation_of(Arm(gain=-1.0)))
+    opposite = texts(evaluation_of(SlidingArm(gain=-1.0)))
     assert "wrong way" in opposite
     assert "worse than no motion" in opposite
     reference = "Motor position and velocity predictions are inconsistent. Consider adding a consistency loss"
@@ -404,9 +387,9 @@ def test_recommendations_follow_from_the_figures(good, bad):
 
 
 def test_a_wrong_effect_of_the_action_is_worse_than_none():
-    assert "further from the truth than no difference" in texts(evaluation_of(Arm(gain=-1.0), replayed=True))
+    assert "further from the truth than no difference" in texts(evaluation_of(SlidingArm(gain=-1.0), replayed=True))
     assert "further from the truth than no difference" not in texts(evaluation_of(Blind(), replayed=True))
-    assert "further from the truth than no difference" not in texts(evaluation_of(Arm(gain=-1.0)))  # who knows
+    assert "further from the truth than no difference" not in texts(evaluation_of(SlidingArm(gain=-1.0)))  # who knows
 
 
 def validations(*losses):
@@ -513,8 +496,8 @@ def test_an_unseen_action_is_a_guess_in_films_too(without_stay, tmp_path):
     assert page_of(rolled, tmp_path).text.count("guess: never seen in training") == 1 + 4 + 1
 
 
-class Doubtful(Arm):
-    """Errs as ``Arm`` does, and expects an error that grows with what is asked."""
+class Doubtful(SlidingArm):
+    """Errs as ``SlidingArm`` does, and expects an error that grows with what is asked."""
 
     def predict(self, batch):
         asked = batch.actions[:, -1, 0].abs()[:, None, None]

@@ -5,6 +5,7 @@ import torch
 
 from forearm.batch import Prediction
 from forearm.canvas import Action, Layout, Observation, draw_frame
+from forearm.control import Goal, JointGoal, PictureGoal, RegionGoal
 from support.tiny import picture
 
 
@@ -21,6 +22,16 @@ def moved(layout: Layout, joints: np.ndarray, values: np.ndarray) -> np.ndarray:
     for dimension, joint, value in zip(layout.actions, layout.joint_of_dimension(), values, strict=True):
         there[joint] += dimension.scale * value
     return np.clip(there, layout.lows, layout.highs)
+
+
+def goals(layout: Layout, pan: float) -> list[Goal]:
+    """One of each kind, all reached where the pan joint is at ``pan``."""
+    pictures = layout.split(seen_at(layout, np.array([pan, 0])).picture)
+    return [
+        JointGoal.named(layout, {"pan": pan}),
+        PictureGoal.of(layout, pictures),
+        RegionGoal.of(layout, "wrist", (3, 1, 5, 3), pictures[1][1:4, 3:8]),
+    ]
 
 
 class BarArm:

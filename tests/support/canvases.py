@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from forearm.batch import Batch, make_batch
+from forearm.batch import Batch, Prediction, make_batch
 from forearm.canvas import PRESETS, ActionDimension, Camera, Joint, Layout, as_float, decode_separator, decode_strip
-from forearm.models import WorldModel
+from forearm.evaluation.baselines import Persistence
+from forearm.models import WorldModel, family_settings, make_model
+from support.tiny import make_layout
 
 SIX_JOINTS = tuple(Joint(name) for name in ("pan", "lift", "elbow", "wrist", "roll", "gripper"))
+PAN = (ActionDimension("pan", "pan"),)
 
 
 def preset_layout(
@@ -55,6 +58,23 @@ def decode(layout: Layout, canvases: np.ndarray) -> Decoded:
     )
 
 
+class SlidingArm:
+    """Predicts that the picture and the first joint move as the separator says, times ``gain``."""
+
+    def __init__(self, gain: float = 1.0):
+        self.gain = gain
+
+    def predict(self, batch: Batch) -> Prediction:
+        layout, region = batch.layout, Persistence().predict(batch).frame.numpy()
+        separators = batch.canvas[..., layout.separator_columns(-1)].numpy()
+        (joint, velocity), h = layout.strip_cells()[:: len(layout.joints)], layout.frame_height
+        for picture, value in zip(region, decode_separator(layout, separators)[:, 0] * self.gain, strict=True):
+            picture[:, :h] = np.roll(picture[:, :h], round(2 * value), axis=2)
+            picture[:, joint[0], joint[1]] += 0.1 * value
+            picture[:, velocity[0], velocity[1]] += 0.25 * value
+        return Prediction(torch.from_numpy(region))
+
+
 def noise(layout: Layout, n: int = 2, seed: int = 0) -> Batch:
     """A batch of canvases of noise, joints within their bounds and any actions."""
     random = np.random.default_rng(seed)
@@ -84,8 +104,8 @@ def diagnosed(model: WorldModel, batch: Batch) -> dict[str, torch.Tensor]:
     with torch.inference_mode():
         expected = model.predict(batch.context())
         other, _ = model.diagnose(batch.context(), torch.rand_like(truth))
-    for said in (prediction, other):
-        torch.testing.assert_close(said.frame, expected.frame)
+    for each in (prediction, other):
+        torch.testing.assert_close(each.frame, expected.frame)
     return figures
 
 
@@ -99,3 +119,28 @@ def assert_all_patches_before_are_read(model: WorldModel) -> None:
             changed[..., y : y + p, x : x + p] = 0
             other = model.predict(dataclasses.replace(batch, canvas=changed)).frame
             assert not torch.equal(other, before), f"the patch at {x}, {y} says nothing"
+
+
+LAYOUTS = {
+    "plain": make_layout(),
+    "one camera": make_layout(cameras=(Camera("base", 8, 8),)),
+    "side by side": make_layout(stacking="horizontal"),
+    "history of 4": make_layout(history=4),
+    "a strip of three rows": make_layout(joints=(Joint("pan"), Joint("lift"), Joint("roll"))),
+}
+PRESET_LAYOUTS = {name: preset_layout(name, ("base", "wrist"), SIX_JOINTS, PAN) for name in PRESETS}
+
+
+def parameters(family: str, size: str) -> int:
+    """How many parameters a family's size has on the preset of its name."""
+    with torch.device("meta"):
+        model = make_model(family, PRESET_LAYOUTS[size], family_settings(family, size, {}))
+    return sum(weights.numel() for weights in model.parameters())
+
+
+def assert_every_parameter_learns(model: WorldModel, batch: Batch) -> None:
+    """Each parameter has a gradient."""
+    model.train().training_loss(batch)["loss"].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name

@@ -4,8 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from forearm.canvas import ActionDimension, Camera, Joint, Layout
+from forearm.models import make_model
+from forearm.training import Run, TrainConfig, start_run
+from forearm.training.run import save_tensors
 from forearm.transitions import TransitionSet
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionWriter
@@ -68,9 +72,9 @@ def write_data(
         )
         training = ~table.validation if val < episodes else table.validation
         layout = fit_bounds_to(layout, writer.states()[table.frames[training]])
-        told = [{"recording": path.name, "index": i, "task": "", "session": None} for i in range(episodes)]
+        entries = [{"recording": path.name, "index": i, "task": "", "session": None} for i in range(episodes)]
         facts = {"recordings": [{"name": path.name}], "actions": "log", "settings": {}, "skipped": []}
-        writer.finish(layout, table, told, facts)
+        writer.finish(layout, table, entries, facts)
     return TransitionSet(path)
 
 
@@ -88,8 +92,8 @@ def write_late_data(path: Path, lag: float, episodes: int = 8, built: dict | Non
 
             times, start = np.arange(length) / fps, len(writer)
             columns = np.arange(layout.frame_width)
-            for time, place in zip(times, pan(times - lag), strict=True):
-                bar = 255 * np.exp(-(((columns - (0.5 + place / 50) * layout.frame_width) / 1.5) ** 2))
+            for time, angle in zip(times, pan(times - lag), strict=True):
+                bar = 255 * np.exp(-(((columns - (0.5 + angle / 50) * layout.frame_width) / 1.5) ** 2))
                 picture = np.broadcast_to(bar[None, :, None], (layout.frame_height, layout.frame_width, 3))
                 state = np.zeros(len(layout.joints), np.float32)
                 state[0] = pan(np.array(time))
@@ -99,12 +103,21 @@ def write_late_data(path: Path, lag: float, episodes: int = 8, built: dict | Non
         nothing = np.zeros((len(frames), 1, len(layout.actions)), np.float32)
         whole = np.zeros(len(frames), np.int64)
         table = Columns(np.array(frames), nothing, whole, np.array(numbers), whole.astype(bool))
-        told = [{"recording": "late", "index": i, "task": "", "session": None} for i in range(episodes)]
+        entries = [{"recording": "late", "index": i, "task": "", "session": None} for i in range(episodes)]
         facts = {
             "recordings": [{"name": "late", "fps": fps}],
             "actions": "change",
             "settings": {"step": 0.5, "stride": 0.1} | (built or {}),
             "skipped": [],
         }
-        writer.finish(layout, table, told, facts)
+        writer.finish(layout, table, entries, facts)
     return TransitionSet(path)
+
+
+def untrained(data: TransitionSet, path: Path) -> Run:
+    """A run of the smallest masked autoencoder that was never trained."""
+    settings = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+    run = start_run(path, "mae", settings, TrainConfig(steps=1), data)
+    torch.manual_seed(0)
+    save_tensors(run.weights_file("best"), make_model("mae", run.layout(), run.config()["model"]).state_dict())
+    return run

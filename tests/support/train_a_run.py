@@ -19,8 +19,8 @@ if __name__ == "__main__":
     args = parser.parse_args()
     name, step = args.signal
 
-    def report(dimension):
-        if dimension["step"] == int(step) and "loss" in dimension:
+    def report(entry):
+        if entry["step"] == int(step) and "loss" in entry:
             os.killpg(0, getattr(signal, name))  # as Ctrl-C does: every process of the group, workers too
 
     torch.set_num_threads(1)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from forearm.commands.console import evaluating
+from forearm.commands.console import counting
 from forearm.commands.options import Device, Runs
 
 
@@ -27,4 +27,10 @@ def compare(options: CompareOptions) -> None:
     """
     from forearm.report.comparison import compare as compare_runs
 
-    print(compare_runs(options.runs, options.out, data=options.data, device=options.device, watching=evaluating))
+    page = compare_runs(
+        *(options.runs, options.out),
+        data=options.data,
+        device=options.device,
+        watching=lambda name: counting(f"evaluating {name}"),
+    )
+    print(page)

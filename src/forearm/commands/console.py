@@ -68,15 +68,8 @@ def training(name: str) -> Iterator[Callable[[dict[str, Any]], None]]:
 
 
 @contextmanager
-def evaluating(name: str = "") -> Iterator[Callable[[int, int], None]]:
-    """Show how many samples have been scored."""
-    with _bar(f"evaluating {name}".strip()) as (bar, task):
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def drawing(what: str = "drawing") -> Iterator[Callable[[int, int], None]]:
-    """Show how many canvases of a gallery have been drawn, or how much of something else is done."""
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many are done, of how many: episodes recorded, samples scored, canvases drawn."""
     with _bar(what) as (bar, task):
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

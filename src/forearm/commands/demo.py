@@ -12,7 +12,7 @@ from tyro.conf import Suppress
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json
-from forearm.commands.console import building, console, evaluating, has_screen, show, training
+from forearm.commands.console import building, console, counting, has_screen, show, training
 from forearm.commands.options import Device
 from forearm.models import DEFAULT, family_settings
 from forearm.report.assessment import assess
@@ -69,7 +69,9 @@ def demo(options: DemoOptions) -> None:
     started = time.perf_counter()
     if not recordings.exists():
         console.print("[bold]1 of 4[/] simulating an SO-101")
-        record(recordings, SingleActionSettings(episodes=options.episodes, seed=options.seed, fps=2, size=64))
+        settings = SingleActionSettings(episodes=options.episodes, seed=options.seed, fps=2, size=64)
+        with counting("recording") as watch:
+            record(recordings, settings, watch=watch)
     if not data_path.exists():
         console.print("[bold]2 of 4[/] building transitions")
         with building() as report:
@@ -86,7 +88,7 @@ def demo(options: DemoOptions) -> None:
     console.print("[bold]4 of 4[/] evaluating")
     notes = options.out / "notes.txt"
     notes.write_text(NOTES.format(family=family), encoding="utf-8")
-    with evaluating() as watch:
+    with counting("evaluating") as watch:
         page = assess(run_path, notes=notes, device=options.device, watch=watch)
     console.print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes; the report:")
     if options.open and has_screen():

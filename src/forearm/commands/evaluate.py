@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from forearm.commands.console import evaluating
+from forearm.commands.console import counting
 from forearm.commands.options import Device, RunFolder, not_with
 
 
@@ -45,7 +45,7 @@ def evaluate(options: EvaluateOptions) -> None:
     """
     from forearm.report.assessment import assess
 
-    with evaluating() as watch:
+    with counting("evaluating") as watch:
         report = assess(
             options.run,
             data=options.data,

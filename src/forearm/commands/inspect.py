@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from forearm.base.errors import shown
-from forearm.commands.console import drawing, show
+from forearm.commands.console import counting, show
 from forearm.commands.options import Anything, Device, not_with, only_with
 
 
@@ -57,7 +57,7 @@ def inspect(options: InspectOptions) -> None:
         save_pictures(options.path, options.pictures)
         print(options.pictures)
     if options.html is not None:
-        with drawing() as watch:
+        with counting("drawing") as watch:
             save_gallery(
                 options.path,
                 options.html,
@@ -75,7 +75,7 @@ def _audit(options: InspectOptions) -> None:
     from forearm.report.audit import audit
     from forearm.report.audit_page import save_audit
 
-    with drawing("auditing") as watch:
+    with counting("auditing") as watch:
         found = audit(options.path, options.device, watch)
     print(found.verdict)
     for finding in found.findings:

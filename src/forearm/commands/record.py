@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
+from forearm.commands.console import counting
 from forearm.commands.options import not_with
 from forearm.sim import SingleActionSettings
 from forearm.sim import record as record_into
@@ -30,5 +31,6 @@ def record(options: RecordOptions) -> None:
 
     Example: forearm record --episodes 300 --out recording
     """
-    record_into(options.out, options.recording, options.processes)
+    with counting("recording") as watch:
+        record_into(options.out, options.recording, options.processes, watch)
     print(options.out)

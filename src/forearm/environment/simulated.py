@@ -9,7 +9,6 @@ from forearm.batch import Batch, Prediction
 from forearm.canvas import Action, Layout, Observation, draw_frame
 from forearm.environment.environment import Environment
 from forearm.sim.arm import SimulatedArm
-from forearm.sim.simulator import Snapshot
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Simulated:
     """What the simulator shows, and the state in which it does."""
 
     observation: Observation
-    snapshot: Snapshot
+    snapshot: np.ndarray
 
 
 class SimulatedEnvironment(Environment[Simulated]):

@@ -4,7 +4,7 @@ from forearm.sim.film import change_of, film, settle
 from forearm.sim.protocol import record_episode
 from forearm.sim.record import record
 from forearm.sim.settings import MODEL_SETTINGS, SingleActionSettings
-from forearm.sim.simulator import CAMERAS, JOINTS, Simulator, Snapshot
+from forearm.sim.simulator import CAMERAS, JOINTS, Simulator
 
 __all__ = [
     "CAMERAS",
@@ -12,7 +12,6 @@ __all__ = [
     "MODEL_SETTINGS",
     "Simulator",
     "SingleActionSettings",
-    "Snapshot",
     "change_of",
     "film",
     "record",

@@ -7,9 +7,7 @@ from forearm.canvas import Action, Layout, Observation, driven_joints, plain, st
 from forearm.sim.film import settle
 from forearm.sim.poses import Vary, sample_pose
 from forearm.sim.scene import PHYSICS_HZ
-from forearm.sim.simulator import CAMERAS, JOINTS, Simulator
-
-CAMERA_PREFIX = "observation.images."
+from forearm.sim.simulator import CAMERA_PREFIX, CAMERAS, JOINTS, Simulator
 
 
 class SimulatedArm:

@@ -7,7 +7,7 @@ import numpy as np
 from forearm.canvas import trajectory
 from forearm.recordings import EpisodeData
 from forearm.sim.scene import PHYSICS_HZ
-from forearm.sim.simulator import CAMERAS, JOINTS, Simulator
+from forearm.sim.simulator import CAMERA_PREFIX, CAMERAS, JOINTS, Simulator
 
 SETTLING = 0.6  # seconds of rest before a decision
 
@@ -21,11 +21,6 @@ def settle(simulator: Simulator, pose: np.ndarray) -> None:
 def change_of(joint: int, by: float) -> np.ndarray:
     """The change (6,) of all targets that moves one joint, by its index into ``JOINTS``."""
     return by * np.eye(len(JOINTS))[joint]
-
-
-def camera_key(camera: str) -> str:
-    """LeRobot's feature key of a camera."""
-    return f"observation.images.{camera}"
 
 
 def film(
@@ -66,5 +61,5 @@ def film(
             targets.append(target := part[-1])
     look()
     targets.append(target)
-    filmed = {camera_key(camera): np.stack(frames) for camera, frames in pictures.items()}
+    filmed = {CAMERA_PREFIX + camera: np.stack(frames) for camera, frames in pictures.items()}
     return EpisodeData(fps, np.stack(states), np.stack(targets), filmed)

@@ -5,26 +5,29 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from forearm.base.errors import ForearmError
 from forearm.base.processes import serve_parent
 from forearm.recordings import Recorder, RecordingSpec
-from forearm.sim.film import camera_key
 from forearm.sim.protocol import record_episode, session_of, session_seed
 from forearm.sim.settings import SingleActionSettings
-from forearm.sim.simulator import CAMERAS, JOINTS, UNITS, Simulator
+from forearm.sim.simulator import CAMERA_PREFIX, CAMERAS, JOINTS, UNITS, Simulator
+
+Watch = Callable[[int, int], None]
 
 
-def record(out: Path, settings: SingleActionSettings, processes: int | None = None) -> None:
+def record(
+    out: Path,
+    settings: SingleActionSettings,
+    processes: int | None = None,
+    watch: Watch = lambda done, total: None,
+) -> None:
     """Record a LeRobot v3.0 data set into ``out``.
 
     Episodes gather in ``out`` + ".partial" until they are complete; after an interruption the same call goes on.
@@ -33,6 +36,7 @@ def record(out: Path, settings: SingleActionSettings, processes: int | None = No
         out: a folder that does not exist yet.
         settings: what to record.
         processes: how many work at it; by default one per core.
+        watch: is called with how many episodes are recorded, of how many.
 
     Raises:
         ForearmError: settings are unsound or differ from those of the interrupted recording, or ``out`` exists or
@@ -43,7 +47,7 @@ def record(out: Path, settings: SingleActionSettings, processes: int | None = No
     if processes is not None and processes < 1:
         raise ForearmError(f"processes is {processes}; choose at least 1")
     names = tuple(f"{joint}.pos" for joint in JOINTS)
-    cameras = {camera_key(camera): (settings.size, settings.size) for camera in CAMERAS}
+    cameras = {CAMERA_PREFIX + camera: (settings.size, settings.size) for camera in CAMERAS}
     spec = RecordingSpec(settings.fps, names, names, cameras, units=UNITS)
     recorder = Recorder(
         Path(out), spec, {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
@@ -52,7 +56,7 @@ def record(out: Path, settings: SingleActionSettings, processes: int | None = No
         missing = sorted(set(range(settings.episodes)) - set(recorder.staged()))
         missing.sort(key=lambda index: session_of(settings, index))  # so that a process changes session rarely
         try:
-            _stage_all(recorder, settings, missing, min(processes or _cores(), len(missing)))
+            _stage_all(recorder, settings, missing, min(processes or _cores(), len(missing)), watch)
             recorder.finish()
         except KeyboardInterrupt:
             done = len(recorder.staged())
@@ -65,31 +69,31 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _stage_all(recorder: Recorder, settings: SingleActionSettings, indices: list[int], processes: int) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        done = settings.episodes - len(indices)
-        task = progress.add_task("recording", total=settings.episodes, completed=done)
-        if processes <= 1:
-            for index in indices:
-                _stage(recorder, settings, index)
-                progress.advance(task)
-            return
-        spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's OpenGL
-        pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=serve_parent)
-        try:
-            with _ignored_interrupts():
-                begun = [pool.submit(_stage, recorder, settings, index) for index in indices]
-            for staged in as_completed(begun):
-                staged.result()
-                progress.advance(task)
-        except BrokenProcessPool as error:
-            raise ForearmError(
-                "a process of the recording was ended from outside, perhaps for lack of memory; "
-                "run the same command again to go on, with fewer processes if it happens again"
-            ) from error
-        finally:  # after an interrupt or an error, what is under way is finished and nothing more begun
-            pool.shutdown(cancel_futures=True)
+def _stage_all(
+    recorder: Recorder, settings: SingleActionSettings, indices: list[int], processes: int, watch: Watch
+) -> None:
+    done = settings.episodes - len(indices)
+    watch(done, settings.episodes)
+    if processes <= 1:
+        for number, index in enumerate(indices, done + 1):
+            _stage(recorder, settings, index)
+            watch(number, settings.episodes)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's OpenGL
+    pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=serve_parent)
+    try:
+        with _ignored_interrupts():
+            begun = [pool.submit(_stage, recorder, settings, index) for index in indices]
+        for number, staged in enumerate(as_completed(begun), done + 1):
+            staged.result()
+            watch(number, settings.episodes)
+    except BrokenProcessPool as error:
+        raise ForearmError(
+            "a process of the recording was ended from outside, perhaps for lack of memory; "
+            "run the same command again to go on, with fewer processes if it happens again"
+        ) from error
+    finally:  # after an interrupt or an error, what is under way is finished and nothing more begun
+        pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,5 @@
 """The simulated SO-101: targets in, joints and pictures out."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from forearm.base.errors import ForearmError
@@ -11,15 +9,10 @@ from forearm.sim.scene import PHYSICS_HZ, build_model
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 CAMERAS = ("base", "wrist")
 UNITS = ("deg",) * 5 + ("%",)
+CAMERA_PREFIX = "observation.images."
+"""What LeRobot's feature keys of cameras begin with."""
 _GRIPPER = JOINTS.index("gripper")
 _GRIPPER_RANGE = (-10.0, 100.0)  # degrees of the moving jaw at 0 and at 100
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything that decides what the simulator does next; opaque."""
-
-    state: np.ndarray
 
 
 class Simulator:
@@ -92,16 +85,16 @@ class Simulator:
         renderer.update_scene(self.data, camera)
         return renderer.render()
 
-    def snapshot(self) -> Snapshot:
-        """Keep the present state."""
+    def snapshot(self) -> np.ndarray:
+        """Everything that decides what the simulator does next, a vector of MuJoCo's."""
         signature = mujoco.mjtState.mjSTATE_INTEGRATION
         state = np.empty(mujoco.mj_stateSize(self.model, signature))
         mujoco.mj_getState(self.model, self.data, state, signature)
-        return Snapshot(state)
+        return state
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a state of this simulator; what follows is then identical."""
-        mujoco.mj_setState(self.model, self.data, snapshot.state, mujoco.mjtState.mjSTATE_INTEGRATION)
+    def restore(self, snapshot: np.ndarray) -> None:
+        """Go back to a `snapshot` of this simulator; what follows is then identical."""
+        mujoco.mj_setState(self.model, self.data, snapshot, mujoco.mjtState.mjSTATE_INTEGRATION)
         mujoco.mj_forward(self.model, self.data)
 
     def close(self) -> None:
