@@ -138,7 +138,7 @@ def test_with_one_episode_nothing_is_sure(data):
 
 
 def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
-    run = untrained(tiny_data, tmp_path)
+    run = untrained(tiny_data, tmp_path / "run")
 
     def written(**options):
         return json.loads(assess(run.path, device="cpu", **options).with_name("metrics.json").read_text())["rollouts"]
@@ -157,7 +157,7 @@ def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
 
 
 def test_an_evaluation_asks_the_dataset_for_the_outcomes_of_every_action(tiny_data, tmp_path):
-    run = untrained(tiny_data, tmp_path)
+    run = untrained(tiny_data, tmp_path / "run")
     assert (
         json.loads(assess(run.path, device="cpu").with_name("metrics.json").read_text())["counterfactual_mse"] is None
     )

@@ -58,7 +58,7 @@ def installed(tmp_path, monkeypatch):
 
 
 def test_families_of_other_packages_are_found(installed) -> None:
-    assert family_names() == ("diffusion", "gpt", "mae", "warp", "grey", "broken", "odd")
+    assert family_names() == (*models.OURS, "grey", "broken", "odd")
     assert "grey_family" not in sys.modules  # to know its name nothing is imported
     assert family_settings("grey", "tiny", {}) == {"shade": 0.25}
     model = make_model("grey", make_layout(), {"shade": 0.75})
