@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.commands import files as files_of
 from support.canvases import SlidingArm
+from support.commands import files as files_of
 from support.pages import Page
 
 from forearm.base.errors import ForearmError
