@@ -299,7 +299,7 @@ def main() -> None:
         f"minutes.\n\n{total} × kill −9 at random moments, {at_work} of them while the command was at work. After each "
         "the target was absent, the earlier or the new one as a whole. Each command that went on wrote what an "
         "unbroken one writes; a training that was killed three times and resumed has the same weights to the bit. "
-        "No file and no process stayed behind.\n\n"
+        "No process stayed behind, and no file where a command went on.\n\n"
         "| command | seconds | kills | at work | found after the kills |\n|---|---:|---:|---:|---|\n"
         + "\n".join(rows)
         + "\n",
