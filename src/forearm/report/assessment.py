@@ -22,7 +22,7 @@ from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
 from forearm.evaluation.uncertainty import Kinds, count_kinds
 from forearm.report import Facts, write_report
 from forearm.report.targets import Target, key_targets, parse_targets
-from forearm.training.run import Checkpoint, Run, digests_of, read_notes
+from forearm.training.run import Checkpoint, Run, read_notes
 from forearm.transitions.loader import batches
 from forearm.transitions.store import TransitionSet
 
@@ -133,7 +133,7 @@ def assess(
 
 def _training_data(run: Run, scored: TransitionSet) -> Path:
     """Where the dataset of a run's training lies: where it was, or, moved from there, where it is scored on now."""
-    moved = not run.data_path().is_dir() and run.trained_on() == set(digests_of(scored, "train"))
+    moved = not run.data_path().is_dir() and run.trained_on() == set(scored.digests_of("train"))
     return scored.path if moved else run.data_path()
 
 

@@ -25,7 +25,7 @@ from forearm.models import WorldModel, make_model
 from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples
 from forearm.training.resume import load_state, save_state
-from forearm.training.run import Run, digests_of, load_weights, save_weights
+from forearm.training.run import Run, load_weights, save_weights
 from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 from forearm.transitions.loader import TrainingSteps, batches
 from forearm.transitions.store import TransitionSet
@@ -85,7 +85,7 @@ def start_run(
             "train": len(data.rows("train")),
             "val": len(data.rows("val")),
             "actions_seen": data.actions_seen("train"),
-            "trained_on": sorted({*digests_of(data, "train"), *((fine_tune and fine_tune.trained_on()) or ())}),
+            "trained_on": sorted({*data.digests_of("train"), *((fine_tune and fine_tune.trained_on()) or ())}),
         },
     }
     with writing_folder(path) as folder:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import safetensors
@@ -23,7 +23,9 @@ from forearm.models import WorldModel, make_model
 from forearm.models.renamed import current_weights
 from forearm.training.config import TrainConfig
 from forearm.transitions.layout import read_layout
-from forearm.transitions.store import Split, TransitionSet
+
+if TYPE_CHECKING:
+    from forearm.transitions.store import TransitionSet
 
 Checkpoint = Literal["best", "last"]
 
@@ -112,12 +114,16 @@ class Run:
         noted = self.config()["data"].get("trained_on")
         if noted is not None:
             return set(noted)
+        from forearm.transitions.store import (
+            TransitionSet,  # imports PyArrow, for which nobody who predicts should wait
+        )
+
         try:
-            return set(digests_of(TransitionSet(self.data_path()), "train"))
+            return set(TransitionSet(self.data_path()).digests_of("train"))
         except ForearmError:
             return None
 
-    def held_out(self, data: TransitionSet) -> np.ndarray:
+    def held_out(self, data: "TransitionSet") -> np.ndarray:
         """Rows (n,) int64 of the episodes that the run was not trained on, wherever the dataset lies now.
 
         All rows where nobody knows what the run was trained on.
@@ -175,11 +181,6 @@ class Run:
         model = make_model(config["family"], self.layout(), config["model"])
         load_weights(model, self.weights_file(checkpoint))
         return model.to(device).eval()
-
-
-def digests_of(data: TransitionSet, split: Split) -> list[str]:
-    """The digests of the episodes of a split."""
-    return data.episode_digests[np.unique(data.columns.episodes[data.rows(split)])].tolist()
 
 
 def read_notes(path: Path) -> str:

@@ -341,6 +341,10 @@ class TransitionSet:
         pictures = lambda row: _picture_digest(self.frames[row])  # noqa: E731
         return np.array(episode_digests(self.columns, pictures, self.states, len(self.episodes)))
 
+    def digests_of(self, split: Split) -> list[str]:
+        """The digests of the episodes of a split."""
+        return self.episode_digests[np.unique(self.columns.episodes[self.rows(split)])].tolist()
+
     @cached_property
     def groups(self) -> np.ndarray:
         """For each transition the group it belongs to, (N,) int64: see `groups_of`."""
