@@ -1,11 +1,13 @@
 """Actions become changes of joint targets, and targets move along one ramp."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny import make_layout
 
-from forearm.canvas import ActionDimension, target_changes, trajectory
+from forearm.base.errors import ForearmError
+from forearm.canvas import ActionDimension, action_seconds, target_changes, trajectory
 
 
 @given(steps=st.integers(1, 300), change=st.floats(-90, 90), start=st.floats(-90, 90))
@@ -28,3 +30,12 @@ def test_the_ramp_is_a_smooth_step() -> None:
 def test_an_action_changes_the_joints_that_it_drives() -> None:
     layout = make_layout(actions=(ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("claw.pos", scale=20.0)))
     assert target_changes(layout, np.array([0.5, -1.0], np.float32)) == {"pan": 5.0, "claw": -20.0}
+
+
+def test_an_action_lasts_as_long_as_in_the_data():
+    slow = make_layout(action_duration=1.5)
+    assert [action_seconds(slow), action_seconds(slow, 1.5)] == [1.5, 1.5]
+    with pytest.raises(ForearmError, match=r"action duration is 0.5 s, but the actions of this run last 1.5 s"):
+        action_seconds(slow, 0.5)
+    older = make_layout()
+    assert [action_seconds(older), action_seconds(older, 0.8)] == [0.5, 0.8]

@@ -149,6 +149,15 @@ def test_settings_have_to_be_positive(make) -> None:
         make()
 
 
+def test_no_joint_is_planned_out_of_the_bounds_of_training_but_back_into_them_it_is() -> None:
+    layout = make_layout(discrete=False)
+    up, down = (JointGoal.named(layout, {"pan": to}) for to in (45, 30))
+    assert len(plan_for(TreeSearch(2), layout, [40, 0], up)) == 0  # a full move ends at 50
+    finer = plan_for(CEM(2), layout, [40, 0], up)
+    assert 0.3 < finer.values.sum() <= 0.5
+    assert plan_for(TreeSearch(2), layout, [52, 0], down).values.tolist() == [[-1], [-1]]
+
+
 def test_elites_are_among_the_samples() -> None:
     with pytest.raises(ForearmError, match="elites is 9; choose no more than the 8 samples"):
         CEM(samples=8, elites=9)

@@ -46,6 +46,13 @@ def test_it_acts_and_looks_as_recordings_do(simulator: Simulator) -> None:
         np.testing.assert_array_equal(picture, clip.pictures[f"observation.images.{camera}"][-1])
 
 
+def test_an_action_lasts_as_long_as_in_the_data(simulator: Simulator) -> None:
+    slow = make_layout("elbow_flex", action_duration=1.5)
+    assert SimulatedArm(simulator, slow).duration == 1.5
+    with pytest.raises(ForearmError, match=r"leave --action-duration out"):
+        SimulatedArm(simulator, slow, 0.5)
+
+
 def test_an_action_moves_every_joint_that_it_names(simulator: Simulator) -> None:
     world = SimulatedEnvironment(
         SimulatedArm(simulator, make_layout("shoulder_pan", "gripper", discrete=False)), seed=1

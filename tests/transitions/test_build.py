@@ -199,6 +199,38 @@ def test_a_joint_that_moves_by_two_amounts_is_refused(tmp_path):
         build([root], tmp_path / "data", of_logs())
 
 
+def test_noise_is_no_action_and_each_joint_moves_by_its_own_step(tmp_path):
+    root = make_recording(tmp_path / "set", lengths=(60, 60, 60))
+    random = np.random.default_rng(0)
+    for episode in range(3):
+        path = root / f"data/chunk-000/episode_{episode:06d}.parquet"
+        swing = np.sin(np.arange(60) / 5 + episode)
+        states = np.stack([40 * swing, 0.5 * swing, random.normal(0, 0.2, 60)], axis=1)
+        column = pa.array(states.tolist(), pa.list_(pa.float32()))
+        pq.write_table(pq.read_table(path).set_column(0, "observation.state", column), path)
+    data = build([root], tmp_path / "data", settings(step=0.5, stride=0.1))
+    pan, elbow, gripper = (dimension.scale for dimension in data.layout.actions)
+    assert pan == pytest.approx(80 * elbow, rel=0.01)
+    assert 0.001 < gripper < 0.2
+    moved = np.abs(data.action_values(data.rows())).max(axis=(0, 1))
+    assert moved.tolist() == pytest.approx([1, 1, 0], abs=0.01)
+    dominant = build([root], tmp_path / "dominant", settings(step=0.5, stride=0.1, actions="dominant"))
+    assert set(dominant.columns.dimensions.tolist()) <= {0, 1}
+
+
+def test_what_actions_last_and_how_cameras_recorded_travels(tmp_path):
+    root = make_recording(tmp_path / "set")
+    data = build([root], tmp_path / "data", settings())
+    assert data.layout.action_duration == pytest.approx(0.3)
+    assert (data.layout.cameras[0].recorded_size, data.layout.cameras[0].fps) == ((48, 64), 10)
+    logged = make_recording(tmp_path / "logged", log_numbers=(0, 1, 2))
+    assert build([logged], tmp_path / "of logs", of_logs()).layout.action_duration == 0.5
+    header = {"joint_name": JOINTS[0], "action_duration": 0.3, "position_delta": 10.0}
+    write_log_lines(logged, 2, [{"frame_index": 1, "discrete_action": 1}], header)
+    with pytest.raises(ForearmError, match=r"episode 2 has actions of 0.3 s, others of 0.5 s; build them apart"):
+        build([logged], tmp_path / "mixed", of_logs())
+
+
 def test_columns_and_dominant_joints(tmp_path):
     root = make_recording(tmp_path / "set")
     recorded = build([root], tmp_path / "column", settings(actions="column"))

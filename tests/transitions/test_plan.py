@@ -18,6 +18,7 @@ from forearm.transitions.plan import (
     columns,
     discretised,
     faulty_readings,
+    only_jitter,
     plan_every,
     plan_from_log,
     typical_steps,
@@ -160,12 +161,32 @@ def test_discretised_actions_are_one_full_step_or_none(moved, dead_band):
     assert ((codes == STAY) == still[:, -1]).all()
 
 
-def test_typical_steps_are_shared_by_unit():
-    actions = np.zeros((100, 1, 4))
-    actions[:, 0, 0], actions[:, 0, 1], actions[:, 0, 2] = 10, 0.1, -3
-    assert typical_steps(actions, ["deg", "deg", "%", "on"]).tolist() == [10, 10, 3, 1]
+def test_each_joint_has_its_own_typical_step():
+    actions, ranges = np.zeros((100, 1, 4)), np.array([100, 1, 300, 0])
+    actions[:, 0, 0], actions[:, 0, 1], actions[:3, 0, 2] = 10, 0.1, -30
+    actions[3:, 0, 2] = -3
+    assert typical_steps(actions, ranges).tolist() == pytest.approx([10, 0.1, 30, 1e-3], rel=0.01)
     actions[0, 0, 0] = 1000
-    assert typical_steps(actions, ["deg", "deg", "%", "on"])[0] < 30, "one outlier is no typical step"
+    assert typical_steps(actions, ranges)[0] < 30, "one outlier is no typical step"
+    actions[1:, 0, 1] = 0
+    assert typical_steps(actions, ranges)[1] == 0.05, "one that seldom moves has a share of its range"
+    assert typical_steps(actions)[3] == 1, "a command that is never given"
+
+
+def test_a_joint_that_only_jitters_is_told_from_one_that_moves_as_little():
+    random = np.random.default_rng(0)
+    rows = np.arange(300)
+    states = np.stack(
+        [random.normal(0, 0.1, 300), 0.1 * np.sin(rows / 9) + random.normal(0, 0.01, 300), 0.01 * rows, 0 * rows],
+        axis=1,
+    )
+    frames = np.stack([rows[:-5], rows[5:]], axis=1)
+    frames = frames[(frames < 150).all(axis=1) | (frames >= 150).all(axis=1)]
+    episodes = (frames[:, 0] >= 150).astype(int)
+    assert only_jitter(states, frames, episodes).tolist() == [True, False, False, False]
+    assert not only_jitter(states, rows[:-1, None] + np.arange(2), rows[1:] * 0).any(), (
+        "a step of one frame cannot tell"
+    )
 
 
 @given(arrays(np.float32, (12, 2), elements=st.floats(-90, 90, width=32)), st.integers(0, 3))

@@ -15,7 +15,7 @@ from forearm.canvas.layout import (
     Layout,
     Preset,
 )
-from forearm.canvas.motion import driven_joints, plain, target_changes, trajectory
+from forearm.canvas.motion import action_seconds, driven_joints, plain, target_changes, trajectory
 from forearm.canvas.observation import Observation, draw_frame, stack_pictures
 from forearm.canvas.read import (
     as_float,
@@ -40,6 +40,7 @@ __all__ = [
     "Preset",
     "action_codes",
     "action_colours",
+    "action_seconds",
     "as_float",
     "as_uint8",
     "counterfactual",

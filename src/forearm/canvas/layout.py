@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ UnitOrigin = Literal["guessed", "declared", "given"]
 """How a unit is known: guessed from the values, declared by the recording, or given by a person."""
 UNIT_ORIGINS: tuple[UnitOrigin, ...] = ("guessed", "declared", "given")
 """From the weakest to the strongest."""
-NEWER_FIELDS = {"unit_origin": "guessed"}
+NEWER_FIELDS = {"unit_origin": "guessed", "action_duration": None, "recorded_size": None, "fps": None}
 """Fields that layouts of before 2026-11-26 lack, with their defaults. A default is not written, so that the digest of
 an older layout, by which weights know it, stays what it was."""
 
@@ -47,6 +47,10 @@ class Camera:
     name: str
     height: int
     width: int
+    recorded_size: tuple[int, int] | None = field(default=None, compare=False)
+    """Height and width as recorded, before it was resized; None where nobody knows."""
+    fps: float | None = field(default=None, compare=False)
+    """Pictures per second as recorded."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ class Layout:
     history: int = 2
     stacking: Literal["vertical", "horizontal"] = "vertical"
     palette: tuple[Colour, Colour, Colour] = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+    action_duration: float | None = None
+    """Seconds from frame to frame, in which an action is carried out; None where nobody knows."""
 
     def __post_init__(self) -> None:
         self._require(bool(self.cameras), "a layout needs at least one camera")
@@ -115,6 +121,10 @@ class Layout:
         self._require(
             len(self.actions) <= self.height,
             f"{len(self.actions)} action dimensions do not fit in a separator {self.height} pixels tall",
+        )
+        duration = self.action_duration
+        self._require(
+            duration is None or 0 < duration < math.inf, f"an action lasts {duration} seconds; it has to be positive"
         )
         for joint in self.joints:
             good = joint.low < joint.high and joint.max_velocity > 0 and math.isfinite(joint.high - joint.low)
@@ -260,7 +270,12 @@ class Layout:
         """
         try:
             fields = dict(value)
-            fields["cameras"] = tuple(Camera(**camera) for camera in fields["cameras"])
+            fields["cameras"] = tuple(
+                Camera(
+                    **{**camera, **({"recorded_size": tuple(size)} if (size := camera.get("recorded_size")) else {})}
+                )
+                for camera in fields["cameras"]
+            )
             fields["joints"] = tuple(Joint(**joint) for joint in fields["joints"])
             fields["actions"] = tuple(ActionDimension(**dimension) for dimension in fields["actions"])
             if "palette" in fields:

@@ -2,10 +2,15 @@
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
 from forearm.canvas.layout import Layout
 
 RAMP = 0.6
 """Share of an action's duration in which the targets move; the arm arrives in the rest."""
+
+
+USUAL_SECONDS = 0.5
+"""How long an action of our recordings and datasets lasts unless they say otherwise."""
 
 
 def plain(name: str) -> str:
@@ -28,6 +33,24 @@ def target_changes(layout: Layout, values: np.ndarray) -> dict[str, float]:
     for name, dimension, value in zip(driven_joints(layout), layout.actions, values, strict=True):
         changes[name] += float(value) * dimension.scale
     return changes
+
+
+def action_seconds(layout: Layout, asked: float | None = None) -> float:
+    """How long an action lasts: as in the data that the layout comes from.
+
+    Layouts of before 2026-11-26 do not say it; there it is what was asked for, or ``USUAL_SECONDS``.
+
+    Raises:
+        ForearmError: another duration is asked for, in which the arm would move faster or slower than foreseen.
+    """
+    known = layout.action_duration
+    if known is None:
+        return USUAL_SECONDS if asked is None else asked
+    if asked is not None and abs(asked - known) > 1e-3:
+        raise ForearmError(
+            f"action duration is {asked:g} s, but the actions of this run last {known:g} s; leave --action-duration out"
+        )
+    return known
 
 
 def trajectory(start: np.ndarray, change: np.ndarray, steps: int) -> np.ndarray:

@@ -87,7 +87,8 @@ class TreeSearch:
         stay = _staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
-        values, dimensions = full_moves(present.layout, self.dimensions)
+        layout, position = present.layout, _position(present)
+        values, dimensions = full_moves(layout, self.dimensions)
         lowest, place = stay.cost, (0, 0)  # length and row of the best sequence
         levels: list[_Level] = []
         parents, taken, moved = torch.zeros(len(values), dtype=torch.long), torch.arange(len(values)), values
@@ -95,6 +96,7 @@ class TreeSearch:
         while True:
             predicted = _predicted(predictor, context)
             costs = goal.cost(predicted)
+            costs[torch.from_numpy(leaves_bounds(layout, position, moved.numpy())).to(costs.device)] = torch.inf
             levels.append(_Level(predicted, parents, taken))
             total, row = (costs + self.price * stay.cost * len(levels)).min(dim=0)
             if total < lowest:
@@ -167,7 +169,7 @@ class CEM:
         best = stay = _staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
-        lowest = stay.cost
+        lowest, position = stay.cost, _position(present)
         for _ in range(self.rounds):
             drawn = np.clip(mean + deviation * random.standard_normal(shape, dtype=np.float32), -1, 1)
             drawn[0] = mean
@@ -176,6 +178,8 @@ class CEM:
             dimensions = dominant_dimensions(drawn.reshape(-1, shape[2])).reshape(shape[:2])
             costs, steps = self._try(predictor, present, goal, drawn, dimensions)
             total = costs + self.price * stay.cost * np.arange(1, self.depth + 1)
+            outside = leaves_bounds(layout, position, drawn.cumsum(axis=1))
+            total[np.logical_or.accumulate(outside, axis=1)] = np.inf
             row, last = np.unravel_index(total.argmin(), total.shape)
             if total[row, last] < lowest:
                 lowest, taken = total[row, last], slice(0, last + 1)
@@ -216,6 +220,23 @@ def full_moves(layout: Layout, dimensions: Sequence[int] = ()) -> tuple[Tensor, 
     return torch.stack([one, -one], dim=1).flatten(0, 1), chosen.repeat_interleave(2)
 
 
+def leaves_bounds(layout: Layout, position: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Whether actions take a joint out of the bounds within which training saw it; back into them it may.
+
+    Args:
+        layout: its joints' bounds are those of the training data.
+        position: (J,) where the joints are, in their units.
+        moved: (…, A) the sum of the actions' values.
+
+    Returns:
+        (…,) bool.
+    """
+    drives = layout.joint_of_dimension()[:, None] == np.arange(len(layout.joints))
+    change = (moved * [dimension.scale for dimension in layout.actions]) @ drives.astype(float)
+    target = position + change
+    return (((change > 0) & (target > layout.highs)) | ((change < 0) & (target < layout.lows))).any(axis=-1)
+
+
 def single_moves(values: np.ndarray) -> np.ndarray:
     """Only each action's largest dimension, as a full move or, below a third of one, as none, and those last.
 
@@ -227,6 +248,10 @@ def single_moves(values: np.ndarray) -> np.ndarray:
     np.put_along_axis(rounded, largest, np.where(np.abs(value) > 1 / 3, np.sign(value), 0).astype(np.float32), -1)
     order = np.argsort(~rounded.any(axis=-1), axis=1, kind="stable")
     return np.take_along_axis(rounded, order[..., None], axis=1)
+
+
+def _position(present: Batch) -> np.ndarray:
+    return present.known().joints(present.layout)[0].cpu().numpy()
 
 
 def _staying(present: Batch, goal: Goal) -> Plan:

@@ -67,8 +67,8 @@ class PlanSettings:
     """For tree: go on from so many best sequences alone; by default from all if they are few, else from 4."""
     steps: int = 12
     """Most actions that are taken."""
-    action_duration: float = 0.5
-    """Seconds of an action, as in the recordings that the run was trained on."""
+    action_duration: float | None = None
+    """Seconds of an action, for runs that do not say it themselves; by default as in the run's data."""
     robot_id: str | None = None
     """The name under which lerobot-calibrate stored the arm's calibration."""
     camera: dict[str, str] = field(default_factory=dict)

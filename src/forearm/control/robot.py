@@ -18,7 +18,17 @@ from av.video.reformatter import Interpolation
 from rich.console import Console
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import Action, Layout, Observation, driven_joints, plain, stack_pictures, target_changes, trajectory
+from forearm.canvas import (
+    Action,
+    Layout,
+    Observation,
+    action_seconds,
+    driven_joints,
+    plain,
+    stack_pictures,
+    target_changes,
+    trajectory,
+)
 from forearm.control.keyboard import Keyboard
 from forearm.control.loop import Step
 from forearm.media.words import action_words
@@ -72,7 +82,7 @@ class RobotArm:
     Args:
         robot: of LeRobot.
         layout: the model's; its joints' bounds are the limits within which joints are moved.
-        duration: seconds of an action, those of the recordings.
+        duration: seconds of an action; those of the layout by default.
         max_step: most that an action may move a joint, in its unit.
         keyboard: any key of it stops the arm.
 
@@ -86,11 +96,12 @@ class RobotArm:
         robot: Robot,
         layout: Layout,
         *,
-        duration: float = 0.5,
+        duration: float | None = None,
         max_step: float = 15.0,
         keyboard: Keyboard | None = None,
     ):
         require_known_units(layout)
+        duration = action_seconds(layout, duration)
         if not 0 < duration <= 60:
             raise ForearmError(f"action duration is {duration:g}; choose one above 0 and up to 60 seconds")
         self.robot, self.layout, self.duration, self.max_step = robot, layout, duration, max_step

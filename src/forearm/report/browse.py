@@ -233,15 +233,15 @@ def _of_recording(path: Path | str, samples: int) -> Selection:
     if not pairs:
         what = "a logged decision whose outcome was recorded" if recording.has_logs else f"{STEP} seconds to show"
         raise ForearmError(f"{path} has no readable episode with {what}")
+    positions = np.stack([pair.states for pair in pairs])
     actions, dimensions = np.stack([pair.action for pair in pairs]), np.array([pair.dimension for pair in pairs])
     if recording.has_logs:
         kept, dimensions = np.unique(dimensions, return_inverse=True)
         values = np.sign(actions[:, kept])
     else:
         kept = np.arange(len(recording.joints))
-        values = np.clip(actions / typical_steps(actions, recording.units), -1, 1)
+        values = np.clip(actions / typical_steps(actions, np.ptp(positions, axis=(0, 1))), -1, 1)
         dimensions = dominant_dimensions(values)
-    positions = np.stack([pair.states for pair in pairs])
     layout = fit_bounds_to(_layout(recording, kept), positions)
     episodes = np.array([pair.episode for pair in pairs])
     table = _table_of(layout, positions, action_codes(values), dimensions, episodes)

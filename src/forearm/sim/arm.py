@@ -3,7 +3,17 @@
 import numpy as np
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import Action, Layout, Observation, driven_joints, plain, stack_pictures, target_changes, trajectory
+from forearm.canvas import (
+    Action,
+    Layout,
+    Observation,
+    action_seconds,
+    driven_joints,
+    plain,
+    stack_pictures,
+    target_changes,
+    trajectory,
+)
 from forearm.sim.film import settle
 from forearm.sim.poses import Vary, sample_pose
 from forearm.sim.scene import PHYSICS_HZ
@@ -18,13 +28,13 @@ class SimulatedArm:
     Args:
         simulator: at rest.
         layout: of simulated recordings: cameras and joints are among the simulator's, each action moves a joint.
-        duration: seconds of an action, those of the recordings.
+        duration: seconds of an action; those of the layout by default.
 
     Raises:
         ForearmError: the layout has a camera, joint or action that the simulator has not.
     """
 
-    def __init__(self, simulator: Simulator, layout: Layout, duration: float = 0.5):
+    def __init__(self, simulator: Simulator, layout: Layout, duration: float | None = None):
         self._cameras = [camera.name.removeprefix(CAMERA_PREFIX) for camera in layout.cameras]
         joints = [plain(name) for name in layout.joint_names]
         for what, names, known in (
@@ -38,11 +48,11 @@ class SimulatedArm:
                         f"the simulated SO-101 has no {what} {name!r} as this run has; "
                         "leave --simulator out for a run that was not trained on its recordings"
                     )
-        self.simulator, self.layout, self.duration = simulator, layout, duration
+        self.simulator, self.layout, self.duration = simulator, layout, action_seconds(layout, duration)
         self._joints = [JOINTS.index(name) for name in joints]
 
     @classmethod
-    def in_scene(cls, layout: Layout, seed: int, duration: float = 0.5) -> "SimulatedArm":
+    def in_scene(cls, layout: Layout, seed: int, duration: float | None = None) -> "SimulatedArm":
         """An arm in a scene of its own, which the seed decides.
 
         Raises:

@@ -29,6 +29,7 @@ from forearm.transitions.plan import (
     discretised,
     faulty_readings,
     joints_of,
+    only_jitter,
     plan_every,
     plan_from_log,
     typical_steps,
@@ -140,6 +141,8 @@ class _Gathered:
     episodes: list[dict[str, Any]] = field(default_factory=list)
     deltas: dict[int, float] = field(default_factory=dict)
     moments: dict[tuple[Path, int], int] = field(default_factory=dict)
+    duration: float | None = None
+    """Seconds of an action, where logs say it."""
     seen: dict[bytes, list[tuple[str, np.ndarray]]] = field(default_factory=dict)
 
 
@@ -305,7 +308,9 @@ def _geometry(recordings: Sequence[Recording], cameras: tuple[str, ...], config:
     preset = PRESETS[config.preset]
     side = preset.camera if config.size is None else config.size
     return Layout(
-        cameras=tuple(Camera(_short(key), side, side) for key in cameras),
+        cameras=tuple(
+            Camera(_short(key), side, side, recordings[0].camera_size(key), recordings[0].fps) for key in cameras
+        ),
         joints=with_weakest_origins([joints_of(recording, config.units) for recording in recordings]),
         actions=(ActionDimension("unknown"),),
         patch=preset.patch,
@@ -323,6 +328,7 @@ def _plan(
         if episode.log is None:
             return NO_PLAN
         joint = recording.joint_index(episode.log.joint_name)
+        _require_one_duration(recording, episode, gathered)
         known = gathered.deltas.setdefault(joint, episode.log.position_delta)
         if known != episode.log.position_delta:
             raise ForearmError(
@@ -335,6 +341,17 @@ def _plan(
     frames = plan_every(kept.start, kept.stop, step, stride, config.history)
     taken = columns(episode, frames, recording) if mode == "column" else changes(episode, frames)
     return EpisodePlan(frames, taken, np.full(len(frames), -1))
+
+
+def _require_one_duration(recording: Recording, episode: Episode, gathered: _Gathered) -> None:
+    assert episode.log is not None
+    duration = episode.log.action_duration
+    gathered.duration = duration if gathered.duration is None else gathered.duration
+    if duration != gathered.duration:
+        raise ForearmError(
+            f"{recording.name} episode {episode.index} has actions of {duration:g} s, others of "
+            f"{gathered.duration:g} s; build them apart"
+        )
 
 
 def _store(
@@ -415,7 +432,7 @@ def _tabulate(
     dimensions, episodes = np.concatenate(gathered.dimensions), np.concatenate(gathered.numbers)
     groups = groups_of(gathered.episodes)[episodes]
     names = geometry.joint_names if mode != "column" else recording.action_names
-    units = [joint.unit for joint in geometry.joints] if mode != "column" else list(names)
+    units = [joint.unit for joint in geometry.joints] if mode != "column" else [""] * len(names)
     if mode == "log":
         kept = np.unique(dimensions)
         actions, dimensions = actions[..., kept], np.searchsorted(kept, dimensions)
@@ -423,10 +440,15 @@ def _tabulate(
         names, units = tuple(names[joint] for joint in kept), [units[joint] for joint in kept]
         validation = split_episodes(groups, _kinds(actions / scales, dimensions), config.val, config.seed)
     else:
-        guess = actions / typical_steps(actions, units)
+        ranges = np.ptp(states[frames], axis=(0, 1)) if mode != "column" else None
+        if mode != "column":
+            actions = np.where(only_jitter(states, frames, episodes), np.float32(0), actions)
+        guess = actions / typical_steps(actions, ranges)
         dimensions = dominant_dimensions(guess[:, -1])
         validation = split_episodes(groups, _kinds(guess, dimensions), config.val, config.seed)
-        scales = typical_steps(actions[_training(validation)], units)
+        training = _training(validation)
+        ranges = None if ranges is None else np.ptp(states[frames[training]], axis=(0, 1))
+        scales = typical_steps(actions[training], ranges)
         dimensions = dominant_dimensions(actions[:, -1] / scales)
         if mode == "dominant":
             actions = discretised(actions, scales, config.dead_band)
@@ -434,12 +456,18 @@ def _tabulate(
         ActionDimension(
             name.removesuffix(".pos"),
             name.removesuffix(".pos") if name.removesuffix(".pos") in geometry.joint_names else None,
-            unit if mode != "column" else "",
+            unit,
             float(scale),
         )
         for name, unit, scale in zip(names, units, scales, strict=True)
     )
-    layout = dataclasses.replace(geometry, actions=entry_layout, discrete=mode in ("log", "dominant"))
+    rows = max(1, round(config.step * recording.fps))
+    layout = dataclasses.replace(
+        geometry,
+        actions=entry_layout,
+        discrete=mode in ("log", "dominant"),
+        action_duration=gathered.duration if mode == "log" else rows / recording.fps,
+    )
     layout = fit_bounds_to(layout, states[frames[_training(validation)]])
     return layout, Columns(frames, actions.astype(np.float32), dimensions.astype(np.int64), episodes, validation)
 

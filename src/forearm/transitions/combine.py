@@ -34,6 +34,9 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
     for other in sets[1:]:
         traits = [(name, getattr(other.layout, name), getattr(first, name)) for name in SAME]
         traits.append(("units", [j.unit for j in other.layout.joints], [j.unit for j in first.joints]))
+        here, there = other.layout.action_duration, first.action_duration
+        if here is not None and there is not None:
+            traits.append(("seconds of an action", here, there))
         traits.append(("kind of actions", other.facts["actions"], sets[0].facts["actions"]))
         for name, here, there in traits:
             if here != there:

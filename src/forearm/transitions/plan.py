@@ -17,6 +17,12 @@ Actions = Literal["auto", "log", "change", "column", "dominant"]
 SLACK = 2
 """Frames by which a recorder's clock may make a decision early or late."""
 
+LEAST_STEP = 0.05
+"""A full step of a joint is at least this share of the range in which it was seen."""
+
+ADDS_UP = 1.4
+"""By so much a joint's change over a transition exceeds that between neighbouring frames if it is motion, not noise."""
+
 SIGN_OF_CODE = np.array([{STAY: 0, MOVE_PLUS: 1, MOVE_MINUS: -1}[code] for code in CODES], np.float32)
 
 
@@ -150,14 +156,39 @@ def discretised(changes: np.ndarray, scales: np.ndarray, dead_band: float) -> np
     return (result * scales).astype(np.float32)
 
 
-def typical_steps(actions: np.ndarray, units: Sequence[str]) -> np.ndarray:
-    """What a value of 1 shall mean: the 99th percentile of the largest dimensions, shared by dimensions of one unit.
+def typical_steps(actions: np.ndarray, ranges: np.ndarray | None = None) -> np.ndarray:
+    """What a value of 1 shall mean, (A,): the 99th percentile of each dimension's own magnitude.
 
-    Entries of one unit share it so that a joint that only jitters does not look as if it acted.
+    A joint that moves less than once in a hundred transitions has a step of ``LEAST_STEP`` of its range.
+
+    Args:
+        actions: (n, T − 1, A) in the dimensions' units.
+        ranges: (A,) the distance between the lowest and highest position of the joint that each dimension is the change
+            of; None where dimensions are commands.
     """
     each = np.percentile(np.abs(actions.reshape(-1, actions.shape[-1])), 99, axis=0)
-    shared = np.array([max(e for e, other in zip(each, units, strict=True) if other == unit) for unit in units])
-    return np.where(shared > 0, shared, 1.0)
+    if ranges is None:
+        return np.where(each > 0, each, 1.0)
+    return np.maximum(each, np.maximum(LEAST_STEP * ranges, 1e-3))
+
+
+def only_jitter(states: np.ndarray, frames: np.ndarray, episodes: np.ndarray) -> np.ndarray:
+    """Which joints only jitter, (J,) bool: they change no more over a transition than between neighbouring frames.
+
+    White noise does so, motion adds up. Where fewer than three frames are stored in the time of a transition it cannot
+    be told, and no joint is said to jitter.
+
+    Args:
+        states: (F, J) positions of all frames, those of an episode in the order of time.
+        frames: (n, T) their rows in each transition.
+        episodes: (n,) episode of each transition.
+    """
+    if np.median(np.diff(frames)) < 3:
+        return np.zeros(states.shape[1], bool)
+    stored = np.unique(np.stack([np.repeat(episodes, frames.shape[1]), frames.ravel()], axis=1), axis=0)
+    neighbours = np.diff(states[stored[:, 1]], axis=0)[np.diff(stored[:, 0]) == 0]
+    moved = np.square(np.diff(states[frames], axis=1)).mean(axis=(0, 1))
+    return moved < ADDS_UP**2 * np.square(neighbours).mean(axis=0)
 
 
 def _frames(frames: Sequence[Sequence[int] | np.ndarray], history: int) -> np.ndarray:
