@@ -268,12 +268,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    import forearm.sim  # noqa: F401 (before MuJoCo is imported by anything else)
-    from forearm.commands import build, compare, evaluate, inspect, plan, record, train  # noqa: F401
-    from forearm.control import planning  # noqa: F401
-    from forearm.report import assessment, browse, comparison  # noqa: F401
-    from forearm.training import launch  # noqa: F401
+    import forearm.sim  # before MuJoCo is imported by anything else
 
+    for name in forearm.__all__:  # each imports what its command needs
+        getattr(forearm, name)
     chance, began, done = random.Random(args.seed), time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
