@@ -58,10 +58,10 @@ def over_http(page: str) -> list[float]:
         answer = call.getresponse()
         return json.load(answer), (answer.getheader("Set-Cookie") or "").split(";")[0]
 
-    (told, cookie), seconds = ask("GET", "/api/path"), []
+    (state, cookie), seconds = ask("GET", "/api/path"), []
     for number in range(WARM_UP + STEPS):
         begin = time.perf_counter()
-        told, _ = ask("POST", "/api/path/step", {"moment": told["now"]["moment"], "which": number % 3}, cookie)
+        state, _ = ask("POST", "/api/path/step", {"moment": state["now"]["moment"], "which": number % 3}, cookie)
         seconds.append(time.perf_counter() - begin)
     return seconds[WARM_UP:]
 

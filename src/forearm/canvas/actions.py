@@ -46,7 +46,7 @@ def dominant_dimensions(actions: np.ndarray) -> np.ndarray:
 
 
 def counterfactual(layout: Layout, actions: np.ndarray, code: int, dimensions: np.ndarray | None = None) -> np.ndarray:
-    """The same moments under another action.
+    """The same transitions under another action.
 
     STAY is the zero action. MOVE+ and MOVE− are the action taken or its reverse, so that under its own code an
     action stays what it was; where nothing was done, the dimension in question moves by a full value (discrete) or

@@ -206,10 +206,10 @@ class Layout:
     def strip_cells(self) -> list[tuple[slice, slice]]:
         """Rows and columns within a frame of the strip's cells: positions of all joints, then velocities."""
         per_row, p = self.frame_width // self.patch, self.patch
-        places = (divmod(i, per_row) for i in range(2 * len(self.joints)))
+        cells = (divmod(i, per_row) for i in range(2 * len(self.joints)))
         return [
             (slice(self.frame_height + r * p, self.frame_height + (r + 1) * p), slice(c * p, (c + 1) * p))
-            for r, c in places
+            for r, c in cells
         ]
 
     def split(self, picture: np.ndarray) -> list[np.ndarray]:

@@ -141,7 +141,7 @@ def _add_objects(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
         "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
         "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
     }
-    for (x, y), (name, rgb) in zip(_object_places(rng, len(_OBJECT_COLOURS)), _OBJECT_COLOURS.items(), strict=True):
+    for (x, y), (name, rgb) in zip(_object_positions(rng, len(_OBJECT_COLOURS)), _OBJECT_COLOURS.items(), strict=True):
         shape = _OBJECT_SHAPES[rng.integers(len(_OBJECT_SHAPES))]
         radius = rng.uniform(0.014, 0.021)
         height = radius if shape != "cylinder" else rng.uniform(0.016, 0.026)
@@ -156,19 +156,19 @@ def _add_objects(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
         )
 
 
-def _object_places(rng: np.random.Generator, count: int, apart: float = 0.075) -> list[tuple[float, float]]:
-    """Draw places on the table by rejection: one in each slice of the fan before the arm, none close to another."""
-    places: list[tuple[float, float]] = []
+def _object_positions(rng: np.random.Generator, count: int, apart: float = 0.075) -> list[tuple[float, float]]:
+    """Draw positions on the table by rejection: one in each slice of the fan before the arm, none close to another."""
+    positions: list[tuple[float, float]] = []
     slices = rng.permutation(np.linspace(-80, 80, count))
     for slice_angle in slices:
         while True:
             angle = np.radians(slice_angle + rng.uniform(-12, 12))
             distance = rng.uniform(0.20, 0.40)
-            place = (0.0388 + distance * np.cos(angle), distance * np.sin(angle))
-            if all(np.hypot(place[0] - x, place[1] - y) > apart for x, y in places):
-                places.append(place)
+            position = (0.0388 + distance * np.cos(angle), distance * np.sin(angle))
+            if all(np.hypot(position[0] - x, position[1] - y) > apart for x, y in positions):
+                positions.append(position)
                 break
-    return places
+    return positions
 
 
 def _add_base_camera(spec: mujoco.MjSpec) -> None:
