@@ -86,9 +86,9 @@ def test_a_dataset(project, tmp_path):
 
 def test_a_dataset_whose_pictures_are_late_says_so_and_what_to_do(tmp_path):
     write_late_data(tmp_path / "late", 0.1)
-    assert re.search(r"joints of 0\.1\d? s before .* --camera-lag 0\.1", facts_of(tmp_path / "late")["late pictures"])
+    assert re.search(r"joints of 0\.1\d? s before .* --camera-lag 0\.1", facts_of(tmp_path / "late")["warnings"])
     write_late_data(tmp_path / "known", 0.0, built={"camera_lag": 0.1})
-    assert "late pictures" not in facts_of(tmp_path / "known")
+    assert "show the joints" not in facts_of(tmp_path / "known").get("warnings", "")
 
 
 def test_skipped_episodes_of_a_dataset_are_named(tmp_path):

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from forearm.base.errors import ForearmError
+from forearm.base.errors import ForearmError, shown
 
 if TYPE_CHECKING:
     from forearm.control import EpisodeLog
@@ -52,8 +53,13 @@ def building() -> Iterator[Callable[["BuildProgress"], None]]:
 
 
 @contextmanager
-def training(name: str) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Show a training's steps, its loss and its validation loss."""
+def training(name: str, data: Path | None = None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show a training's steps, its loss and its validation loss, and before that what speaks against its data."""
+    from forearm.transitions.advice import warnings_of
+    from forearm.transitions.store import TransitionSet
+
+    for line in warnings_of(TransitionSet(data)) if data else ():
+        console.print(escape(f"{data}: {shown(line)}"), style="yellow", soft_wrap=True)
     with _bar(f"training {name}") as (bar, task):
         latest: dict[str, Any] = {}
 

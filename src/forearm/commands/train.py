@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_type_hints
@@ -147,7 +148,7 @@ def train(options: TrainOptions) -> None:
                 notes=checked_notes(options.notes) if options.notes else "",
                 device=options.device,
                 trackers=options.track,
-                watching=training,
+                watching=partial(training, data=options.data),
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; go on with: forearm train --out {options.out} --resume") from None

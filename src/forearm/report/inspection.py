@@ -61,7 +61,7 @@ def _facts_of_recording(path: Path | str) -> Facts:
 
 
 def _facts_of_dataset(path: Path) -> Facts:
-    from forearm.transitions.lag import estimate_lag
+    from forearm.transitions.advice import warnings_of
     from forearm.transitions.store import TransitionSet
 
     data = TransitionSet(path)
@@ -76,12 +76,8 @@ def _facts_of_dataset(path: Path) -> Facts:
         seen = data.actions_seen(split)  # type: ignore[arg-type]
         facts[what] = f"{len(data.rows(split))} transitions: " + _counts(seen)  # type: ignore[arg-type]
     facts["joints"] = _joints(data.layout)
-    if (lag := estimate_lag(data)) and lag.low > 0:
-        late = data.facts["settings"].get("camera_lag", 0) + lag.seconds
-        facts["late pictures"] = (
-            f"they seem to show the joints of {lag.seconds:.2f} s before ({lag.low:.2f} to {lag.high:.2f}); "
-            f"built with --camera-lag {late:.2f} they would stand beside those"
-        )
+    if warnings := warnings_of(data):
+        facts["warnings"] = "\n".join(warnings)
     if data.facts["skipped"]:
         facts["skipped"] = "\n".join(_lines(data.facts["skipped"], "reason"))
     if data.facts.get("notes"):
