@@ -27,9 +27,10 @@ from scipy.stats import binomtest
 
 from forearm.batch import Batch, Prediction, Predictor, present
 from forearm.canvas import Action, Layout
-from forearm.control import Goal, JointGoal, PictureGoal, Planner, TreeSearch, control
 from forearm.control.episode_log import film, film_gif
-from forearm.control.planners import full_moves
+from forearm.control.goals import Goal, JointGoal, PictureGoal
+from forearm.control.loop import control
+from forearm.control.planners import Planner, TreeSearch, full_moves
 from forearm.environment.simulated import TrueDynamics
 from forearm.evaluation.baselines import Persistence
 from forearm.models import family_names

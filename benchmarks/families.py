@@ -136,19 +136,19 @@ def generation(model: CausalTransformer, batches: list[Batch], weights: str, wan
     """
     ways: dict[str, Callable[[Batch], object]] = {
         "all patches at once": model.predict,
-        "one token a patch": model.predict_cached,
+        "one token a patch": lambda batch: model.predict(batch, sweeps=0),
     }
     passes: list[int] = []
     ratios: dict[str, list[float]] = {way: [] for way in ways}
     for batch in batches:
         grey = patchify(batch.canvas, model.layout.patch) - 0.5
         with torch.inference_mode():
-            plain = len(model.painted) * median_seconds(lambda grey=grey: model.paint(grey), 4)
+            plain = len(model.targets) * median_seconds(lambda grey=grey: model.predict_patches(grey), 4)
         for way, paint in ways.items():
             ratios[way].append(plain / seconds(lambda paint=paint, batch=batch: paint(batch)))
         passes.append(passes_taken(model, batch))
     taken = f"{statistics.median(passes):.0f} passes, {min(passes)} to {max(passes)}"
-    notes = {"all patches at once": taken, "one token a patch": f"{len(model.painted)} passes"}
+    notes = {"all patches at once": taken, "one token a patch": f"{len(model.targets)} passes"}
     return [
         Target(f"GPT's generation, {way} ({notes[way]}), against plain ({weights})", wanted, True, spread(ratios[way]))
         for way in ways

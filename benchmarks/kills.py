@@ -170,7 +170,7 @@ def whole_run(target: Path) -> str:
     import safetensors
     from PIL import Image
 
-    from forearm.training import Run
+    from forearm.training.run import Run
 
     if not target.exists():
         return "absent"

@@ -61,7 +61,7 @@ def over_http(page: str) -> list[float]:
     (state, cookie), seconds = ask("GET", "/api/path"), []
     for number in range(WARM_UP + STEPS):
         begin = time.perf_counter()
-        state, _ = ask("POST", "/api/path/step", {"moment": state["now"]["moment"], "which": number % 3}, cookie)
+        state, _ = ask("POST", "/api/path/step", {"number": state["now"]["number"], "which": number % 3}, cookie)
         seconds.append(time.perf_counter() - begin)
     return seconds[WARM_UP:]
 

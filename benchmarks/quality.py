@@ -29,7 +29,7 @@ from forearm.evaluation.samples import Samples, differences
 from forearm.evaluation.saved import MODEL, Saved
 from forearm.models import family_names
 from forearm.sim import MODEL_SETTINGS as SIMULATED
-from forearm.training import Run
+from forearm.training.run import Run
 
 TABLES = ROOT / "docs" / "benchmarks"
 COLUMNS = {

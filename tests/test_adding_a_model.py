@@ -11,7 +11,8 @@ from forearm.base.files import read_json
 from forearm.evaluation import PERSISTENCE
 from forearm.models import OURS, family_names, family_settings
 from forearm.report.assessment import assess
-from forearm.training import TrainConfig, start_run, train
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run, train
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "adding-a-model.md"
 

@@ -9,7 +9,7 @@ import torch
 from support.tiny import make_layout
 
 from forearm.batch import Prediction
-from forearm.control import JointGoal
+from forearm.control.goals import JointGoal
 from forearm.evaluation import catalogue, metrics
 from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.store import TransitionSet

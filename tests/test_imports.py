@@ -9,7 +9,9 @@ import pytest
 from support.tiny import write_data
 
 import forearm
-from forearm.training import Run, TrainConfig, start_run, train
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run, train
+from forearm.training.run import Run
 
 SLOW = {"torch", "accelerate", "av", "pyarrow", "scipy", "matplotlib", "mujoco", "fastapi", "huggingface_hub"}
 
@@ -36,7 +38,10 @@ def test_forearm_itself_imports_nothing_slow():
     assert imported("import forearm; forearm.__version__; dir(forearm)") == set()
 
 
-@pytest.mark.parametrize("command", ["--help", "train --help", "train warp --help", "evaluate --help", "play --help"])
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "train --help", "train warp --help", "evaluate --help", "play --help", "demo --help", "plan --help"],
+)
 def test_help_imports_nothing_slow(command):
     code = f"import sys; sys.argv = ['forearm', *{command.split()}]; from forearm.cli import main\n"
     assert imported(f"{code}try: main()\nexcept SystemExit: pass") == set()

@@ -10,7 +10,8 @@ from forearm.base.lazy import attach
 if TYPE_CHECKING:
     from forearm.base.errors import ForearmError
     from forearm.control.imagine import imagine
-    from forearm.control.planning import PlanSettings, plan
+    from forearm.control.planning import plan
+    from forearm.control.settings import PlanSettings
     from forearm.evaluation.metrics import score
     from forearm.recordings import open_recording
     from forearm.report.assessment import assess as evaluate
@@ -45,7 +46,7 @@ __getattr__, __dir__ = attach(
     {
         "BuildConfig": "forearm.transitions.build:BuildConfig",
         "ForearmError": "forearm.base.errors:ForearmError",
-        "PlanSettings": "forearm.control.planning:PlanSettings",
+        "PlanSettings": "forearm.control.settings:PlanSettings",
         "TrainConfig": "forearm.training.config:TrainConfig",
         "build": "forearm.transitions.build:build",
         "evaluate": "forearm.report.assessment:assess",

@@ -8,7 +8,8 @@ from support.bars import BarArm, BarDynamics, goals, seen_at
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, present
 from forearm.canvas import Action
-from forearm.control import CEM, TreeSearch, control
+from forearm.control.loop import control
+from forearm.control.planners import CEM, TreeSearch
 from forearm.environment import ImaginedEnvironment, rollout
 from forearm.models import WorldModel
 

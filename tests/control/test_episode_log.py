@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from support.bars import BarArm, BarDynamics, goals
 
-from forearm.control import TreeSearch, control
 from forearm.control.episode_log import film, save_episode_log
+from forearm.control.loop import control
+from forearm.control.planners import TreeSearch
 
 
 def drive(layout, goal):

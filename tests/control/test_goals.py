@@ -11,7 +11,7 @@ from support.tiny import make_layout
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import Camera, Layout, draw_frame
-from forearm.control import JointGoal, PictureGoal, RegionGoal
+from forearm.control.goals import JointGoal, PictureGoal, RegionGoal
 
 LAYOUT = make_layout()
 WITHIN = st.floats(-40, 40)

@@ -8,8 +8,9 @@ from support.bars import BarArm, BarDynamics, seen_at
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, present
 from forearm.canvas import draw_frame
-from forearm.control import JointGoal, TreeSearch, control
-from forearm.control.loop import REACHED, SPENT, STAYING
+from forearm.control.goals import JointGoal
+from forearm.control.loop import REACHED, SPENT, STAYING, control
+from forearm.control.planners import TreeSearch
 from forearm.environment import ImaginedEnvironment
 
 

@@ -12,8 +12,9 @@ from support.tiny import make_layout
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, present
 from forearm.canvas import ActionDimension
-from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control, planner_for
-from forearm.control.planners import full_moves, single_moves
+from forearm.control.goals import JointGoal, PictureGoal
+from forearm.control.loop import control
+from forearm.control.planners import CEM, TreeSearch, full_moves, planner_for, single_moves
 from forearm.environment import rollout
 
 

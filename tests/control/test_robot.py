@@ -18,9 +18,10 @@ from support.tiny import make_layout
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import Action, ActionDimension, Joint
-from forearm.control import CEM, JointGoal, PictureGoal, TreeSearch, control
+from forearm.control.goals import JointGoal, PictureGoal
 from forearm.control.keyboard import Keyboard
-from forearm.control.loop import REACHED
+from forearm.control.loop import REACHED, control
+from forearm.control.planners import CEM, TreeSearch
 from forearm.control.robot import RATE, RobotArm, counts_in_degrees, shrunk, so101
 
 DURATION = 0.1

@@ -14,8 +14,9 @@ from support.canvases import preset_layout
 from forearm.base.errors import ForearmError
 from forearm.batch import present
 from forearm.canvas import Action, ActionDimension, Joint, decode_strip, draw_frame
-from forearm.control import JointGoal, PictureGoal, TreeSearch, control
-from forearm.control.loop import REACHED, STAYING
+from forearm.control.goals import JointGoal, PictureGoal
+from forearm.control.loop import REACHED, STAYING, control
+from forearm.control.planners import TreeSearch
 from forearm.environment.simulated import SimulatedEnvironment, TrueDynamics
 from forearm.sim import CAMERAS, JOINTS, Simulator, change_of, film, settle
 from forearm.sim.arm import SimulatedArm

@@ -91,9 +91,9 @@ def test_joints_are_told_and_never_drawn_by_lot():
     layout = make_layout()
     model, batch = a_model(layout, steps=3), noise(layout)
     grey = grey_of(model, batch)
-    strip, memories = model.read(grey)
-    picture = model.sample(grey, memories)
-    drawn = [model.sample(grey, memories, torch.randn_like(picture)) for _ in range(2)]
+    strip, caches = model.read(grey)
+    picture = model.sample(grey, caches)
+    drawn = [model.sample(grey, caches, torch.randn_like(picture)) for _ in range(2)]
     assert not torch.allclose(drawn[0], drawn[1])
     assert not torch.allclose(drawn[0], picture)
     region = {steps: a_model(layout, steps=steps).predict(batch).frame[:, :, layout.frame_height :] for steps in (1, 3)}
@@ -107,18 +107,18 @@ def test_the_context_that_is_read_once_equals_reading_all_at_every_step():
     model, batch = a_model(layout, depth=3), noise(layout)
     grey = grey_of(model, batch)
     noisy, level = torch.randn_like(grey[:, model.picture]), torch.tensor([0.3, 0.9])
-    strip, memories = model.read(grey)
-    cached = model.denoise(noisy, level, grey, memories)
+    strip, caches = model.read(grey)
+    cached = model.denoise(noisy, level, grey, caches)
     # The plain way: all tokens in every block, clean ones hidden from no one, noisy ones from the clean.
     condition = model.embed_level(model._waves(level))
     clean = torch.cat(
         [
             model.embed(grey[:, model.context]) + model.position_embedding[model.context],
-            model._asked(grey, model.strip),
+            model._conditioning(grey, model.strip),
         ],
         1,
     )
-    tokens = torch.cat([clean, model.embed_noisy(noisy) + model._asked(grey, model.picture)], 1)
+    tokens = torch.cat([clean, model.embed_noisy(noisy) + model._conditioning(grey, model.picture)], 1)
     seen, length = clean.shape[1], tokens.shape[1]
     mask = torch.ones(length, length, dtype=torch.bool)
     mask[:seen, seen:] = False
@@ -157,10 +157,10 @@ def test_one_step_is_what_the_network_says_of_noise_alone(process):
     layout = make_layout()
     model, batch = a_model(layout, steps=1, process=process), noise(layout)
     grey = grey_of(model, batch)
-    _, memories = model.read(grey)
+    _, caches = model.read(grey)
     first = torch.randn_like(grey[:, model.picture])
-    direct = model.denoise(first, torch.ones(2), grey, memories)
-    assert torch.equal(model.sample(grey, memories, first), direct)
+    direct = model.denoise(first, torch.ones(2), grey, caches)
+    assert torch.equal(model.sample(grey, caches, first), direct)
 
 
 @pytest.mark.parametrize("process", ["diffusion", "flow"])

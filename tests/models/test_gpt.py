@@ -21,7 +21,7 @@ from forearm.base.errors import ForearmError
 from forearm.batch import make_batch
 from forearm.evaluation.asking import Diagnosable
 from forearm.models import family_settings, make_model
-from forearm.models.blocks import patchify
+from forearm.models.blocks import patchify, unpatchify
 from forearm.models.gpt.config import GPTConfig
 from forearm.models.gpt.model import SWEEPS, CausalTransformer
 
@@ -35,6 +35,17 @@ def a_model(layout, seed=0, **changes) -> CausalTransformer:
     model = CausalTransformer(layout, GPTConfig(**SMALL | changes)).eval()
     torch.nn.init.normal_(model.head.weight, std=0.1)
     return model
+
+
+@torch.inference_mode()
+def predicted_plainly(model, batch) -> torch.Tensor:
+    """Last frames in the obvious way: the network over the whole canvas, once a patch."""
+    layout = model.layout
+    grey = patchify(batch.context().canvas, layout.patch) - 0.5
+    for i, index in enumerate(model.targets.tolist()):
+        grey[:, index] = model.predict_patches(grey)[:, i].clamp(-0.5, 0.5)
+    patches = grey[:, model.targets][:, model.raster] + 0.5
+    return unpatchify(patches, layout.patch, layout.height, layout.frame_width)
 
 
 def tokens_read(model) -> list[int]:
@@ -53,9 +64,9 @@ def test_three_ways_of_painting_are_equal(name, variant):
     assert painted.shape == (2, 3, layout.height, layout.frame_width)
     assert painted.dtype == torch.float32
     assert 0 <= painted.min() <= painted.max() <= 1
-    plain = model.predict_plain(batch).frame
+    plain = predicted_plainly(model, batch)
     torch.testing.assert_close(painted, plain, atol=1e-5, rtol=0)
-    torch.testing.assert_close(model.predict_cached(batch).frame, plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.predict(batch, sweeps=0).frame, plain, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("std", [0.02, 0.3])
@@ -64,14 +75,14 @@ def test_three_ways_of_painting_are_equal_at_the_tiny_size(std):
     layout = PRESET_LAYOUTS["tiny"]
     model, batch = a_model(layout, **family_settings("gpt", "tiny", {"depth": 2})), noise(layout, 1)
     torch.nn.init.normal_(model.head.weight, std=std)
-    plain = model.predict_plain(batch).frame
-    torch.testing.assert_close(model.predict_cached(batch).frame, plain, atol=1e-5, rtol=0)
+    plain = predicted_plainly(model, batch)
+    torch.testing.assert_close(model.predict(batch, sweeps=0).frame, plain, atol=1e-5, rtol=0)
     lengths = tokens_read(model)
     torch.testing.assert_close(model.predict(batch).frame, plain, atol=1e-5, rtol=0)
     if std == 0.02:
         assert len(lengths) < SWEEPS
     else:  # then the rest is painted one by one
-        assert lengths[SWEEPS:] == [1] * (len(model.painted) - SWEEPS)
+        assert lengths[SWEEPS:] == [1] * (len(model.targets) - SWEEPS)
 
 
 def test_three_ways_of_painting_are_equal_once_trained(tmp_path):
@@ -80,16 +91,16 @@ def test_three_ways_of_painting_are_equal_once_trained(tmp_path):
     with torch.no_grad():
         assert model.head.weight.abs().mean() > 0.01  # it is no longer the copy it began as
     batch = data.batch(np.arange(8)).context()
-    plain = model.predict_plain(batch).frame
+    plain = predicted_plainly(model, batch)
     torch.testing.assert_close(model.predict(batch).frame, plain, atol=1e-5, rtol=0)
-    torch.testing.assert_close(model.predict_cached(batch).frame, plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.predict(batch, sweeps=0).frame, plain, atol=1e-5, rtol=0)
 
 
 def test_the_context_is_read_once_and_each_patch_costs_one_token():
     layout = PRESET_LAYOUTS["so101"]
     model = a_model(layout, depth=1)
     lengths = tokens_read(model)
-    model.predict_cached(noise(layout, 1))
+    model.predict(noise(layout, 1), sweeps=0)
     assert lengths == [29 * 16] + [1] * (29 * 14 - 1)
 
 
@@ -98,7 +109,7 @@ def test_patches_are_repainted_all_at_once_until_they_stand_still():
     model, batch = CausalTransformer(layout, GPTConfig(**SMALL)).eval(), noise(layout, 1)
     lengths = tokens_read(model)
     model.predict(batch)
-    assert lengths == [len(model.context) + len(model.painted) - 1]  # the previous frame stays as it was guessed
+    assert lengths == [len(model.context) + len(model.targets) - 1]  # the previous frame stays as it was guessed
     torch.nn.init.normal_(model.head.weight, std=0.02)
     lengths.clear()
     model.predict(batch)
@@ -134,11 +145,11 @@ def test_a_patch_is_painted_from_those_before_it_alone(strip_first):
     layout = make_layout()
     model = a_model(layout, strip_first=strip_first)
     patches = patchify(noise(layout, 1).canvas, layout.patch) - 0.5
-    before = model.paint(patches)
-    for i, place in enumerate(model.painted.tolist()):
+    before = model.predict_patches(patches)
+    for i, place in enumerate(model.targets.tolist()):
         changed = patches.clone()
         changed[:, place] = 0
-        same = (model.paint(changed) == before).all(2)[0]
+        same = (model.predict_patches(changed) == before).all(2)[0]
         assert same[: i + 1].all(), f"patch {i} is seen before it is painted"
         assert not same[i + 1 :].any(), f"patch {i} says nothing to those after it"
 
@@ -148,8 +159,8 @@ def test_the_strip_can_come_first_and_the_picture_row_by_row():
     rows = [[3, 4], [8, 9], [13, 14], [18, 19], [23, 24], [28, 29]]
     assert layout.grid == (6, 5)
     assert layout.strip_height == 2 * layout.patch
-    assert a_model(layout, strip_first=False).painted.reshape(6, 2).tolist() == rows
-    assert a_model(layout, strip_first=True).painted.reshape(6, 2).tolist() == rows[4:] + rows[:4]
+    assert a_model(layout, strip_first=False).targets.reshape(6, 2).tolist() == rows
+    assert a_model(layout, strip_first=True).targets.reshape(6, 2).tolist() == rows[4:] + rows[:4]
 
 
 @pytest.mark.parametrize("strip_first", [True, False])
@@ -187,7 +198,7 @@ def test_all_stale_is_reading_the_previous_frame_and_none_is_reading_the_truth()
     truth = batch.canvas[..., layout.frame_columns(-1)]
     for stale, read in ((0.0, batch.canvas), (1.0, standing)):
         model = a_model(layout, stale=stale).train()
-        painted = model.paint(patchify(read, layout.patch) - 0.5)[:, model.raster] + 0.5
+        painted = model.predict_patches(patchify(read, layout.patch) - 0.5)[:, model.raster] + 0.5
         error = (painted - patchify(truth, layout.patch)) ** 2
         torch.testing.assert_close(model.training_loss(batch)["loss"], error.mean())
 

@@ -52,7 +52,7 @@ def test_paints_the_last_frame_of_every_layout(name):
     losses = model.training_loss(batch)
     assert set(losses) == {"loss", "visual", "strip"}
     # What is painted stands where it belongs, or the loss of the picture would not be that of the patches.
-    patches = model.paint(patchify(batch.canvas, layout.patch))
+    patches = model.predict_patches(patchify(batch.canvas, layout.patch))
     whole = unpatchify(patches, layout.patch, layout.height, layout.frame_width)
     torch.testing.assert_close(whole.clamp(0, 1), painted)
     error = (whole - batch.canvas[..., layout.frame_columns(-1)]) ** 2

@@ -10,7 +10,8 @@ from support.tiny import write_data
 
 from forearm.models import family_settings, make_model
 from forearm.models.renamed import SETTINGS, WEIGHTS
-from forearm.training import TrainConfig, start_run, train
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run, train
 
 SMALL = {"width": 16, "depth": 1, "heads": 2}
 SETTINGS_OF = {

@@ -21,7 +21,8 @@ from forearm.models.warp.model import JointState, Warp
 from forearm.models.warp.motion import copy, halve, homographies, per_pixel, pixel_coordinates, project
 from forearm.models.warp.novelty import novelty_loss
 from forearm.report.assessment import assess
-from forearm.training import TrainConfig, start_run, train
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run, train
 from forearm.transitions.loader import TrainingSteps
 
 SMALL = {"width": 16, "depth": 1, "heads": 2, "features": 4, "refine": 4}

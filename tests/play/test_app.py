@@ -44,7 +44,7 @@ def post(visitor, what, **body):
 
 
 def step(visitor, which):
-    return post(visitor, "step", moment=visitor.get("/api/path").json()["now"]["moment"], which=which)
+    return post(visitor, "step", number=visitor.get("/api/path").json()["now"]["number"], which=which)
 
 
 def pixels(uri):
@@ -80,7 +80,7 @@ def test_a_step_shows_what_was_previewed(visitor):
     assert after["now"]["pictures"] == preview["pictures"]
     assert after["now"]["joints"] == preview["joints"]
     assert after["path"][-1]["expected_error"] == preview["expected_error"]
-    assert [place["moment"] for place in post(visitor, "undo")["path"]] == [before["now"]["moment"]]
+    assert [place["number"] for place in post(visitor, "undo")["path"]] == [before["now"]["number"]]
 
 
 def test_the_stage_says_what_is_a_guess(stage):
@@ -97,10 +97,10 @@ def test_visitors_have_their_own_dreams(app):
     step(one, 1)
     assert len(other.get("/api/path").json()["path"]) == 1
     assert len(one.get("/api/path").json()["path"]) == 3
-    number = one.get("/api/path").json()["path"][0]["moment"]
-    refused = other.post("/api/path/back", json={"moment": number})
+    number = one.get("/api/path").json()["path"][0]["number"]
+    refused = other.post("/api/path/back", json={"number": number})
     assert refused.status_code == 400
-    assert "no moment" in refused.json()["error"]
+    assert "no state" in refused.json()["error"]
 
 
 def test_the_cookie_is_for_the_page_alone(visitor):
@@ -113,9 +113,9 @@ def test_the_cookie_is_for_the_page_alone(visitor):
 
 
 def test_a_second_click_on_a_moment_that_is_past_changes_nothing(visitor):
-    moment = visitor.get("/api/path").json()["now"]["moment"]
-    first = post(visitor, "step", moment=moment, which=1)
-    second = post(visitor, "step", moment=moment, which=2)
+    number = visitor.get("/api/path").json()["now"]["number"]
+    first = post(visitor, "step", number=number, which=1)
+    second = post(visitor, "step", number=number, which=2)
     assert second["path"] == first["path"]
 
 
@@ -168,7 +168,7 @@ def test_a_path_of_no_steps_can_be_taken_home_too(visitor):
     [
         ("step", {"which": 7}),
         ("step", {"which": -1}),
-        ("back", {"moment": -1}),
+        ("back", {"number": -1}),
         ("begin", {"source": "recording", "number": 10**9}),
         ("begin", {"source": "recording", "number": -1}),
         ("begin", {"source": "../../etc/passwd", "number": 0}),
@@ -178,13 +178,13 @@ def test_a_path_of_no_steps_can_be_taken_home_too(visitor):
 )
 def test_what_cannot_be_is_refused_in_one_line(visitor, what, body):
     before = visitor.get("/api/path").json()
-    answer = visitor.post(f"/api/path/{what}", json={"moment": before["now"]["moment"], **body})
+    answer = visitor.post(f"/api/path/{what}", json={"number": before["now"]["number"], **body})
     assert answer.status_code == 400
     assert "\n" not in answer.json()["error"]
     assert visitor.get("/api/path").json() == before
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"which": "x"}', b'{"moment": 1e400, "which": NaN}', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"which": "x"}', b'{"number": 1e400, "which": NaN}', b"\xff"])
 def test_what_cannot_be_understood(visitor, body):
     answer = visitor.post("/api/path/step", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422)

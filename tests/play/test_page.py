@@ -291,7 +291,7 @@ def ask(address, path, cookie=None, body=None):
 
 def test_clicks_at_the_same_time_are_one(address):
     told, cookie = ask(address, "api/path")
-    wanted = {"moment": told["now"]["moment"], "which": 1}
+    wanted = {"number": told["now"]["number"], "which": 1}
     clicks = [threading.Thread(target=ask, args=(address, "api/path/step", cookie, wanted)) for _ in range(8)]
     for click in clicks:
         click.start()
@@ -304,14 +304,14 @@ def test_a_browser_that_leaves_in_mid_step_leaves_a_whole_dream(address):
     told, cookie = ask(address, "api/path")
     where = urllib.parse.urlsplit(address)
     for whole in (True, False):  # gone before the answer, or before its own words were out
-        body = json.dumps({"moment": told["now"]["moment"], "which": 1})
+        body = json.dumps({"number": told["now"]["number"], "which": 1})
         with socket.create_connection((where.hostname, where.port)) as line:
             head = f"POST /api/path/step HTTP/1.1\r\nHost: {where.netloc}\r\nCookie: {cookie}\r\n"
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             line.sendall((head + (body if whole else body[:5])).encode())
         after = ask(address, "api/path", cookie)[0]
         assert len(after["path"]) in (1, 2)
-        told, _ = ask(address, "api/path/step", cookie, {"moment": after["now"]["moment"], "which": 0})
+        told, _ = ask(address, "api/path/step", cookie, {"number": after["now"]["number"], "which": 0})
         assert len(told["path"]) == len(after["path"]) + 1
         told, _ = ask(address, "api/path/begin", cookie, {"source": "recording", "number": 0})
 

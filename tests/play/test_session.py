@@ -13,14 +13,17 @@ from forearm.canvas import CODES, MOVE_PLUS, ActionDimension, decode_strip
 from forearm.environment import rollout
 from forearm.evaluation.baselines import Persistence
 from forearm.models import make_model
-from forearm.play.session import RECORDED, PlaySession
+from forearm.play.session import PlaySession
 from forearm.play.starts import Recording
+
+RECORDED = 3
+"""After the three codes, the number of the action that was recorded, where it is none of theirs."""
 
 
 @pytest.fixture(scope="module", params=["short", "long"])
 def source(request, data, long_memory):
     chosen = data if request.param == "short" else long_memory
-    return Recording(chosen, chosen.layout, "a test")
+    return Recording(chosen)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_going_back_is_undoing_all_since(model, source):
     target = session.path[1].number
     session.back_to(target)
     assert [moment.number for moment in session.path] == [session.path[0].number, target]
-    with pytest.raises(ForearmError, match="no moment"):
+    with pytest.raises(ForearmError, match="no state"):
         session.back_to(target + 1)
     session.undo()
     session.undo()  # at the start there is nothing to take back
@@ -163,7 +166,7 @@ def test_models_without_doubt_have_none(source):
 
 
 def test_following_the_recording_shows_the_truth(data):
-    source = Recording(data, data.layout, "a test")
+    source = Recording(data)
     session = dreaming(Persistence(), source, number=0)
     assert session.now.error.max() == 0  # it begins with what is there
     for row in range(6):
@@ -183,7 +186,7 @@ def test_following_the_recording_shows_the_truth(data):
 
 
 def test_leaving_the_recording_ends_the_truth(data):
-    source = Recording(data, data.layout, "a test")
+    source = Recording(data)
     session = dreaming(Persistence(), source, number=0)
     others = [code for code in CODES if code != session.recorded()]
     session.step(others[0])
@@ -200,7 +203,7 @@ def continuous(tmp_path_factory):
 
 
 def test_continuous_amounts_are_chosen_and_what_was_recorded_can_be_done(continuous):
-    source = Recording(continuous, continuous.layout, "a test")
+    source = Recording(continuous)
     moving = int(np.flatnonzero(continuous.codes == MOVE_PLUS)[0])
     session = PlaySession(Persistence(), source.begin(moving))
     assert [preview.action.values.tolist() for preview in session.previews()[:3]] == [[0, 0], [0.5, 0], [-0.5, 0]]

@@ -27,7 +27,7 @@ def simulated_layout():
 
 
 def test_starts_are_the_datasets_moments(data):
-    source = Recording(data, data.layout, "a test")
+    source = Recording(data)
     for number in (0, 7, source.count - 1):
         start = source.begin(number)
         row = np.array([number])
@@ -36,18 +36,13 @@ def test_starts_are_the_datasets_moments(data):
     assert source.begin(source.usual).note == "episode 6 of data, validation"
 
 
-def test_data_that_do_not_fit_are_refused(data):
-    with pytest.raises(ForearmError, match="has joints"):
-        Recording(data, dataclasses.replace(data.layout, joints=(Joint("pan"), Joint("tilt"))), "run x")
-
-
-def test_an_empty_dataset_has_no_moments(data):
+def test_an_empty_dataset_has_no_frames(data):
     empty = TransitionSet(data.path)
     empty.columns = dataclasses.replace(
         empty.columns, **{f.name: getattr(empty.columns, f.name)[:0] for f in dataclasses.fields(empty.columns)}
     )
-    with pytest.raises(ForearmError, match="no moments to begin from"):
-        Recording(empty, data.layout, "a test")
+    with pytest.raises(ForearmError, match="no frames to begin from"):
+        Recording(empty)
 
 
 def test_every_recorded_outcome_of_a_moment_is_true(data, monkeypatch):
@@ -57,7 +52,7 @@ def test_every_recorded_outcome_of_a_moment_is_true(data, monkeypatch):
     other = int(np.flatnonzero(data.codes == MOVE_MINUS)[0])
     outcomes[row, MOVE_MINUS] = other
     monkeypatch.setitem(data.__dict__, "outcome_rows", outcomes)
-    source = Recording(data, data.layout, "a test")
+    source = Recording(data)
     session = PlaySession(Persistence(), source.begin(row))
     assert np.array_equal(session.step(MOVE_MINUS).truth.picture, data.frames[data.columns.frames[other, -1]])
     session.undo()

@@ -5,7 +5,7 @@ import torch
 
 from forearm.batch import Prediction
 from forearm.canvas import Action, Layout, Observation, draw_frame
-from forearm.control import Goal, JointGoal, PictureGoal, RegionGoal
+from forearm.control.goals import Goal, JointGoal, PictureGoal, RegionGoal
 from support.tiny import picture
 
 

@@ -8,8 +8,9 @@ import torch
 
 from forearm.canvas import ActionDimension, Camera, Joint, Layout
 from forearm.models import make_model
-from forearm.training import Run, TrainConfig, start_run
-from forearm.training.run import save_tensors
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run
+from forearm.training.run import Run, save_tensors
 from forearm.transitions import TransitionSet
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionWriter

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from forearm.training import Run, train
+from forearm.training.loop import train
+from forearm.training.run import Run
 from forearm.transitions import TransitionSet
 
 if __name__ == "__main__":

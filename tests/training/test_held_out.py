@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from support.tiny import write_data
 
-from forearm.training import TrainConfig, start_run
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run
 from forearm.training.run import Run
 from forearm.transitions import TransitionSet
 from forearm.transitions.combine import combine

@@ -28,10 +28,10 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import locked
 from forearm.canvas import ActionDimension, as_uint8
 from forearm.models import make_model
-from forearm.training import Run, TrainConfig, start_run, train
-from forearm.training.loop import make_accelerator, make_optimizer, validate
+from forearm.training.config import TrainConfig
+from forearm.training.loop import make_accelerator, make_optimizer, start_run, train, validate
 from forearm.training.resume import extend
-from forearm.training.run import read_tensors, save_tensors
+from forearm.training.run import Run, read_tensors, save_tensors
 from forearm.training.schedule import Progress, learning_rate
 from forearm.transitions import TrainingSteps, TransitionSet, batches
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forearm.base.errors import ForearmError
-from forearm.training import TrainConfig
+from forearm.training.config import TrainConfig
 from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 
 

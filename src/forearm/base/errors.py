@@ -14,7 +14,8 @@ def shown(text: str) -> str:
 class ForearmError(Exception):
     """Something the user can mend: one line that says what is wrong, where, and what to do.
 
-    The command line prints it without a traceback and exits with code 2. (It is no ValueError: where settings are made
+    The command line prints it without a traceback and exits with code 2. Whatever reads files or settings may raise
+    it; docstrings say so at the public functions. (It is no ValueError: where settings are made
     from options, tyro would catch that and say it in several lines of its own.)
     """
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from forearm.canvas.layout import MOVE_MINUS, MOVE_PLUS, STAY, Layout
+from forearm.canvas.layout import CODE_NAMES, CODES, MOVE_MINUS, MOVE_PLUS, STAY, Layout
 
 DEAD_BAND = 0.02
 """Values up to this share of a dimension's scale count as no motion."""
@@ -31,6 +31,16 @@ class Action:
     def equals(self, other: "Action") -> bool:
         """Whether both do the same, whatever they are about."""
         return bool(np.abs(self.values - other.values).max() <= SAME)
+
+
+def typed_name(code: int) -> str:
+    """The name of a code as it is typed on a keyboard and in file names: MOVE- for MOVE−."""
+    return CODE_NAMES[code].replace("−", "-")
+
+
+def code_named(name: str) -> int | None:
+    """The code of a name, MOVE− shown or typed as MOVE-; None where there is none."""
+    return next((code for code in CODES if name in (CODE_NAMES[code], typed_name(code))), None)
 
 
 def action_codes(actions: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from rich.table import Table
 from forearm.base.errors import ForearmError, shown
 
 if TYPE_CHECKING:
-    from forearm.control import EpisodeLog
+    from forearm.control.loop import EpisodeLog
     from forearm.transitions.build import BuildProgress
 
 console = Console(stderr=True, highlight=False)

@@ -9,23 +9,14 @@ from typing import Any
 
 from tyro.conf import Suppress
 
-from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json
 from forearm.commands.console import building, console, counting, has_screen, show, training
 from forearm.commands.options import Device
 from forearm.models import DEFAULT, family_settings
-from forearm.report.assessment import assess
-from forearm.report.inspection import facts_of
-from forearm.sim import MODEL_SETTINGS, SingleActionSettings, record
-from forearm.training.config import TrainConfig
-from forearm.training.loop import start_run, train
-from forearm.training.run import Run
-from forearm.transitions.build import BuildConfig, build
-from forearm.transitions.store import TransitionSet
 
 NOTES = """Forearm's demo: a simulated SO-101 turns its shoulder by about 10° or stays, and a small model, {family},
-learns to paint what its two cameras and its joints show half a second later. Trained for a few minutes on this
+learns to predict what its two cameras and its joints show half a second later. Trained for a few minutes on this
 machine; what matters is that it follows the action and beats copying the last frame."""
 
 
@@ -58,9 +49,19 @@ def demo(options: DemoOptions) -> None:
 
     Example: forearm demo --minutes 2
     """
+    from forearm.base.devices import device_named
+    from forearm.report.assessment import assess
+    from forearm.report.inspection import facts_of
+    from forearm.sim import MODEL_SETTINGS, SingleActionSettings, record
+    from forearm.training.config import TrainConfig
+    from forearm.training.launch import resume_run, train_run
+    from forearm.training.run import Run
+    from forearm.transitions.build import BuildConfig, build
+
     config = TrainConfig(minutes=options.minutes, learning_rate=2e-3, seed=options.seed)
-    model = family_settings(options.family, "tiny", MODEL_SETTINGS.get(options.family, {}))
-    device_named(options.device)  # whatever is wrong is said before minutes are spent
+    model = MODEL_SETTINGS.get(options.family, {})
+    family_settings(options.family, "tiny", model)  # whatever is wrong is said before minutes are spent
+    device_named(options.device)
     recordings, data_path, run_path = (options.out / name for name in ("recordings", "data", "run"))
     if options.again:
         for path in (recordings, recordings.with_name("recordings.partial"), data_path, run_path):
@@ -76,15 +77,15 @@ def demo(options: DemoOptions) -> None:
         console.print("[bold]2 of 4[/] building transitions")
         with building() as report:
             build([recordings], data_path, BuildConfig(preset="tiny", seed=options.seed), report)
-    data = TransitionSet(data_path)
     show(facts_of(data_path))
-    run = Run(run_path)
-    if not run.config_file.is_file():
-        start_run(run_path, options.family, model, config, data)
-    family = run.config()["family"]
+    began = Run(run_path).config_file.is_file()
+    family = Run(run_path).config()["family"] if began else options.family
     console.print(f"[bold]3 of 4[/] training {family} for about {options.minutes:g} minutes")
-    with training(run.name) as report_step:
-        train(run, data, device=options.device, resume=run.resume_file.is_file(), report=report_step)
+    if began:
+        resume_run(run_path, data_path, device=options.device, watching=training)
+    else:
+        model_settings: dict[str, Any] = {"family": family, "size": "tiny", "model": model, "config": config}
+        train_run(data_path, run_path, **model_settings, device=options.device, watching=training)
     console.print("[bold]4 of 4[/] evaluating")
     notes = options.out / "notes.txt"
     notes.write_text(NOTES.format(family=family), encoding="utf-8")
@@ -97,11 +98,9 @@ def demo(options: DemoOptions) -> None:
 
 
 def _require_unchanged(options: DemoOptions) -> None:
-    """Refuse options that come too late, as what they are about is done.
+    """Refuse options that come too late, as what they are about is done."""
+    from forearm.training.run import Run
 
-    Raises:
-        ForearmError: the folder holds a demo with other settings.
-    """
     run, data = Run(options.out / "run"), options.out / "data" / "dataset.json"
     info = options.out / "recordings" / "meta" / "info.json"
     done: dict[str, Any] = {}

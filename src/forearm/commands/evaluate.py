@@ -46,18 +46,5 @@ def evaluate(options: EvaluateOptions) -> None:
     from forearm.report.assessment import assess
 
     with counting("evaluating") as watch:
-        report = assess(
-            options.run,
-            data=options.data,
-            split=options.split,
-            checkpoint=options.checkpoint,
-            notes=options.notes,
-            against=options.against,
-            samples=options.samples,
-            rollouts=options.rollouts,
-            horizon=options.horizon,
-            batch_size=options.batch_size,
-            device=options.device,
-            watch=watch,
-        )
+        report = assess(**vars(options), watch=watch)
     print(report)

@@ -35,11 +35,7 @@ class Rule:
     wanted: bool
 
     def check(self, given: Sequence[str], values: dict[str, Any]) -> None:
-        """Refuse a given option without effect.
-
-        Raises:
-            ForearmError: an option was given that has no effect.
-        """
+        """Refuse a given option without effect."""
         conditions = self.condition.split("|")
         if any(_holds(condition, values) for condition in conditions) == self.wanted:
             return
@@ -67,12 +63,7 @@ def not_with(condition: str, *options: str) -> Rule:
 
 
 def parse(kind: Any, args: Sequence[str], prog: str, description: str, rules: Sequence[Rule]) -> Any:
-    """The options, of a dataclass ``kind``, that arguments say.
-
-    Raises:
-        ForearmError: an argument cannot be understood, is repeated, or has no effect.
-        SystemExit: the help was asked for.
-    """
+    """The options, of a dataclass ``kind``, that arguments say."""
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):

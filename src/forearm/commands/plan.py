@@ -7,8 +7,7 @@ from tyro.conf import OmitArgPrefixes
 
 from forearm.commands.console import console, show_steps
 from forearm.commands.options import Device, RunFolder, not_with, only_with
-from forearm.control.planning import PlanSettings
-from forearm.control.planning import plan as plan_run
+from forearm.control.settings import PlanSettings
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ def plan(options: PlanOptions) -> None:
 
     Example: forearm plan run --start 12 --like 42 --out plan
     """
+    from forearm.control.planning import plan as plan_run
+
     episode = plan_run(options.run, options.planning, out=options.out, device=options.device, console=console)
     show_steps(episode)
     if options.out is not None:

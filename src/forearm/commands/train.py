@@ -72,11 +72,7 @@ RULES = (
 
 
 def subcommand(args: Sequence[str]) -> tuple[str, Any, Sequence[str]]:
-    """The name of the command, with its family if one is named, its options, and its other arguments.
-
-    Raises:
-        ForearmError: there is no such family.
-    """
+    """The name of the command, with its family if one is named, its options, and its other arguments."""
     generic: Any = TrainOptions
     if args and not args[0].startswith("-"):
         return f"train {args[0]}", generic[model_options(args[0], named=True)], args[1:]
@@ -84,11 +80,7 @@ def subcommand(args: Sequence[str]) -> tuple[str, Any, Sequence[str]]:
 
 
 def model_options(name: str, named: bool) -> type[ModelOptions]:
-    """A dataclass of a family's settings, each None unless given: then it is that of the size.
-
-    Raises:
-        ForearmError: there is no such family.
-    """
+    """A dataclass of a family's settings, each None unless given: then it is that of the size."""
     family = get_family(name)
     kind = family.config
     hints = get_type_hints(kind)
@@ -118,6 +110,7 @@ def train(options: TrainOptions) -> None:
     for tracker in options.track:
         if find_spec(tracker) is None:
             raise ForearmError(f"--track {tracker} needs its package; install it with: pip install {tracker}")
+    common: dict[str, Any] = {"device": options.device, "trackers": options.track}
     try:
         if options.resume:
             _require_family(options, options.out)
@@ -126,9 +119,8 @@ def train(options: TrainOptions) -> None:
                 options.data,
                 steps=options.training.steps if "steps" in options.given else None,
                 minutes=options.training.minutes,
-                device=options.device,
-                trackers=options.track,
                 watching=training,
+                **common,
             )
         else:
             if options.data is None:
@@ -146,9 +138,8 @@ def train(options: TrainOptions) -> None:
                 fine_tune=options.fine_tune,
                 parent=options.parent,
                 notes=checked_notes(options.notes) if options.notes else "",
-                device=options.device,
-                trackers=options.track,
                 watching=partial(training, data=options.data),
+                **common,
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; go on with: forearm train --out {options.out} --resume") from None

@@ -1,4 +1,4 @@
-"""What is wanted, as a cost of predicted frames: joint positions, a picture, or a thing at a place in a picture."""
+"""What is wanted, as a cost of predicted frames: joint positions, a picture, or a thing in a part of a picture."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Goal(Protocol):
     def enough(self) -> float: ...
 
     def cost(self, seen: Prediction) -> Tensor:
-        """How far each of B predicted moments is from the goal, at least 0.
+        """How far each of B predictions is from the goal, at least 0.
 
         Returns:
             (B,) float32.
@@ -51,11 +51,7 @@ class JointGoal:
 
     @classmethod
     def named(cls, layout: Layout, wanted: Mapping[str, float]) -> "JointGoal":
-        """A goal from joints' names, with or without LeRobot's ending ``.pos``, and positions in their units.
-
-        Raises:
-            ForearmError: the layout has no such joint, or the model has never seen the joint there.
-        """
+        """A goal from joints' names, with or without LeRobot's ending ``.pos``, and positions in their units."""
         if not wanted:
             raise ForearmError("a joint goal needs at least one joint, such as shoulder_pan=30")
         targets = np.full(len(layout.joints), np.nan)
@@ -117,9 +113,6 @@ class PictureGoal:
         Args:
             pictures: (h, w, 3) uint8 each, in the order and of the sizes of the layout's cameras.
             masks: (h, w) each, true where a picture counts; None: everywhere.
-
-        Raises:
-            ForearmError: a picture or a mask is missing or of another size, or nothing counts.
         """
         frame = torch.zeros(3, layout.frame_height, layout.frame_width)
         weights = torch.zeros(1, layout.frame_height, layout.frame_width)
@@ -165,7 +158,7 @@ class PictureGoal:
 class RegionGoal:
     """Somewhere in a box of a camera's picture a given crop is to appear.
 
-    The cost is 1 − the best normalised cross-correlation of the crop with a place in the box (Lewis 1995, Fast
+    The cost is 1 − the best normalised cross-correlation of the crop with a position in the box (Lewis 1995, Fast
     Normalized Cross-Correlation): 0 where it is there, about 1 where nothing resembles it.
 
     Attributes:
@@ -181,12 +174,7 @@ class RegionGoal:
 
     @classmethod
     def of(cls, layout: Layout, camera: str, box: tuple[int, int, int, int], crop: np.ndarray) -> "RegionGoal":
-        """A goal from a box (x, y, width, height) of a camera's picture and a crop (ch, cw, 3) uint8.
-
-        Raises:
-            ForearmError: there is no such camera, the box leaves its picture, or the crop the box, or it is one
-                even grey.
-        """
+        """A goal from a box (x, y, width, height) of a camera's picture and a crop (ch, cw, 3) uint8."""
         names = [known.name for known in layout.cameras]
         if camera not in names:
             raise ForearmError(f"no camera {camera!r}; there are {', '.join(names)}")
@@ -211,7 +199,7 @@ class RegionGoal:
     def cost(self, seen: Prediction) -> Tensor:
         regions = seen.frame
         crop = self.crop.to(regions).flatten()
-        patches = F.unfold(regions[..., self.rows, self.columns], self.crop.shape[-2:])  # (B, 3 · ch · cw, places)
+        patches = F.unfold(regions[..., self.rows, self.columns], self.crop.shape[-2:])  # (B, 3 · ch · cw, positions)
         patches = patches - patches.mean(dim=1, keepdim=True)
         crop = F.normalize(crop - crop.mean(), dim=0)
         correlations = torch.einsum("bkp,k->bp", F.normalize(patches, dim=1), crop)

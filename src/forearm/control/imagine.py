@@ -7,7 +7,8 @@ import numpy as np
 
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
-from forearm.canvas import CODE_NAMES, Action, Layout, Observation, counterfactual
+from forearm.canvas import STAY, Action, Layout, Observation, counterfactual
+from forearm.canvas.actions import code_named
 from forearm.environment.imagined import ImaginedEnvironment
 from forearm.training.run import Checkpoint, Run
 from forearm.transitions.store import TransitionSet
@@ -35,15 +36,11 @@ def imagine(
 
     Returns:
         one observation an action: ``picture`` (h, w, 3) uint8, ``joints`` (J,) in their units, ``expected_error``.
-
-    Raises:
-        ForearmError: run, data or an action cannot be read or do not fit.
     """
     run, target = Run.open(run), device_named(device)
     layout = run.layout()
-    transitions = TransitionSet(data or run.data_path()).with_layout(layout, f"run {run.name}")
-    if not 0 <= start < len(transitions):
-        raise ForearmError(f"{transitions.path} has no row {start}; it has rows 0 to {len(transitions) - 1}")
+    transitions = run.data(data)
+    require_row(transitions, start)
     taken = [action_of(layout, action) for action in actions]
     world = ImaginedEnvironment(run.load(checkpoint, target), target)
     world.reset(transitions.batch(np.array([start])).context())
@@ -51,20 +48,22 @@ def imagine(
 
 
 def action_of(layout: Layout, action: str | np.ndarray) -> Action:
-    """An action from its words, or from (A,) action values.
-
-    Raises:
-        ForearmError: there is no such action dimension or code, or the values are not A numbers in [−1, 1].
-    """
+    """An action from its words, or from (A,) action values."""
     names = [dimension.name for dimension in layout.actions]
     if not isinstance(action, str):
         values = np.asarray(action, np.float32)
         if values.shape != (len(names),) or not (np.abs(values) <= 1).all():
             raise ForearmError(f"action {action} is not {len(names)} values in [−1, 1], for {', '.join(names)}")
         return Action(values, int(np.abs(values).argmax()))
-    *before, code = action.replace("MOVE-", "MOVE−").split() or [""]
-    name = " ".join(before) or names[0]
-    if code not in CODE_NAMES or name not in names or (not before and len(names) > 1 and code != "STAY"):
+    *before, last = action.split() or [""]
+    code, name = code_named(last), " ".join(before) or names[0]
+    if code is None or name not in names or (not before and len(names) > 1 and code != STAY):
         raise ForearmError(f"no action {action!r}; say STAY, MOVE+ or MOVE-, after one of {', '.join(names)}")
     nothing, dimension = np.zeros((1, len(names)), np.float32), names.index(name)
-    return Action(counterfactual(layout, nothing, CODE_NAMES.index(code), np.array([dimension]))[0], dimension)
+    return Action(counterfactual(layout, nothing, code, np.array([dimension]))[0], dimension)
+
+
+def require_row(data: TransitionSet, row: int) -> None:
+    """Refuse the number of a row that a dataset does not have."""
+    if not 0 <= row < len(data):
+        raise ForearmError(f"{data.path} has no row {row}; it has rows 0 to {len(data) - 1}")

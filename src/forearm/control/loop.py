@@ -36,7 +36,7 @@ class Arm(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """A moment of a controlled arm: what was seen, and what was planned from it."""
+    """A state of a controlled arm: what was seen, and what was planned from it."""
 
     seen: Observation
     plan: Plan
@@ -82,7 +82,7 @@ def control(
         planner: what looks for actions.
         farther: asked again where the planner would stay or take back the action before: a costlier look, that sees
             out of a hollow between here and a goal far away.
-        before_action: is told each step before its action is taken; what it raises ends the control.
+        before_action: called with each step before its action is taken; what it raises ends the control.
 
     Raises:
         ForearmError: what the arm shows does not fit the layout, or the arm cannot act.

@@ -45,7 +45,7 @@ class Plan:
 
 
 class Planner(Protocol):
-    """Looks for the actions to take from a moment."""
+    """Looks for the actions to take in a state."""
 
     def plan(self, predictor: Predictor, present: Batch, goal: Goal) -> Plan:
         """Plan from a context of one, as `transitions.present` makes it; its last action is not looked at."""
@@ -89,7 +89,7 @@ class TreeSearch:
             return stay
         layout, position = present.layout, _position(present)
         values, dimensions = full_moves(layout, self.dimensions)
-        lowest, place = stay.cost, (0, 0)  # length and row of the best sequence
+        lowest, best = stay.cost, (0, 0)  # length and row of the best sequence
         levels: list[_Level] = []
         parents, taken, moved = torch.zeros(len(values), dtype=torch.long), torch.arange(len(values)), values
         context = present.repeated(len(values)).with_action(values, dimensions)
@@ -100,7 +100,7 @@ class TreeSearch:
             levels.append(_Level(predicted, parents, taken))
             total, row = (costs + self.price * stay.cost * len(levels)).min(dim=0)
             if total < lowest:
-                lowest, place, cost = float(total), (len(levels), int(row)), float(costs[row])
+                lowest, best, cost = float(total), (len(levels), int(row)), float(costs[row])
             if len(levels) == self.depth or costs.min() <= goal.enough:
                 break
             kept = costs.argsort()[: self.width].cpu()
@@ -110,10 +110,10 @@ class TreeSearch:
                 parents, taken = parents[onward], taken[onward]
             moved = moved[parents] + values[taken]
             context = context[parents].then(predicted[parents], values[taken], dimensions[taken])
-        if not place[0]:
+        if not best[0]:
             return stay
-        rows = [place[1]]
-        for level in reversed(levels[1 : place[0]]):
+        rows = [best[1]]
+        for level in reversed(levels[1 : best[0]]):
             rows.insert(0, int(level.parents[rows[0]]))
         path = list(zip(levels, rows, strict=False))
         actions = torch.stack([level.taken[row] for level, row in path])
@@ -144,7 +144,7 @@ class CEM:
         rounds: how often.
         spread: standard deviation of the first round's values.
         price: of an action, as a share of the cost of staying.
-        seed: of what is drawn; the same moment always gets the same plan.
+        seed: of what is drawn; the same context always gets the same plan.
     """
 
     depth: int = 3
@@ -198,8 +198,8 @@ class CEM:
         parts = []
         for start in range(0, len(values), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            told = torch.from_numpy(values[part]), torch.from_numpy(dimensions[part])
-            parts.append(rollout(predictor, present.repeated(len(told[0])), *told))
+            actions = torch.from_numpy(values[part]), torch.from_numpy(dimensions[part])
+            parts.append(rollout(predictor, present.repeated(len(actions[0])), *actions))
         steps = [Prediction.concatenate(of_step) for of_step in zip(*parts, strict=True)]
         costs = [goal.cost(step) for step in steps]
         return torch.stack(costs, dim=1).cpu().numpy(), steps

@@ -2,9 +2,8 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,69 +15,14 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import require_absent, writing_folder
 from forearm.batch import Predictor, present
 from forearm.canvas import Layout, Observation
-from forearm.control import (
-    CEM,
-    Arm,
-    EpisodeLog,
-    Goal,
-    JointGoal,
-    PictureGoal,
-    Planner,
-    RegionGoal,
-    TreeSearch,
-    control,
-    planner_for,
-)
 from forearm.control.episode_log import save_episode_log
-from forearm.control.loop import Step
+from forearm.control.goals import Goal, JointGoal, PictureGoal, RegionGoal
+from forearm.control.imagine import require_row
+from forearm.control.loop import Arm, EpisodeLog, Step, control
+from forearm.control.planners import CEM, Planner, TreeSearch, planner_for
+from forearm.control.settings import PlanSettings
 from forearm.environment import ImaginedEnvironment, RecordedEnvironment
 from forearm.training.run import Run
-from forearm.transitions.store import TransitionSet
-
-
-@dataclass(frozen=True)
-class PlanSettings:
-    """A goal (one of --joints, --picture, --like, --region), a start (one of --start, --simulator, --robot), and how to
-    look for actions."""
-
-    joints: dict[str, float] = field(default_factory=dict)
-    """Joint positions to reach, in the joints' units, such as shoulder_pan 30."""
-    picture: tuple[Path, ...] = ()
-    """Pictures to see, a PNG file for each camera, in the run's order and size."""
-    mask: tuple[Path, ...] = ()
-    """What of each --picture counts: a PNG file for each camera, black where it does not matter."""
-    like: int | None = None
-    """Row of the data whose first frame is to be seen."""
-    region: tuple[str, int, int, int, int, Path] | None = None
-    """CAMERA X Y WIDTH HEIGHT FILE: somewhere in that box of the camera's picture the crop in the file is to appear."""
-    start: int | None = None
-    """Row of the data to start from, in the model's imagination alone."""
-    simulator: int | None = None
-    """Drive a simulated SO-101; the number decides its scene and its pose."""
-    robot: str | None = None
-    """Drive a real SO-101 at this serial port, such as /dev/ttyACM0. It moves."""
-    data: Path | None = None
-    """The dataset that --start and --like look in; that of the run's training by default."""
-    planner: Literal["auto", "tree", "cem"] = "auto"
-    """tree: sequences of full moves; cem: the cross-entropy method, for values of any size; auto: what suits."""
-    depth: int = 3
-    """Most actions that are looked ahead."""
-    width: int | None = None
-    """For tree: go on from so many best sequences alone; by default from all if they are few, else from 4."""
-    steps: int = 12
-    """Most actions that are taken."""
-    action_duration: float | None = None
-    """Seconds of an action, for runs that do not say it themselves; by default as in the run's data."""
-    robot_id: str | None = None
-    """The name under which lerobot-calibrate stored the arm's calibration."""
-    camera: dict[str, str] = field(default_factory=dict)
-    """The robot's cameras by index or path, such as base 0 wrist /dev/video2."""
-    max_step: float = 15.0
-    """Most that an action may move a joint of the robot, in the joint's unit; a run with larger ones is refused."""
-    release: bool = False
-    """Let the robot go slack at the end, instead of holding its position; support the arm!"""
-    yes: bool = False
-    """Move the robot without asking first."""
 
 
 def plan(
@@ -109,20 +53,20 @@ def plan(
     if settings.steps < 1:
         raise ForearmError(f"steps is {settings.steps}; choose at least 1")
     console = console or Console(stderr=True)
-    place, run = device_named(device), Run.open(run)
+    target, run = device_named(device), Run.open(run)
     layout = run.layout()
     _one_of(settings, "goal", ("joints", "picture", "like", "region"))
     _one_of(settings, "start", ("start", "simulator", "robot"))
     goal = _goal(run, layout, settings)
     planner = _planner(layout, settings)
-    model = run.load("best", place)
+    model = run.load("best", target)
     with writing_folder(out) if out is not None else contextlib.nullcontext() as folder:
-        with _arm(run, layout, settings, model, place, console) as (arm, before_action):
+        with _arm(run, layout, settings, model, target, console) as (arm, before_action):
             episode = control(
                 *(arm, model, goal, planner),
                 farther=planner.farther() if isinstance(planner, TreeSearch) else None,
                 steps=settings.steps,
-                device=place,
+                device=target,
                 before_action=before_action,
             )
         if folder is not None:
@@ -158,7 +102,7 @@ def _goal(run: Run, layout: Layout, settings: PlanSettings) -> Goal:
         masks = [np.asarray(_picture(path).any(axis=2)) for path in settings.mask] or None
         return PictureGoal.of(layout, [_picture(path) for path in settings.picture], masks)
     if settings.like is not None:
-        return PictureGoal.of(layout, layout.split(_recorded(run, layout, settings, settings.like).picture))
+        return PictureGoal.of(layout, layout.split(_recorded(run, settings, settings.like).picture))
     assert settings.region is not None
     camera, *box, path = settings.region
     return RegionGoal.of(layout, camera, tuple(box), _picture(path))  # type: ignore[arg-type]
@@ -173,11 +117,10 @@ def _picture(path: Path) -> np.ndarray:
         raise ForearmError(f"the picture {path} cannot be read: {reason}") from error
 
 
-def _recorded(run: Run, layout: Layout, settings: PlanSettings, row: int) -> Observation:
+def _recorded(run: Run, settings: PlanSettings, row: int) -> Observation:
     """What the data show before the last action of a row."""
-    data = TransitionSet(settings.data or Path(run.config()["data"]["path"])).with_layout(layout, f"run {run.name}")
-    if not 0 <= row < len(data):
-        raise ForearmError(f"{data.path} has no row {row}; it has rows 0 to {len(data) - 1}")
+    data = run.data(settings.data)
+    require_row(data, row)
     return RecordedEnvironment(data).begin(row)
 
 
@@ -200,7 +143,7 @@ def _arm(
 
     if settings.start is not None:
         imagined = ImaginedEnvironment(model, device)
-        imagined.reset(present(layout, _recorded(run, layout, settings, settings.start)))
+        imagined.reset(present(layout, _recorded(run, settings, settings.start)))
         yield imagined, nothing
     elif settings.simulator is not None:
         from forearm.sim.arm import SimulatedArm

@@ -85,10 +85,6 @@ class RobotArm:
         duration: seconds of an action; those of the layout by default.
         max_step: most that an action may move a joint, in its unit.
         keyboard: any key of it stops the arm.
-
-    Raises:
-        ForearmError: units are guessed, the robot lacks a camera, joint or action of the layout, or an action
-            is larger than allowed.
     """
 
     def __init__(
@@ -125,11 +121,7 @@ class RobotArm:
 
     @contextlib.contextmanager
     def connected(self) -> Iterator["RobotArm"]:
-        """Connect for the length of a block; whatever ends the block early, the robot is told to hold its position.
-
-        Raises:
-            ForearmError: the robot does not answer or is not calibrated.
-        """
+        """Connect for the length of a block; whatever ends the block early, the robot then holds its position."""
         with self.keyboard:
             try:
                 with _answering("be connected to"):
@@ -191,11 +183,7 @@ class RobotArm:
                 bus.sync_write("Goal_Position", bus.sync_read("Present_Position", num_retry=RETRIES), num_retry=RETRIES)
 
     def confirming(self, console: Console) -> Callable[[Step], None]:
-        """What asks a person before the first action of a control, and prints each.
-
-        Raises:
-            ForearmError: there is no terminal to ask in.
-        """
+        """What asks a person before the first action of a control, and prints each."""
         if not self.keyboard.is_terminal:
             raise ForearmError("nobody can be asked whether the arm may move; add --yes if it may")
         asked = False
@@ -296,11 +284,6 @@ def so101(
         layout: of the run that is to move it.
         max_step: LeRobot's own limit on how far a target may lie from where a joint is.
         release: whether motors go slack when it is disconnected.
-
-    Raises:
-        ModuleNotFoundError: LeRobot is not installed.
-        ForearmError: what it needs for this arm is not, a camera of the layout is missing, or the arm cannot count in
-            the units of the layout.
     """
     for camera in layout.cameras:
         if camera.name not in cameras:
@@ -319,9 +302,9 @@ def so101(
     height, width = CAMERA_SIZE
     configs = {
         name: opencv.OpenCVCameraConfig(
-            index_or_path=int(place) if place.isdigit() else Path(place), fps=RATE, width=width, height=height
+            index_or_path=int(path) if path.isdigit() else Path(path), fps=RATE, width=width, height=height
         )
-        for name, place in cameras.items()
+        for name, path in cameras.items()
     }
     config = module.SO101FollowerConfig(
         port=port,
@@ -338,11 +321,7 @@ def so101(
 
 
 def require_known_units(layout: Layout) -> None:
-    """Refuse to move a robot by units that nobody has said.
-
-    Raises:
-        ForearmError: units of the layout are guessed.
-    """
+    """Refuse to move a robot by units that nobody has said."""
     guessed = [plain(joint.name) for joint in layout.joints if joint.unit_origin == "guessed"]
     if guessed:
         raise ForearmError(
@@ -356,18 +335,15 @@ def counts_in_degrees(layout: Layout) -> bool:
 
     LeRobot's arm counts all its joints in degrees, or all in percent of their ranges; its gripper in percent of its
     opening, always.
-
-    Raises:
-        ForearmError: the run's joints are in other units, or their units are guessed.
     """
     require_known_units(layout)
     units = {joint.unit for joint in layout.joints if plain(joint.name) != "gripper"}
     for joint in layout.joints:
         if joint.unit not in (("%",) if plain(joint.name) == "gripper" else ("deg", "%")) or len(units) > 1:
-            told = ", ".join(f"{plain(each.name)} {each.unit or 'without a unit'}" for each in layout.joints)
+            units_of = ", ".join(f"{plain(each.name)} {each.unit or 'without a unit'}" for each in layout.joints)
             raise ForearmError(
                 "an SO-101 counts its joints in deg, or all in %, and its gripper in %; this run has "
-                f"{told}, so the arm is not moved"
+                f"{units_of}, so the arm is not moved"
             )
     return "deg" in units
 

@@ -85,11 +85,7 @@ class ImaginedEnvironment(Environment[Imagined]):
         return self._imagined(state, [action])[0]
 
     def preview(self, actions: Sequence[Action]) -> list[Imagined]:
-        """What each of some actions would lead to, predicted in one batch; `enter` takes one of them as the step.
-
-        Raises:
-            ForearmError: the model's prediction is not finite.
-        """
+        """What each of some actions would lead to, predicted in one batch; `enter` takes one of them as the step."""
         return self._imagined(self.state, actions)
 
     def step(self, action: Action) -> Observation:

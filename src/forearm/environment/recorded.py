@@ -18,11 +18,7 @@ class Recorded(Observation):
 
 
 class RecordedEnvironment(Environment[Recorded | None]):
-    """The recorded moments of a dataset; a start is the row of a transition.
-
-    Args:
-        data: with the layout in which it is acted in.
-    """
+    """The recorded frames of a dataset; a start is the row of a transition."""
 
     def __init__(self, data: TransitionSet):
         self.data, self.layout = data, data.layout

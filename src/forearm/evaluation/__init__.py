@@ -17,30 +17,3 @@ from forearm.evaluation.examples import Example
 from forearm.evaluation.metrics import score
 from forearm.evaluation.rollouts import Film, Rollouts, draw_paths, roll_out
 from forearm.evaluation.samples import MODEL, Interval, Value
-
-__all__ = [
-    "CATALOGUE",
-    "JOINT_ONLY",
-    "KEY_METRICS",
-    "MEAN_FRAME",
-    "METRICS",
-    "MODEL",
-    "NEAREST_NEIGHBOUR",
-    "PERSISTENCE",
-    "Baseline",
-    "Diagnosable",
-    "Evaluation",
-    "Example",
-    "Film",
-    "Interval",
-    "Metric",
-    "Persistence",
-    "Rollouts",
-    "Value",
-    "draw_paths",
-    "evaluate",
-    "fitted_baselines",
-    "roll_out",
-    "score",
-    "standard_baselines",
-]

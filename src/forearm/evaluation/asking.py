@@ -75,8 +75,8 @@ class Clock:
         truth = batch.canvas[..., batch.layout.frame_columns(-1)].to(self._device)
         with torch.inference_mode():
             own, figures = self._predictor.diagnose(batch.context().to(self._device), truth)
-        told = {name: values.float().cpu().numpy() for name, values in figures.items()}
-        return _answers(self.predict, own.to("cpu"), told, batch, codes)
+        arrays = {name: values.float().cpu().numpy() for name, values in figures.items()}
+        return _answers(self.predict, own.to("cpu"), arrays, batch, codes)
 
     def latency(self) -> dict[str, float]:
         """Median milliseconds: for one sample alone, and per sample in a batch of ``batch_size``."""

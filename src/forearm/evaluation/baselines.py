@@ -1,7 +1,6 @@
 """What anybody can predict without learning, or with a table of means."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -34,9 +33,6 @@ def fitted_baselines(data: TransitionSet) -> dict[str, Predictor]:
 
     Args:
         data: with the layout of the model beside which they stand.
-
-    Raises:
-        ForearmError: the dataset has no training part.
     """
     if not len(data.rows("train")):
         raise ForearmError(f"{data.path} has no training transitions; build it with --val below 1")
@@ -68,14 +64,14 @@ class MeanFrame:
     def __init__(self, data: TransitionSet):
         rows = data.rows("train")
         kinds = action_kinds(data.action_values(rows)[:, -1])
-        places = spread(kinds, MOST_AVERAGED)
+        drawn = spread(kinds, MOST_AVERAGED)
 
         def mean(kind: int) -> np.ndarray:
-            chosen = rows[places[kinds[places] == kind]]
+            chosen = rows[drawn[kinds[drawn] == kind]]
             parts = (chosen[start : start + CHUNK] for start in range(0, len(chosen), CHUNK))
             return sum(data.last_frames(part).sum(0, dtype=np.float64) for part in parts) / len(chosen)
 
-        self._means = MeansByKind.of(kinds, mean)
+        self._means = means_by_kind(kinds, mean)
 
     def predict(self, batch: Batch) -> Prediction:
         """Show the mean frames of the actions."""
@@ -96,9 +92,9 @@ class NearestNeighbour:
         rows = data.rows("train")
         values = data.action_values(rows)[:, -1]
         kinds = self._kinds(values)
-        places = spread(kinds, MOST_NEIGHBOURS)
-        self._rows, self._known = rows[places], kinds[places]
-        self._points = self._places(data.positions(self._rows)[:, -2], values[places])
+        drawn = spread(kinds, MOST_NEIGHBOURS)
+        self._rows, self._row_kinds = rows[drawn], kinds[drawn]
+        self._points = self._coordinates(data.positions(self._rows)[:, -2], values[drawn])
 
     def predict(self, batch: Batch) -> Prediction:
         """Fetch the neighbours' last frames."""
@@ -107,10 +103,10 @@ class NearestNeighbour:
     def neighbours(self, batch: Batch) -> np.ndarray:
         """Rows of the neighbours in their dataset, (B,) int64."""
         values = _last_values(batch)
-        points, kinds = self._places(batch.positions[:, -2].numpy(), values), self._kinds(values)
+        points, kinds = self._coordinates(batch.positions[:, -2].numpy(), values), self._kinds(values)
         nearest = np.empty(len(batch), np.int64)
         for kind in np.unique(kinds):
-            alike = self._known == kind
+            alike = self._row_kinds == kind
             candidates = np.flatnonzero(alike if alike.any() else ~alike)
             distances = cdist(points[kinds == kind], self._points[candidates], "sqeuclidean")
             nearest[kinds == kind] = candidates[distances.argmin(1)]
@@ -119,7 +115,7 @@ class NearestNeighbour:
     def _kinds(self, values: np.ndarray) -> np.ndarray:
         return action_kinds(values) if self.layout.discrete else np.zeros(len(values), np.int64)
 
-    def _places(self, positions: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def _coordinates(self, positions: np.ndarray, values: np.ndarray) -> np.ndarray:
         scaled = (positions - self.layout.lows) / (self.layout.highs - self.layout.lows)
         return scaled if self.layout.discrete else np.concatenate([scaled, values], axis=1)
 
@@ -157,7 +153,7 @@ def action_kinds(values: np.ndarray) -> np.ndarray:
 
 
 def spread(kinds: np.ndarray, most: int) -> np.ndarray:
-    """Places of at most ``most`` of (N,) kinds: all if they are as few, else equally many drawn of each kind.
+    """Indices of at most ``most`` of (N,) kinds: all if they are as few, else equally many drawn of each kind.
 
     So a rare kind is not lost. There is at least one of each, and the draw is always the same.
     """
@@ -168,29 +164,20 @@ def spread(kinds: np.ndarray, most: int) -> np.ndarray:
     return np.sort(np.concatenate([random.permutation(np.flatnonzero(kinds == kind))[:each] for kind in present]))
 
 
-@dataclass(frozen=True)
-class MeansByKind:
-    """The mean of something for each kind of action, and the mean over all for kinds that were never seen."""
+def means_by_kind(kinds: np.ndarray, mean: Callable[[int], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """From the kinds of all samples (N,) and the mean of each to a table: looks up (n,) kinds.
 
-    of_kinds: dict[int, np.ndarray]
-    overall: np.ndarray
-
-    @classmethod
-    def of(cls, kinds: np.ndarray, mean: Callable[[int], np.ndarray]) -> "MeansByKind":
-        """From the kinds of all samples, (N,), and the mean of each."""
-        present, counts = np.unique(kinds, return_counts=True)
-        of_kinds = {int(kind): mean(int(kind)) for kind in present}
-        overall = sum(count / len(kinds) * of_kinds[int(kind)] for kind, count in zip(present, counts, strict=True))
-        return cls(of_kinds, np.asarray(overall))
-
-    def __call__(self, kinds: np.ndarray) -> np.ndarray:
-        """Look up (N,) kinds."""
-        return np.stack([self.of_kinds.get(int(kind), self.overall) for kind in kinds])
+    A kind that does not occur gets the mean over all samples.
+    """
+    present, counts = np.unique(kinds, return_counts=True)
+    of_kinds = {int(kind): mean(int(kind)) for kind in present}
+    overall = sum(count / len(kinds) * of_kinds[int(kind)] for kind, count in zip(present, counts, strict=True))
+    return lambda asked: np.stack([of_kinds.get(int(kind), overall) for kind in asked])
 
 
 def _mean_changes(values: np.ndarray, changes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     kinds = action_kinds(values)
-    means = MeansByKind.of(kinds, lambda kind: changes[kinds == kind].mean(0))
+    means = means_by_kind(kinds, lambda kind: changes[kinds == kind].mean(0))
     return lambda asked: means(action_kinds(asked))
 
 

@@ -14,7 +14,7 @@ from forearm.evaluation.baselines import standard_baselines
 from forearm.evaluation.catalogue import ERRORS
 from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Gallery, example_of
-from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_sample
+from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_patch, per_sample
 from forearm.evaluation.samples import Samples, differences, intervals, skill_intervals, skills
 from forearm.evaluation.uncertainty import Kinds, UncertaintyStatistics
 from forearm.transitions.store import Outcomes
@@ -41,14 +41,11 @@ def evaluate(
             a function of rows (n,).
         actions_seen: how often training saw each action code.
         baselines: predictors on the CPU; by default ``standard_baselines``, as others have to be fitted.
-        outcomes: what every action leads to from the moments of rows (n,), where that is known.
+        outcomes: what every action leads to from the contexts of rows (n,), where that is known.
         samples: how many samples to keep for pictures, besides the best and the worst.
         device: where the predictor is.
         cautions: sentences to put among the warnings.
         kinds_seen: how often training saw each move of each action dimension, where that is known.
-
-    Raises:
-        ForearmError: there are no batches, or predictions are no numbers or of the wrong shape.
     """
     baselines = standard_baselines() if baselines is None else baselines
     if isinstance(predictor, torch.nn.Module):
@@ -56,12 +53,8 @@ def evaluate(
     ours: list[Samples] = []
     theirs: dict[str, list[Samples]] = {name: [] for name in baselines}
     rows, codes = [], []
-    gallery, extras, clock, uncertainty = (
-        Gallery(samples),
-        RunningMeans(),
-        Clock(predictor, device),
-        UncertaintyStatistics(),
-    )
+    gallery, extras = Gallery(samples), RunningMeans()
+    clock, uncertainty = Clock(predictor, device), UncertaintyStatistics()
     for batch in batches:
         layout, truth = batch.layout, Truth.of(batch)
         known = outcomes(batch.rows.numpy()) if outcomes else None
@@ -73,18 +66,17 @@ def evaluate(
             baseline_under = ask(baseline.predict, batch, truth.codes).under
             copies[name] = taken(baseline_under, truth.codes)
             theirs[name].append(_measure(truth, baseline_under, copies[name], known))
-        extras.add({"squared_error_per_patch": _per_patch((own - truth.last) ** 2, layout.patch)})
+        extras.add({"squared_error_per_patch": per_patch((own - truth.last) ** 2, layout.patch)})
         extras.add(answers.figures)
         own_expected = None
         if expected is not None:
             uncertainty.add(truth, batch.dimensions.numpy(), expected, under, known)
             own_expected = taken(expected, truth.codes)
-            extras.add({"expected_error_per_patch": _per_patch(own_expected[:, None], layout.patch)})
+            extras.add({"expected_error_per_patch": per_patch(own_expected[:, None], layout.patch)})
         for i, error in enumerate(ours[-1].sums["val_mse"]):
             row, code = int(batch.rows[i]), int(truth.codes[i])
-            gallery.offer(
-                row, code, error, partial(example_of, i, batch, truth, under, copies, error, known, own_expected)
-            )
+            make = partial(example_of, i, batch, truth, under, copies, error, known, own_expected)
+            gallery.consider(row, code, error, make)
         rows.append(batch.rows.numpy())
         codes.append(truth.codes)
     if not ours:
@@ -147,9 +139,3 @@ def _compare(mine: Samples, theirs: Samples, episodes: np.ndarray) -> Baseline:
         skill_intervals=skill_intervals(my_errors, their_errors, episodes),
         differences=differences(mine, theirs, episodes),
     )
-
-
-def _per_patch(squares: np.ndarray, patch: int) -> np.ndarray:
-    """Means over patches: (B, 3, H, w) to (B, rows, columns)."""
-    b, c, h, w = squares.shape
-    return squares.reshape(b, c, h // patch, patch, w // patch, patch).mean((1, 3, 5))

@@ -1,5 +1,6 @@
 """The few samples that are shown as pictures, kept while the validation set streams by."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -51,9 +52,9 @@ EXTREMES = 2
 
 
 class Gallery:
-    """Chooses examples in one pass: so many drawn by lot, equally over the actions, and the best and the worst.
+    """Chooses examples in one pass: ``size`` at random, equally over the actions, and the best and the worst.
 
-    The lot depends on the sample's row alone, so that every model evaluated on a dataset shows the same samples.
+    The random choice depends on the sample's row alone, so that every model evaluated on a dataset shows the same.
     """
 
     def __init__(self, size: int):
@@ -62,24 +63,25 @@ class Gallery:
         self._best: list[tuple[float, Example]] = []
         self._worst: list[tuple[float, Example]] = []
 
-    def offer(self, row: int, code: int, error: float, make: Callable[[], Example]) -> None:
-        """Consider a sample; ``make`` is called if it is kept for now."""
-        lot = np.random.default_rng(row).random()
-        places = ((self._drawn[code], lot, self.size), (self._best, error, EXTREMES), (self._worst, -error, EXTREMES))
-        wanted = [
-            (shelf, key, size) for shelf, key, size in places if len(shelf) < size or (size and key < shelf[-1][0])
-        ]
+    def consider(self, row: int, code: int, error: float, make: Callable[[], Example]) -> None:
+        """Keep a sample if it is among the first by any of the three orders; only then ``make`` is called."""
+        random = np.random.default_rng(row).random()
+        orders = (
+            (self._drawn[code], random, self.size),
+            (self._best, error, EXTREMES),
+            (self._worst, -error, EXTREMES),
+        )
+        wanted = [(kept, key, size) for kept, key, size in orders if len(kept) < size or (size and key < kept[-1][0])]
         example = make() if wanted else None
-        for shelf, key, size in wanted:
-            shelf.append((key, example))  # type: ignore[arg-type]
-            shelf.sort(key=lambda kept: kept[0])
-            del shelf[size:]
+        for kept, key, size in wanted:
+            kept.append((key, example))  # type: ignore[arg-type]
+            kept.sort(key=lambda pair: pair[0])
+            del kept[size:]
 
     def drawn(self) -> list[Example]:
-        """The lot's choice, in turn over the actions."""
-        deepest = max(len(shelf) for shelf in self._drawn.values())
-        in_turn = [shelf[i][1] for i in range(deepest) for shelf in self._drawn.values() if i < len(shelf)]
-        return in_turn[: self.size]
+        """The random choice, in turn over the actions."""
+        in_turn = itertools.chain(*itertools.zip_longest(*self._drawn.values()))
+        return [pair[1] for pair in in_turn if pair][: self.size]
 
     def best(self) -> list[Example]:
         """Samples of the lowest error, the best first."""

@@ -57,11 +57,7 @@ class Lead:
 
 
 class Leaderboard:
-    """Runs and baselines that were evaluated on the same samples, and every paired difference between them.
-
-    Args:
-        evaluations: of each run by its name, all on the same samples in the same order.
-    """
+    """Runs and baselines that were evaluated on the same samples in the same order, and all paired differences."""
 
     def __init__(self, evaluations: dict[str, Saved]):
         self.runs = [

@@ -1,7 +1,6 @@
 """How far a predicted last frame is from the true one, in the picture and in the joints."""
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from forearm.canvas import (
     as_float,
     decode_separator,
     decode_strip,
+    dominant_dimensions,
 )
-from forearm.canvas import dominant_dimensions as largest_entries
 from forearm.evaluation.samples import Samples, Value
 from forearm.evaluation.ssim import ssim
 from forearm.transitions.store import Outcomes
@@ -78,7 +77,7 @@ class Truth:
         canvases: (N, 3, H, W) uint8 or float in [0, 1].
         codes: (N,) code of each last action.
         dimensions: (N,) the action dimension that each last decision was about; by default the largest on the
-            separator, which says nothing where several joints could have moved and none was told to.
+            separator, which says nothing where several joints could have moved and none was commanded.
     """
 
     def __init__(self, layout: Layout, canvases: np.ndarray, codes: np.ndarray, dimensions: np.ndarray | None = None):
@@ -92,8 +91,8 @@ class Truth:
         self.positions, self.velocities = decode_strip(layout, self.last)
         self.before, _ = decode_strip(layout, self.previous)
         if dimensions is None:
-            dimensions = largest_entries(decode_separator(layout, canvases[..., layout.separator_columns(-1)]))
-        self.driven = _joints_of_entries(layout)[dimensions] >= 0
+            dimensions = dominant_dimensions(decode_separator(layout, canvases[..., layout.separator_columns(-1)]))
+        self.driven = _named_joints(layout)[dimensions] >= 0
         self.acting = acting_joints(layout, dimensions, self.before, self.positions)
 
     @classmethod
@@ -152,10 +151,9 @@ def against_outcomes(truth: Truth, under: dict[int, np.ndarray], outcomes: Outco
     h, known = layout.frame_height, outcomes.known
     imagined = np.stack([_last_frames(layout, under[code]) for code in CODES], axis=1)
     real = np.where(known[..., None, None, None], outcomes.last, 0)
-    errors = _per_action(lambda a: _squared_errors(imagined[:, a], real[:, a], h)[0])
-    joints = _per_action(
-        lambda a: truth.of_acting(np.abs(_joints(layout, imagined[:, a]) - _joints(layout, real[:, a])))
-    )
+    errors = np.stack([_squared_errors(imagined[:, a], real[:, a], h)[0] for a in CODES], axis=1)
+    off = [np.abs(decode_strip(layout, imagined[:, a])[0] - decode_strip(layout, real[:, a])[0]) for a in CODES]
+    joints = np.stack([truth.of_acting(joints) for joints in off], axis=1)
     not_taken = known & (truth.codes[:, None] != np.array(CODES))
     pairs = list(itertools.combinations(CODES, 2))
     both = np.stack([known[:, a] & known[:, b] for a, b in pairs], axis=1)
@@ -194,8 +192,8 @@ def _picture_metrics(truth: Truth, region: np.ndarray) -> Samples:
             "psnr": _psnr(visual),
             "val_mse_motor_strip": squares[:, :, h:].mean((1, 2, 3), dtype=np.float64),
             **{f"val_mse_action_{code}": (visual, truth.codes == code) for code in CODES},
-            "val_mse_static": _masked_mean(per_pixel, ~dynamic),
-            "val_mse_dynamic": _masked_mean(per_pixel, dynamic),
+            "val_mse_static": _mean_where(per_pixel, ~dynamic),
+            "val_mse_dynamic": _mean_where(per_pixel, dynamic),
         }
     )
 
@@ -229,31 +227,22 @@ def _squared_errors(regions: np.ndarray, others: np.ndarray, frame_height: int) 
     return pictures.mean((1, 2, 3), dtype=np.float64), strips.mean((1, 2, 3), dtype=np.float64)
 
 
-def _per_action(measure: Callable[[int], np.ndarray]) -> np.ndarray:
-    """A figure (N,) of each code: (N, 3)."""
-    return np.stack([measure(code) for code in CODES], axis=1)
-
-
 def picture_error(layout: Layout, region: np.ndarray, other: np.ndarray) -> float:
     """Mean squared error of the pictures in two frame regions (3, H, w)."""
     return float(_squared_errors(region[None], other[None], layout.frame_height)[0][0])
 
 
 def _mean_where(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of each sample's values (N, K) under its mask, and whether the mask holds anything: both (N,)."""
-    count = mask.sum(1)
-    return np.where(mask, values, 0).sum(1) / np.maximum(count, 1), count > 0
+    """Mean of each sample's values (N, …) under its mask, and whether the mask holds anything: both (N,)."""
+    axes = tuple(range(1, values.ndim))
+    count = mask.sum(axes)
+    return np.where(mask, values, 0).sum(axes, dtype=np.float64) / np.maximum(count, 1), count > 0
 
 
-def _joints(layout: Layout, regions: np.ndarray) -> np.ndarray:
-    """Positions (N, J) in units on frame regions (N, 3, H, w)."""
-    return decode_strip(layout, regions)[0]
-
-
-def _masked_mean(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of each sample's values (N, h, w) under its mask, and whether the mask holds anything: both (N,)."""
-    pixels = mask.sum((1, 2))
-    return np.where(mask, values, 0).sum((1, 2), dtype=np.float64) / np.maximum(pixels, 1), pixels > 0
+def per_patch(planes: np.ndarray, patch: int) -> np.ndarray:
+    """Means over patches and channels, (B, C, h, w) to (B, rows, columns)."""
+    b, c, h, w = planes.shape
+    return planes.reshape(b, c, h // patch, patch, w // patch, patch).mean((1, 3, 5))
 
 
 def _psnr(errors: np.ndarray) -> np.ndarray:
@@ -261,19 +250,16 @@ def _psnr(errors: np.ndarray) -> np.ndarray:
 
 
 def acting_joints(layout: Layout, dimensions: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The joint that each action is about, (N,) int64: the dimension's own, else the one that changed most.
+    """The joint that each action is about, (N,) int64: that of its dimension (N,), else the one that changed most.
 
-    Args:
-        dimensions: (N,) the action dimension that each decision was about.
-        before: (N, J) positions in the joints' units.
-        after: the same after the action.
+    Positions before and after the action are (N, J) in the joints' units.
     """
-    named = _joints_of_entries(layout)[dimensions]
+    named = _named_joints(layout)[dimensions]
     most_changed = (np.abs(after - before) / (layout.highs - layout.lows)).argmax(1)
     return np.where(named >= 0, named, most_changed)
 
 
-def _joints_of_entries(layout: Layout) -> np.ndarray:
+def _named_joints(layout: Layout) -> np.ndarray:
     """The joint that each action dimension is about, (A,): the one it drives, else the one of its name, else −1."""
     names = layout.joint_names
     by_name = [names.index(dimension.name) if dimension.name in names else -1 for dimension in layout.actions]

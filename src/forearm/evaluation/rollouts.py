@@ -113,10 +113,7 @@ def roll_out(
     Args:
         paths: (P, K) rows of the dataset, as ``draw_paths`` gives them.
         baselines: predictors on the CPU.
-        watch: told how many steps of all paths are done.
-
-    Raises:
-        ForearmError: predictions are no numbers or of the wrong shape.
+        watch: called with the number of steps that are done of all paths.
     """
     if not len(paths):
         return None
@@ -125,8 +122,8 @@ def roll_out(
     films: list[Film] = []
     for start in range(0, len(paths), AT_ONCE):
         part = paths[start : start + AT_ONCE]
-        for name, (who, place) in everyone.items():
-            frames = _follow(who, data, part, place)
+        for name, (who, where) in everyone.items():
+            frames = _follow(who, data, part, where)
             samples = _measure(data, part, frames)
             measured[name].append(samples)
             if name == MODEL:

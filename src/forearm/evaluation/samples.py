@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,13 +67,10 @@ Resampled = dict[str, np.ndarray]
 
 
 def resample(samples: Samples, episodes: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Resampled:
-    """Draw whole episodes with replacement and compute every metric anew.
+    """Draw whole episodes (N,), one number a sample, with replacement and compute every metric anew.
 
     Samples of one episode resemble each other, so it is episodes, not samples, that count as independent. Equal
     episodes, ``resamples`` and ``seed`` give the same draws, so that two predictors are compared draw by draw.
-
-    Args:
-        episodes: (N,) the episode that each sample comes from.
     """
     _, episode_of = np.unique(episodes, return_inverse=True)
     count = int(episode_of.max()) + 1
@@ -87,41 +85,36 @@ def resample(samples: Samples, episodes: np.ndarray, resamples: int = RESAMPLES,
 
 
 def percentiles(resampled: Resampled) -> dict[str, Interval]:
-    """95% interval of every metric; None where it is undefined in more than half of the resamples."""
-    return {name: _interval(values) for name, values in resampled.items()}
+    """95% interval of every metric."""
+    return {name: interval(values) for name, values in resampled.items()}
 
 
 def intervals(samples: Samples, episodes: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Interval]:
     """95% interval of every metric, by bootstrap over the episodes (N,); all None if there is only one episode."""
-    return _if_several(episodes, samples, lambda: percentiles(resample(samples, episodes, resamples, seed)))
+    if len(np.unique(episodes)) < 2:
+        return _undefined(samples)
+    return percentiles(resample(samples, episodes, resamples, seed))
 
 
 def differences(ours: Samples, theirs: Samples, episodes: np.ndarray, seed: int = 0) -> dict[str, Interval]:
     """95% interval of (our metric − theirs) on the same samples, paired; None as in ``intervals``."""
-    return _if_several(
-        episodes, ours, lambda: percentiles(_paired(ours, theirs, episodes, seed, lambda mine, other: mine - other))
-    )
+    return _paired(ours, theirs, episodes, seed, np.subtract)
 
 
 def skill_intervals(ours: Samples, theirs: Samples, episodes: np.ndarray, seed: int = 0) -> dict[str, Interval]:
     """95% interval of 1 − our metric / theirs on the same samples, paired; None as in ``intervals``."""
-    return _if_several(episodes, ours, lambda: percentiles(_paired(ours, theirs, episodes, seed, _skill)))
+    return _paired(ours, theirs, episodes, seed, lambda mine, other: 1 - _ratio(mine, other))
 
 
 def skills(ours: dict[str, Value], theirs: dict[str, Value]) -> dict[str, Value]:
     """1 − error / error of the other; None where either is undefined or the other makes no error."""
 
-    def skill(mine: float | None, other: float | None) -> float | None:
+    def skill(mine: Any, other: Any) -> Any:
+        if isinstance(mine, list):
+            return [skill(*pair) for pair in zip(mine, other, strict=True)]
         return 1 - mine / other if mine is not None and other else None
 
-    table: dict[str, Value] = {}
-    for name, mine in ours.items():
-        other = theirs[name]
-        if isinstance(mine, list) and isinstance(other, list):
-            table[name] = [skill(a, b) for a, b in zip(mine, other, strict=True)]
-        elif not isinstance(mine, list) and not isinstance(other, list):
-            table[name] = skill(mine, other)
-    return table
+    return {name: skill(mine, theirs[name]) for name, mine in ours.items()}
 
 
 def _paired(
@@ -130,21 +123,15 @@ def _paired(
     episodes: np.ndarray,
     seed: int,
     combine: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> Resampled:
-    mine, other = resample(ours, episodes, seed=seed), resample(theirs, episodes, seed=seed)
-    return {name: combine(mine[name], other[name]) for name in mine if name in other}
-
-
-def _if_several(
-    episodes: np.ndarray, samples: Samples, compute: Callable[[], dict[str, Interval]]
 ) -> dict[str, Interval]:
-    if len(np.unique(episodes)) > 1:
-        return compute()
+    if len(np.unique(episodes)) < 2:
+        return _undefined(ours)
+    mine, other = resample(ours, episodes, seed=seed), resample(theirs, episodes, seed=seed)
+    return percentiles({name: combine(mine[name], other[name]) for name in mine if name in other})
+
+
+def _undefined(samples: Samples) -> dict[str, Interval]:
     return {name: None if s.ndim == 1 else [None] * s.shape[1] for name, s in samples.sums.items()}
-
-
-def _skill(mine: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return 1 - _ratio(mine, other)
 
 
 def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
@@ -155,13 +142,14 @@ def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
 
 def _value(value: np.ndarray) -> Value:
     if value.ndim:
-        return [_value(entry) for entry in value]  # type: ignore[misc]
+        return [_value(figure) for figure in value]  # type: ignore[misc]
     return float(value) if np.isfinite(value) else None
 
 
-def _interval(values: np.ndarray) -> Interval:
+def interval(values: np.ndarray) -> Interval:
+    """95% interval of resampled figures (R,), or of each column of (R, J); None if fewer than half are defined."""
     if values.ndim > 1:
-        return [_interval(column) for column in values.T]  # type: ignore[misc]
+        return [interval(column) for column in values.T]  # type: ignore[misc]
     defined = values[np.isfinite(values)]
     if len(defined) < len(values) / 2:
         return None

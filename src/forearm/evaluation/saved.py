@@ -96,11 +96,7 @@ class Saved:
 
     @classmethod
     def open(cls, folder: Path) -> "Saved":
-        """Read an evaluation that ``forearm evaluate`` wrote.
-
-        Raises:
-            ForearmError: a file is missing or damaged.
-        """
+        """Read an evaluation that ``forearm evaluate`` wrote."""
         figures = read_json(folder / METRICS_FILE)
         try:
             table = pq.read_table(folder / SAMPLES_FILE)

@@ -13,8 +13,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from forearm.canvas import CODE_NAMES, CODES, STAY, Layout
-from forearm.evaluation.metrics import Truth
-from forearm.evaluation.samples import Interval, Samples, Value, intervals, resample
+from forearm.evaluation.asking import taken
+from forearm.evaluation.metrics import Truth, per_patch
+from forearm.evaluation.samples import Interval, Samples, Value, interval, intervals, resample
 from forearm.transitions.store import Outcomes
 
 BINS = 10
@@ -93,7 +94,7 @@ class UncertaintyStatistics:
     def __init__(self) -> None:
         self._layout: Layout | None = None
         self._patches: list[tuple[np.ndarray, np.ndarray]] = []
-        self._entries: list[np.ndarray] = []
+        self._dimensions: list[np.ndarray] = []
         self._means: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(
@@ -114,17 +115,17 @@ class UncertaintyStatistics:
         """
         self._layout, own = truth.layout, truth.codes
         h, patch = truth.layout.frame_height, truth.layout.patch
-        errors = {code: _per_patch(_squares(region, truth.last, h), patch) for code, region in under.items()}
-        uncertainty = {code: _per_patch(plane, patch) for code, plane in expected.items()}
-        self._patches.append((_taken(uncertainty, own), _taken(errors, own)))
+        errors = {code: _patches(_squares(region, truth.last, h), patch) for code, region in under.items()}
+        uncertainty = {code: _patches(plane, patch) for code, plane in expected.items()}
+        self._patches.append((taken(uncertainty, own), taken(errors, own)))
         true = np.full((len(own), len(CODES)), np.nan)
         if outcomes is not None:
             for a, code in enumerate(CODES):
                 known = outcomes.known[:, a]
                 true[known, a] = _squares(under[code], outcomes.last[:, a], h)[known].mean((1, 2))
-        true[np.arange(len(own)), own] = _taken(errors, own).mean(1)
+        true[np.arange(len(own)), own] = taken(errors, own).mean(1)
         self._means.append((np.stack([uncertainty[code].mean(1) for code in CODES], axis=1), true))
-        self._entries.append(dimensions)
+        self._dimensions.append(dimensions)
 
     def result(self, episodes: np.ndarray, seen: Kinds | None) -> Uncertainty | None:
         """What all samples say, which come from episodes (N,); None without any."""
@@ -143,12 +144,12 @@ class UncertaintyStatistics:
                 "expected_error_ratio": table["expected_error_ratio"],
                 "expected_error_calibration": float(_miss(np.array(table["expected"]), np.array(table["true"]))),
                 within: table[within],
-                between: _number(_correlation(expected.mean(1)[None], true.mean(1)[None])[0]),
-                "expected_error_sparsification": _number((1 - uncertain_first).mean() / max((1 - ideal).mean(), 1e-12)),
+                between: float(_correlation(expected.mean(1)[None], true.mean(1)[None])[0]),
+                "expected_error_sparsification": float((1 - uncertain_first).mean() / max((1 - ideal).mean(), 1e-12)),
             },
             intervals={
                 "expected_error_ratio": spread["expected_error_ratio"],
-                "expected_error_calibration": _percentiles(_miss(**resampled)) if resampled else None,
+                "expected_error_calibration": interval(_miss(**resampled)) if resampled else None,
                 within: spread[within],
                 between: None,
                 "expected_error_sparsification": None,
@@ -158,7 +159,7 @@ class UncertaintyStatistics:
             true_intervals=spread["true"],  # type: ignore[arg-type]
             uncertain_first=uncertain_first.tolist(),
             ideal=ideal.tolist(),
-            kinds=_by_kind(self._layout, np.concatenate(self._entries), asked, came, episodes, seen),
+            kinds=_by_kind(self._layout, np.concatenate(self._dimensions), asked, came, episodes, seen),
         )
 
 
@@ -217,9 +218,9 @@ def _binned(expected: np.ndarray, true: np.ndarray) -> Samples:
     n, patches = expected.shape
     ranks = np.empty(expected.size, np.int64)
     ranks[expected.argsort(axis=None, kind="stable")] = np.arange(expected.size)
-    places = ranks * BINS // expected.size + np.repeat(np.arange(n), patches) * BINS
+    bins = ranks * BINS // expected.size + np.repeat(np.arange(n), patches) * BINS
     counts, *sums = (
-        np.bincount(places, values, minlength=n * BINS).reshape(n, BINS)
+        np.bincount(bins, values, minlength=n * BINS).reshape(n, BINS)
         for values in (np.ones(expected.size), expected.ravel(), true.ravel())
     )
     return Samples(dict(zip(("expected", "true"), sums, strict=True)), {"expected": counts, "true": counts})
@@ -249,21 +250,6 @@ def _squares(region: np.ndarray, truth: np.ndarray, height: int) -> np.ndarray:
     return ((region - truth)[:, :, :height] ** 2).mean(1)
 
 
-def _per_patch(planes: np.ndarray, patch: int) -> np.ndarray:
+def _patches(planes: np.ndarray, patch: int) -> np.ndarray:
     """Means over patches, (B, h, w) to (B, patches)."""
-    b, h, w = planes.shape
-    return planes.reshape(b, h // patch, patch, w // patch, patch).mean((2, 4)).reshape(b, -1)
-
-
-def _taken(values: dict[int, np.ndarray], codes: np.ndarray) -> np.ndarray:
-    """Of values by code, (B, …) each, those of each sample's own."""
-    return np.stack([values[int(code)][i] for i, code in enumerate(codes)])
-
-
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def _number(value: Any) -> float:
-    return float(value)
+    return per_patch(planes[:, None], patch).reshape(len(planes), -1)

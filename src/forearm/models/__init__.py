@@ -28,11 +28,7 @@ def family_names() -> tuple[str, ...]:
 
 
 def get_family(name: str) -> Family:
-    """A family by its name; imports no other.
-
-    Raises:
-        ForearmError: there is no such family, or the package that offers it is broken.
-    """
+    """A family by its name; imports no other."""
     if name in OURS:
         return import_module(OURS[name]).FAMILY
     if name not in _others():
@@ -48,11 +44,7 @@ def get_family(name: str) -> Family:
 
 
 def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> "WorldModel":
-    """A fresh model of a family from its settings as they stand in ``config.json``.
-
-    Raises:
-        ForearmError: there is no such family, or its settings are not these.
-    """
+    """A fresh model of a family from its settings as they stand in ``config.json``."""
     known, settings = get_family(family), current_settings(family, settings)
     usual = next(iter(known.sizes.values()))
     for name, value in settings.items():
@@ -67,11 +59,7 @@ def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> "WorldM
 
 
 def family_settings(family: str, size: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a family's named size, with changes; whole numbers will do where others are wanted.
-
-    Raises:
-        ForearmError: there is no such family, size or setting.
-    """
+    """The settings of a family's named size, with changes; whole numbers will do where others are wanted."""
     sizes = get_family(family).sizes
     if size not in sizes:
         raise ForearmError(f"family {family} has no size {size!r}; it has {', '.join(sizes)}")

@@ -37,21 +37,13 @@ class Family:
 
 
 def require_heads(width: int, heads: int, prefix: str = "") -> None:
-    """Refuse a width that heads cannot share or `grid_positions` cannot fill; ``prefix`` stands before both names.
-
-    Raises:
-        ForearmError: says what the width has to be.
-    """
+    """Refuse a width that heads cannot share or `grid_positions` cannot fill; ``prefix`` stands before both names."""
     if heads < 1 or width < 1 or width % heads or width % 4:
         raise ForearmError(f"{prefix}width is {width}; it has to be a multiple of 4 and of {prefix}heads, {heads}")
 
 
 def require_positive(config: Any, *names: str) -> None:
-    """Refuse settings below 1.
-
-    Raises:
-        ForearmError: says which.
-    """
+    """Refuse settings below 1."""
     for name in names:
         if getattr(config, name) < 1:
             raise ForearmError(f"{name} is {getattr(config, name)}; it has to be at least 1")

@@ -7,7 +7,7 @@ from forearm.canvas import Layout
 
 
 class WorldModel(nn.Module):
-    """A model that learns to paint the last frame of a canvas from everything before it.
+    """A model that learns to predict the last frame of a canvas from everything before it.
 
     A family subclasses this, takes ``(layout, config)``, and says how to train and how to predict.
     """

@@ -45,10 +45,10 @@ HEADERS = {
 T = TypeVar("T")
 
 
-class Step(BaseModel):
-    """Take an action at the moment that the visitor saw."""
+class TakeStep(BaseModel):
+    """Take an action in the state that the visitor saw, by its number."""
 
-    moment: int
+    number: int
     which: int
 
 
@@ -60,9 +60,9 @@ class Choice(BaseModel):
 
 
 class Back(BaseModel):
-    """Go back to a moment of the path."""
+    """Go back to a state of the path, by its number."""
 
-    moment: int
+    number: int
 
 
 class Begin(BaseModel):
@@ -73,15 +73,7 @@ class Begin(BaseModel):
 
 
 def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
-    """The app.
-
-    Args:
-        stage: what is played with.
-        access: who may use it.
-
-    Raises:
-        ForearmError: the model or the simulator fails.
-    """
+    """The app: ``stage`` is what is played with, ``access`` says who may use it."""
     app = FastAPI(title="forearm play", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, access=access)
     worker = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -90,7 +82,7 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
     visitors = Visitors(stage.session)
     page = {name: (resources.files("forearm.play") / "page" / name).read_bytes() for name in PAGE}
 
-    async def on_dream(visitor: str, work: Callable[[PlaySession], T]) -> T:
+    async def on_worker(visitor: str, work: Callable[[PlaySession], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(worker, lambda: work(visitors.path(visitor)))
 
     async def changed(visitor: str, change: Callable[[PlaySession], object]) -> dict[str, Any]:
@@ -98,10 +90,10 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
             change(session)
             return state_of(session)
 
-        return await on_dream(visitor, work)
+        return await on_worker(visitor, work)
 
-    def step(session: PlaySession, wanted: Step) -> None:
-        if session.now.number == wanted.moment:  # else a second click, or another tab
+    def step(session: PlaySession, wanted: TakeStep) -> None:
+        if session.now.number == wanted.number:  # else a second click, or another tab
             session.step(wanted.which)
 
     def begin(session: PlaySession, wanted: Begin) -> None:
@@ -129,10 +121,10 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
 
     @app.get("/api/path")
     async def look(visitor: Visitor) -> dict[str, Any]:
-        return await on_dream(visitor, lambda session: state_of(session, whole=True))
+        return await on_worker(visitor, lambda session: state_of(session, whole=True))
 
     @app.post("/api/path/step")
-    async def go_on(visitor: Visitor, wanted: Step) -> dict[str, Any]:
+    async def go_on(visitor: Visitor, wanted: TakeStep) -> dict[str, Any]:
         return await changed(visitor, lambda session: step(session, wanted))
 
     @app.post("/api/path/choose")
@@ -145,7 +137,7 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
 
     @app.post("/api/path/back")
     async def back(visitor: Visitor, wanted: Back) -> dict[str, Any]:
-        return await changed(visitor, lambda session: session.back_to(wanted.moment))
+        return await changed(visitor, lambda session: session.back_to(wanted.number))
 
     @app.post("/api/path/begin")
     async def begin_anew(visitor: Visitor, wanted: Begin) -> dict[str, Any]:
@@ -153,20 +145,20 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
 
     @app.get("/api/path.json")
     async def as_json(visitor: Visitor) -> Response:
-        start, path = await on_dream(visitor, lambda session: (session.start, list(session.path)))
-        told = {
+        start, path = await on_worker(visitor, lambda session: (session.start, list(session.path)))
+        episode = {
             "run": stage.run_name,
             "family": stage.family,
             "start": {"source": start.source, "number": start.number, "note": start.note},
             "path": clip.numbers(stage.layout, path),
         }
-        return JSONResponse(told, headers=_to_keep("json"))
+        return JSONResponse(episode, headers=_to_keep("json"))
 
     @app.get("/api/path.{kind}")
     async def as_film(visitor: Visitor, kind: str) -> Response:
         if kind not in FILMS:
             raise ForearmError(f"a path comes as json, {', '.join(FILMS)}, not as {kind}")
-        path = await on_dream(visitor, lambda session: list(session.path))
+        path = await on_worker(visitor, lambda session: list(session.path))
         make, media_type = FILMS[kind]
         content = await asyncio.get_running_loop().run_in_executor(films, make, stage.layout, path)
         return Response(content, media_type=media_type, headers=_to_keep(kind))

@@ -21,13 +21,8 @@ FPS = 2
 def frames(layout: Layout, path: Sequence[Imagined]) -> list[np.ndarray]:
     """The pictures of a path, as on a canvas: the cameras, right of them a bar in the colour of the action to come.
 
-    Where the truth is known anywhere beyond the start, it stands below, dark where it is unknown.
-
-    Args:
-        path: from `PlaySession`, n states.
-
-    Returns:
-        n pictures (H, W, 3) uint8 of one size, H and W even.
+    Where the truth is known anywhere beyond the start, it stands below, dark where it is unknown. They are (H, W, 3)
+    uint8 of one size, H and W even.
     """
     with_truth = any(state.truth for state in path[1:])
     pictures = []

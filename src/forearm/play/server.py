@@ -21,11 +21,7 @@ MOST_CONNECTIONS = 256
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, so that whoever calls waits until the app is ready.
-
-    Raises:
-        ForearmError: the port is in use or not allowed, or the host is no name or address of this machine.
-    """
+    """A socket that listens, so that whoever calls waits until the app is ready."""
     if not 0 <= port <= 65535:
         raise ForearmError(f"there is no port {port}; choose one up to 65535, or 0 for any that is free")
     try:
@@ -46,13 +42,7 @@ def address(listening: socket.socket, host: str, token: str | None = None) -> st
 
 
 def serve(app: FastAPI, listening: socket.socket, *, show: str | None = None) -> None:
-    """Serve until Ctrl-C, which ends the process at once with exit code 130.
-
-    Args:
-        app: from `make_app`.
-        listening: from `listen`.
-        show: an address to open in a browser.
-    """
+    """Serve until Ctrl-C, which ends the process at once with exit code 130; ``show`` an address in a browser."""
     config = uvicorn.Config(
         app,
         http=Connection,

@@ -10,8 +10,6 @@ from forearm.batch import Batch, Predictor
 from forearm.canvas import CODES, Action, counterfactual
 from forearm.environment import Environment, Imagined, ImaginedEnvironment
 
-RECORDED = 3
-"""After the three codes, the number of the action that was recorded here, where it is none of theirs."""
 USUAL_VALUE = 0.5
 """The value of a continuous move until somebody chooses another, as in `canvas.counterfactual`."""
 
@@ -70,11 +68,7 @@ class PlaySession:
             self.dimension = recorded.dimension
 
     def choose(self, dimension: int, value: float | None = None) -> None:
-        """Choose which action dimension the moves are about, and their value where actions are continuous.
-
-        Raises:
-            ForearmError: there is no such dimension, or the value is not in (0, 1].
-        """
+        """Choose which action dimension the moves are about, and their value where actions are continuous."""
         if not 0 <= dimension < len(self.layout.actions):
             raise ForearmError(f"there is no action {dimension}; choose one from 0 to {len(self.layout.actions) - 1}")
         value = self.value if value is None else value
@@ -92,26 +86,16 @@ class PlaySession:
     def recorded(self) -> int | None:
         """Which of ``actions()`` is the one that was recorded here."""
         recorded = self.start.truth.recorded()
-        if recorded is None:
-            return None
-        return next(which for which, action in enumerate(self.actions()) if recorded.equals(action))
+        return next((i for i, action in enumerate(self.actions()) if recorded and recorded.equals(action)), None)
 
     def previews(self) -> list[Imagined]:
-        """What each of ``actions()`` would lead to.
-
-        Raises:
-            ForearmError: the model's prediction is not finite.
-        """
+        """What each of ``actions()`` would lead to."""
         if not self._previews:
             self._previews = self._environment.preview(self.actions())
         return self._previews
 
     def step(self, which: int) -> Imagined:
-        """Go on with one of the previews: it becomes the present.
-
-        Raises:
-            ForearmError: there is no such action here, the path is as long as it may be, or the model fails.
-        """
+        """Go on with one of the previews: it becomes the present."""
         previews = self.previews()
         if not 0 <= which < len(previews):
             raise ForearmError(f"there is no action {which} here; choose one from 0 to {len(previews) - 1}")
@@ -128,14 +112,10 @@ class PlaySession:
             self._previews = []
 
     def back_to(self, number: int) -> None:
-        """Go back to an earlier state of the path; what came after it is gone.
-
-        Raises:
-            ForearmError: the path has no state of this number.
-        """
+        """Go back to an earlier state of the path; what came after it is gone."""
         numbers = [state.number for state in self.path]
         if number not in numbers:
-            raise ForearmError(f"this session has no moment {number}; it may have been taken back")
+            raise ForearmError(f"this session has no state {number}; it may have been taken back")
         self.undo(len(numbers) - 1 - numbers.index(number))
 
     def _action(self, code: int) -> Action:

@@ -15,7 +15,6 @@ from forearm.play.session import PlaySession
 from forearm.play.starts import Recording, Simulation, Source
 from forearm.play.visitors import MOST
 from forearm.training.run import Checkpoint, Run
-from forearm.transitions import TransitionSet
 
 MEMORY = 2e9
 """Bytes that all sessions together may take; it bounds how long a path can become."""
@@ -24,26 +23,26 @@ LONGEST = 300
 
 @dataclass(frozen=True)
 class Stage:
-    """What is played with.
-
-    predictor: on ``device``. actions_seen: how often training showed each code. practised: codes that no recording
-    shows but that training practised. sources: by name, the first one first to be shown.
-    """
+    """What is played with."""
 
     run_name: str
     family: str
     predictor: Predictor
+    """On ``device``."""
     layout: Layout
     sources: Mapping[str, Source]
+    """By name; the first one is shown first."""
     actions_seen: Mapping[int, int]
+    """How often each code occurs in training."""
     practised: tuple[int, ...] = ()
+    """Codes that no recording shows but that training practised."""
     device: torch.device | str = "cpu"
 
     @property
     def longest(self) -> int:
         """So many steps a session may have, so that all of them fit in ``MEMORY``; at least 20."""
-        moment = 4 * 3 * self.layout.height * self.layout.width
-        return int(min(LONGEST, max(20, MEMORY / MOST / moment)))
+        state = 4 * 3 * self.layout.height * self.layout.width  # bytes
+        return int(min(LONGEST, max(20, MEMORY / MOST / state)))
 
     def session(self) -> PlaySession:
         """A fresh session from the first source's usual start."""
@@ -78,32 +77,20 @@ def open_stage(
     checkpoint: Checkpoint = "best",
     device: str = "auto",
 ) -> Stage:
-    """Open a run to play with.
+    """Open a run to play with, from frames of a dataset (its own unless ``data`` is given) and in a simulator's scene.
 
-    Args:
-        run_path: the run's folder.
-        data: the dataset whose moments to begin from; the run's own by default, which only ``simulator`` makes
-            dispensable.
-        simulator: a scene of the simulated SO-101 to begin in and to have beside as truth.
-        checkpoint: which weights.
-        device: where to predict.
-
-    Raises:
-        ForearmError: run, weights or data are missing, damaged, or do not fit each other or the simulator.
+    Without the run's own dataset it takes one of the two.
     """
-    place = device_named(device)
-    run = Run.open(run_path)
-    config, layout = run.config(), run.layout()
-    model = run.load(checkpoint, place)
+    target, run = device_named(device), Run.open(run_path)
+    layout, model = run.layout(), run.load(checkpoint, target)
     sources: list[Source] = []
     if simulator is not None:
         sources.append(Simulation(layout, simulator))
     try:
-        sources.append(Recording(TransitionSet(data or Path(config["data"]["path"])), layout, f"run {run.name}"))
+        sources.append(Recording(run.data(data)))
     except ForearmError as error:
         if data is not None or not sources:
-            raise ForearmError(f"{error} (choose moments to begin from with --data, or --simulator)") from error
-    seen = {int(code): count for code, count in config["data"]["actions_seen"].items()}
-    practised = (STAY,) if config["model"].get("synthetic_stay") and not seen.get(STAY) else ()
+            raise ForearmError(f"{error} (choose frames to begin from with --data, or --simulator)") from error
+    practised = (STAY,) if run.practised_stay() else ()
     by_name = {source.name: source for source in sources}
-    return Stage(run.name, config["family"], model, layout, by_name, seen, practised, place)
+    return Stage(run.name, run.config()["family"], model, layout, by_name, run.actions_seen(), practised, target)

@@ -1,4 +1,4 @@
-"""Where paths begin: at a recorded moment, or at a random pose of the simulated arm.
+"""Where paths begin: at a recorded frame, or at a random pose of the simulated arm.
 
 Both kinds of source have a ``name``, starts 0 to ``count`` − 1, and one that is ``usual`` to show first.
 """
@@ -16,28 +16,20 @@ from forearm.transitions import TransitionSet
 
 
 class Recording:
-    """The recorded moments of a dataset; the truth is known for as long as one does what was done then.
-
-    Raises:
-        ForearmError: the dataset is empty, or does not fit the layout.
-    """
+    """The recorded frames of a dataset; the truth is known for as long as one does what was done then."""
 
     name = "recording"
 
-    def __init__(self, data: TransitionSet, layout: Layout, whose: str):
-        self.data = data.with_layout(layout, whose)
+    def __init__(self, data: TransitionSet):
+        self.data = data
         if not len(data):
-            raise ForearmError(f"{data.path} has no moments to begin from; build it from recordings that have")
+            raise ForearmError(f"{data.path} has no frames to begin from; build it from recordings that have")
         self.count = len(data)
         validation = data.rows("val")
         self.usual = int(validation[0]) if len(validation) else 0
 
     def begin(self, number: int) -> Start:
-        """The start of a number.
-
-        Raises:
-            ForearmError: there is none.
-        """
+        """The start of a number."""
         _require_number(number, self.count)
         data, truth = self.data, RecordedEnvironment(self.data)
         truth.reset(number)
@@ -48,11 +40,7 @@ class Recording:
 
 
 class Simulation:
-    """Random poses of the simulated SO-101 in the scene of a seed; its truth is known whatever one does.
-
-    Raises:
-        ForearmError: the seed is negative, or the layout is not of simulated recordings.
-    """
+    """Random poses of the simulated SO-101 in the scene of a seed; its truth is known whatever one does."""
 
     name = "simulator"
     count = 1_000_000
@@ -76,4 +64,4 @@ Source = Recording | Simulation
 
 def _require_number(number: int, count: int) -> None:
     if not 0 <= number < count:
-        raise ForearmError(f"there is no moment {number}; choose one from 0 to {count - 1}")
+        raise ForearmError(f"there is no start {number}; choose one from 0 to {count - 1}")

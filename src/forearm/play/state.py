@@ -6,15 +6,19 @@ import numpy as np
 
 from forearm.canvas import CODE_NAMES, Action, Layout
 from forearm.environment import Imagined
+from forearm.media.colours import OVERLAY, heat_map
+from forearm.media.pictures import data_uri
 from forearm.media.words import action_words
-from forearm.play.pictures import cameras, heat
 from forearm.play.session import PlaySession
+
+HEAT_TOP = 0.4
+"""The root of the squared error at which heat is at its strongest, as a share of the range from black to white."""
 
 
 def state_of(session: PlaySession, whole: bool = False) -> dict[str, Any]:
     """Where a path has come to: the present, what each action would show, and the path so far.
 
-    The path's pictures are told only with ``whole``; who has followed the path has seen them.
+    The path's pictures are included only with ``whole``: who has followed the path has seen them.
     """
     layout, now = session.layout, session.now
     previews = session.previews()
@@ -33,14 +37,19 @@ def words(layout: Layout, action: Action | None) -> str:
     """An action as the page names it, such as "MOVE+ shoulder_pan +10°"; none leads to the start."""
     if action is None:
         return "the start"
-    said, code = action_words(layout, action.values), CODE_NAMES[action.code]
-    return said if said == code else f"{code} {said}"
+    change, code = action_words(layout, action.values), CODE_NAMES[action.code]
+    return change if change == code else f"{code} {change}"
+
+
+def cameras(layout: Layout, picture: np.ndarray) -> list[str]:
+    """A data URI for each camera of a picture (h, w, 3 or 4) uint8, exact to the pixel."""
+    return [data_uri(each, "fast") for each in layout.split(picture)]
 
 
 def _now(layout: Layout, state: Imagined) -> dict[str, Any]:
     shown, truth = state.observation, state.truth
     return {
-        "moment": state.number,
+        "number": state.number,
         "pictures": cameras(layout, shown.picture),
         "joints": shown.joints.tolist(),
         "uncertainty": _heat(layout, shown.expected_error),
@@ -64,7 +73,7 @@ def _preview(layout: Layout, state: Imagined) -> dict[str, Any]:
 
 def _step(layout: Layout, state: Imagined, whole: bool) -> dict[str, Any]:
     return {
-        "moment": state.number,
+        "number": state.number,
         "pictures": cameras(layout, state.observation.picture) if whole else None,
         "code": state.action.code if state.action else None,
         "words": words(layout, state.action),
@@ -74,7 +83,8 @@ def _step(layout: Layout, state: Imagined, whole: bool) -> dict[str, Any]:
 
 
 def _heat(layout: Layout, squared: np.ndarray | None) -> list[str] | None:
-    return None if squared is None else cameras(layout, heat(squared))
+    """Squared errors (h, w) as colours to lay over each camera; no error is transparent."""
+    return None if squared is None else cameras(layout, heat_map(np.sqrt(squared), HEAT_TOP, OVERLAY))
 
 
 def _root_mean(squared: np.ndarray | None) -> float | None:

@@ -20,14 +20,7 @@ class Full(ForearmError):
 
 
 class Visitors:
-    """Paths by the name that only their visitor's browser knows.
-
-    Args:
-        begin: makes a fresh path.
-        most: how many are kept at once.
-        idle: seconds without a request after which one is forgotten.
-        clock: seconds.
-    """
+    """Paths by the name that only their visitor's browser knows: at most ``most``, forgotten after ``idle`` seconds."""
 
     def __init__(
         self,

@@ -3,5 +3,3 @@
 from forearm.report.evaluation_page import Facts
 from forearm.report.recommendations import Recommendation, recommend
 from forearm.report.write import write_report
-
-__all__ = ["Facts", "Recommendation", "recommend", "write_report"]

@@ -14,7 +14,6 @@ from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_folder
 from forearm.batch import Batch, Predictor
-from forearm.canvas import STAY, Layout
 from forearm.evaluation.baselines import fitted_baselines, standard_baselines
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.rollouts import draw_paths, roll_out
@@ -64,13 +63,10 @@ def assess(
     ):
         if value < least:
             raise ForearmError(f"{option} is {value}; it has to be at least {least}")
-    place = device_named(device)
-    run = Run.open(run)
-    config, layout = run.config(), run.layout()
-    own = Path(config["data"]["path"])
-    transitions = TransitionSet(data or own).with_layout(layout, f"run {run.name}")
-    is_own = transitions.path.resolve() == own.resolve()
-    folder = run.path / ("evaluation" if is_own else f"evaluation-{transitions.path.resolve().name}")
+    target, run = device_named(device), Run.open(run)
+    config, transitions = run.config(), run.data(data)
+    own = run.is_own(transitions)
+    folder = run.path / ("evaluation" if own else f"evaluation-{transitions.path.resolve().name}")
     require_folder(folder)  # before minutes are spent
     held_out = run.held_out(transitions)
     if rows is None:
@@ -79,27 +75,25 @@ def assess(
         lacks = "no validation transitions" if split == "val" else "no episode that the run was not trained on"
         raise ForearmError(f"{transitions.path} has {lacks}; evaluate it with --split all")
     digest = digest_of(transitions, rows)
-    told = checked_notes(notes) if notes else run.notes()
     parent, cautions = _parent(run, digest)
-    beside = _compared(against, digest) if against else parent.figures if parent else None
-    model = run.load(checkpoint, place)
+    model = run.load(checkpoint, target)
     facts = Facts(
         run_name=run.name,
         model_type=config["family"],
         checkpoint=str(run.weights_file(checkpoint)),
         dataset=str(transitions.path),
         date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        notes=told,
+        notes=checked_notes(notes) if notes else run.notes(),
         targets=parent.targets if parent else (),
         targets_from=parent.whose if parent else "",
         settings={"model": config["model"], "training": config["training"]},
         log=run.log(),
         against_name=Run.open(against).name if against else parent.name if parent else "",
-        against=beside,
+        against=_compared(against, digest) if against else parent.figures if parent else None,
         origin=_origin(run, checkpoint, model, transitions, digest),
     )
     training = _training_data(run, transitions)
-    baselines, more = _baselines(training, layout, run)
+    baselines, more = _baselines(run, training)
     cautions += more
     if len(trained := np.setdiff1d(rows, held_out)):
         share = "" if len(trained) == len(rows) else f"{len(trained)} of {len(rows)}: "
@@ -111,7 +105,7 @@ def assess(
             "Whether the run was trained on the scored samples is not known: the dataset of its training is gone, and "
             "the run does not name the episodes."
         )
-    if config["model"].get("synthetic_stay") and not config["data"]["actions_seen"].get(str(STAY)):
+    if run.practised_stay():
         cautions.append("STAY was practised on frames that stay what they are (synthetic_stay); no recording shows it.")
     paths = draw_paths(transitions, rows, horizon, rollouts)
     total = len(rows) + paths.size
@@ -119,15 +113,15 @@ def assess(
         model,
         _watched(batches(transitions, rows, batch_size), total, watch),
         episodes=transitions.groups,
-        actions_seen={int(code): count for code, count in config["data"]["actions_seen"].items()},
+        actions_seen=run.actions_seen(),
         baselines=baselines,
         outcomes=transitions.outcomes if transitions.has_outcomes else None,
         samples=samples,
-        device=place,
+        device=target,
         cautions=tuple(cautions),
         kinds_seen=_kinds_seen(training),
     )
-    followed = roll_out(model, transitions, paths, baselines, place, lambda steps: watch(len(rows) + steps, total))
+    followed = roll_out(model, transitions, paths, baselines, target, lambda steps: watch(len(rows) + steps, total))
     return write_report(dataclasses.replace(evaluation, rollouts=followed), facts, folder)
 
 
@@ -137,10 +131,10 @@ def _training_data(run: Run, scored: TransitionSet) -> Path:
     return scored.path if moved else run.data_path()
 
 
-def _baselines(training: Path, layout: Layout, run: Run) -> tuple[dict[str, Predictor], list[str]]:
+def _baselines(run: Run, training: Path) -> tuple[dict[str, Predictor], list[str]]:
     """All baselines, fitted on what the run was trained on; only persistence, and a caution, if that is gone."""
     try:
-        return fitted_baselines(TransitionSet(training).with_layout(layout, f"run {run.name}")), []
+        return fitted_baselines(run.data(training)), []
     except ForearmError as error:
         caution = f"Persistence is the only baseline, as the others are fitted on the training's dataset: {error}."
         return standard_baselines(), [caution]
@@ -157,11 +151,7 @@ def _kinds_seen(training: Path) -> Kinds | None:
 
 
 def checked_notes(path: Path) -> str:
-    """An experimenter's notes, in which every line that sets targets can be understood.
-
-    Raises:
-        ForearmError: they cannot be read, or a target cannot.
-    """
+    """An experimenter's notes, in which every line that sets targets can be understood."""
     notes = read_notes(path)
     parse_targets(notes)
     return notes

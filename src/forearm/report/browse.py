@@ -78,11 +78,7 @@ def save_gallery(
         path: a folder, or the Hub id of a recording.
         samples: how many canvases at most; all actions, joints and episodes are among them as far as they go.
         data: what a run is shown on; its own validation part by default.
-        watch: told how many canvases are drawn, and of how many.
-
-    Raises:
-        ForearmError: it is none of the three or cannot be read, there is nothing to show, or something else stands at
-            the target.
+        watch: called with the number of canvases drawn, and that of all.
     """
     target = Path(target)
     require_replaceable(target, GENERATOR, "--html")
@@ -161,9 +157,7 @@ def _of_dataset(data: TransitionSet, samples: int) -> Selection:
 
 def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> Selection:
     """A run on the episodes of a dataset that it was not trained on; its highest errors are shown if they are known."""
-    config, layout = run.config(), run.layout()
-    own = Path(config["data"]["path"])
-    data = TransitionSet(path or own).with_layout(layout, f"run {run.name}")
+    data = run.data(path)
     rows = run.held_out(data)
     if not len(rows):
         raise ForearmError(f"{data.path} has no episode that the run was not trained on; name others with --data")
@@ -180,7 +174,7 @@ def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> 
         with torch.inference_mode():
             return model.predict(batch.context().to(device)).to("cpu")
 
-    seen = {int(code): count for code, count in config["data"]["actions_seen"].items()}
+    seen = run.actions_seen()
     return Selection(
         subject=Subject(
             what="run",

@@ -39,10 +39,7 @@ def compare(
 
     Args:
         out: an HTML file; an earlier comparison there is replaced, anything else is not.
-        watching: given a run's name, who is told how far its evaluation is.
-
-    Raises:
-        ForearmError: no run or one given twice, runs that validate on different samples, data that does not fit.
+        watching: from a run's name to what is called with the progress of its evaluation.
     """
     if not paths:
         raise ForearmError("compare needs at least one run: a folder that forearm train wrote")
@@ -99,20 +96,17 @@ def _samples(runs: list[Run], data: Path | None) -> tuple[str, np.ndarray | None
     for run in others:
         if _own_digest(run) != digest:
             raise ForearmError(
-                f"runs {first.path} and {run.path} validate on different samples ({_own(first)} and {_own(run)}); "
+                f"runs {first.path} and {run.path} validate on different samples "
+                f"({first.data_path()} and {run.data_path()}); "
                 "name the data to compare them on with --data"
             )
     return digest, None
 
 
-def _own(run: Run) -> Path:
-    return Path(run.config()["data"]["path"])
-
-
 def _own_digest(run: Run) -> str:
     """The digest of a run's own validation samples; where its data are gone, what its evaluation says they were."""
     try:
-        data = TransitionSet(_own(run))
+        data = TransitionSet(run.data_path())
     except ForearmError:
         figures = run.path / "evaluation" / METRICS_FILE
         digest = scored_on(read_json(figures)) if figures.is_file() else None

@@ -1,6 +1,7 @@
 """The page that compares several runs on the same samples."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from forearm.report.charts import SERIES, line_chart
 from forearm.report.headline import comparison_details, comparison_headline
 from forearm.report.html import OPEN_EXAMPLES, flattened, template
 from forearm.report.lineage import LineageRun, draw
-from forearm.report.side_by_side import samples_side_by_side
-from forearm.report.wording import NOTHING, number, short, unit_of
+from forearm.report.side_by_side import samples_side_by_side, shown_frame
+from forearm.report.wording import NOTHING, minus, number, short, unit_of
 
 GENERATOR = '<meta name="generator" content="forearm compare" />'
 """Marks a file as a comparison, so that it may be replaced."""
@@ -36,12 +37,7 @@ class ComparedRun:
 
 
 def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
-    """The comparison as one HTML page that needs nothing else.
-
-    Args:
-        runs: the runs, all evaluated on the same samples, in the same order.
-        lineage: these runs and their ancestors.
-    """
+    """The comparison of runs, all evaluated on the same samples in the same order, as one self-contained page."""
     board = Leaderboard({run.name: run.evaluation for run in runs})
     first, colours = runs[0], {run.name: f"var(--series-{i % SERIES + 1})" for i, run in enumerate(runs)}
     units = {metric.name: unit_of(first.layout, metric) for metric in board.metrics}
@@ -66,6 +62,7 @@ def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
         ],
         cards=list(samples_side_by_side({run.name: run.evaluation for run in runs}, first.layout)),
         open_cards=OPEN_EXAMPLES,
+        frame=partial(shown_frame, first.layout),
         curves=_curves(runs),
         rollouts=_rollouts(runs),
         settings=_settings(runs),
@@ -97,14 +94,8 @@ def _tile(lead: Lead, unit: str) -> dict[str, Any]:
 # The leaderboard
 
 
-COSTS = (
-    ("parameters", "lower"),
-    ("training time", "lower"),
-    ("steps", "lower"),
-    ("samples seen", "lower"),
-    ("latency, one sample", "lower"),
-    ("latency, each of a batch", "lower"),
-)
+COSTS = ("parameters", "training time", "steps", "samples seen", "latency, one sample", "latency, each of a batch")
+"""The last columns of the leaderboard, in all of which lower is better."""
 
 
 def _rows(board: Leaderboard, families: dict[str, str]) -> list[dict[str, Any]]:
@@ -153,7 +144,7 @@ def _cell(board: Leaderboard, row: Row, metric: Metric, scale: tuple[float, floa
 
 def brief(value: Any, metric: Metric) -> str:
     """A figure as short as a table of many columns needs it; the unit stands at the column's head."""
-    return number(value, metric) if metric.unit == "share" else short(value, metric).replace("-", "−")
+    return number(value, metric) if metric.unit == "share" else minus(short(value, metric))
 
 
 def _scale(board: Leaderboard, metric: Metric) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The page of an evaluation: its words, rows and pictures."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from markupsafe import Markup
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import CATALOGUE, KEY_METRICS, METRICS, PERSISTENCE, Evaluation, Example, Metric
 from forearm.media.colours import css_colour, css_gradient, heat_map
-from forearm.media.pictures import channels_last
 from forearm.report.charts import line_chart
 from forearm.report.extras import extras
 from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error
@@ -19,10 +19,16 @@ from forearm.report.recommendations import recommend
 from forearm.report.rollouts import rollouts_section
 from forearm.report.targets import Target
 from forearm.report.uncertainty import uncertainty_section
-from forearm.report.wording import NOTHING, number, short, span, unit_of
+from forearm.report.wording import NOTHING, fixed, number, short, span, unit_of
 
-SHOWN_WIDTH, SHOWN_HEAT, SMALL_HEAT = 290, 200, 130
-"""About how many pixels wide canvases and heat maps are shown; the small ones at whole multiples of their own."""
+SHOWN = {"canvas": 290, "heat": 200, "small heat": 130}
+"""About how many pixels wide canvases and heat maps are shown."""
+TITLES = {
+    "model": "error of this model",
+    EXPECTED: "error that it expects",
+    PERSISTENCE: "error of copying the last frame",
+}
+"""Titles of the maps of a sample's errors."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Facts:
 
 def render(evaluation: Evaluation, facts: Facts) -> str:
     """The report as one HTML page that needs nothing else."""
-    top = heat_top(evaluation)
+    layout, top = evaluation.layout, heat_top(evaluation)
     return template("evaluation.html").render(
         facts=facts,
         evaluation=evaluation,
@@ -66,18 +72,16 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         metrics=CATALOGUE,
         actions=[_action(evaluation, code) for code in CODES],
         recommendations=recommend(evaluation, facts.log),
-        cards=[_card(evaluation, example, f"Sample {i}", top) for i, example in enumerate(evaluation.drawn)],
-        replayed=any(example.replayed for example in evaluation.drawn),
-        open_cards=OPEN_EXAMPLES,
-        extremes=[
-            _extreme(evaluation, example, title, top)
-            for title, examples in (("Worst", evaluation.worst), ("Best", evaluation.best))
-            for example in examples
-        ],
+        layout=layout,
+        open_examples=OPEN_EXAMPLES,
+        widths=SHOWN | {"frame": SHOWN["canvas"] * layout.frame_width / layout.width},
+        heat_maps=partial(_heat_maps, layout, top),
+        heat_top=f"{top:.2f}",
+        outcome_heat=lambda example, code: heat_map(outcome_error(layout, example, code), top).transpose(2, 0, 1),
         gradient=css_gradient(),
         rollouts=rollouts_section(evaluation),
         uncertainty=uncertainty_section(evaluation),
-        extras=list(extras(evaluation.layout, evaluation.extras)),
+        extras=list(extras(layout, evaluation.extras)),
         curves=_curves(facts.log),
         settings=list(flattened(facts.settings)),
         nothing=NOTHING,
@@ -87,40 +91,14 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
 # Figures in tables
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A baseline's figure."""
-
-    value: str
-    best: bool
-    """Whether no other baseline is better."""
-    ahead: bool
-    """Whether it is surely better than the model."""
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A line of the metrics table, ready to print."""
-
-    metric: Metric
-    joint: str
-    """Its name where the metric is one joint's, else empty."""
-    value: str
-    interval: str
-    baselines: list[Cell]
-    skill: str
-    verdict: str
-    against: str
-
-
-def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[MetricRow]]:
+def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[dict[str, Any]]]:
     titles = {
         "picture": "Picture",
         "joints": "Joints",
         "action": "What the action does",
         "outcomes": "The action against the truth",
     }
-    groups: dict[str, list[MetricRow]] = {title: [] for title in titles.values()}
+    groups: dict[str, list[dict[str, Any]]] = {title: [] for title in titles.values()}
     for metric in CATALOGUE:
         if metric.group == "outcomes" and evaluation.metrics[metric.name] is None:
             continue  # most datasets record the outcome of one action only
@@ -132,7 +110,9 @@ def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[MetricRow]]:
     return groups
 
 
-def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None = None) -> MetricRow:
+def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None = None) -> dict[str, Any]:
+    """A line of the metrics table; ``joint`` where the metric has a figure for each joint."""
+
     def cell(table: dict[str, Any]) -> Any:
         value = table.get(metric.name)
         if joint is None:
@@ -146,23 +126,23 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
     best = _best(
         [cell(baseline.metrics) for name, baseline in evaluation.baselines.items() if metric.fair(name)], metric
     )
-    return MetricRow(
-        metric=metric,
-        joint=joints[joint].name if joint is not None else "",
-        value=number(cell(evaluation.metrics), metric, unit),
-        interval=span(cell(evaluation.intervals), metric),
-        baselines=[
-            Cell(
-                value=number(cell(baseline.metrics), metric),
-                best=best is not None and cell(baseline.metrics) == best,
-                ahead=joint is None and evaluation.verdict(metric.name, name) == "worse",
-            )
+    return {
+        "metric": metric,
+        "joint": joints[joint].name if joint is not None else "",
+        "value": number(cell(evaluation.metrics), metric, unit),
+        "interval": span(cell(evaluation.intervals), metric),
+        "baselines": [
+            {
+                "value": number(cell(baseline.metrics), metric),
+                "best": best is not None and cell(baseline.metrics) == best,
+                "ahead": joint is None and evaluation.verdict(metric.name, name) == "worse",
+            }
             for name, baseline in evaluation.baselines.items()
         ],
-        skill=_skill(skill),
-        verdict=(evaluation.verdict(metric.name) if joint is None else None) or "",
-        against=number(cell(facts.against), metric) if facts.against else "",
-    )
+        "skill": _skill(skill),
+        "verdict": (evaluation.verdict(metric.name) if joint is None else None) or "",
+        "against": number(cell(facts.against), metric) if facts.against else "",
+    }
 
 
 def _best(values: list[Any], metric: Metric) -> float | None:
@@ -174,34 +154,21 @@ def _best(values: list[Any], metric: Metric) -> float | None:
 def _skill(skill: float | None) -> str:
     if skill is None:
         return NOTHING
-    return f"{skill:+.2f}".replace("-", "−") if skill > -10 else "< −10"
+    return fixed(skill, 2, "+") if skill > -10 else "< −10"
 
 
-@dataclass(frozen=True)
-class Tile:
-    """A key figure of the model, of persistence, and of another baseline that is ahead."""
-
-    name: str
-    title: str
-    value: str
-    persistence: str
-    verdict: str
-    ahead: str
-    arrow: str
-
-
-def _tile(evaluation: Evaluation, name: str, title: str) -> Tile:
+def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
+    """A key figure of the model, of persistence, and of another baseline that is surely better."""
     metric = METRICS[name]
     baseline, ahead = evaluation.baselines.get(PERSISTENCE), evaluation.ahead(name)
-    return Tile(
-        name=name,
-        title=title,
-        value=short(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric)),
-        persistence=short(baseline.metrics[name], metric) if baseline else NOTHING,
-        verdict=evaluation.verdict(name) or "",
-        ahead=f"{ahead} {short(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
-        arrow="↓" if metric.better == "lower" else "↑",
-    )
+    return {
+        "title": title,
+        "value": short(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric)),
+        "persistence": short(baseline.metrics[name], metric) if baseline else NOTHING,
+        "verdict": evaluation.verdict(name) or "",
+        "ahead": f"{ahead} {short(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
+        "arrow": "↓" if metric.better == "lower" else "↑",
+    }
 
 
 def _target(evaluation: Evaluation, target: Target) -> dict[str, Any]:
@@ -234,70 +201,10 @@ def _action(evaluation: Evaluation, code: int) -> dict[str, Any]:
 # Pictures
 
 
-def _card(evaluation: Evaluation, example: Example, title: str, top: float) -> dict[str, Any]:
-    layout = evaluation.layout
-    known = example.outcomes if example.replayed else {}
-    joints = [
-        {
-            "name": joint.name,
-            "unit": joint.unit,
-            "acting": j == example.acting,
-            "before": _degrees(example.before[j]),
-            "truth": _degrees(example.positions[j]),
-            "under": [_degrees(example.positions_under[code][j]) for code in CODES],
-            "after": [_degrees(example.positions_after[code][j]) if code in known else "" for code in CODES],
-        }
-        for j, joint in enumerate(layout.joints)
-    ]
-    return {
-        "title": title,
-        "row": example.row,
-        "code": example.code,
-        "acting": layout.joints[example.acting].name,
-        "error": f"{example.error:.6f}",
-        "truth": image(channels_last(example.truth), SHOWN_WIDTH),
-        "under": [image(channels_last(example.under[code]), SHOWN_WIDTH) for code in CODES],
-        "outcomes": {code: _outcome(layout, example, code, top) for code in known},
-        "heat": _heat(layout, example, top, SHOWN_HEAT),
-        "joints": joints,
-    }
-
-
-def _outcome(layout: Layout, example: Example, code: int, top: float) -> dict[str, Any]:
-    """What an action really leads to, and the error of its prediction, at the scale of the canvas beside them."""
-    about = SHOWN_WIDTH * layout.frame_width / layout.width
-    return {
-        "truth": image(channels_last(example.outcomes[code]), about),
-        "heat": image(heat_map(outcome_error(layout, example, code), top), about),
-        "error": f"{example.errors_under[code]:.6f}",
-    }
-
-
-def _extreme(evaluation: Evaluation, example: Example, title: str, top: float) -> dict[str, Any]:
-    return {
-        "title": title,
-        "row": example.row,
-        "code": example.code,
-        "error": f"{example.error:.6f}",
-        "truth": image(channels_last(example.truth), SHOWN_WIDTH),
-        "predicted": image(channels_last(example.under[example.code]), SHOWN_WIDTH),
-        "heat": _heat(evaluation.layout, example, top, SMALL_HEAT),
-    }
-
-
-def _heat(layout: Layout, example: Example, top: float, about: int) -> dict[str, Any]:
+def _heat_maps(layout: Layout, top: float, example: Example, about: int) -> list[tuple[str, dict[str, Any]]]:
+    """The maps of a sample's errors, each with its title; colours end at ``top``."""
     maps = error_maps(layout, example)
-    titles = {
-        "model": "error of this model",
-        EXPECTED: "error that it expects",
-        PERSISTENCE: "error of copying the last frame",
-    }
-    images = [(titles[name], image(heat_map(values, top), about)) for name, values in maps.items()]
-    return {"top": f"{top:.2f}", "images": images}
-
-
-def _degrees(value: float) -> str:
-    return f"{value:.4f}".replace("-", "−")
+    return [(TITLES[name], image(heat_map(values, top), about)) for name, values in maps.items()]
 
 
 # Curves, settings

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from forearm.canvas import CODE_NAMES, CODES, Joint, Layout
 from forearm.media.colours import css_colour
 from forearm.media.pictures import channels_last, data_uri, enlarge
 from forearm.report.html import template
-from forearm.report.wording import listed
+from forearm.report.wording import fixed, listed, minus
 
 GENERATOR = '<meta name="generator" content="forearm inspect" />'
 """Marks a file as a gallery, so that it may be replaced."""
@@ -133,12 +134,7 @@ def spread(kinds: np.ndarray, episodes: np.ndarray, count: int, first: np.ndarra
 
 
 def render(subject: Subject, table: TransitionTable, cards: list[Card]) -> str:
-    """The gallery as one HTML page that needs nothing else, and shows all its cards where scripts are off.
-
-    Args:
-        table: all transitions, of which the cards are a part.
-        cards: those that are shown, in order.
-    """
+    """The gallery as one HTML page that needs nothing else, and shows all its cards where scripts are off."""
     layout = table.layout
     errors = np.array([card.error for card in cards])
     highest_first = np.argsort(-errors, kind="stable")
@@ -161,7 +157,11 @@ def render(subject: Subject, table: TransitionTable, cards: list[Card]) -> str:
         splits=[] if table.splits is None else np.unique(table.splits[shown]).tolist(),
         predicted=predicted,
         bands=list(_bands(errors, shares)),
-        cards=[_shown(table, card, float(share)) for card, share in zip(cards, shares, strict=True)],
+        cards=list(zip(cards, shares.tolist(), strict=True)),
+        table=table,
+        sharp=partial(_sharp, layout),
+        position=_position,
+        change=_change,
         frame=f"{layout.frame_width} / {layout.height}",
         before=100 * layout.frame_columns(-2).start / (layout.width - layout.frame_width),
     )
@@ -199,47 +199,12 @@ def _action(layout: Layout, subject: Subject, code: int) -> dict[str, Any]:
 
 
 def _bands(errors: np.ndarray, shares: np.ndarray) -> Iterator[tuple[str, str]]:
-    """Filters by error: the bounds of a share, and the filter in words.
-
-    Args:
-        errors: (N,).
-        shares: (N,) of the cards that have a higher error.
-    """
+    """Filters by error: bounds of ``shares`` (N,), of cards with a higher error, and the filter in words."""
     for name, low, high in BANDS:
         within = errors[(shares > low) & (shares < high)]
         if len(within):
             limit = f"≥ {within.min():.2g}" if low == 0 else f"≤ {within.max():.2g}"
             yield f"{low:g}-{high:g}", f"{name}: {limit}"
-
-
-def _shown(table: TransitionTable, card: Card, share: float) -> dict[str, Any]:
-    layout, acting = table.layout, int(table.acting[card.index])
-    change = float(table.changes[card.index])
-    return {
-        "index": card.index,
-        "row": card.row,
-        "episode": int(table.episodes[card.index]),
-        "code": int(table.codes[card.index]),
-        "joint": layout.joints[acting],
-        "split": "" if table.splits is None else str(table.splits[card.index]),
-        "change": _change(change, layout.joints[acting]),
-        "motion": f"{abs(change):.6g}",
-        "error": f"{card.error:.6f}",
-        "copying": f"{card.copying:.6f}",
-        "share": f"{share:.4f}",
-        "canvas": _sharp(layout, card.canvas),
-        "predicted": _sharp(layout, card.prediction.frame) if card.prediction else None,
-        "positions": [
-            {
-                "joint": joint,
-                "acting": j == acting,
-                "before": _position(card.before[j], joint),
-                "after": _position(card.after[j], joint),
-                "predicted": _position(card.prediction.positions[j], joint) if card.prediction else "",
-            }
-            for j, joint in enumerate(layout.joints)
-        ],
-    }
 
 
 def _sharp(layout: Layout, region: np.ndarray) -> dict[str, Any]:
@@ -250,13 +215,13 @@ def _sharp(layout: Layout, region: np.ndarray) -> dict[str, Any]:
 
 
 def _position(value: float, joint: Joint) -> str:
-    return f"{value:.{2 if _coarse(joint) else 3}f}".replace("-", "−")
+    return fixed(value, 2 if _coarse(joint) else 3)
 
 
 def _change(value: float, joint: Joint) -> str:
     """A change with its sign; without one where it rounds to zero."""
     text = f"{value:+.{1 if _coarse(joint) else 3}f}"
-    return text.replace("-", "−") if float(text) else text[1:]
+    return minus(text) if float(text) else text[1:]
 
 
 def _coarse(joint: Joint) -> bool:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from forearm.canvas import CODE_NAMES, CODES, Layout
+from forearm.canvas import CODES, Layout
+from forearm.canvas.actions import typed_name
 from forearm.evaluation import PERSISTENCE, Evaluation, Example
 from forearm.media.colours import heat_map
 from forearm.media.pictures import channels_last, tile
@@ -68,7 +69,7 @@ def heat_top(evaluation: Evaluation) -> float:
 
 def grid_name(evaluation: Evaluation, index: int) -> str:
     """File name of a grid, which names the actions that are guesses."""
-    guesses = "".join(f"_{CODE_NAMES[code].replace('−', '-')}-is-a-guess" for code in evaluation.guesses)
+    guesses = "".join(f"_{typed_name(code)}-is-a-guess" for code in evaluation.guesses)
     return f"counterfactual_{index:03d}{guesses}.png"
 
 

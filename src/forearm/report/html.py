@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from forearm.media.pictures import data_uri
-from forearm.report.wording import NOTHING
+from forearm.media.pictures import channels_last, data_uri
+from forearm.report.wording import NOTHING, fixed, fixed_span
 
 OPEN_EXAMPLES = 4
 """How many samples a page shows at once; the others fold out."""
@@ -22,6 +22,7 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"fixed": fixed, "fixed_span": fixed_span, "picture": picture}
     return environment.get_template(name)
 
 
@@ -39,6 +40,11 @@ def image(pixels: np.ndarray, about: float) -> dict[str, Any]:
         "height": round(height * scale),
         "kind": "photo" if shrunk else "pixels",
     }
+
+
+def picture(region: np.ndarray, about: float) -> dict[str, Any]:
+    """As ``image``, of a canvas or a part of it, (3, h, w) uint8."""
+    return image(channels_last(region), about)
 
 
 def flattened(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

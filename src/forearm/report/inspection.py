@@ -17,11 +17,7 @@ PICTURES = 12
 
 
 def facts_of(path: Path | str) -> Facts:
-    """What a folder (or the recording of a Hub id) is and holds, in words and numbers.
-
-    Raises:
-        ForearmError: it is none of the three.
-    """
+    """What a folder (or the recording of a Hub id) is and holds, in words and numbers."""
     if (Path(path) / "dataset.json").is_file():
         return _facts_of_dataset(Path(path))
     if is_run(path):
@@ -103,7 +99,7 @@ def _facts_of_run(path: Path) -> Facts:
         "model": ", ".join(f"{name} {value}" for name, value in config["model"].items()),
         "canvas": _canvas(run.layout()),
         "trained on": f"{config['data']['path']}: {config['data']['train']} transitions",
-        "actions seen": _counts({int(code): n for code, n in config["data"]["actions_seen"].items()}),
+        "actions seen": _counts(run.actions_seen()),
     }
     if evaluations:
         best = min(evaluations, key=lambda entry: entry["val_loss"])
@@ -136,11 +132,7 @@ def _counts(seen: dict[int, int]) -> str:
 
 
 def save_pictures(path: Path | str, target: Path) -> None:
-    """Write a contact sheet as PNG: canvases of a dataset or of a run's validation, or a recording's cameras.
-
-    Raises:
-        ForearmError: there is nothing to show, or the target cannot be written.
-    """
+    """Write a contact sheet as PNG: canvases of a dataset or of a run's validation, or a recording's cameras."""
     if (Path(path) / "dataset.json").is_file():
         pictures = _canvases(Path(path))
     elif is_run(path):

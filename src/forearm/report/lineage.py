@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
 from forearm.evaluation import METRICS
 from forearm.evaluation.samples import differences
 from forearm.evaluation.saved import MODEL, Saved
-from forearm.report.wording import short
+from forearm.report.html import template
+from forearm.report.wording import minus, short
 
 KEY = METRICS["val_mse"]
 """The figure whose change stands at each edge."""
@@ -42,30 +44,26 @@ class LineageRun:
 
 
 def draw(runs: list[LineageRun], colours: dict[str, str]) -> Markup:
-    """The tree as inline SVG, children indented below their parents; runs without a parent stand on the left.
-
-    Args:
-        colours: of the compared runs, by name, as CSS.
-    """
+    """The tree as inline SVG, children indented below their parents; ``colours`` are those of the compared runs."""
     by_key = {run.key: run for run in runs}
-    rows = list(_rows(runs))
-    tops, y = {}, 0
-    for run, depth in rows:
+    nodes: dict[str, dict[str, Any]] = {}
+    depths, y = [], 0
+    for run, depth in _rows(runs):
         y += EDGE if depth else 0
-        tops[run.key] = y
+        parent = by_key[run.parent or ""] if depth else None
+        nodes[run.key] = {
+            **_node(run),
+            "x": depth * INDENT,
+            "top": y,
+            "colour": colours.get(run.name, "none"),
+            "parent_bottom": nodes[parent.key]["top"] + HEIGHT if parent else None,
+            "change": _change(run, parent) if parent else None,
+        }
+        depths.append(depth)
         y += HEIGHT + GAP
-    parts = []
-    for run, depth in rows:
-        x, top = depth * INDENT, tops[run.key]
-        if depth:
-            parent = by_key[run.parent or ""]
-            parts.append(_edge(x, tops[parent.key] + HEIGHT, top) + _change(run, parent, x, top))
-        parts.append(_node(run, x, top, colours.get(run.name, "none")))
-    width = max(depth for _, depth in rows) * INDENT + WIDTH + 2
-    size = Markup('viewBox="-1 -1 {w} {h}" width="{w}" height="{h}"').format(w=width, h=y - GAP + 2)
-    return Markup('<svg class="lineage" {size} role="img"><title>lineage of the runs</title>{parts}</svg>').format(
-        size=size, parts=Markup("").join(parts)
-    )
+    size = {"width": max(depths) * INDENT + WIDTH + 2, "height": y - GAP + 2}
+    node = {"width": WIDTH, "height": HEIGHT, "indent": INDENT}
+    return Markup(template("lineage.svg").render(nodes=list(nodes.values()), size=size, node=node))
 
 
 def _rows(runs: list[LineageRun]) -> Iterator[tuple[LineageRun, int]]:
@@ -88,57 +86,32 @@ def _rows(runs: list[LineageRun]) -> Iterator[tuple[LineageRun, int]]:
         yield from below(rest, 0)
 
 
-def _node(run: LineageRun, x: int, y: int, colour: str) -> Markup:
-    kind = "gone" if run.family is None else "given" if run.compared else "ancestor"
-    value = short(run.evaluation.figures[KEY.name], KEY) if run.evaluation else ""
+def _node(run: LineageRun) -> dict[str, Any]:
+    """The words of a run's node."""
     about = "cannot be opened any more" if run.family is None else run.family
-    figure = f"{KEY.name} {value}" if value else "" if run.family is None else "not evaluated on these samples"
-    return Markup(
-        '<g class="{kind}"><title>{title}</title>'
-        '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="7" />'
-        '<path class="mark" d="M{x} {mark} v{short}" style="stroke: {colour}" />'
-        '<text class="who" x="{tx}" y="{y1}">{name}</text><text class="value" x="{right}" y="{y1}">{figure}</text>'
-        '<text class="soft" x="{tx}" y="{y2}">{about}</text></g>'
-    ).format(
-        kind=kind,
-        title="\n".join(filter(None, (run.key, run.notes))),
-        x=x,
-        y=y,
-        w=WIDTH,
-        mark=y + 7,
-        short=HEIGHT - 14,
-        colour=colour,
-        h=HEIGHT,
-        tx=x + 12,
-        right=x + WIDTH - 12,
-        y1=y + 26,
-        y2=y + 47,
-        name=_cut(run.name, NAME if len(figure) < 20 else NAME // 2),
-        figure=figure,
-        about=_cut(" · ".join(filter(None, (about, run.note))), NOTE),
-    )
+    if run.evaluation:
+        figure = f"{KEY.name} {short(run.evaluation.figures[KEY.name], KEY)}"
+    else:
+        figure = "" if run.family is None else "not evaluated on these samples"
+    return {
+        "kind": "gone" if run.family is None else "given" if run.compared else "ancestor",
+        "title": "\n".join(filter(None, (run.key, run.notes))),
+        "name": _cut(run.name, NAME if len(figure) < 20 else NAME // 2),
+        "figure": figure,
+        "about": _cut(" · ".join(filter(None, (about, run.note))), NOTE),
+    }
 
 
-def _edge(x: int, start: int, top: int) -> Markup:
-    trunk = x - INDENT + 16
-    return Markup('<path d="M{trunk} {start} V{middle} q0 8 8 8 H{x}" />').format(
-        trunk=trunk, start=start, middle=top + HEIGHT // 2 - 8, x=x
-    )
-
-
-def _change(child: LineageRun, parent: LineageRun, x: int, top: int) -> Markup:
-    """How the key figure changed from parent to child, where both were scored on the same samples."""
+def _change(child: LineageRun, parent: LineageRun) -> tuple[str, str] | None:
+    """The verdict on how the key figure changed from parent to child, and the change in words; None if unknown."""
     if child.evaluation is None or parent.evaluation is None:
-        return Markup("")
+        return None
     mine, theirs = (evaluation.figures[KEY.name] for evaluation in (child.evaluation, parent.evaluation))
     ours, others = (evaluation.samples[MODEL].only([KEY.name]) for evaluation in (child.evaluation, parent.evaluation))
     verdict = KEY.verdict(differences(ours, others, child.evaluation.episodes)[KEY.name])
     words = {"better": "surely better", "worse": "surely worse", "level": "no clear difference"}
-    text = f"{mine / theirs - 1:+.1%} {KEY.name}".replace("-", "−") if theirs else ""
-    change = " · ".join(filter(None, (text, words.get(verdict or "", ""))))
-    return Markup('<text class="change {verdict}" x="{x}" y="{y}">{change}</text>').format(
-        verdict=verdict or "level", x=x + 2, y=top - 6, change=change
-    )
+    text = minus(f"{mine / theirs - 1:+.1%} {KEY.name}") if theirs else ""
+    return verdict or "level", " · ".join(filter(None, (text, words.get(verdict or "", ""))))
 
 
 def _cut(text: str, most: int) -> str:

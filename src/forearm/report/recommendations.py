@@ -31,11 +31,7 @@ Log = list[dict[str, Any]]
 
 
 def recommend(evaluation: Evaluation, log: Log) -> list[Recommendation]:
-    """All recommendations that the figures of an evaluation and a training log give rise to.
-
-    Args:
-        log: entries of ``log.jsonl``; those with ``val_loss`` are validations, those with ``loss`` training steps.
-    """
+    """All recommendations that the figures of an evaluation and the entries of a ``log.jsonl`` give rise to."""
     figures = _Figures(evaluation)
     return [advice for rule in RULES for advice in rule(figures, log)]
 

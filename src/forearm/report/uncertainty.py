@@ -8,7 +8,7 @@ from forearm.canvas import CODE_NAMES, STAY
 from forearm.evaluation import Evaluation
 from forearm.evaluation.uncertainty import BINS, FIGURES, REMOVED, OfKind, Uncertainty
 from forearm.report.charts import line_chart
-from forearm.report.wording import NOTHING, listed
+from forearm.report.wording import fixed, fixed_span, listed
 
 TENTH = int(np.flatnonzero(np.isclose(REMOVED, 0.1))[0])
 NAMED = 3
@@ -22,20 +22,14 @@ def uncertainty_section(evaluation: Evaluation) -> dict[str, Any] | None:
         return None
     return {
         "claims": [claim for claim in (_size(uncertainty), _order(uncertainty), _unknown(uncertainty)) if claim],
-        "rows": [
-            {
-                "name": name,
-                "text": text,
-                "value": _number(uncertainty.figures[name]),
-                "interval": _span(uncertainty.intervals[name]),
-            }
-            for name, text in FIGURES.items()
-        ],
+        "texts": FIGURES,
+        "figures": uncertainty.figures,
+        "intervals": uncertainty.intervals,
         "charts": [
             ("Error of ten equal groups of patches, ordered by expected error", _calibration(uncertainty)),
             ("Mean error of the remaining patches as patches are removed", _sparsification(uncertainty)),
         ],
-        "kinds": [_kind(kind) for kind in uncertainty.kinds],
+        "kinds": uncertainty.kinds,
     }
 
 
@@ -43,8 +37,8 @@ def _size(uncertainty: Uncertainty) -> str:
     ratio, interval = uncertainty.figures["expected_error_ratio"], uncertainty.intervals["expected_error_ratio"]
     if ratio is None:
         return "The model made no error, so that its expected error cannot be judged."
-    spread = f" (95% interval {_span(interval)})" if interval else ""
-    return f"The model expects {_number(ratio)} times the squared error that it makes{spread}."
+    spread = f" (95% interval {fixed_span(interval)})" if interval else ""
+    return f"The model expects {fixed(ratio)} times the squared error that it makes{spread}."
 
 
 def _order(uncertainty: Uncertainty) -> str:
@@ -98,27 +92,5 @@ def _sparsification(uncertainty: Uncertainty) -> Any:
     return line_chart(series, "patches removed, %", "share of the mean error")
 
 
-def _kind(kind: OfKind) -> dict[str, Any]:
-    return {
-        "name": kind.name,
-        "seen": NOTHING if kind.seen is None else str(kind.seen),
-        "guess": kind.seen == 0,
-        "samples": kind.samples,
-        "known": kind.known,
-        "expected": f"{kind.expected:.6f}",
-        "true": NOTHING if kind.true is None else f"{kind.true:.6f}",
-        "ratio": _number(kind.ratio),
-        "interval": _span(kind.interval),
-    }
-
-
-def _number(value: Any) -> str:
-    return NOTHING if value is None else f"{value:.2f}".replace("-", "−")
-
-
 def _times(ratio: float) -> str:
     return f"{ratio:.2g} times" if ratio < 100 else f"{ratio:.0f} times"
-
-
-def _span(interval: Any) -> str:
-    return "" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"

@@ -9,6 +9,21 @@ from forearm.evaluation import Metric
 NOTHING = "–"
 
 
+def minus(text: str) -> str:
+    """A number's text with the minus sign in place of the hyphen."""
+    return text.replace("-", "−")
+
+
+def fixed(value: Any, decimals: int = 2, sign: str = "-") -> str:
+    """A number with so many decimals, with ``sign`` "+" always with its sign; a dash for None."""
+    return NOTHING if value is None else minus(f"{value:{sign}.{decimals}f}")
+
+
+def fixed_span(interval: Any, decimals: int = 2) -> str:
+    """An interval as ``fixed`` shows its ends; nothing for None."""
+    return "" if interval is None else " to ".join(fixed(end, decimals) for end in interval)
+
+
 def number(value: Any, metric: Metric, unit: str = "") -> str:
     """A figure as tables show it, with its unit if one is given; a dash where it is undefined."""
     if not isinstance(value, int | float):
@@ -19,7 +34,7 @@ def number(value: Any, metric: Metric, unit: str = "") -> str:
     if metric.unit == "joint":
         return f"{value:.4f} {unit}".strip()  # in radians as in degrees: a thousandth of a radian counts
     if metric.unit == "dB":
-        return f"{value:.2f} dB".replace("-", "−")
+        return f"{fixed(value)} dB"
     return f"{value:.6f}"
 
 

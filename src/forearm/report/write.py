@@ -19,9 +19,6 @@ def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
 
     Returns:
         The path of ``report.html``.
-
-    Raises:
-        ForearmError: the folder cannot be written, or is a link or a file.
     """
     folder = Path(folder)
     with writing_folder(folder, replace=True) as new:

@@ -96,8 +96,7 @@ def resume_run(
     """
     processes = start_processes(device)
     run = Run.open(out)
-    transitions = TransitionSet(data or run.data_path())
-    transitions.require_fit(run.layout(), f"run {run.name}")
+    transitions = run.data(data)
     # Interrupted before its first checkpoint, a training begins anew.
     began = run.resume_file.is_file() or any(entry["step"] for entry in run.log())
     if (steps, minutes) != (None, None) and processes.is_main_process:
@@ -116,7 +115,6 @@ def _go(
 ) -> Run:
     processes.wait_for_everyone()
     run = Run.open(run.path)
-    data.require_fit(run.layout(), f"run {run.name}")
     with watching(run.name) if processes.is_main_process else unwatched(run.name) as report:
         train(run, data, device=device, resume=resume, trackers=trackers, report=report)
     return run

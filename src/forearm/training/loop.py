@@ -60,9 +60,6 @@ def start_run(
     Args:
         parent: the run that this one follows, whose targets it is measured by.
         notes: the experimenter's own text, kept in the folder.
-
-    Raises:
-        ForearmError: the folder is taken, the data has nothing to train or validate on, or does not fit.
     """
     for split in ("train", "val"):
         if not len(data.rows(split)):
@@ -112,11 +109,6 @@ def train(
 
     Args:
         report: is given every log entry as it is written.
-
-    Raises:
-        ForearmError: nothing to resume from, data that does not fit, a loss that is no number, a batch that the
-            processes cannot share, or another process is training the run.
-        KeyboardInterrupt: after an interruption, once the checkpoint is written.
     """
     with locked(run.path.resolve()) if start_processes(device).is_main_process else contextlib.nullcontext():
         return _train(run, data, device, resume, trackers, report)
@@ -239,11 +231,7 @@ def _train(
 
 
 def start_processes(device: str) -> PartialState:
-    """The processes of this training as Accelerate knows them, on the device that a name means.
-
-    Raises:
-        ForearmError: there is no such device here.
-    """
+    """The processes of this training as Accelerate knows them, on the device that a name means."""
     target = device_named(device)
     if target.type == "cuda" and target.index is not None:
         torch.cuda.set_device(target)
@@ -285,11 +273,7 @@ def make_optimizer(model: WorldModel, config: TrainConfig) -> torch.optim.AdamW:
 def validate(
     model: WorldModel, data: TransitionSet, rows: np.ndarray, batch_size: int, accelerator: Accelerator
 ) -> dict[str, float]:
-    """Mean losses over validation rows, each process taking its part.
-
-    Raises:
-        ForearmError: they are no numbers.
-    """
+    """Mean losses over validation rows, each process taking its part."""
     mine = rows[accelerator.process_index :: accelerator.num_processes]
     sums: dict[str, float] = {}
     for batch in batches(data, mine, batch_size):

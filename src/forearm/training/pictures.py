@@ -14,8 +14,8 @@ from forearm.canvas import as_uint8
 @torch.no_grad()
 def save_samples(path: Path, predictor: Predictor, batch: Batch) -> None:
     """Write a PNG: the true canvases above, and below them the same with the predicted last frame."""
-    painted = batch.canvas.clone()
-    painted[..., batch.layout.frame_columns(-1)] = predictor.predict(batch.context()).frame.to(painted)
-    rows = [np.concatenate(as_uint8(canvases.cpu().numpy()), axis=2) for canvases in (batch.canvas, painted)]
+    predicted = batch.canvas.clone()
+    predicted[..., batch.layout.frame_columns(-1)] = predictor.predict(batch.context()).frame.to(predicted)
+    rows = [np.concatenate(as_uint8(canvases.cpu().numpy()), axis=2) for canvases in (batch.canvas, predicted)]
     with writing(path) as beside:
         Image.fromarray(np.concatenate(rows, axis=1).transpose(1, 2, 0)).save(beside, format="PNG")

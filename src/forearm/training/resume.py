@@ -33,11 +33,7 @@ def save_state(
 
 
 def load_state(path: Path, model: WorldModel, average: MovingAverage, optimizer: torch.optim.Optimizer) -> Progress:
-    """Fill model, average and optimiser with what ``save_state`` wrote; return the progress.
-
-    Raises:
-        ForearmError: the file is missing, damaged, incomplete, or of another model.
-    """
+    """Fill model, average and optimiser with what ``save_state`` wrote; return the progress."""
     progress, tensors = _read(path)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
     try:
@@ -59,9 +55,6 @@ def extend(run: Run, steps: int | None, minutes: float | None) -> None:
     It goes on from its last checkpoint with the learning rate of a training that was to end there from the start: a
     cosine of 1000 steps that is extended to 2000 rises from a hundredth of the rate to half of it and falls again; a
     plateau's halvings stay. Evaluations without progress are counted anew, or ``patience`` might end it at once.
-
-    Raises:
-        ForearmError: the new end has passed, there is no checkpoint to go on from, or the run is being trained.
     """
     config = run.training()
     if minutes is not None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json, writing
-from forearm.canvas import Layout
+from forearm.canvas import STAY, Layout
 from forearm.models import WorldModel, make_model
 from forearm.models.renamed import current_weights
 from forearm.training.config import TrainConfig
@@ -79,11 +79,7 @@ class Run:
         return self.path / f"{checkpoint}.safetensors"
 
     def config(self) -> dict[str, Any]:
-        """Family, model settings, training settings and what is known of the data.
-
-        Raises:
-            ForearmError: the file is missing, or not what forearm train writes.
-        """
+        """Family, model settings, training settings and what is known of the data."""
         config = read_json(self.config_file)
         for part in ("family", "model", "training", "data"):
             if not isinstance(config, dict) or part not in config:
@@ -91,11 +87,7 @@ class Run:
         return config
 
     def training(self) -> TrainConfig:
-        """The settings of the training.
-
-        Raises:
-            ForearmError: they are missing, or not settings of this version.
-        """
+        """The settings of the training."""
         try:
             return TrainConfig(**self.config()["training"])
         except TypeError as error:
@@ -106,6 +98,24 @@ class Run:
         """Where the dataset was that the run was trained on."""
         return Path(self.config()["data"]["path"])
 
+    def data(self, path: Path | str | None = None) -> "TransitionSet":
+        """The dataset that the run was trained on, or another one, with the run's layout."""
+        from forearm.transitions.store import TransitionSet  # imports pyarrow, which opening a run does without
+
+        return TransitionSet(path or self.data_path()).with_layout(self.layout(), f"run {self.name}")
+
+    def is_own(self, data: "TransitionSet") -> bool:
+        """Whether a dataset is the one that the run was trained on."""
+        return data.path.resolve() == self.data_path().resolve()
+
+    def actions_seen(self) -> dict[int, int]:
+        """How often each action code occurs in the training data."""
+        return {int(code): count for code, count in self.config()["data"]["actions_seen"].items()}
+
+    def practised_stay(self) -> bool:
+        """Whether STAY is known from synthetic transitions alone."""
+        return bool(self.config()["model"].get("synthetic_stay")) and not self.actions_seen().get(STAY)
+
     def trained_on(self) -> set[str] | None:
         """Digests of the episodes that the run, or one that it was fine-tuned from, was trained on.
 
@@ -114,12 +124,8 @@ class Run:
         noted = self.config()["data"].get("trained_on")
         if noted is not None:
             return set(noted)
-        from forearm.transitions.store import (
-            TransitionSet,  # imports PyArrow, for which nobody who predicts should wait
-        )
-
         try:
-            return set(TransitionSet(self.data_path()).digests_of("train"))
+            return set(self.data().digests_of("train"))
         except ForearmError:
             return None
 
@@ -160,11 +166,7 @@ class Run:
         return {"steps": last["step"], "samples": samples, "seconds": last["seconds"]}
 
     def weights_digest(self, checkpoint: Checkpoint) -> str:
-        """What tells the weights of a checkpoint from others: 16 hexadecimal digits.
-
-        Raises:
-            ForearmError: they are missing.
-        """
+        """What tells the weights of a checkpoint from others: 16 hexadecimal digits."""
         path = self.weights_file(checkpoint)
         if not path.is_file():
             raise _missing(path)
@@ -184,11 +186,7 @@ class Run:
 
 
 def read_notes(path: Path) -> str:
-    """An experimenter's own text.
-
-    Raises:
-        ForearmError: the file is missing or is no text.
-    """
+    """An experimenter's own text."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -197,11 +195,7 @@ def read_notes(path: Path) -> str:
 
 
 def load_weights(model: WorldModel, path: Path) -> None:
-    """Fill a model with the weights of a file.
-
-    Raises:
-        ForearmError: the file is missing, damaged, or holds the weights of another model or layout.
-    """
+    """Fill a model with the weights of a file."""
     weights, metadata = read_tensors(path)
     fill(model, weights, path)
     if metadata.get("layout", _digest(model.layout)) != _digest(model.layout):  # weights of before 2026-11-23 lack it
@@ -214,11 +208,7 @@ def save_weights(path: Path, model: WorldModel) -> None:
 
 
 def fill(model: WorldModel, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Fill a model with weights that were read from ``path``.
-
-    Raises:
-        ForearmError: they are the weights of another model or layout.
-    """
+    """Fill a model with weights that were read from ``path``."""
     mine = model.state_dict()
     weights = current_weights(weights, mine)
     for name in sorted(mine.keys() | weights.keys()):
@@ -237,11 +227,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read tensors and metadata of a safetensors file.
-
-    Raises:
-        ForearmError: the file is missing or damaged.
-    """
+    """Read tensors and metadata of a safetensors file."""
     if not path.is_file():
         raise _missing(path)
     try:

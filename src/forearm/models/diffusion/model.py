@@ -7,7 +7,6 @@ The network predicts the clean picture; predicting the noise fails on canvases, 
 
 import itertools
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +26,6 @@ from forearm.models.blocks import (
 from forearm.models.diffusion.config import DiffusionConfig
 from forearm.models.world_model import WorldModel
 
-Process = Literal["diffusion", "flow"]
-
 FROM_NOTHING = 0.5
 """Share of the canvases that are trained on from where sampling begins: level 1, and zero instead of noise."""
 LEVEL_MEAN, LEVEL_STD = 1.0, 1.0
@@ -42,19 +39,19 @@ LEVEL_BUCKETS = 4
 """Of ``diagnose``."""
 
 
-class RememberedAttention(Attention):
+class CachedAttention(Attention):
     """Self-attention that gives its keys and values away, and sees those of tokens that were read before."""
 
-    def forward(self, tokens: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, tokens: Tensor, cache: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """(B, L, width) to (B, L, width), and keys and values (2, B, heads, L, width / heads) of these tokens.
 
         Args:
-            memory: keys and values (2, B, heads, M, width / heads) of further tokens to see.
+            cache: keys and values (2, B, heads, M, width / heads) of further tokens to see.
         """
         b, length, width = tokens.shape
         qkv = self.qkv(tokens).reshape(b, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         q, own = qkv[0], qkv[1:]
-        seen = own if memory is None else torch.cat([memory, own], dim=3)
+        seen = own if cache is None else torch.cat([cache, own], dim=3)
         mixed = F.scaled_dot_product_attention(q, seen[0], seen[1])
         return self.out(mixed.transpose(1, 2).reshape(b, length, width)), own
 
@@ -64,13 +61,13 @@ class DiffusionBlock(Block):
 
     def __init__(self, width: int, heads: int):
         super().__init__(width, heads)
-        self.attention = RememberedAttention(width, heads)
+        self.attention = CachedAttention(width, heads)
         self.modulation = nn.Linear(width, 6 * width)
 
     def forward(  # type: ignore[override]
-        self, tokens: Tensor, memory: Tensor | None = None, condition: Tensor | None = None
+        self, tokens: Tensor, cache: Tensor | None = None, condition: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(B, L, width) to (B, L, width), and their keys and values; memory as in ``RememberedAttention``.
+        """(B, L, width) to (B, L, width), and their keys and values; cache as in ``CachedAttention``.
 
         Args:
             condition: what noisy tokens are modulated by (adaLN-Zero), (B, width); clean ones are not.
@@ -78,16 +75,16 @@ class DiffusionBlock(Block):
         scale, shift, gate, mlp_scale, mlp_shift, mlp_gate = (
             (0, 0, 1, 0, 0, 1) if condition is None else self.modulation(condition)[:, None].chunk(6, dim=-1)
         )
-        mixed, own = self.attention(self.attention_norm(tokens) * (1 + scale) + shift, memory)
+        mixed, own = self.attention(self.attention_norm(tokens) * (1 + scale) + shift, cache)
         tokens = tokens + gate * mixed
         return tokens + mlp_gate * self.mlp(self.mlp_norm(tokens) * (1 + mlp_scale) + mlp_shift), own
 
 
 class DiffusionTransformer(WorldModel):
-    """Reads the context once, paints the motor strip from it, and denoises the picture step by step.
+    """Reads the context once, predicts the motor strip from it, and denoises the picture step by step.
 
-    The context and the places of the strip are clean tokens: they see each other and neither noise nor its level. So
-    they are read once for all steps, and the strip is a plain regression: joints are told, never drawn by lot.
+    The context and the strip's positions are clean tokens: they attend to each other and neither to noise nor to its
+    level. So they are read once for all steps, and the strip is a plain regression, never drawn at random.
 
     The noise level, from 0 to 1, comes in by adaLN-Zero. Sampling is DDIM without chance (Song et al. 2021, (12) with
     σ = 0; of a flow, Euler's method) and begins at zero, the mean of the noise. What a step from there predicts is the
@@ -128,22 +125,22 @@ class DiffusionTransformer(WorldModel):
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Squared errors of what is denoised from levels that are drawn, as weighed by the process."""
         grey = self._grey(batch)
-        strip, memories = self.read(grey)
+        strip, caches = self.read(grey)
         truth = grey[:, self.picture]
         level = self._drawn_levels(truth)
         noise = torch.randn_like(truth) * (level < 1)[:, None, None]
-        painted = self.denoise(self.noisy(truth, level, noise), level, grey, memories)
+        predicted = self.denoise(self.noisy(truth, level, noise), level, grey, caches)
         weight = level.clamp(min=LEAST_LEVEL) ** -2 if self.config.process == "flow" else torch.ones_like(level)
-        return self._errors(grey, painted, strip, weight)
+        return self._errors(grey, predicted, strip, weight)
 
     def validation_loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Squared errors of what is painted from the context alone, so that they compare with other families'."""
+        """Squared errors of what is predicted from the context alone, so that they compare with other families'."""
         grey = self._grey(batch)
-        strip, memories = self.read(grey)
-        return self._errors(grey, self.sample(grey, memories), strip, torch.ones(len(grey), device=grey.device))
+        strip, caches = self.read(grey)
+        return self._errors(grey, self.sample(grey, caches), strip, torch.ones(len(grey), device=grey.device))
 
-    def _errors(self, grey: Tensor, painted: Tensor, strip: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        visual = ((painted - grey[:, self.picture]) ** 2).mean((1, 2))
+    def _errors(self, grey: Tensor, predicted: Tensor, strip: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        visual = ((predicted - grey[:, self.picture]) ** 2).mean((1, 2))
         joints = ((strip - grey[:, self.strip]) ** 2).mean()
         share = len(self.strip) / (len(self.strip) + len(self.picture))
         return {
@@ -164,7 +161,7 @@ class DiffusionTransformer(WorldModel):
         Levels and noise are drawn from each row's number, so that the figures depend on nothing else.
         """
         grey = self._grey(batch)
-        strip, memories = self.read(grey)
+        strip, caches = self.read(grey)
         truth = patchify(truth, self.layout.patch)[:, : len(self.picture)] - 0.5
         chances = [torch.Generator().manual_seed(row) for row in batch.rows.tolist()]
         errors = []
@@ -172,13 +169,13 @@ class DiffusionTransformer(WorldModel):
             level = torch.cat([(bucket + torch.rand(1, generator=chance)) / LEVEL_BUCKETS for chance in chances])
             noise = torch.stack([torch.randn(truth.shape[1:], generator=chance) for chance in chances])
             level, noise = level.to(truth), noise.to(truth)
-            painted = self.denoise(self.noisy(truth, level, noise), level, grey, memories)
-            errors.append(((painted - truth) ** 2).mean((1, 2)))
-        return self._prediction(grey, strip, memories), {"loss_by_noise_level": torch.stack(errors, dim=1)}
+            predicted = self.denoise(self.noisy(truth, level, noise), level, grey, caches)
+            errors.append(((predicted - truth) ** 2).mean((1, 2)))
+        return self._prediction(grey, strip, caches), {"loss_by_noise_level": torch.stack(errors, dim=1)}
 
-    def _prediction(self, grey: Tensor, strip: Tensor, memories: list[Tensor]) -> Prediction:
-        painted = torch.cat([self.sample(grey, memories), strip], dim=1) + 0.5
-        region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
+    def _prediction(self, grey: Tensor, strip: Tensor, caches: list[Tensor]) -> Prediction:
+        predicted = torch.cat([self.sample(grey, caches), strip], dim=1) + 0.5
+        region = unpatchify(predicted, self.layout.patch, self.layout.height, self.layout.frame_width)
         return Prediction(region.clamp(0, 1))
 
     def read(self, grey: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -187,29 +184,29 @@ class DiffusionTransformer(WorldModel):
         the strip's patches (B, S, pixels), and each block's keys and values of all clean tokens.
         """
         context = self.embed(grey[:, self.context]) + self.position_embedding[self.context]
-        tokens = torch.cat([context, self._asked(grey, self.strip)], dim=1)
-        memories = []
+        tokens = torch.cat([context, self._conditioning(grey, self.strip)], dim=1)
+        caches = []
         for block in self.blocks:
-            tokens, memory = block(tokens)
-            memories.append(memory)
-        painted = self.head(self.norm(tokens[:, -len(self.strip) :]))
-        return painted.float() + self._start(grey, self.strip), memories
+            tokens, cache = block(tokens)
+            caches.append(cache)
+        predicted = self.head(self.norm(tokens[:, -len(self.strip) :]))
+        return predicted.float() + self._start(grey, self.strip), caches
 
-    def denoise(self, noisy: Tensor, level: Tensor, grey: Tensor, memories: list[Tensor]) -> Tensor:
+    def denoise(self, noisy: Tensor, level: Tensor, grey: Tensor, caches: list[Tensor]) -> Tensor:
         """The clean picture's patches (B, N, pixels), grey around zero, from noisy ones of levels (B,)."""
         condition = self.embed_level(self._waves(level))
-        tokens = self.embed_noisy(noisy) + self._asked(grey, self.picture)
-        for block, memory in zip(self.blocks, memories, strict=True):
-            tokens, _ = block(tokens, memory, condition)
+        tokens = self.embed_noisy(noisy) + self._conditioning(grey, self.picture)
+        for block, cache in zip(self.blocks, caches, strict=True):
+            tokens, _ = block(tokens, cache, condition)
         scale, shift = self.modulation(condition)[:, None].chunk(2, dim=-1)
-        painted = self.head(self.norm(tokens) * (1 + scale) + shift)
-        return painted.float() + self._start(grey, self.picture)
+        predicted = self.head(self.norm(tokens) * (1 + scale) + shift)
+        return predicted.float() + self._start(grey, self.picture)
 
-    def sample(self, grey: Tensor, memories: list[Tensor], noise: Tensor | None = None) -> Tensor:
+    def sample(self, grey: Tensor, caches: list[Tensor], noise: Tensor | None = None) -> Tensor:
         """The picture's patches (B, N, pixels) in ``steps`` steps from noise, by default from its mean, zero."""
         noisy = torch.zeros_like(grey[:, self.picture]) if noise is None else noise
         for level, next_level in itertools.pairwise(torch.linspace(1, 0, self.config.steps + 1, device=grey.device)):
-            clean = self.denoise(noisy, level.expand(len(grey)), grey, memories)
+            clean = self.denoise(noisy, level.expand(len(grey)), grey, caches)
             (signal, chance), (next_signal, next_chance) = self._parts(level), self._parts(next_level)
             left = (noisy - signal * CONTRAST * clean) / chance  # the noise, if the clean picture is right
             noisy = next_signal * CONTRAST * clean + next_chance * left
@@ -235,14 +232,16 @@ class DiffusionTransformer(WorldModel):
         """The patches of the canvas around zero, (B, L, pixels)."""
         return patchify(batch.canvas, self.layout.patch) - 0.5
 
-    def _asked(self, grey: Tensor, places: Tensor) -> Tensor:
-        """What is known of places to paint, (B, N, width): where they are and, with ``copy``, what stood there."""
-        known = self.position_embedding[places].expand(len(grey), -1, -1)
-        return known if self.embed_previous is None else known + self.embed_previous(grey[:, places - self.to_previous])
+    def _conditioning(self, grey: Tensor, indices: Tensor) -> Tensor:
+        """Conditioning of predicted patches, (B, N, width): position and, with ``copy``, the previous patch."""
+        conditioning = self.position_embedding[indices].expand(len(grey), -1, -1)
+        if self.embed_previous is None:
+            return conditioning
+        return conditioning + self.embed_previous(grey[:, indices - self.to_previous])
 
-    def _start(self, grey: Tensor, places: Tensor) -> Tensor:
-        """What is painted upon, (B, N, pixels)."""
-        previous = grey[:, places - self.to_previous]
+    def _start(self, grey: Tensor, indices: Tensor) -> Tensor:
+        """What predictions are added to, (B, N, pixels)."""
+        previous = grey[:, indices - self.to_previous]
         return previous if self.config.copy else torch.zeros_like(previous)
 
     def _waves(self, level: Tensor) -> Tensor:

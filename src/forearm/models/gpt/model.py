@@ -3,9 +3,8 @@
 A picture as a sequence of patches with real values, under a squared error, as in El-Nouby et al. 2024 (Scalable
 Pre-training of Large Autoregressive Image Models), adapted to canvases.
 
-Three ways of painting give the same picture, each faster than the one before: ``predict_plain`` runs the network over
-the whole canvas once a patch, ``predict_cached`` keeps keys and values and reads one token a patch, and ``predict``
-repaints all patches at once until they stand still.
+``predict`` gives the picture that the network, run over the whole canvas once a patch, would give. It keeps keys and
+values, so that a patch costs one token, and predicts all patches at once again and again until they stand still.
 """
 
 import torch
@@ -28,9 +27,9 @@ from forearm.models.gpt.config import GPTConfig
 from forearm.models.world_model import WorldModel
 
 SWEEPS = 24
-"""How often ``predict`` repaints all patches at once; what then still changes is painted one patch after another."""
+"""How often ``predict`` predicts all patches at once; those that then still change are predicted one after another."""
 STILL = 2e-6
-"""A patch painted again stands still if no value of it changes by more than this, where white − black = 1."""
+"""A patch predicted again stands still if no value of it changes by more than this, where white − black = 1."""
 
 
 class CausalAttention(Attention):
@@ -74,13 +73,13 @@ class CausalTransformer(WorldModel):
 
     The context comes first in the order (all columns before the last frame, row by row), then the last frame, row by
     row. One scan over the whole canvas would not do: there the context of the rows below comes after the last frame's
-    patches of the rows above, which would be painted without it, and it could not be read in one pass.
+    patches of the rows above, which would be predicted without it, and it could not be read in one pass.
 
-    Patches are read and painted as grey values around zero, [−0.5, 0.5].
+    Patches are read and predicted as grey values around zero, [−0.5, 0.5].
     """
 
     context: Tensor
-    painted: Tensor
+    targets: Tensor
     previous: Tensor
     raster: Tensor
 
@@ -92,11 +91,11 @@ class CausalTransformer(WorldModel):
         context, last, to_previous = patch_indices(layout)
         if config.strip_first:
             last = last.roll(layout.strip_height // p, dims=0)
-        painted = last.flatten()
+        targets = last.flatten()
         self.register_buffer("context", context.flatten(), persistent=False)
-        self.register_buffer("painted", painted, persistent=False)
-        self.register_buffer("previous", painted - to_previous, persistent=False)
-        self.register_buffer("raster", painted.argsort(), persistent=False)
+        self.register_buffer("targets", targets, persistent=False)
+        self.register_buffer("previous", targets - to_previous, persistent=False)
+        self.register_buffer("raster", targets.argsort(), persistent=False)
 
         self.embed = nn.Linear(pixels, config.width)
         self.embed_previous = nn.Linear(pixels, config.width) if config.copy else None
@@ -105,7 +104,7 @@ class CausalTransformer(WorldModel):
         self.head = nn.Linear(config.width, pixels)
         codes = grid_positions(rows, columns, config.width)
         self.position_embedding = nn.Parameter(codes)
-        self.next_position_embedding = nn.Parameter(codes[painted])
+        self.next_position_embedding = nn.Parameter(codes[targets])
         initialise(self)
         if config.copy:
             nn.init.zeros_(self.head.weight)  # begin as a copy of the previous frame
@@ -121,48 +120,33 @@ class CausalTransformer(WorldModel):
         return self._errors(grey, grey)
 
     def _errors(self, read: Tensor, grey: Tensor) -> dict[str, Tensor]:
-        error = ((self.paint(read) - grey[:, self.painted]) ** 2)[:, self.raster]
+        error = ((self.predict_patches(read) - grey[:, self.targets]) ** 2)[:, self.raster]
         return patch_losses(error, self.layout)
 
-    def paint(self, grey: Tensor) -> Tensor:
+    def predict_patches(self, grey: Tensor) -> Tensor:
         """From all patches of a canvas (B, L, pixels) those of the last frame, each from the true ones before it.
 
-        (B, N, pixels) in the order of painting; what stands in the last frame's last patch is never read.
+        (B, N, pixels) in the order of prediction; what stands in the last frame's last patch is never read.
         """
-        tokens = self.embed(grey[:, torch.cat([self.context, self.painted[:-1]])]) + self._known(grey)
+        tokens = self.embed(grey[:, torch.cat([self.context, self.targets[:-1]])]) + self._known(grey)
         hidden = self._transform(tokens)[:, len(self.context) - 1 :]
         return self.head(hidden).float() + self._start(grey)
 
     @torch.inference_mode()
-    def predict(self, batch: Batch) -> Prediction:
-        return self._picture(self._run_free(batch, SWEEPS))
-
-    @torch.inference_mode()
-    def predict_cached(self, batch: Batch) -> Prediction:
-        """What ``predict`` does, patch after patch: the context is read once, each new patch costs one token."""
-        return self._picture(self._run_free(batch, 0))
-
-    @torch.inference_mode()
-    def predict_plain(self, batch: Batch) -> Prediction:
-        """What ``predict`` does, in the obvious way: the network over the whole canvas, once a patch.
-
-        The three agree to 1e-5.
-        """
-        grey = self._grey(batch.context().canvas)
-        for i, place in enumerate(self.painted.tolist()):
-            grey[:, place] = self.paint(grey)[:, i].clamp(-0.5, 0.5)
-        return self._picture(grey[:, self.painted])
+    def predict(self, batch: Batch, sweeps: int = SWEEPS) -> Prediction:
+        """The last frames; without ``sweeps`` patch after patch, each of which costs one token."""
+        return self._picture(self._run_free(batch, sweeps))
 
     @torch.inference_mode()
     def diagnose(self, batch: Batch, truth: Tensor) -> tuple[Prediction, dict[str, Tensor]]:
-        """Squared errors when reading the truth (teacher forcing) and when reading what was painted (free running).
+        """Squared errors when reading the truth (teacher forcing) and when reading what was predicted (free running).
 
         (B,) each and their gap; per position (B, N) in raster order, so that the motor strip comes last.
         """
         prediction, canvas = self.predict(batch), batch.canvas.clone()
         canvas[..., self.layout.frame_columns(-1)] = truth
         grey, true = self._grey(canvas), patchify(truth - 0.5, self.layout.patch)
-        forced = (self.paint(grey).clamp(-0.5, 0.5)[:, self.raster] - true) ** 2
+        forced = (self.predict_patches(grey).clamp(-0.5, 0.5)[:, self.raster] - true) ** 2
         free = (patchify(prediction.frame - 0.5, self.layout.patch) - true) ** 2
         return prediction, {
             "teacher_forcing_loss": forced.mean((1, 2)),
@@ -173,35 +157,35 @@ class CausalTransformer(WorldModel):
         }
 
     def _run_free(self, batch: Batch, sweeps: int) -> Tensor:
-        """The last frame's patches (B, N, pixels) in the order of painting, each painted from those painted before.
+        """The last frame's patches (B, N, pixels) in the order of prediction, each predicted from those before it.
 
-        They are the one fixed point of painting. So the first ``sweeps`` passes repaint at once all patches that are
+        They are the one fixed point of prediction. So the first ``sweeps`` passes predict at once all patches that are
         not final, from the previous frame's to begin with (Jacobi iteration: Song et al. 2021, Accelerating
-        Feedforward Computation via Parallel Nonlinear Equation Solving); each later one paints one patch. A patch is
-        final if those before it were when it was painted; it is not read again, as a cache keeps its keys and values.
-        So N passes are enough whatever the weights are, and few are if what is painted hardly depends on small errors
-        of what was painted before, which training on stale patches sees to.
+        Feedforward Computation via Parallel Nonlinear Equation Solving); each later one predicts one patch. A patch is
+        final if those before it were when it was predicted; it is not read again, as a cache keeps its keys and values.
+        So N passes are enough whatever the weights are, and few are if a prediction hardly depends on small errors
+        of those before it, which training on stale patches sees to.
         """
         grey = self._grey(batch.canvas)
         known, start = self._known(grey), self._start(grey)
-        seen, patches = len(self.context), len(self.painted)
+        seen, patches = len(self.context), len(self.targets)
         size = (len(grey), self.config.heads, seen + patches - 1, self.config.width // self.config.heads)
         caches = [known.new_empty(2, *size) for _ in self.blocks]
         grey = torch.cat([grey[:, self.context], grey[:, self.previous]], dim=1)  # in the order of reading
-        painted = grey[:, seen:]  # a view, so that what is painted is read
+        predicted = grey[:, seen:]  # a view, so that what is predicted is read
         first = final = 0  # the first token that is not in the cache for good, and how many patches are final
         while final < patches:
             last = patches if sweeps > 0 else final + 1
             tokens = self.embed(grey[:, first : seen + last - 1]) + known[:, first : seen + last - 1]
             hidden = self._transform(tokens, caches, first)[:, final - last :]
             fresh = (self.head(hidden) + start[:, final:last]).clamp(-0.5, 0.5)
-            same = (fresh - painted[:, final:last]).abs().amax((0, 2)) <= STILL
-            painted[:, final:last] = fresh
+            same = (fresh - predicted[:, final:last]).abs().amax((0, 2)) <= STILL
+            predicted[:, final:last] = fresh
             still = int(same.cumprod(0).sum())
-            final = min(final + still + 1, last)  # the first that changed was painted from patches that did not
+            final = min(final + still + 1, last)  # the first that changed was predicted from patches that did not
             first = seen + final - 1
             sweeps -= 1
-        return painted
+        return predicted
 
     def _grey(self, canvas: Tensor) -> Tensor:
         """The patches of canvases around zero, (B, L, pixels)."""
@@ -209,24 +193,24 @@ class CausalTransformer(WorldModel):
 
     def _staled(self, grey: Tensor) -> Tensor:
         """All patches (B, L, pixels), a share of the last frame's being those of the previous frame."""
-        stale = torch.rand(len(grey), len(self.painted), 1, device=grey.device) < self.config.stale
+        stale = torch.rand(len(grey), len(self.targets), 1, device=grey.device) < self.config.stale
         read = grey.clone()
-        read[:, self.painted] = torch.where(stale, grey[:, self.previous], grey[:, self.painted])
+        read[:, self.targets] = torch.where(stale, grey[:, self.previous], grey[:, self.targets])
         return read
 
     def _known(self, grey: Tensor) -> Tensor:
         """What a token holds besides the patch that it reads, (B or 1, context + N − 1, width).
 
-        Where it stands; and where it is to paint, the place and, with ``copy``, the previous frame's patch there.
+        Its position; of the patch that it is to predict the position and, with ``copy``, the previous frame's patch.
         """
-        asked = self.next_position_embedding[None]
+        target = self.next_position_embedding[None]
         if self.embed_previous is not None:
-            asked = asked + self.embed_previous(grey[:, self.previous])
-        places = self.position_embedding[torch.cat([self.context, self.painted[:-1]])]
-        return places + F.pad(asked, (0, 0, len(self.context) - 1, 0))
+            target = target + self.embed_previous(grey[:, self.previous])
+        positions = self.position_embedding[torch.cat([self.context, self.targets[:-1]])]
+        return positions + F.pad(target, (0, 0, len(self.context) - 1, 0))
 
     def _start(self, grey: Tensor) -> Tensor:
-        """What is painted upon, (B, N, pixels)."""
+        """What predictions are added to, (B, N, pixels)."""
         previous = grey[:, self.previous]
         return previous if self.config.copy else torch.zeros_like(previous)
 
@@ -236,7 +220,7 @@ class CausalTransformer(WorldModel):
             tokens = block(tokens, caches[i] if caches else None, start)
         return self.norm(tokens)
 
-    def _picture(self, painted: Tensor) -> Prediction:
-        """The last frame from patches (B, N, pixels) in the order of painting."""
-        patches = painted[:, self.raster] + 0.5
+    def _picture(self, predicted: Tensor) -> Prediction:
+        """The last frame from patches (B, N, pixels) in the order of prediction."""
+        patches = predicted[:, self.raster] + 0.5
         return Prediction(unpatchify(patches, self.layout.patch, self.layout.height, self.layout.frame_width))

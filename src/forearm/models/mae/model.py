@@ -51,10 +51,10 @@ class MaskedAutoencoder(WorldModel):
 
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         patches = patchify(batch.canvas, self.layout.patch)
-        error = (self.paint(patches) - patches[:, self.masked].float()) ** 2
+        error = (self.predict_patches(patches) - patches[:, self.masked].float()) ** 2
         return patch_losses(error, self.layout)
 
-    def paint(self, patches: Tensor) -> Tensor:
+    def predict_patches(self, patches: Tensor) -> Tensor:
         """From all patches of a canvas (B, L, pixels), of which only the visible are read, those of the last frame."""
         tokens = self.embed(patches[:, self.visible] - 0.5) + self.position_embedding[self.visible]
         context = self.to_decoder(self.encoder(tokens)) + self.decoder_position_embedding[self.visible]
@@ -63,10 +63,10 @@ class MaskedAutoencoder(WorldModel):
         if self.embed_previous is not None:
             hidden = hidden + self.embed_previous(previous - 0.5)
         decoded = self.decoder(torch.cat([hidden, context], dim=1))[:, : len(self.masked)]
-        painted = self.head(decoded).float()
-        return painted + (previous if self.config.copy else 0.5)
+        predicted = self.head(decoded).float()
+        return predicted + (previous if self.config.copy else 0.5)
 
     def predict(self, batch: Batch) -> Prediction:
-        painted = self.paint(patchify(batch.canvas, self.layout.patch))
-        region = unpatchify(painted, self.layout.patch, self.layout.height, self.layout.frame_width)
+        predicted = self.predict_patches(patchify(batch.canvas, self.layout.patch))
+        region = unpatchify(predicted, self.layout.patch, self.layout.height, self.layout.frame_width)
         return Prediction(region.clamp(0, 1))

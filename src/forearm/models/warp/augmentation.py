@@ -12,8 +12,7 @@ from forearm.models.warp.config import WarpConfig
 def augmented(batch: Batch, config: WarpConfig, reach: Tensor) -> Batch:
     """The batch in other light and from other joints, some reversed, some in which nothing is done or changes.
 
-    Args:
-        reach: (J,) half the widest range among the joints of each joint's unit.
+    ``reach`` (J,) is half the widest range among the joints of each joint's unit.
     """
     layout = batch.layout
     canvas, positions, actions = batch.canvas.clone(), batch.positions.clone(), batch.actions.clone()

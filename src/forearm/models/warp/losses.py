@@ -29,12 +29,8 @@ def motion_loss(before: Tensor, coordinates: Tensor, truth: Tensor) -> Tensor:
     """How badly the best layer explains each pixel of a picture, at half the size and smaller.
 
     Each pixel teaches the layer that explains it best, whatever the blend makes of it; small pictures see far motion,
-    whose details would fit anywhere.
-
-    Args:
-        before: (B, 3, h, w), the previous picture.
-        truth: (B, 3, h, w), the true picture.
-        coordinates: (B, K, h, w, 2), where each moving layer's pixels come from.
+    whose details would fit anywhere. Both pictures are (B, 3, h, w); ``coordinates`` (B, K, h, w, 2) say where each
+    moving layer's pixels come from.
     """
     levels = []
     while min(truth.shape[-2:]) >= 2 * COARSEST and not any(side % 2 for side in truth.shape[-2:]):

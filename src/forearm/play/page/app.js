@@ -9,7 +9,7 @@ const MOST_WAITING = 2;
 
 const find = (selector) => document.querySelector(selector);
 const view = { overlay: "", beside: true };
-const pictures = new Map(); // of each moment of the path, by its number
+const pictures = new Map(); // of each state of the path, by its number
 let stage, state;
 
 // Elements
@@ -49,7 +49,7 @@ async function fetchState(path, body) {
   const wanted = typeof body === "function" ? body() : body;
   try {
     const told = await talk(path, wanted);
-    if (!told.path.every((place) => place.pictures || place.moment === told.now.moment || pictures.has(place.moment)))
+    if (!told.path.every((node) => node.pictures || node.number === told.now.number || pictures.has(node.number)))
       show(await talk("/api/path")); // another tab has gone on with this path
     else show(told);
   } catch (error) {
@@ -88,7 +88,7 @@ function step(which) {
   const choice = find(`.choice[data-which="${which}"]`);
   choice.classList.add("taken");
   setTimeout(() => choice.classList.remove("taken"), 120);
-  ask("/api/path/step", () => ({ moment: state.now.moment, which }));
+  ask("/api/path/step", () => ({ number: state.now.number, which }));
 }
 const undo = () => { if (waiting < MOST_WAITING && state.path.length > 1) ask("/api/path/undo", {}); };
 const begin = (source, number) => ask("/api/path/begin", { source, number });
@@ -107,9 +107,9 @@ function beside() {
 // What is seen
 
 /** Pictures of the cameras, each with what is laid over it; the elements stay, only what they show changes. */
-function fill(place, sources, over, captions) {
+function fill(node, sources, over, captions) {
   stage.cameras.forEach((camera, i) => {
-    let figure = place.children[i];
+    let figure = node.children[i];
     if (!figure) {
       const base = make("img"), heat = make("img", "over");
       [base.width, base.height, heat.alt] = [camera.width, camera.height, ""];
@@ -117,7 +117,7 @@ function fill(place, sources, over, captions) {
       figure = captions
         ? make("figure", "camera", make("div", "screen", base, heat), make("figcaption", "", camera.name))
         : make("div", "shot", base, heat);
-      place.append(figure);
+      node.append(figure);
     }
     const [base, heat] = figure.querySelectorAll("img");
     const unknown = !sources;
@@ -131,10 +131,10 @@ function fill(place, sources, over, captions) {
 
 function show(told) {
   state = told;
-  for (const place of told.path) if (place.pictures) pictures.set(place.moment, place.pictures);
-  pictures.set(told.now.moment, told.now.pictures);
-  const here = new Set(told.path.map((place) => place.moment));
-  for (const moment of pictures.keys()) if (!here.has(moment)) pictures.delete(moment);
+  for (const node of told.path) if (node.pictures) pictures.set(node.number, node.pictures);
+  pictures.set(told.now.number, told.now.pictures);
+  const here = new Set(told.path.map((node) => node.number));
+  for (const number of pictures.keys()) if (!here.has(number)) pictures.delete(number);
   showNow();
   showJoints();
   showChoices();
@@ -143,15 +143,15 @@ function show(told) {
 
 function showNow() {
   const { now, path, start } = state;
-  const place = path[path.length - 1], steps = path.length - 1;
+  const node = path[path.length - 1], steps = path.length - 1;
   find("#step").textContent = steps ? `Step ${steps}` : "The start";
-  find("#words").textContent = find("#words").title = steps ? place.words : start.note;
+  find("#words").textContent = find("#words").title = steps ? node.words : start.note;
   find("#truth-note").textContent = now.truth ? (start.source === "simulator" ? "simulated beside" : "as recorded") : "not recorded";
   find("#truth").hidden = !view.beside;
   fill(find("#imagined .cameras"), now.pictures, view.overlay ? now[view.overlay] : null, true);
   fill(find("#truth .cameras"), now.truth, null, true);
-  find("#uncertainty").textContent = percent(place.expected_error);
-  find("#error").textContent = steps ? percent(place.error) : "–";
+  find("#uncertainty").textContent = percent(node.expected_error);
+  find("#error").textContent = steps ? percent(node.error) : "–";
   for (const button of document.querySelectorAll("[data-overlay]")) set(button, "aria-checked", button.dataset.overlay === view.overlay);
   set(find("#beside"), "aria-pressed", view.beside);
   find("#scale").hidden = !view.overlay;
@@ -160,7 +160,7 @@ function showNow() {
   limitNumber();
   const dimension = stage.dimensions[state.dimension], joint = stage.joints[dimension.joint];
   const told = joint ? `${joint.name} ${number(now.joints[dimension.joint], joint)} ${joint.unit}` : "";
-  find("#status").textContent = `${find("#step").textContent}, ${place.words}. ${told}`;
+  find("#status").textContent = `${find("#step").textContent}, ${node.words}. ${told}`;
 }
 
 function showJoints() {
@@ -219,34 +219,34 @@ function showChoices() {
 function showPath() {
   const { path } = state, list = find("#path");
   find("#length").textContent = path.length > 1 ? `${path.length - 1} step${path.length > 2 ? "s" : ""}; click a picture to go back there` : "no step yet";
-  const wanted = path.map((place) => String(place.moment));
-  for (const item of [...list.children]) if (!wanted.includes(item.dataset.moment)) item.remove();
-  path.forEach((place, i) => {
-    if (!list.children[i]) list.append(thumbnail(place, i));
+  const wanted = path.map((node) => String(node.number));
+  for (const item of [...list.children]) if (!wanted.includes(item.dataset.number)) item.remove();
+  path.forEach((node, i) => {
+    if (!list.children[i]) list.append(thumbnail(node, i));
     set(list.children[i].querySelector(".thumb"), "aria-current", i === path.length - 1);
   });
   find("#undo").disabled = path.length < 2;
   list.scrollLeft = list.scrollWidth;
 }
 
-function thumbnail(place, i) {
+function thumbnail(node, i) {
   const frame = make("span", "frame");
-  for (const source of pictures.get(place.moment)) {
+  for (const source of pictures.get(node.number)) {
     const picture = make("img");
     [picture.src, picture.alt] = [source, ""];
     frame.append(picture);
   }
   const told = make("span", "told", i ? String(i) : "start");
-  if (i && place.error !== null) told.append(" · ", make("span", "true", percent(place.error)));
+  if (i && node.error !== null) told.append(" · ", make("span", "true", percent(node.error)));
   const button = make("button", "thumb", frame, told);
-  button.title = place.words;
-  set(button, "aria-label", i ? `go back to step ${i}, ${place.words}` : "go back to the start");
-  button.addEventListener("click", () => ask("/api/path/back", { moment: place.moment }));
+  button.title = node.words;
+  set(button, "aria-label", i ? `go back to step ${i}, ${node.words}` : "go back to the start");
+  button.addEventListener("click", () => ask("/api/path/back", { number: node.number }));
   const item = make("li");
-  item.dataset.moment = place.moment;
-  if (place.code !== null) {
+  item.dataset.number = node.number;
+  if (node.code !== null) {
     const band = make("span", "band");
-    band.style.setProperty("--action", `var(${COLOURS[place.code]})`);
+    band.style.setProperty("--action", `var(${COLOURS[node.code]})`);
     item.append(band);
   }
   item.append(button);

@@ -1,0 +1,50 @@
+"""What to plan. Imports no torch: the settings are shown without it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """A goal (one of --joints, --picture, --like, --region), a start (one of --start, --simulator, --robot), and how to
+    look for actions."""
+
+    joints: dict[str, float] = field(default_factory=dict)
+    """Joint positions to reach, in the joints' units, such as shoulder_pan 30."""
+    picture: tuple[Path, ...] = ()
+    """Pictures to see, a PNG file for each camera, in the run's order and size."""
+    mask: tuple[Path, ...] = ()
+    """What of each --picture counts: a PNG file for each camera, black where it does not matter."""
+    like: int | None = None
+    """Row of the data whose first frame is to be seen."""
+    region: tuple[str, int, int, int, int, Path] | None = None
+    """CAMERA X Y WIDTH HEIGHT FILE: somewhere in that box of the camera's picture the crop in the file is to appear."""
+    start: int | None = None
+    """Row of the data to start from, in the model's imagination alone."""
+    simulator: int | None = None
+    """Drive a simulated SO-101; the number decides its scene and its pose."""
+    robot: str | None = None
+    """Drive a real SO-101 at this serial port, such as /dev/ttyACM0. It moves."""
+    data: Path | None = None
+    """The dataset that --start and --like look in; that of the run's training by default."""
+    planner: Literal["auto", "tree", "cem"] = "auto"
+    """tree: sequences of full moves; cem: the cross-entropy method, for values of any size; auto: what suits."""
+    depth: int = 3
+    """Most actions that are looked ahead."""
+    width: int | None = None
+    """For tree: go on from so many best sequences alone; by default from all if they are few, else from 4."""
+    steps: int = 12
+    """Most actions that are taken."""
+    action_duration: float | None = None
+    """Seconds of an action, for runs that do not say it themselves; by default as in the run's data."""
+    robot_id: str | None = None
+    """The name under which lerobot-calibrate stored the arm's calibration."""
+    camera: dict[str, str] = field(default_factory=dict)
+    """The robot's cameras by index or path, such as base 0 wrist /dev/video2."""
+    max_step: float = 15.0
+    """Most that an action may move a joint of the robot, in the joint's unit; a run with larger ones is refused."""
+    release: bool = False
+    """Let the robot go slack at the end, instead of holding its position; support the arm!"""
+    yes: bool = False
+    """Move the robot without asking first."""
