@@ -235,8 +235,10 @@ def test_columns_and_dominant_joints(tmp_path):
     root = make_recording(tmp_path / "set")
     recorded = build([root], tmp_path / "column", settings(actions="column"))
     assert [dimension.name for dimension in recorded.layout.actions] == [f"action_{i}" for i in range(4)]
-    middles = recorded.positions(recorded.rows())[:, 0] + 0.5  # the column repeats the state; rows 0, 1, 2 of 3
-    np.testing.assert_allclose(recorded.columns.actions[:, 0, :3], middles, atol=1e-4)
+    assert [dimension.joint for dimension in recorded.layout.actions] == ["shoulder_pan", "elbow_flex", "gripper", None]
+    assert (recorded.layout.action_is, recorded.facts["actions"]) == ("target", "command")
+    assert recorded.facts["commands"].startswith("target (explained by the states: target 100%")
+    np.testing.assert_allclose(recorded.columns.actions[:, 0, :3], 1.0, atol=1e-4)  # the column repeats the state
     np.testing.assert_array_equal(recorded.columns.actions[:, 0, 3], 0)
     dominant = build([root], tmp_path / "dominant", settings(actions="dominant"))
     assert dominant.layout.discrete

@@ -1,21 +1,17 @@
 """Which frames make a transition, and what its action was."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forearm.base.errors import ForearmError
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, action_codes
 from forearm.canvas.actions import DEAD_BAND
 from forearm.recordings import DiscreteActionLog, Episode
 from forearm.transitions.plan import (
     as_pictured,
     changes,
-    columns,
     discretised,
     faulty_readings,
     only_jitter,
@@ -105,35 +101,6 @@ def test_change_is_what_the_joints_did():
     episode = an_episode(10)
     frames = plan_every(0, len(episode), 3, 2, 3)
     assert changes(episode, frames).tolist() == [[[6, 6], [6, 6]], [[6, 6], [6, 6]]]
-
-
-def test_targets_named_like_the_state_count_from_where_the_joints_were():
-    joints = ("pan.pos", "lift.pos")
-    states = np.zeros((10, 2), np.float32)
-    actions = np.arange(20, dtype=np.float32).reshape(10, 2)
-    states[4] = (1, 2)
-    recording = SimpleNamespace(name="set", joints=joints, action_names=joints)
-    taken = columns(an_episode(states=states, actions=actions), np.array([[0, 4, 7]]), recording)
-    assert taken.tolist() == [[[6, 7], [12 - 1, 13 - 2]]], "the last target before each frame"
-
-
-def test_other_columns_are_averaged_over_the_rows_between():
-    random = np.random.default_rng(0)
-    actions = random.normal(size=(30, 3)).astype(np.float32)
-    episode = an_episode(30, actions=actions)
-    frames = np.array([[0, 5, 9], [10, 15, 29]])
-    recording = SimpleNamespace(name="set", joints=("a", "b"), action_names=("va", "vb", "grip"))
-    expected = [
-        [actions[a:b].mean(0) for a, b in ((0, 5), (5, 9))],
-        [actions[a:b].mean(0) for a, b in ((10, 15), (15, 29))],
-    ]
-    np.testing.assert_allclose(columns(episode, frames, recording), expected, atol=1e-6)
-
-
-def test_a_column_that_is_not_there_is_refused():
-    recording = SimpleNamespace(name="set", joints=("a",), action_names=())
-    with pytest.raises(ForearmError, match="set has no action column"):
-        columns(an_episode(10), np.array([[0, 5]]), recording)
 
 
 def test_dominant_joint_with_dead_band():

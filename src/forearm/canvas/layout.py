@@ -20,7 +20,16 @@ UnitOrigin = Literal["guessed", "declared", "given"]
 """How a unit is known: guessed from the values, declared by the recording, or given by a person."""
 UNIT_ORIGINS: tuple[UnitOrigin, ...] = ("guessed", "declared", "given")
 """From the weakest to the strongest."""
-NEWER_FIELDS = {"unit_origin": "guessed", "action_duration": None, "recorded_size": None, "fps": None}
+ActionMeaning = Literal["target", "delta", "velocity"]
+"""What a command of a joint is: where it is to go, by how much, or how fast."""
+ACTION_MEANINGS: tuple[ActionMeaning, ...] = ("target", "delta", "velocity")
+NEWER_FIELDS = {
+    "unit_origin": "guessed",
+    "action_duration": None,
+    "action_is": None,
+    "recorded_size": None,
+    "fps": None,
+}
 """Fields that layouts of before 2026-11-26 lack, with their defaults. A default is not written, so that the digest of
 an older layout, by which weights know it, stays what it was."""
 
@@ -99,6 +108,8 @@ class Layout:
     palette: tuple[Colour, Colour, Colour] = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
     action_duration: float | None = None
     """Seconds from frame to frame, in which an action is carried out; None where nobody knows."""
+    action_is: ActionMeaning | None = None
+    """What the recorded commands were, from which actions come; None where actions are changes of the joints."""
 
     def __post_init__(self) -> None:
         self._require(bool(self.cameras), "a layout needs at least one camera")
@@ -121,6 +132,10 @@ class Layout:
         self._require(
             len(self.actions) <= self.height,
             f"{len(self.actions)} action dimensions do not fit in a separator {self.height} pixels tall",
+        )
+        self._require(
+            self.action_is is None or self.action_is in ACTION_MEANINGS,
+            f"an action is {self.action_is!r}; it is one of {', '.join(ACTION_MEANINGS)}",
         )
         duration = self.action_duration
         self._require(

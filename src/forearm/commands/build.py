@@ -24,6 +24,7 @@ class BuildOptions:
 
 RULES = (
     only_with("actions=dominant", "dead_band"),
+    only_with("actions=command|actions=column", "action_is"),
     not_with("actions=log", "trim_idle"),
     not_with("actions=log", "step", "stride"),
     not_with("val=0.0", "seed"),

@@ -71,6 +71,8 @@ def _facts_of_dataset(path: Path) -> Facts:
     for split, what in (("train", "training"), ("val", "validation")):
         seen = data.actions_seen(split)  # type: ignore[arg-type]
         facts[what] = f"{len(data.rows(split))} transitions: " + _counts(seen)  # type: ignore[arg-type]
+    if "commands" in data.facts:
+        facts["commands"] = data.facts["commands"]
     facts["joints"] = _joints(data.layout)
     if warnings := warnings_of(data):
         facts["warnings"] = "\n".join(warnings)

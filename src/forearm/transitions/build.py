@@ -13,19 +13,19 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_absent, writing_folder
-from forearm.canvas import PRESETS, ActionDimension, Camera, Layout, action_codes, dominant_dimensions
-from forearm.canvas.layout import with_weakest_origins
+from forearm.canvas import PRESETS, ActionDimension, Camera, Layout, action_codes, dominant_dimensions, plain
+from forearm.canvas.layout import ActionMeaning, with_weakest_origins
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, lines_by_recording, open_recording
 from forearm.recordings.episode import selected
 from forearm.recordings.hub import at_revision
 from forearm.recordings.idle import active_rows
+from forearm.transitions.meaning import Commands, find_meaning, taken
 from forearm.transitions.plan import (
     NO_PLAN,
     Actions,
     EpisodePlan,
     as_pictured,
     changes,
-    columns,
     discretised,
     faulty_readings,
     joints_of,
@@ -57,8 +57,12 @@ class BuildConfig:
     history: int = 2
     """Frames per canvas."""
     actions: Actions = "auto"
-    """log: the decisions of a discrete-action log. change: how the joints changed. column: the recorded action.
-    dominant: the joint that changed most, up or down. auto: log where there is one, else change."""
+    """log: the decisions of a discrete-action log. change: how the joints changed. command: the recorded action; column
+    is its older name. dominant: the joint that changed most, up or down. auto: log where there is a log, else
+    change."""
+    action_is: ActionMeaning | None = None
+    """For command: target, where joints are to go; delta, by how much; velocity, how fast. By default it is found out
+    from the states."""
     step: float = 0.5
     """Seconds from frame to frame (a log brings its own)."""
     stride: float = 0.1
@@ -141,6 +145,8 @@ class _Gathered:
     episodes: list[dict[str, Any]] = field(default_factory=list)
     deltas: dict[int, float] = field(default_factory=dict)
     moments: dict[tuple[Path, int], int] = field(default_factory=dict)
+    commands: Commands | None = None
+    """What the recorded actions are, where these are used."""
     duration: float | None = None
     """Seconds of an action, where logs say it."""
     seen: dict[bytes, list[tuple[str, np.ndarray]]] = field(default_factory=dict)
@@ -183,7 +189,7 @@ def build(
     geometry = _geometry(recordings, cameras, config)
     used = [_chosen_episodes(recording, config) for recording in recordings]
     progress = BuildProgress(episodes=sum(map(len, used)))
-    gathered = _Gathered()
+    gathered = _Gathered(commands=_commands(recordings, config) if mode == "command" else None)
 
     frame_shape = (geometry.frame_height, geometry.frame_width, 3)
     with writing_folder(out) as folder, TransitionWriter(folder, frame_shape) as writer:
@@ -221,7 +227,7 @@ def build(
         if not gathered.frames:
             raise ForearmError(_nothing(recordings, mode, config))
         layout, table = _tabulate(first, geometry, mode, config, gathered, writer.states())
-        writer.finish(layout, table, gathered.episodes, _facts(recordings, config, mode, progress))
+        writer.finish(layout, table, gathered.episodes, _facts(recordings, config, mode, progress, gathered.commands))
     return TransitionSet(out)
 
 
@@ -261,7 +267,7 @@ def _require_alike(recording: Recording, first: Recording, cameras: tuple[str, .
         ("cameras", sorted(set(cameras) & set(recording.cameras)), sorted(cameras)),
         ("actions", recording.action_names, first.action_names),
     ):
-        if here != there and (what != "actions" or mode == "column"):
+        if here != there and (what != "actions" or mode == "command"):
             raise ForearmError(
                 f"{recording.name} has {what} {', '.join(here) or 'none of these'}, but {first.name} has "
                 f"{', '.join(there)}; build them apart"
@@ -280,7 +286,7 @@ def _require_equal_units(recording: Recording, first: Recording, config: BuildCo
 
 def _mode(recordings: Sequence[Recording], config: BuildConfig) -> Actions:
     if config.actions != "auto":
-        return config.actions
+        return "command" if config.actions == "column" else config.actions
     logged = [recording.has_logs for recording in recordings]
     if any(logged) and not all(logged):
         without = recordings[logged.index(False)].name
@@ -301,6 +307,18 @@ def _require_effect(
         raise ForearmError("--trim-idle has no effect with a discrete-action log, which says when something happens")
     if len(cameras) == 1 and config.stacking != BuildConfig.stacking:
         raise ForearmError(f"--stacking has no effect with one camera, {_short(cameras[0])}; leave it out")
+
+
+def _commands(recordings: Sequence[Recording], config: BuildConfig) -> Commands:
+    """What the actions of all recordings are."""
+    found = [find_meaning(each, max(1, round(config.step * each.fps)), config.action_is) for each in recordings]
+    for recording, commands in zip(recordings, found, strict=True):
+        if (commands.meaning, commands.joints) != (found[0].meaning, found[0].joints):
+            raise ForearmError(
+                f"the actions of {recording.name} are {commands.found}, those of {recordings[0].name} "
+                f"{found[0].found}; build them apart, or say what they are with --action-is"
+            )
+    return found[0]
 
 
 def _geometry(recordings: Sequence[Recording], cameras: tuple[str, ...], config: BuildConfig) -> Layout:
@@ -339,8 +357,12 @@ def _plan(
     step, stride = (max(1, round(seconds * recording.fps)) for seconds in (config.step, config.stride))
     kept = active_rows(episode.states, recording.units, recording.fps) if config.trim_idle else slice(0, len(episode))
     frames = plan_every(kept.start, kept.stop, step, stride, config.history)
-    taken = columns(episode, frames, recording) if mode == "column" else changes(episode, frames)
-    return EpisodePlan(frames, taken, np.full(len(frames), -1))
+    if gathered.commands is None:
+        return EpisodePlan(frames, changes(episode, frames), np.full(len(frames), -1))
+    if episode.actions is None:
+        return NO_PLAN
+    commanded = taken(gathered.commands, episode.states, episode.actions, frames, recording.fps)
+    return EpisodePlan(frames, commanded, np.full(len(frames), -1))
 
 
 def _require_one_duration(recording: Recording, episode: Episode, gathered: _Gathered) -> None:
@@ -431,17 +453,19 @@ def _tabulate(
     frames, actions = np.concatenate(gathered.frames), np.concatenate(gathered.actions)
     dimensions, episodes = np.concatenate(gathered.dimensions), np.concatenate(gathered.numbers)
     groups = groups_of(gathered.episodes)[episodes]
-    names = geometry.joint_names if mode != "column" else recording.action_names
-    units = [joint.unit for joint in geometry.joints] if mode != "column" else [""] * len(names)
+    commands = gathered.commands
+    names = geometry.joint_names if commands is None else tuple(map(plain, recording.action_names))
+    driven = range(len(names)) if commands is None else commands.joints
+    joints = [geometry.joints[joint] if joint >= 0 else None for joint in driven]
     if mode == "log":
         kept = np.unique(dimensions)
         actions, dimensions = actions[..., kept], np.searchsorted(kept, dimensions)
         scales = np.array([gathered.deltas[joint] for joint in kept])
-        names, units = tuple(names[joint] for joint in kept), [units[joint] for joint in kept]
+        names, joints = tuple(names[joint] for joint in kept), [joints[joint] for joint in kept]
         validation = split_episodes(groups, _kinds(actions / scales, dimensions), config.val, config.seed)
     else:
-        ranges = np.ptp(states[frames], axis=(0, 1)) if mode != "column" else None
-        if mode != "column":
+        ranges = np.ptp(states[frames], axis=(0, 1)) if mode != "command" else None
+        if mode != "command":
             actions = np.where(only_jitter(states, frames, episodes), np.float32(0), actions)
         guess = actions / typical_steps(actions, ranges)
         dimensions = dominant_dimensions(guess[:, -1])
@@ -452,19 +476,15 @@ def _tabulate(
         dimensions = dominant_dimensions(actions[:, -1] / scales)
         if mode == "dominant":
             actions = discretised(actions, scales, config.dead_band)
-    entry_layout = tuple(
-        ActionDimension(
-            name.removesuffix(".pos"),
-            name.removesuffix(".pos") if name.removesuffix(".pos") in geometry.joint_names else None,
-            unit,
-            float(scale),
-        )
-        for name, unit, scale in zip(names, units, scales, strict=True)
+    driving = tuple(
+        ActionDimension(plain(name), joint.name if joint else None, joint.unit if joint else "", float(scale))
+        for name, joint, scale in zip(names, joints, scales, strict=True)
     )
     rows = max(1, round(config.step * recording.fps))
     layout = dataclasses.replace(
         geometry,
-        actions=entry_layout,
+        actions=driving,
+        action_is=commands.meaning if commands else None,
         discrete=mode in ("log", "dominant"),
         action_duration=gathered.duration if mode == "log" else rows / recording.fps,
     )
@@ -490,12 +510,17 @@ def _nothing(recordings: Sequence[Recording], mode: Actions, config: BuildConfig
 
 
 def _facts(
-    recordings: Sequence[Recording], config: BuildConfig, mode: Actions, progress: BuildProgress
+    recordings: Sequence[Recording],
+    config: BuildConfig,
+    mode: Actions,
+    progress: BuildProgress,
+    commands: Commands | None,
 ) -> dict[str, Any]:
     return {
         "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "recordings": [{"name": r.name, "version": r.version, "fps": r.fps} for r in recordings],
         "actions": mode,
+        **({"commands": commands.found} if commands else {}),
         "settings": dataclasses.asdict(config),
         "skipped": [{"recording": r, "episode": e, "reason": why} for r, e, why in progress.skipped],
         "notes": [{"recording": r, "episode": e, "note": what} for r, e, what in progress.notes],

@@ -6,13 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from forearm.base.errors import ForearmError
 from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, Joint, plain
 from forearm.canvas.layout import UnitOrigin
 from forearm.recordings import Episode, Recording
 from forearm.recordings.units import given_units
 
-Actions = Literal["auto", "log", "change", "column", "dominant"]
+Actions = Literal["auto", "log", "change", "command", "column", "dominant"]
 
 SLACK = 2
 """Frames by which a recorder's clock may make a decision early or late."""
@@ -119,24 +118,6 @@ def plan_every(first: int, stop: int, step: int, stride: int, history: int) -> n
 def changes(episode: Episode, frames: np.ndarray) -> np.ndarray:
     """The joints' change from frame to frame, (n, T − 1, J) float32."""
     return np.diff(episode.states[frames], axis=1)
-
-
-def columns(episode: Episode, frames: np.ndarray, recording: Recording) -> np.ndarray:
-    """What the action column commanded from frame to frame, (n, T − 1, A) float32.
-
-    Where it holds target positions (it is named like the state) this is how far the last target lies from where the
-    joints were; else (velocities, a gripper's switch) the mean of the column over the rows between.
-
-    Raises:
-        ForearmError: the recording has no action column.
-    """
-    if episode.actions is None:
-        raise ForearmError(f"{recording.name} has no action column; build with --actions change")
-    if recording.action_names == recording.joints:
-        return episode.actions[frames[:, 1:] - 1] - episode.states[frames[:, :-1]]
-    sums = np.concatenate([np.zeros((1, episode.actions.shape[1])), episode.actions.cumsum(0, dtype=np.float64)])
-    spans = np.diff(frames, axis=1)[..., None]
-    return ((sums[frames[:, 1:]] - sums[frames[:, :-1]]) / spans).astype(np.float32)
 
 
 def discretised(changes: np.ndarray, scales: np.ndarray, dead_band: float) -> np.ndarray:

@@ -230,6 +230,8 @@ class TransitionSet:
         for fact in FACTS:
             if fact not in self.facts:
                 raise ForearmError(f"{path} is damaged: dataset.json lacks {fact!r}; build it anew")
+        if self.facts["actions"] == "column":  # its name before 2026-11-26
+            self.facts["actions"] = "command"
         self.layout = read_layout(self.path / "layout.json")
         try:
             self.columns = Columns.read(self.path / "transitions.parquet", len(self.layout.actions))

@@ -1,0 +1,199 @@
+"""What an action column commands: target positions, changes or velocities, and of which joints.
+
+LeRobot does not store it. Each meaning is an equation between commands and the states that follow, which is tried for
+each pair of a command and a joint, at several lags: the state becomes the target, or changes by the delta, or by the
+velocity times the time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from forearm.base.errors import ForearmError
+from forearm.canvas.layout import ACTION_MEANINGS, ActionMeaning
+from forearm.recordings import Recording
+
+CLEAR, APART = 0.5, 0.2
+"""A meaning is clear if it explains so much of the median joint's variance, and so much more than the next one."""
+SURE = 0.8
+"""So much has to be explained for a command without a name to be taken for a joint's."""
+AFFIXES = (
+    "main_",
+    "target_",
+    "cmd_",
+    ".pos",
+    ".vel",
+    "_pos",
+    "_vel",
+    "_velocity",
+    "_position",
+    "_target",
+    "_cmd",
+    "_delta",
+)
+"""What recorders add to a joint's name."""
+SWITCH = 3
+"""A command that takes so few values, such as that of a gripper, is a switch."""
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What the A columns of an action are."""
+
+    meaning: ActionMeaning
+    """Of the commands that are a joint's."""
+    joints: tuple[int, ...]
+    """The joint that each column commands, −1 for a command that no measured joint answers."""
+    found: str
+    """How this is known, in words."""
+
+
+def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = None) -> Commands:
+    """Find out what a recording's actions are by comparing them with the states.
+
+    Args:
+        recording: with an action column.
+        step: rows over which changes are compared.
+        asked: the meaning, where a person has said it; only the joints are then looked for.
+
+    Raises:
+        ForearmError: there is no action column, or its meaning is not clear.
+    """
+    rows = [(e.states, e.actions) for e in recording.read(recording.cameras, on_skip=lambda index, reason: None)]
+    pairs = [(states, actions) for states, actions in rows if actions is not None and len(states) > step]
+    if not pairs:
+        raise ForearmError(f"{recording.name} has no action column; build with --actions change")
+    names = matched_names(recording.action_names, recording.joints)
+    values = np.concatenate([actions for _, actions in pairs])
+    explained = {meaning: explained_shares(pairs, step, recording.fps, meaning) for meaning in ACTION_MEANINGS}
+    joints = {meaning: _assigned(explained[meaning], names, values) for meaning in ACTION_MEANINGS}
+    shares = {meaning: _median(explained[meaning], joints[meaning], values) for meaning in ACTION_MEANINGS}
+    best, second, _ = sorted(ACTION_MEANINGS, key=shares.__getitem__, reverse=True)
+    figures = ", ".join(f"{meaning} {max(shares[meaning], 0):.0%}" for meaning in ACTION_MEANINGS)
+    if asked:
+        chosen = joints[asked]
+        if (chosen < 0).all() and len(chosen) == len(recording.joints):
+            chosen = np.arange(len(chosen))  # nothing tells them apart but their order
+        return Commands(asked, tuple(chosen.tolist()), f"{asked}, as said (explained by the states: {figures})")
+    unclear = shares[best] < CLEAR or shares[best] - shares[second] < APART
+    odd = [
+        name
+        for a, name in enumerate(recording.action_names)
+        if joints[best][a] < 0 and not _is_plain(name, values[:, a])
+    ]
+    if unclear and (odd or (joints[best] >= 0).any()):
+        raise ForearmError(
+            f"what the actions of {recording.name} mean is not clear from its states (explained share: {figures}); say "
+            "it with --action-is target, delta or velocity, or build with --actions change"
+        )
+    if unclear:  # nothing but velocities of a base and switches
+        return Commands("velocity", (-1,) * len(names), "velocities and switches that no joint answers")
+    if odd:
+        raise ForearmError(
+            f"no joint of {recording.name} answers {', '.join(odd)}, so what they mean is not clear; say it with "
+            "--action-is target, delta or velocity, or build with --actions change"
+        )
+    how = "by name" if (names >= 0).any() else "by what they do"
+    return Commands(best, tuple(joints[best].tolist()), f"{best} (explained by the states: {figures}), matched {how}")
+
+
+def taken(commands: Commands, states: np.ndarray, actions: np.ndarray, frames: np.ndarray, fps: float) -> np.ndarray:
+    """What was commanded from frame to frame: of a joint the change in its unit, of others the command itself.
+
+    Args:
+        commands: what the columns are.
+        states: (n, J) of the episode.
+        actions: (n, A) of the episode.
+        frames: (m, T) its rows in each transition.
+        fps: rows a second.
+
+    Returns:
+        (m, T − 1, A) float32.
+    """
+    sums = np.concatenate([np.zeros((1, actions.shape[1])), actions.cumsum(axis=0, dtype=np.float64)])
+    total = sums[frames[:, 1:]] - sums[frames[:, :-1]]
+    last = actions[frames[:, 1:] - 1]
+    mean = total / np.diff(frames, axis=1)[..., None]
+    joints = np.array(commands.joints)
+    if commands.meaning == "target":
+        of_joints, of_others = last - states[frames[:, :-1]][..., joints], mean
+    elif commands.meaning == "delta":
+        of_joints, of_others = total, mean
+    else:
+        of_joints, of_others = total / fps, mean
+    return np.where(joints >= 0, of_joints, of_others).astype(np.float32)
+
+
+def matched_names(actions: Sequence[str], joints: Sequence[str]) -> np.ndarray:
+    """For each command the joint of the same name but for what recorders add, (A,) int64, −1: none."""
+    bare = [_bare(joint) for joint in joints]
+    return np.array([bare.index(_bare(name)) if _bare(name) in bare else -1 for name in actions], np.int64)
+
+
+def explained_shares(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], step: int, fps: float, meaning: ActionMeaning
+) -> np.ndarray:
+    """The share of each joint's variance that each command explains under a meaning, at the best lag: (A, J).
+
+    Args:
+        pairs: states (n, J) and actions (n, A) of each episode, n > ``step``.
+        step: rows; lags up to it are tried.
+        fps: rows a second.
+        meaning: target (of the position, but for an offset), delta or velocity (of the change over ``step`` rows).
+    """
+    best = None
+    for lag in range(step + 1):
+        wanted, came = [], []
+        for states, actions in pairs:
+            if meaning == "target":
+                x, y = actions[: len(actions) - lag], states[lag:]
+            else:
+                sums = np.concatenate([np.zeros((1, actions.shape[1])), actions.cumsum(axis=0, dtype=np.float64)])
+                x, y = sums[step:-1] - sums[: -1 - step], states[step:] - states[:-step]
+                x, y = x[: len(x) - lag], y[lag:]
+            wanted.append(x / fps if meaning == "velocity" else x)
+            came.append(y)
+        x, y = np.concatenate(wanted).astype(np.float64), np.concatenate(came).astype(np.float64)
+        if not len(x):
+            break
+        if meaning == "target":
+            x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+        variance = np.square(y).mean(axis=0)
+        errors = np.square(x).mean(axis=0)[:, None] + variance - 2 * x.T @ y / len(x)
+        share = np.where(variance > 0, 1 - errors / np.where(variance > 0, variance, 1), -np.inf)
+        best = share if best is None else np.maximum(best, share)
+    assert best is not None
+    return best
+
+
+def _assigned(explained: np.ndarray, names: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The joint of each command: by name where any name matches, else the one that it explains best."""
+    if (names >= 0).any():
+        return names
+    joints, left = np.full(len(explained), -1), explained + 0.01 * np.eye(*explained.shape)  # the order decides ties
+    left[np.ptp(values, axis=0) == 0] = -np.inf
+    while left.size and left.max() >= SURE:
+        command, joint = np.unravel_index(left.argmax(), left.shape)
+        joints[command] = joint
+        left[command], left[:, joint] = -np.inf, -np.inf
+    return joints
+
+
+def _median(explained: np.ndarray, joints: np.ndarray, values: np.ndarray) -> float:
+    """The share that the median of the commands of joints explains; those that never change say nothing."""
+    shares = [explained[a, j] for a, j in enumerate(joints) if j >= 0 and np.ptp(values[:, a]) > 0]
+    shares = [share for share in shares if np.isfinite(share)]
+    return float(np.median(shares)) if shares else 0.0
+
+
+def _is_plain(name: str, values: np.ndarray) -> bool:
+    """Whether a command says itself what it is: a velocity, a switch or nothing at all."""
+    return "vel" in name.lower() or len(np.unique(values)) <= SWITCH
+
+
+def _bare(name: str) -> str:
+    name = name.lower()
+    for affix in AFFIXES:
+        name = name.removeprefix(affix) if affix.endswith("_") else name.removesuffix(affix)
+    return name

@@ -1,0 +1,134 @@
+"""What an action column commands is found out by comparing it with the states, or refused."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from forearm.base.errors import ForearmError
+from forearm.recordings import open_recording
+from forearm.transitions.meaning import Commands, find_meaning, taken
+
+JOINTS = ("shoulder_pan.pos", "shoulder_lift.pos", "elbow_flex.pos", "gripper.pos")
+LOW, HIGH, FPS, STEP = np.array([-60, -90, -40, 3]), np.array([70, 60, 48, 60]), 10.0, 5
+
+
+def motion(t, episode):
+    return (LOW + (HIGH - LOW) * (0.5 - 0.5 * np.cos(2 * np.pi * (t + 7 * episode) / 37))[:, None]).astype(np.float32)
+
+
+def target(t, episode):
+    return motion(t + 1, episode)
+
+
+def delta(t, episode):
+    return motion(t + 1, episode) - motion(t, episode)
+
+
+def velocity(t, episode):
+    return FPS * delta(t, episode)
+
+
+def recording(command, names, joints=JOINTS):
+    """Three episodes of 40 rows."""
+    t = np.arange(40)
+    episodes = [SimpleNamespace(states=motion(t, e), actions=np.asarray(command(t, e), np.float32)) for e in range(3)]
+    facts = {"name": "set", "fps": FPS, "joints": joints, "action_names": tuple(names), "cameras": ()}
+    return SimpleNamespace(read=lambda cameras, on_skip: iter(episodes), episodes=episodes, **facts)
+
+
+UNNAMED = tuple(f"action_{i}" for i in range(4))
+
+
+@pytest.mark.parametrize(
+    ("command", "names", "meaning", "joints"),
+    [
+        (target, JOINTS, "target", (0, 1, 2, 3)),
+        (delta, JOINTS, "delta", (0, 1, 2, 3)),
+        (velocity, JOINTS, "velocity", (0, 1, 2, 3)),
+        (lambda t, e: target(t, e)[:, ::-1], JOINTS[::-1], "target", (3, 2, 1, 0)),
+        (lambda t, e: target(t, e)[:, :3], JOINTS[:3], "target", (0, 1, 2)),
+        (target, ["main_" + name.removesuffix(".pos") for name in JOINTS], "target", (0, 1, 2, 3)),
+        (velocity, [name.replace(".pos", ".vel") for name in JOINTS], "velocity", (0, 1, 2, 3)),
+        (target, UNNAMED, "target", (0, 1, 2, 3)),
+        (lambda t, e: delta(t, e)[:, ::-1], UNNAMED, "delta", (3, 2, 1, 0)),
+        (lambda t, e: np.c_[delta(t, e)[:, :3], t % 9 > 4], (*JOINTS[:3], "suction"), "delta", (0, 1, 2, -1)),
+        (lambda t, e: np.c_[target(t, e), np.sin(t)], (*JOINTS, "x.vel"), "target", (0, 1, 2, 3, -1)),
+    ],
+)
+def test_it_is_found_out_by_name_by_order_and_by_what_the_joints_do(command, names, meaning, joints):
+    found = find_meaning(recording(command, names), STEP)
+    assert (found.meaning, found.joints) == (meaning, joints)
+    assert f"{meaning} 100%" in found.found
+    true = recording(command, names).episodes[1]
+    frames = np.array([[0, 5], [3, 8]])
+    was = taken(found, true.states, true.actions, frames, FPS)[:, 0]
+    moved = np.diff(true.states[frames], axis=1)[:, 0]
+    for column, joint in enumerate(joints):
+        if joint >= 0:
+            np.testing.assert_allclose(was[:, column], moved[:, joint], atol=1e-3)
+        else:
+            np.testing.assert_allclose(was[0, column], true.actions[:5, column].mean(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        (lambda t, e: np.random.default_rng(e).normal(size=(40, 4)), JOINTS),
+        (lambda t, e: 0.1 * delta(t, e), JOINTS),  # normalised by nobody knows what
+        (lambda t, e: np.c_[target(t, e), np.sin(t)], (*JOINTS, "wrist")),
+        (lambda t, e: np.random.default_rng(e).normal(size=(40, 2)), ("x", "y")),
+    ],
+)
+def test_what_is_not_clear_is_refused_with_the_option_that_says_it(command, names):
+    with pytest.raises(ForearmError, match=r"not clear.*--action-is target, delta or velocity") as failure:
+        find_meaning(recording(command, names), STEP)
+    assert "\n" not in str(failure.value)
+    assert find_meaning(recording(command, names), STEP, "velocity").meaning == "velocity"
+
+
+def test_velocities_of_a_base_are_actions_of_their_own():
+    def base(t, e):
+        return np.c_[np.sin(t / 3 + e), np.cos(t / 5)]
+
+    assert find_meaning(recording(base, ("x.vel", "theta.vel")), STEP).joints == (-1, -1)
+
+
+def test_without_names_or_agreement_what_is_said_follows_the_order():
+    found = find_meaning(recording(lambda t, e: 0.1 * delta(t, e), UNNAMED), STEP, "delta")
+    assert found.joints == (0, 1, 2, 3)
+
+
+def test_a_recording_without_actions_has_no_commands():
+    silent = recording(target, JOINTS)
+    for episode in silent.episodes:
+        episode.actions = None
+    with pytest.raises(ForearmError, match=r"set has no action column; build with --actions change"):
+        find_meaning(silent, STEP)
+
+
+def test_targets_count_from_where_the_joints_were():
+    states, actions = np.zeros((10, 2), np.float32), np.arange(20, dtype=np.float32).reshape(10, 2)
+    states[4] = (1, 2)
+    was = taken(Commands("target", (0, 1), ""), states, actions, np.array([[0, 4, 7]]), FPS)
+    assert was.tolist() == [[[6, 7], [12 - 1, 13 - 2]]], "the last target before each frame"
+
+
+def test_a_switch_is_averaged_over_the_rows_between():
+    commands = Commands("target", (-1,), "")
+    switch = np.array([[0.0], [1], [1], [0]], np.float32)
+    assert taken(commands, np.zeros((4, 2)), switch, np.array([[0, 3]]), FPS)[0, 0, 0] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning", "joints"),
+    [("cr5_banana_v30", "velocity", (*range(6), -1)), ("g1_inspire_v21", "target", tuple(range(26)))],
+)
+def test_real_commands(name, meaning, joints):
+    root = Path(__file__).resolve().parents[3] / "shared/data" / name
+    if not root.is_dir():
+        pytest.skip("needs the shared recordings")
+    real = open_recording(root)
+    found = find_meaning(real, round(0.5 * real.fps))
+    assert (found.meaning, found.joints) == (meaning, joints)
