@@ -54,10 +54,10 @@ def test_a_dream_is_written_whole(project, tmp_path, planner: str) -> None:
     )
 
 
-def test_a_folder_that_is_being_written_is_refused_before_anything_moves(shelf, tmp_path, monkeypatch) -> None:
+def test_a_folder_that_is_being_written_is_refused_before_anything_moves(project, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(planning, "control", lambda *args, **settings: pytest.fail("it moves"))
     with locked(tmp_path / "plan"):
-        planned = forearm("plan", shelf / "run", "--start", 0, "--like", 5, "--out", tmp_path / "plan", *CPU)
+        planned = forearm("plan", project / "run", "--start", 0, "--like", 5, "--out", tmp_path / "plan", *CPU)
     assert "plan is being written by process" in error_of(planned)
 
 

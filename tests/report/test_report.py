@@ -537,14 +537,14 @@ def test_who_expects_no_error_is_not_asked_about_it(good, tmp_path):
 def test_moves_are_only_called_unknown_where_that_is_known():
     asked = evaluation_of(Doubtful(), kinds=None)
     assert "never saw" not in " ".join(uncertainty_section(asked)["claims"])
-    assert {kind["seen"] for kind in uncertainty_section(asked)["kinds"]} == {"–"}
+    assert {kind.seen for kind in uncertainty_section(asked)["kinds"]} == {None}
     strange = evaluation_of(Doubtful(), kinds={})
     assert uncertainty_section(strange)["claims"][-1] == "Training saw none of these moves."
     untaken = evaluation_of(Doubtful(0.5), codes=(MOVE_PLUS,), kinds={(0, MOVE_PLUS): 8})
     claims = uncertainty_section(untaken)["claims"]
     assert "never saw MOVE−" in claims[-1]
     assert "the error is" not in claims[-1]  # as nobody knows what MOVE− leads to
-    assert [kind["true"] == "–" for kind in uncertainty_section(untaken)["kinds"]] == [True, False, True]
+    assert [kind.true is None for kind in uncertainty_section(untaken)["kinds"]] == [True, False, True]
 
 
 def test_losses_per_position_share_a_chart_in_which_the_strip_is_marked():
