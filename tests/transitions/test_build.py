@@ -27,6 +27,7 @@ from support.recordings import write_video as write_pictures
 
 from forearm.base.errors import ForearmError
 from forearm.transitions import TransitionSet
+from forearm.transitions.advice import warnings_of
 from forearm.transitions.build import BuildConfig, build
 from forearm.transitions.combine import combine
 from forearm.transitions.store import ArrayWriter
@@ -521,6 +522,17 @@ def test_a_choice_that_cannot_be_made_is_refused(tmp_path, options, sets, says):
         build(roots, tmp_path / "data", settings(**options))
     with pytest.raises(ForearmError, match="'a-b' selects no episodes"):
         settings(episodes="a-b")
+
+
+@pytest.mark.parametrize(("fit", "black"), [("squeeze", 0), ("crop", 0), ("letterbox", 8)])
+def test_pictures_fit_as_asked_and_the_layout_remembers(tmp_path, fit, black):
+    root = make_recording(tmp_path / "set")  # pictures of 48×64
+    data = build([root], tmp_path / "data", settings(fit=fit))
+    assert [camera.fit for camera in data.layout.cameras] == [fit]
+    assert (np.asarray(data.frames[:, :32]).max(axis=(0, 2, 3)) < 10).sum() == black
+    assert any("is squeezed from 48×64 to 32×32" in line for line in warnings_of(data)) == (fit == "squeeze")
+    with pytest.raises(ForearmError, match="cameras of"):
+        data.require_fit(build([root], tmp_path / "other", settings(fit="crop", size=40)).layout, "another")
 
 
 def test_idle_ends_are_trimmed(tmp_path):

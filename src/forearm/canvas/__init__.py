@@ -2,6 +2,7 @@
 
 from forearm.canvas.actions import Action, action_codes, counterfactual, dominant_dimensions
 from forearm.canvas.draw import action_colours, draw, draw_separators, draw_strips
+from forearm.canvas.fit import cut_or_padded, scaled_size
 from forearm.canvas.layout import (
     CODE_NAMES,
     CODES,
@@ -11,6 +12,7 @@ from forearm.canvas.layout import (
     STAY,
     ActionDimension,
     Camera,
+    Fit,
     Joint,
     Layout,
     Preset,
@@ -34,6 +36,7 @@ __all__ = [
     "Action",
     "ActionDimension",
     "Camera",
+    "Fit",
     "Joint",
     "Layout",
     "Observation",
@@ -44,6 +47,7 @@ __all__ = [
     "as_float",
     "as_uint8",
     "counterfactual",
+    "cut_or_padded",
     "decode_separator",
     "decode_strip",
     "dominant_dimensions",
@@ -53,6 +57,7 @@ __all__ = [
     "draw_strips",
     "driven_joints",
     "plain",
+    "scaled_size",
     "stack_pictures",
     "target_changes",
     "trajectory",

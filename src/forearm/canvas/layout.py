@@ -16,6 +16,7 @@ CODES = (STAY, MOVE_PLUS, MOVE_MINUS)
 CODE_NAMES = ("STAY", "MOVE+", "MOVE−")
 
 Colour = tuple[int, int, int]
+Fit = Literal["squeeze", "crop", "letterbox"]
 UnitOrigin = Literal["guessed", "declared", "given"]
 """How a unit is known: guessed from the values, declared by the recording, or given by a person."""
 UNIT_ORIGINS: tuple[UnitOrigin, ...] = ("guessed", "declared", "given")
@@ -29,6 +30,7 @@ NEWER_FIELDS = {
     "action_is": None,
     "recorded_size": None,
     "fps": None,
+    "fit": "squeeze",
 }
 """Fields that layouts of before 2026-11-26 lack, with their defaults. A default is not written, so that the digest of
 an older layout, by which weights know it, stays what it was."""
@@ -60,6 +62,8 @@ class Camera:
     """Height and width as recorded, before it was resized; None where nobody knows."""
     fps: float | None = field(default=None, compare=False)
     """Pictures per second as recorded."""
+    fit: Fit = "squeeze"
+    """How a picture of another shape fits: squeezed, cropped to its middle, or whole with black beside it."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ from forearm.canvas import (
     Layout,
     Observation,
     action_seconds,
+    cut_or_padded,
     driven_joints,
     plain,
+    scaled_size,
     stack_pictures,
     target_changes,
     trajectory,
@@ -141,7 +143,10 @@ class RobotArm:
     def observe(self) -> Observation:
         seen = self._look()
         cameras = self.layout.cameras
-        pictures = [shrunk(np.asarray(seen[camera.name]), (camera.height, camera.width)) for camera in cameras]
+        pictures = [
+            cut_or_padded(shrunk(taken, scaled_size(taken.shape[:2], camera)), camera)
+            for camera, taken in ((camera, np.asarray(seen[camera.name])) for camera in cameras)
+        ]
         return Observation(
             stack_pictures(self.layout, pictures), np.array([seen[key] for key in self._keys], np.float32)
         )

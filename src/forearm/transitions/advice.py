@@ -9,6 +9,8 @@ from forearm.recordings.idle import STILL_SHARE, widest_ranges
 from forearm.transitions.lag import estimate_lag, even_spacing
 from forearm.transitions.store import TransitionSet
 
+SQUEEZED = 1.2
+"""Pictures whose proportions change by more are warned of."""
 SAMPLE = 200
 """Transitions and frames on which figures are measured."""
 
@@ -26,6 +28,11 @@ def _sample(count: int) -> np.ndarray:
 
 def _cameras(data: TransitionSet) -> Iterator[str]:
     frames = data.frames[_sample(len(data.frames))].astype(np.float32)
+    for camera in data.layout.cameras:
+        height, width = camera.recorded_size or (camera.height, camera.width)
+        if camera.fit == "squeeze" and not 1 / SQUEEZED < height / width * camera.width / camera.height < SQUEEZED:
+            shape = f"from {height}×{width} to {camera.height}×{camera.width}"
+            yield f"camera {camera.name} is squeezed {shape}; --fit crop or --fit letterbox keeps its proportions"
     for camera, box in zip(data.layout.cameras, data.layout.camera_boxes(), strict=True):
         pictures = frames[:, box[0], box[1]]
         contrast = np.median(pictures.std(axis=(1, 2, 3)))

@@ -13,7 +13,18 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_absent, writing_folder
-from forearm.canvas import PRESETS, ActionDimension, Camera, Layout, action_codes, dominant_dimensions, plain
+from forearm.canvas import (
+    PRESETS,
+    ActionDimension,
+    Camera,
+    Fit,
+    Layout,
+    action_codes,
+    cut_or_padded,
+    dominant_dimensions,
+    plain,
+    scaled_size,
+)
 from forearm.canvas.layout import ActionMeaning, with_weakest_origins
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, lines_by_recording, open_recording
 from forearm.recordings.episode import selected
@@ -52,6 +63,8 @@ class BuildConfig:
     """Side of each camera's square picture, if not the preset's."""
     cameras: tuple[str, ...] = ()
     """Cameras to use, in this order; all by default."""
+    fit: Fit = "squeeze"
+    """How pictures that are not square become square: squeeze them, crop to the middle, or letterbox with black."""
     stacking: Literal["vertical", "horizontal"] = "vertical"
     """How the cameras of a frame stand: below each other or side by side."""
     history: int = 2
@@ -327,7 +340,8 @@ def _geometry(recordings: Sequence[Recording], cameras: tuple[str, ...], config:
     side = preset.camera if config.size is None else config.size
     return Layout(
         cameras=tuple(
-            Camera(_short(key), side, side, recordings[0].camera_size(key), recordings[0].fps) for key in cameras
+            Camera(_short(key), side, side, recordings[0].camera_size(key), recordings[0].fps, config.fit)
+            for key in cameras
         ),
         joints=with_weakest_origins([joints_of(recording, config.units) for recording in recordings]),
         actions=(ActionDimension("unknown"),),
@@ -392,11 +406,12 @@ def _store(
     """
     before = len(writer)
     rows, places = np.unique(plan.frames, return_inverse=True)
-    sizes = {key: (camera.height, camera.width) for key, camera in zip(cameras, geometry.cameras, strict=True)}
+    layouts = dict(zip(cameras, geometry.cameras, strict=True))
+    sizes = {key: scaled_size(recording.camera_size(key), camera) for key, camera in layouts.items()}
     axis = 0 if geometry.stacking == "vertical" else 1
     looks = []
     for row, pictures in episode.pictures(rows.tolist(), sizes):
-        frame = np.concatenate([pictures[key] for key in cameras], axis=axis)
+        frame = np.concatenate([cut_or_padded(pictures[key], layouts[key]) for key in cameras], axis=axis)
         if writer.append(frame, episode.states[row]) % LOOK_EVERY == before % LOOK_EVERY:
             looks.append(_look(frame))
     _require_new(f"episode {episode.index} of {recording.name}", episode, np.stack(looks), gathered)
