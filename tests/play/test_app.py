@@ -17,6 +17,9 @@ from forearm.batch import Prediction
 from forearm.canvas import CODE_NAMES, MOVE_PLUS
 from forearm.evaluation.baselines import Persistence
 from forearm.play.visitors import KEPT, KEPT_START, MOST, Full, Visitors
+from forearm.training.config import TrainConfig
+from forearm.training.loop import start_run
+from forearm.training.run import Run
 
 testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra `play`", exc_type=ImportError)
 
@@ -89,6 +92,19 @@ def test_the_stage_says_what_is_a_guess(stage):
     ).get("/api/stage")
     assert told.json()["guesses"] == [0]
     assert told.json()["practised"] == [0]
+    assert told.json()["unseen"] == []
+
+
+def test_a_joint_that_training_never_moved_in_a_direction_is_a_guess(long_memory, tmp_path, small):
+    run = start_run(tmp_path / "run", "warp", small, TrainConfig(steps=1), long_memory)
+    assert run.unseen_moves() == [(1, 1), (1, 2)]  # only pan, the first, moves
+    config = run.config()
+    config["data"]["directions_seen"]["pan"] = [4, 0]
+    run.config_file.write_text(json.dumps(config))
+    assert Run.open(run.path).unseen_moves() == [(0, 2), (1, 1), (1, 2)]
+    del config["data"]["directions_seen"]
+    run.config_file.write_text(json.dumps(config))
+    assert Run.open(run.path).unseen_moves() == []  # a run that is older than its note
 
 
 def test_visitors_have_their_own_dreams(app):

@@ -158,6 +158,7 @@ def test_a_data_set_of_every_action_knows_all_outcomes(tmp_path: Path) -> None:
     assert [episode["moment"] for episode in data.episodes] == np.repeat(np.arange(4), 3).tolist()
     assert data.outcomes(data.rows()).known.all()
     assert data.actions_seen("val") == {0: 4, 1: 4, 2: 4}
+    assert len({episode["scene"] for episode in data.episodes}) == EVERY.sessions
     known = [(joint.unit, joint.unit_origin) for joint in data.layout.joints]
     assert known == [("deg", "declared")] * 5 + [("%", "declared")]
 

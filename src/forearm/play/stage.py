@@ -1,6 +1,6 @@
 """What is played with: a trained model, its layout, and where paths begin."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Stage:
     """How often each code occurs in training."""
     practised: tuple[int, ...] = ()
     """Codes that no recording shows but that training practised."""
+    unseen: Sequence[tuple[int, int]] = ()
+    """Moves that training never saw, as (action dimension, code)."""
     device: torch.device | str = "cpu"
 
     @property
@@ -64,6 +66,7 @@ class Stage:
             "discrete": layout.discrete,
             "palette": layout.palette,
             "guesses": [code for code in CODES if not self.actions_seen.get(code)],
+            "unseen": self.unseen,
             "practised": self.practised,
             "sources": [{"name": source.name, "count": source.count} for source in self.sources.values()],
         }
@@ -93,4 +96,14 @@ def open_stage(
             raise ForearmError(f"{error} (choose frames to begin from with --data, or --simulator)") from error
     practised = (STAY,) if run.practised_stay() else ()
     by_name = {source.name: source for source in sources}
-    return Stage(run.name, run.config()["family"], model, layout, by_name, run.actions_seen(), practised, target)
+    return Stage(
+        run.name,
+        run.config()["family"],
+        model,
+        layout,
+        by_name,
+        run.actions_seen(),
+        practised,
+        run.unseen_moves(),
+        target,
+    )

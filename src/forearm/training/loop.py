@@ -82,6 +82,8 @@ def start_run(
             "train": len(data.rows("train")),
             "val": len(data.rows("val")),
             "actions_seen": data.actions_seen("train"),
+            "scenes": sorted({e["scene"] for e in data.episodes if e["scene"] is not None}),
+            "directions_seen": data.directions_seen("train"),
             "trained_on": sorted({*data.digests_of("train"), *((fine_tune and fine_tune.trained_on()) or ())}),
         },
     }

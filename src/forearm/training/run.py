@@ -18,7 +18,7 @@ from torch import Tensor
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json, writing
-from forearm.canvas import STAY, Layout
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, Layout
 from forearm.models import WorldModel, make_model
 from forearm.models.renamed import current_weights
 from forearm.training.config import TrainConfig
@@ -111,6 +111,16 @@ class Run:
     def actions_seen(self) -> dict[int, int]:
         """How often each action code occurs in the training data."""
         return {int(code): count for code, count in self.config()["data"]["actions_seen"].items()}
+
+    def unseen_moves(self) -> list[tuple[int, int]]:
+        """The (action dimension, MOVE+ or MOVE−) that training never saw; none of a run that is older than its note."""
+        seen = self.config()["data"].get("directions_seen", {})
+        return [
+            (i, code)
+            for i, dimension in enumerate(self.layout().actions)
+            for code, count in zip((MOVE_PLUS, MOVE_MINUS), seen.get(dimension.name, (1, 1)), strict=True)
+            if not count
+        ]
 
     def practised_stay(self) -> bool:
         """Whether STAY is known from synthetic transitions alone."""

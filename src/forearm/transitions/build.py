@@ -420,12 +420,14 @@ def _store(
     gathered.dimensions.append(plan.dimensions)
     gathered.numbers.append(np.full(len(plan.frames), len(gathered.episodes)))
     extra = episode.log.extra if episode.log else {}
+    scene = extra.get("session_seed")
     gathered.episodes.append(
         {
             "recording": recording.name,
             "index": episode.index,
             "task": episode.task,
             "session": extra.get("session"),
+            "scene": scene if isinstance(scene, int) and abs(scene) < 2**63 else None,
             "moment": _moment(recording, extra.get("moment"), gathered),
         }
     )

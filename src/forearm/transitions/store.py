@@ -19,6 +19,7 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import read_json, write_json
 from forearm.batch import Batch, make_batch
 from forearm.canvas import CODES, Layout, action_codes, draw, draw_strips
+from forearm.canvas.actions import DEAD_BAND
 from forearm.transitions.layout import read_layout
 
 FORMAT = 1
@@ -238,7 +239,7 @@ class TransitionSet:
             self.frames = np.load(self.path / "frames.npy", mmap_mode="r")
             self.states = np.load(self.path / "states.npy")
             told = pq.read_table(self.path / "episodes.parquet").to_pylist()
-            self.episodes = [{"moment": None, **episode} for episode in told]  # older datasets lack it
+            self.episodes = [{"moment": None, "scene": None, **episode} for episode in told]  # older datasets lack it
         except (OSError, EOFError, ValueError, KeyError, pa.ArrowException) as error:
             raise ForearmError(f"{path} is damaged: {error}; build it anew") from error
         layout, count = self.layout, len(self.frames)
@@ -408,6 +409,12 @@ class TransitionSet:
         """How often each action code occurs in a split."""
         codes = self.codes[self.rows(split)]
         return {code: int((codes == code).sum()) for code in CODES}
+
+    def directions_seen(self, split: Split | None = "train") -> dict[str, tuple[int, int]]:
+        """How often each action dimension moves up and down in a split, by its name."""
+        values = self.action_values(self.rows(split))
+        up, down = ((sign * values > DEAD_BAND).sum(axis=(0, 1)).tolist() for sign in (1, -1))
+        return {dimension.name: (u, d) for dimension, u, d in zip(self.layout.actions, up, down, strict=True)}
 
     def require_fit(self, layout: Layout, whose: str) -> None:
         """Refuse to be drawn with a layout of other pictures, joints or actions.

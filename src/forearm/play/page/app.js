@@ -197,7 +197,8 @@ function showChoices() {
     const { code } = preview;
     choice.style.setProperty("--action", `var(${COLOURS[code]})`);
     fill(choice.querySelector(".shots"), preview.pictures, view.overlay === "uncertainty" ? preview.uncertainty : null, false);
-    const isGuess = stage.guesses.includes(code), isRecorded = state.recorded === which;
+    const isUnseen = which !== RECORDED && stage.unseen.some(([dimension, move]) => dimension === state.dimension && move === code);
+    const isGuess = isUnseen || stage.guesses.includes(code), isRecorded = state.recorded === which;
     choice.classList.toggle("guess", isGuess);
     choice.querySelector(".chip.guess").hidden = !isGuess;
     choice.querySelector(".chip.recorded").hidden = !isRecorded || which === RECORDED;
@@ -272,7 +273,9 @@ function build() {
   buildJoints();
   find("#footnote").textContent = stage.guesses.map((code) => stage.practised.includes(code)
     ? `${NAMES[code]} is a guess: the training data do not contain it; the model practised it on frames that do not change.`
-    : `${NAMES[code]} is a guess: the training data do not contain it.`).join(" ");
+    : `${NAMES[code]} is a guess: the training data do not contain it.`).concat(stage.unseen
+    .filter(([, code]) => !stage.guesses.includes(code))
+    .map(([dimension, code]) => `${stage.dimensions[dimension].name} ${NAMES[code]} is a guess: the training data do not contain it.`)).join(" ");
   ORDER.forEach((which) => find("#choices").append(choice(which)));
 }
 
