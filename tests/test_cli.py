@@ -553,7 +553,8 @@ def test_from_recording_to_report(tmp_path):
     for _ in range(2):  # an evaluation may be repeated
         evaluated = forearm("evaluate", run, *elsewhere, "--samples", 3, *CPU)
         assert evaluated.out == f"{run / 'evaluation-arm-data' / 'report.html'}\n"
-    assert str(run / "last.safetensors") in require_report(run / "evaluation-arm-data", samples=12)
+    half = require_report(run / "evaluation-arm-data", samples=6)  # the other 6 episodes trained the run
+    assert str(run / "last.safetensors") in half
     assert require_report(run / "evaluation", samples=9) == page
     assert "validation loss" in forearm("inspect", run).out
 
