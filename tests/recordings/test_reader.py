@@ -273,7 +273,7 @@ def with_front_moov_truncated(root, share=0.6):
 
 DAMAGE = {
     "missing video": (lambda root: video(root, 1).unlink(), "is missing"),
-    "truncated mp4": (lambda root: truncate(video(root, 1), 0.5), "cannot be opened"),
+    "truncated mp4": (lambda root: truncate(video(root, 1), 0.5), "cannot be opened|holds no video"),
     "mp4 truncated behind its index": (with_front_moov_truncated, "truncated|decoded|ends after"),
     "last frame cut": (lambda root: with_front_moov_truncated(root, 0.99), "is truncated$"),
     "no video at all": (lambda root: video(root, 1).write_bytes(b"no video"), "cannot be opened"),

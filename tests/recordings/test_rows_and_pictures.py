@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from support.recordings import CAMERA, VIDEO_PATH, make_recording, number_of, picture_of, write_video
+from support.recordings import CAMERA, VIDEO_PATH, make_recording, number_of, picture_of, states_of, write_video
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import EpisodeUnreadable, lines_of, open_recording
@@ -136,6 +136,32 @@ def test_rows_cut_from_the_beginning(tmp_path):
     assert seen(root) == expected  # the metadata still has the old lengths
     set_lengths(root, (7, 4))
     assert seen(root) == expected
+    set_lengths(root, (12, 9))
+    change(table(root, 0), frame_index=lambda frames: frames - 5)  # numbered anew, but not in time
+    episodes, skipped = seen(root)
+    assert episodes == {1: expected[0][1]}
+    assert "frame_index / fps, timestamp and the video's start disagree" in skipped[0]
+
+
+def test_rows_missing_from_a_table_that_numbers_nothing(tmp_path):
+    bare = ("episode_index", "index", "frame_index", "timestamp")
+    root = make_recording(tmp_path / "set", version="v3.0", drop_columns=bare)
+    change_rows(root / "data/chunk-000/file-000.parquet", lambda n: np.setdiff1d(np.arange(n), [8, 9]))
+    with pytest.raises(ForearmError, match="34 rows, but none that"):
+        seen(root)
+
+
+def test_a_shared_file_that_begins_late(tmp_path):
+    lengths = (12, 9, 15)
+    root = make_recording(tmp_path / "set", version="v3.0", lengths=lengths, episodes_per_file=3)
+    exact = np.concatenate([np.arange(length) for length in lengths]) / 10
+    change(root / "data/chunk-000/file-000.parquet", timestamp=lambda _: exact)
+    pictures = [picture_of(e, n // 2) for e, length in enumerate(lengths) for n in range(2 * length)]
+    write_video(shared_video(root), pictures, fps=20, begin=10)
+    with pytest.raises(ForearmError, match=r"first picture is shown at 0\.500 s"):
+        seen(root)
+    write_video(shared_video(root), pictures, fps=20)
+    assert seen(root) == ({e: right(e, range(n)) for e, n in enumerate(lengths)}, {})
 
 
 @pytest.mark.parametrize("images", [None, "bytes"])
@@ -274,6 +300,22 @@ def test_swapped_file_indices_of_videos(tmp_path):
     assert "to episode 0 as well" in skipped[1]
 
 
+def test_videos_whose_order_is_odd_are_noted(tmp_path):
+    lengths, name = (9, 9, 9), f"videos/{CAMERA}/"
+    root = make_recording(tmp_path / "set", version="v3.0", lengths=lengths, episodes_per_file=1)
+
+    def notes() -> set[str]:
+        return {episode.pairings[CAMERA].note.split("; ")[-1] for episode in open_recording(root).read()}
+
+    assert not any("swapped" in note or "goes on" in note for note in notes())
+    change_meta(root, lambda rows: [row | {f"{name}file_index": (1, 0, 2)[e]} for e, row in enumerate(rows)])
+    assert all("are indices swapped?" in note for note in notes())
+    many = make_recording(tmp_path / "many", version="v3.0", lengths=lengths, episodes_per_file=3)
+    change_meta(many, lambda rows: rows[:2])
+    root = many
+    assert all("goes on behind the last episode" in note for note in notes())
+
+
 def test_an_episode_that_is_listed_twice(tmp_path):
     root = make_recording(tmp_path / "set", version="v3.0")
     change_meta(root, lambda rows: [*rows, rows[1]])
@@ -327,6 +369,9 @@ def test_depth_maps_are_left_out_by_every_mark(tmp_path, mark):
     change_info(root, lambda info: info["features"][DEPTH].update(mark))
     recording = open_recording(root)
     assert (recording.cameras, recording.depth_maps) == ((CAMERA,), (DEPTH,))
+    denied = {"info": {"video.is_depth_map": "false"}, "video_info": {}, "is_depth_map": 0}
+    change_info(root, lambda info: info["features"][DEPTH].update(denied))
+    assert open_recording(root).cameras == (CAMERA, DEPTH)
 
 
 def test_depth_maps_are_left_out_by_the_videos_pixel_format(tmp_path):
@@ -396,6 +441,20 @@ def test_a_template_that_cannot_be_filled_falls_back_to_the_names(tmp_path, vers
     assert seen(root) == expected
 
 
+def test_a_template_that_gives_several_one_file_falls_back_to_the_names(tmp_path):
+    constant = {
+        "data_path": "data/chunk-000/episode_000000.parquet",
+        "video_path": f"videos/chunk-000/{CAMERA}/episode_{{episode_index:06d}}.mp4",
+    }
+    root = make_recording(tmp_path / "set", cameras=(CAMERA, WRIST), lengths=(9, 9), info=constant)
+    for e in range(2):
+        write_video(video(root, e, WRIST), [picture_of(e + 4, n) for n in range(9)])
+    for episode in open_recording(root).read():
+        assert np.array_equal(episode.states, states_of(episode.index, 9))
+        for row, pictures in episode.pictures():
+            assert [number_of(p) for p in pictures.values()] == [(episode.index, row), (episode.index + 4, row)]
+
+
 @pytest.mark.parametrize("entry", ["data_path", "video_path"])
 def test_a_null_path_is_named(tmp_path, entry):
     for value in (None, 3):
@@ -428,6 +487,17 @@ def test_git_lfs_pointers_are_named(tmp_path, part):
     else:
         assert "Git LFS pointer" in seen(root)[1][1]
         assert "Git LFS pointer" in open_recording(root).missing_files()[0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"), [(POINTER.encode(), "is a Git LFS pointer"), ([[0.5] * 4] * 4, "stored as bare numbers")]
+)
+def test_cells_that_hold_no_image_say_what_they_hold(tmp_path, cell, reason):
+    root = make_recording(tmp_path / "set", images="bytes")
+    old = pq.read_table(table(root, 1))
+    cells = pa.array([cell] * len(old))
+    pq.write_table(old.set_column(old.column_names.index(CAMERA), CAMERA, cells), table(root, 1))
+    assert f"the image of row 0 {'is ' * ('bare' in reason)}{reason}" in seen(root)[1][1]
 
 
 # Strangers' files.
@@ -476,7 +546,7 @@ def test_playlists_and_programs_are_no_pictures(tmp_path):
     old = pq.read_table(table(root, 1))
     cells = pa.array([script] * len(old))
     pq.write_table(old.set_column(old.column_names.index(CAMERA), CAMERA, cells), table(root, 1))
-    assert "cannot identify image" in seen(root)[1][1]
+    assert "no PNG, JPEG or WebP" in seen(root)[1][1]
     root = make_recording(tmp_path / "videos")
     video(root, 1).write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{video(root, 0)}\n#EXT-X-ENDLIST\n")
     assert "cannot be opened" in seen(root)[1][1]

@@ -56,6 +56,8 @@ class VideoSource:
     """The greatest to_timestamp in the file."""
     overlaps: int | None = None
     """Another episode to which the metadata gives some of the same pictures."""
+    in_order: bool = True
+    """Whether the camera's episodes follow one another in its files, as recorders write them."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,8 @@ def _with_neighbours(sources: list[EpisodeSource], camera: str, fps: float) -> l
     for source in sources:
         if camera in source.videos:
             sharing.setdefault(source.videos[camera].path, []).append(source)
+    shown = [source.videos[camera] for source in sources if source.shared and camera in source.videos]
+    order = [(_numbers(video.path), video.begin or 0.0) for video in shown]
     placed: dict[int, VideoSource] = {}
     for group in sharing.values():
         videos = [source.videos[camera] for source in group]
@@ -197,6 +201,7 @@ def _with_neighbours(sources: list[EpisodeSource], camera: str, fps: float) -> l
                 episodes=len(group),
                 claimed=max(ends) if len(ends) == len(group) else None,
                 overlaps=overlaps,
+                in_order=order == sorted(order),
             )
             if overlaps is not None and placed[overlaps].overlaps is None:
                 placed[overlaps] = dataclasses.replace(placed[overlaps], overlaps=source.info.index)
@@ -216,10 +221,14 @@ class _Files:
 
     def __init__(self, meta: Metadata) -> None:
         self._root = meta.root
+        self._several_cameras = len(list(filter(meta.is_video, meta.cameras))) > 1
 
     def path(self, template: str, usual: str, fields: Mapping[str, int | str]) -> Path:
-        """The path by the recording's template, or by LeRobot's where that cannot be filled in."""
-        filled = fill(template, fields) or fill(usual, fields)
+        """The path by the recording's template, or by LeRobot's where that cannot be filled in or gives several
+        cameras, or several episodes of v2.x, one file.
+        """
+        needed = {"episode"} & fields.keys() | ({"camera"} & fields.keys() if self._several_cameras else set())
+        filled = fill(template, fields, needed) or fill(usual, fields)
         if filled is None:
             raise ForearmError(f"no path can be made of {', '.join(map(str, fields.values()))}")
         return self._root / filled
@@ -252,8 +261,12 @@ class _Files:
 def _ends_so(video: Path, tail: str, number: int | None) -> bool:
     if number is None:
         return video.with_suffix("").as_posix().endswith(tail)
-    numbers = re.findall(r"\d+", video.stem)
-    return bool(numbers) and int(numbers[-1]) == number
+    numbers = _numbers(Path(video.stem))
+    return bool(numbers) and numbers[-1] == number
+
+
+def _numbers(path: Path) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", path.as_posix())]
 
 
 def _task(tasks: Any) -> str:

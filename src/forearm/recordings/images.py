@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from forearm.recordings.errors import EpisodeUnreadable
-from forearm.recordings.folder import Folder, reason_of
+from forearm.recordings.folder import LFS_POINTER, Folder, reason_of
 from forearm.recordings.pictures import MOST_PIXELS, Size
 
 IMAGES_AT_ONCE = 16
@@ -132,6 +132,10 @@ def decoded_image(content: bytes, where: str, size: Size | None) -> np.ndarray:
             if image.mode not in EIGHT_BITS:
                 raise EpisodeUnreadable(f"{where} has more than 8 bits a value (a depth map?); choose other cameras")
             picture = image.convert("RGB")
+    except UnidentifiedImageError as error:
+        pointer = content.startswith(LFS_POINTER)
+        what = "a Git LFS pointer, not the image itself; run git lfs pull" if pointer else "no PNG, JPEG or WebP"
+        raise EpisodeUnreadable(f"{where} is {what}") from error
     except (OSError, TypeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise EpisodeUnreadable(f"{where}: {reason_of(error)}") from error
     if size is not None and size != picture.size[::-1]:
@@ -159,6 +163,8 @@ def _content(cell: Any, where: str, folder: Folder, beside: Path) -> bytes:
         content, name = None, content
     if isinstance(content, bytes):
         return content
+    if isinstance(content, list):
+        raise EpisodeUnreadable(f"{where} is stored as bare numbers, not as PNG, JPEG or WebP; choose other cameras")
     if not isinstance(name, str) or not name or "\0" in name:
         raise EpisodeUnreadable(f"{where} is missing")
     for path in (folder.root / name, beside / name, folder.root / Path(name).name, beside / Path(name).name):

@@ -135,7 +135,7 @@ def _details(feature: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _depth(feature: Mapping[str, Any]) -> bool:
     return any(
-        any(details.get(mark) for mark in DEPTH_MARKS)
+        any(str(details.get(mark)).lower() in ("true", "1") for mark in DEPTH_MARKS)
         or any(is_depth_format(str(details.get(key, ""))) for key in PIXEL_FORMATS)
         for details in _details(feature)
     )

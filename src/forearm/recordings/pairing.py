@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -43,6 +43,8 @@ class VideoFacts:
     """The greatest to_timestamp of the episodes in the file."""
     truncated: bool = False
     """Whether the end of the file is missing."""
+    oddity: str = ""
+    """What is odd about the file, but forbids nothing."""
     contradiction: str = ""
     """What the metadata says against itself about this file; it forbids any pairing."""
 
@@ -70,7 +72,11 @@ def pair(facts: VideoFacts) -> Pairing:
         return _refused(stretch + (": the file is truncated" if facts.truncated else ""))
     first, stop, origins = stretch
     paired = _by_count(facts, first) if stop - first == facts.rows else _by_time(facts, first, stop, origins)
-    return _refused(paired.refusal + ": the file is truncated") if paired.refusal and facts.truncated else paired
+    if paired.refusal:
+        return _refused(paired.refusal + ": the file is truncated") if facts.truncated else paired
+    behind = len(facts.times) > (facts.total or facts.rows) and facts.times[-1] >= (facts.claimed or np.inf)
+    beyond = "the file goes on behind the last episode that the metadata lists in it" if behind else ""
+    return replace(paired, note="; ".join(filter(None, (paired.note, facts.oddity, beyond))))
 
 
 def pair_images(file_numbers: Sequence[int | None], frames: np.ndarray | None, rows: int) -> Pairing:
@@ -128,6 +134,11 @@ def _stretch(facts: VideoFacts) -> tuple[int, int, list[float]] | str:
         return (
             f"the episodes of the file reach to {facts.claimed:.3f} s by to_timestamp, but its {held} pictures end at "
             f"{ends:.3f} s, and nothing says where pictures are missing"
+        )
+    if held and facts.times[0] > max(begin if facts.before == 0 else 0.0, 0.5 * spacing) and surplus > 0.5:
+        return (
+            f"the file's first picture is shown at {facts.times[0]:.3f} s, and nothing says whether from_timestamp "
+            "counts from there or from 0"
         )
     if facts.before and 0.5 < surplus < facts.episodes + 0.5:
         return (
@@ -201,8 +212,12 @@ def _clocks(facts: VideoFacts, pictures: int, origins: Sequence[float]) -> Itera
     clocks = {}
     if facts.frames is not None:
         clocks["frame_index"] = facts.frames / facts.fps
-    if facts.timestamps is not None and (facts.frames is None or pictures != facts.length):
-        clocks["timestamp"] = facts.timestamps  # not needed where the metadata knows a row for each picture
+    # Where the metadata knows a row for each picture, timestamp matters only if frame_index may be numbered anew.
+    begins_late = facts.timestamps is not None and facts.timestamps[0] * facts.fps > 0.5
+    if facts.timestamps is not None and (
+        facts.frames is None or pictures != facts.length or (facts.frames[0] == 0 and begins_late)
+    ):
+        clocks["timestamp"] = facts.timestamps
     clocks = clocks or {"row number": np.arange(facts.rows) / facts.fps}
     for origin in origins:
         for name, seconds in clocks.items():

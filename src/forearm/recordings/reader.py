@@ -220,6 +220,9 @@ class EpisodeReader:
                 episodes=video.episodes,
                 claimed=video.claimed,
                 truncated=file.truncated,
+                oddity=""
+                if video.in_order
+                else "episodes do not follow one another in the files: are indices swapped?",
                 contradiction=contradiction,
             )
         )

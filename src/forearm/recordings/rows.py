@@ -150,9 +150,12 @@ def _by_position(listings: Sequence[Listing], tables: Mapping[Path, Counters]) -
     for path, table in tables.items():
         mine = [listing for listing in listings if listing.table == path]
         starts = [listing.start for listing in mine if listing.start is not None]
+        whole = sum(listing.length for listing in mine) == table.rows
+        if not whole and table.episodes is None and table.index is None:
+            continue  # rows are missing, and nothing says where
         if len(starts) == len(mine):
             starts = [start - min(starts) for start in starts]
-        elif sum(listing.length for listing in mine) == table.rows:
+        elif whole:
             starts = list(itertools.accumulate((listing.length for listing in mine), initial=0))[:-1]
         else:
             continue

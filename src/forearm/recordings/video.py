@@ -71,7 +71,7 @@ class VideoFile:
         try:
             self._container = open_container(self.path)
             self._stream: Any = self._container.streams.video[0]
-        except (av.FFmpegError, OSError, IndexError) as error:
+        except (av.FFmpegError, OSError) as error:
             raise EpisodeUnreadable(f"{self.path} cannot be opened: {reason_of(error)}") from error
         self._require_small(self._stream.width, self._stream.height)
         self._stream.thread_type = "AUTO"
@@ -158,8 +158,13 @@ def open_container(path: Path) -> Any:
 
     Raises:
         av.FFmpegError: it is no such file.
+        EpisodeUnreadable: it holds no video.
     """
-    return av.open(str(path), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
+    container = av.open(str(path), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
+    if not container.streams.video:
+        container.close()
+        raise EpisodeUnreadable(f"{path} holds no video; it may be truncated")
+    return container
 
 
 def header(path: Path) -> tuple[int, str]:
@@ -172,5 +177,5 @@ def header(path: Path) -> tuple[int, str]:
         with open_container(path) as container:
             stream = container.streams.video[0]
             return stream.frames, str(stream.codec_context.pix_fmt)
-    except (av.FFmpegError, OSError, IndexError) as error:
+    except (av.FFmpegError, OSError) as error:
         raise EpisodeUnreadable(f"{path} cannot be opened: {reason_of(error)}") from error
