@@ -86,3 +86,29 @@ def test_a_resting_joint_that_stands_elsewhere_is_a_note():
 @pytest.mark.parametrize(("mask", "expected"), [([0, 0], []), ([1, 1, 0, 1], [(0, 2)]), ([0, 1, 1, 1], [(1, 4)])])
 def test_runs_of_at_least_two(mask, expected):
     assert runs(np.array(mask, bool), 2) == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "says"),
+    [
+        (lambda x: x, None, ""),
+        (lambda x: -x, "action_sign_or_unit", "pan moves the other way than it is commanded."),
+        (
+            lambda x: np.deg2rad(x),
+            "action_sign_or_unit",
+            "57.3 times as far as it is commanded: degrees against",
+        ),
+        (lambda x: x + 30, "action_offset", "pan by -30"),
+        (lambda x: np.random.default_rng(0).normal(0, 1, x.shape), "unclear_actions", "is not clear"),
+    ],
+)
+def test_commands_are_compared_with_what_the_joints_did(command, kind, says):
+    """A joint follows its target one row later."""
+    subject = subject_of(clean_episodes())
+    episodes = [
+        dataclasses.replace(e, actions=command(np.concatenate([e.states[1:], e.states[-1:]]))) for e in subject.episodes
+    ]
+    told = {"actions": "what the actions mean is not clear", "clear": kind is None, "commanded": {0: 0}}
+    found = findings(dataclasses.replace(subject, episodes=episodes, **told))
+    assert [finding.kind for finding in found] == ([] if kind is None else [kind])
+    assert all(says in finding.says for finding in found)

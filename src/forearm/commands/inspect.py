@@ -78,6 +78,8 @@ def _audit(options: InspectOptions) -> None:
     with counting("auditing") as watch:
         found = audit(options.path, options.device, watch)
     print(found.verdict)
+    if found.subject.actions:
+        print(f"- Actions: {shown(found.subject.actions)}.")
     for finding in found.findings:
         print(f"{'!' if finding.matters else '-'} {shown(finding.says)} {shown(finding.todo)}")
     if options.json is not None:

@@ -1,13 +1,13 @@
 """What is wrong with recorded data: arrays in, findings out. Nothing is decoded here."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from forearm.recordings.episode import NAMED, in_words
-from forearm.recordings.idle import moving, widest_ranges
+from forearm.recordings.idle import WINDOW, moving, widest_ranges
 from forearm.recordings.lag import MOTION_SPAN, estimate
 
 Span = tuple[int, int, int]
@@ -37,6 +37,10 @@ ALIKE, ALIKE_LOOKS = 0.01, 3.0
 """Episodes are near-duplicates if joints differ by such a share of their ranges and pictures by such grey levels."""
 SHIFT = 0.15
 """Share of a joint's range by which a start pose and both ends of a motion shift under another calibration."""
+FOLLOWS = 0.9
+"""Share of a joint's variance that its command explains if it is a target in whatever unit."""
+UNITS_APART = {57.3: "degrees against radians", 0.01745: "radians against degrees", 100.0: "percent against shares"}
+"""How many times as large a state is as its command, and what that means."""
 SURPRISE = 4.0
 """Robust standard deviations by which the model's error in an episode stands out."""
 
@@ -119,6 +123,8 @@ class EpisodeFigures:
     """By camera."""
     timestamps: np.ndarray | None = None
     """(n,) seconds of the table's clock."""
+    actions: np.ndarray | None = None
+    """(n, A) what was commanded."""
     error: float | None = None
     """A model's error in it, as a share of that of copying the last frame."""
 
@@ -144,6 +150,12 @@ class Subject:
     """A line for each reason for which others cannot be read."""
     notes: Sequence[str] = ()
     """A line for each trouble with the pairing of rows and pictures."""
+    actions: str = ""
+    """What the actions are, or why that is not clear, in words; empty where there are none."""
+    clear: bool = True
+    """Whether that is clear."""
+    commanded: Mapping[int, int] = field(default_factory=dict)
+    """Column of the action to the joint that it should command."""
     logged: bool = False
     """Whether a log says when something is decided, so that pauses are meant."""
 
@@ -451,7 +463,7 @@ def check_calibration(subject: Subject) -> Iterator[Finding]:
         }
         where = f"{_quantity(max(at.values()), subject.units[j])} away from where it is elsewhere, in {_of(at)}"
         joint, left = subject.joints[j], ",".join(map(str, sorted(index for index, _, _ in at)))
-        if span[j] > SPIKE * subject.widest[j]:
+        if span[j] > 4 * SPIKE * subject.widest[j]:
             says = f"{joint} moves {where}: its calibration seems to be another."
             yield Finding(
                 "other_calibration",
@@ -466,6 +478,50 @@ def check_calibration(subject: Subject) -> Iterator[Finding]:
             says = f"{joint}, which hardly moves, stands {where}."
             todo = f"See whether the mount or the calibration was another; if so, --exclude {left}."
             yield Finding("other_pose", False, says, todo, _worst(at), "", (joint,))
+
+
+def check_actions(subject: Subject) -> Iterator[Finding]:
+    """Targets that lie beside the states, in another unit or with another sign; actions that mean nothing clear."""
+    if not subject.actions:
+        return
+    explained, offset = True, {}
+    for column, j in subject.commanded.items():
+        slope, by = _response(subject, column, j)
+        if slope is None:
+            explained = False
+        elif 0.5 < slope < 2:  # a weak joint stays behind
+            if abs(by) > SPIKE * subject.widest[j]:
+                offset[subject.joints[j]] = _quantity(by, subject.units[j])
+        else:
+            near = next((what for times, what in UNITS_APART.items() if 0.8 < abs(slope) / times < 1.25), "")
+            what = "the other way than" if slope < 0 else f"{slope:.3g} times as far as"
+            says = f"{subject.joints[j]} moves {what} it is commanded{f': {near}' if near else ''}."
+            todo = "Mend the recorder's sign or unit, or build with --actions change, which needs no commands."
+            yield Finding("action_sign_or_unit", True, says, todo, joints=(subject.joints[j],))
+    if offset:
+        says = f"States lie beside their commands: {', '.join(f'{name} by {by}' for name, by in offset.items())}."
+        todo = "Compare the calibrations of leader and follower; build with --actions change, which needs no commands."
+        yield Finding("action_offset", True, says, todo, joints=tuple(offset))
+    if not subject.clear and not explained:
+        yield Finding("unclear_actions", True, f"{subject.actions}.", "Ask whoever recorded what the actions are.")
+
+
+def _response(subject: Subject, column: int, j: int) -> tuple[float | None, float]:
+    """How many times as far as its target a joint moves, and how far beside it it is; None: it follows no target."""
+    best: tuple[float, float | None, float] = (FOLLOWS, None, 0.0)
+    for lag in range(max(1, round(WINDOW * (subject.fps or 2.0))) + 1):
+        pairs = [
+            (e.actions[: len(e) - lag, column], e.states[lag:, j])
+            for e in subject.episodes
+            if e.actions is not None and len(e) > lag
+        ]
+        if not pairs:
+            break
+        x, y = (np.concatenate(part).astype(np.float64) for part in zip(*pairs, strict=True))
+        if min(x.std(), y.std()) > 0 and (share := np.corrcoef(x, y)[0, 1] ** 2) > best[0]:
+            slope = float(np.cov(x, y, bias=True)[0, 1] / x.var())
+            best = share, slope, float(np.median(y - x))
+    return best[1], best[2]
 
 
 def check_surprise(subject: Subject) -> Iterator[Finding]:
@@ -493,6 +549,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     check_motion,
     check_clock,
     check_lag,
+    check_actions,
     check_idle,
     check_surprise,
     check_joints,

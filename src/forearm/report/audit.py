@@ -18,6 +18,7 @@ from forearm.report.inspection import is_run
 from forearm.training.run import Run
 from forearm.transitions.lag import even_spacing
 from forearm.transitions.loader import batches
+from forearm.transitions.meaning import find_meaning, matched_names
 from forearm.transitions.store import TransitionSet
 
 SEEN = (48, 64)
@@ -62,6 +63,7 @@ class Audit:
             "path": subject.name,
             "what": self.what,
             "matters": self.matters,
+            "actions": subject.actions,
             "findings": [{name: getattr(finding, name) for name in names} for finding in self.findings],
             "joints": coverage(subject),
             "episodes": [
@@ -122,7 +124,7 @@ def _of_recording(recording: Recording, watch: Callable[[int, int], None]) -> Au
         except EpisodeUnreadable:
             continue
         figures = {camera: PictureFigures.of(pictures, recording.fps) for camera, pictures in grey.items()}
-        episodes.append(EpisodeFigures(episode.index, episode.states, figures, episode.timestamps))
+        episodes.append(EpisodeFigures(episode.index, episode.states, figures, episode.timestamps, episode.actions))
         notes += [(episode.index, pairing.note) for pairing in episode.pairings.values() if pairing.note]
         watch(len(episodes) + len(skipped), len(recording.episodes))
     if not episodes:
@@ -135,6 +137,7 @@ def _of_recording(recording: Recording, watch: Callable[[int, int], None]) -> Au
         episodes,
         lines_of(skipped.items()),
         lines_of(dict.fromkeys(notes)),
+        *_commands(recording),
         recording.has_logs,
     )
 
@@ -150,6 +153,22 @@ def _of_recording(recording: Recording, watch: Callable[[int, int], None]) -> Au
         }
 
     return Audit("recording", subject, findings(subject), fetch)
+
+
+def _commands(recording: Recording) -> tuple[str, bool, dict[int, int]]:
+    """What a recording's actions are in words, whether that is clear, and the joint that each should command."""
+    names = recording.action_names
+    if not names:
+        return "", True, {}
+    by_name = matched_names(names, recording.joints)
+    if (by_name < 0).all() and len(names) == len(recording.joints):
+        by_name = np.arange(len(names))
+    try:
+        found = find_meaning(recording, max(1, round(0.5 * recording.fps)))
+    except ForearmError as error:
+        return str(error), False, {a: int(j) for a, j in enumerate(by_name) if j >= 0}
+    targets = {a: j for a, j in enumerate(found.joints) if j >= 0} if found.meaning == "target" else {}
+    return found.found, True, targets
 
 
 def _of_dataset(
@@ -169,7 +188,7 @@ def _of_dataset(
             camera: PictureFigures.of(_thinned(pictures[:, box[0], box[1]].mean(axis=3).astype(np.uint8)), fps)
             for camera, box in boxes.items()
         }
-        episodes.append(EpisodeFigures(number, data.states[rows], figures, None, errors.get(number)))
+        episodes.append(EpisodeFigures(number, data.states[rows], figures, error=errors.get(number)))
         watch(len(episodes), len(frames))
     subject = Subject(
         name,
