@@ -424,11 +424,8 @@ class TransitionSet:
         """
         mine = self.layout
         for what, here, there in (
-            (
-                "cameras of",
-                [(c.height, c.width, c.fit) for c in mine.cameras],
-                [(c.height, c.width, c.fit) for c in layout.cameras],
-            ),
+            ("cameras of", *([(c.height, c.width) for c in known.cameras] for known in (mine, layout))),
+            ("pictures by --fit", *([c.fit for c in known.cameras] for known in (mine, layout))),
             ("joints", mine.joint_names, layout.joint_names),
             ("units", *_known_units(mine, layout)),
             ("actions", [e.name for e in mine.actions], [e.name for e in layout.actions]),
