@@ -88,6 +88,22 @@ def test_what_is_not_clear_is_refused_with_the_option_that_says_it(command, name
     assert find_meaning(recording(command, names), STEP, "velocity").meaning == "velocity"
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda t, e: motion(t, e)[:, 3:] > 30,
+        lambda t, e: -target(t, e)[:, 3:],
+        lambda t, e: target(t, e)[:, 3:] / 57,
+        lambda t, e: np.full((len(t), 1), 7),
+    ],
+    ids=["switch", "other sign", "other unit", "constant"],
+)
+def test_a_command_that_its_joint_does_not_answer_is_an_action_of_its_own(wrong):
+    found = find_meaning(recording(lambda t, e: np.c_[target(t, e)[:, :3], wrong(t, e)], JOINTS), STEP)
+    assert (found.meaning, found.joints) == ("target", (0, 1, 2, -1))
+    assert "do not answer gripper.pos" in found.found
+
+
 def test_velocities_of_a_base_are_actions_of_their_own():
     def base(t, e):
         return np.c_[np.sin(t / 3 + e), np.cos(t / 5)]

@@ -16,6 +16,10 @@ from forearm.recordings import Recording
 
 CLEAR, APART = 0.5, 0.2
 """A meaning is clear if it explains so much of the median joint's variance, and so much more than the next one."""
+FAR = 4.0
+"""A command that varies so many times as much as its joint, or so many times less, is in another unit."""
+MOVES = 0.05
+"""A joint moves if its range is such a share of the widest one; of one that does not, little can be explained."""
 SURE = 0.8
 """So much has to be explained for a command without a name to be taken for a joint's."""
 AFFIXES = (
@@ -95,7 +99,12 @@ def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = 
             "--action-is target, delta or velocity, or build with --actions change"
         )
     how = "by name" if (names >= 0).any() else "by what they do"
-    return Commands(best, tuple(joints[best].tolist()), f"{best} (explained by the states: {figures}), matched {how}")
+    deaf = _unanswered(explained[best], joints[best], pairs, step, recording.fps, best)
+    if deaf.any():
+        names_of = ", ".join(name for name, apart in zip(recording.action_names, deaf, strict=True) if apart)
+        how += f", but the joints do not answer {names_of}, which are actions of their own"
+    chosen = np.where(deaf, -1, joints[best])
+    return Commands(best, tuple(chosen.tolist()), f"{best} (explained by the states: {figures}), matched {how}")
 
 
 def taken(commands: Commands, states: np.ndarray, actions: np.ndarray, frames: np.ndarray, fps: float) -> np.ndarray:
@@ -146,14 +155,9 @@ def explained_shares(
     for lag in range(step + 1):
         wanted, came = [], []
         for states, actions in pairs:
-            if meaning == "target":
-                x, y = actions[: len(actions) - lag], states[lag:]
-            else:
-                sums = np.concatenate([np.zeros((1, actions.shape[1])), actions.cumsum(axis=0, dtype=np.float64)])
-                x, y = sums[step:-1] - sums[: -1 - step], states[step:] - states[:-step]
-                x, y = x[: len(x) - lag], y[lag:]
-            wanted.append(x / fps if meaning == "velocity" else x)
-            came.append(y)
+            x, y = _compared(states, actions, step, fps, meaning)
+            wanted.append(x[: len(x) - lag])
+            came.append(y[lag:])
         x, y = np.concatenate(wanted).astype(np.float64), np.concatenate(came).astype(np.float64)
         if not len(x):
             break
@@ -165,6 +169,38 @@ def explained_shares(
         best = share if best is None else np.maximum(best, share)
     assert best is not None
     return best
+
+
+def _compared(
+    states: np.ndarray, actions: np.ndarray, step: int, fps: float, meaning: ActionMeaning
+) -> tuple[np.ndarray, np.ndarray]:
+    """What was wanted, (m, A), and what came of it, (m, J): positions, or changes over ``step`` rows."""
+    if meaning == "target":
+        return actions, states
+    sums = np.concatenate([np.zeros((1, actions.shape[1])), actions.cumsum(axis=0, dtype=np.float64)])
+    wanted = sums[step:-1] - sums[: -1 - step]
+    return wanted / fps if meaning == "velocity" else wanted, states[step:] - states[:-step]
+
+
+def _unanswered(
+    explained: np.ndarray,
+    joints: np.ndarray,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    step: int,
+    fps: float,
+    meaning: ActionMeaning,
+) -> np.ndarray:
+    """Commands (A,) bool that bear the name of a joint which moves, but otherwise or in another unit: a gripper's
+    switch beside its opening, another sign, no change at all. (A joint that is held up follows too, but less far.)
+    """
+    compared = [_compared(states, actions, step, fps, meaning) for states, actions in pairs]
+    wanted, came = (np.concatenate(part).std(axis=0) for part in zip(*compared, strict=True))
+    ranges = np.ptp(np.concatenate([states for states, _ in pairs]), axis=0)
+    moves = (joints >= 0) & (ranges[joints] >= MOVES * ranges.max())
+    ratio = np.maximum(np.where(moves, wanted, 1) / np.where(moves, came[joints], 1), 1e-9)
+    share = np.where(moves, explained[np.arange(len(joints)), joints], 1)
+    correlation = (share + ratio**2) / (2 * ratio)
+    return moves & (share < CLEAR) & ((correlation < CLEAR) | (ratio < 1 / FAR) | (ratio > FAR))
 
 
 def _assigned(explained: np.ndarray, names: np.ndarray, values: np.ndarray) -> np.ndarray:
