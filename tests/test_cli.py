@@ -170,7 +170,7 @@ def test_datasets_that_are_damaged_or_unlike(project, tmp_path):
     assert "differ in cameras" in refused(tmp_path, "combine", data, wide.path, *out)
     for name, content, says in (
         ("frames.npy", b"\x93NUMPY", "is damaged"),
-        ("layout.json", b'{"cameras": 1}', "layout.json: not a canvas layout"),
+        ("layout.json", b'{"cameras": 1}', "layout.json: the layout"),
         ("dataset.json", b'{"format": 1', "dataset.json cannot be read as JSON"),
         ("dataset.json", b'{"format": 99}', "format 99"),
         ("dataset.json", b'{"format": 1}', "dataset.json lacks 'recordings'"),
@@ -221,7 +221,7 @@ def test_commands_families_and_datasets_have_to_be_named(project, tmp_path, monk
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--notes", "nothing.txt"), "the notes nothing.txt cannot be read"),
+        (("--notes", "nothing.txt"), "the notes cannot be read: nothing.txt is missing"),
         (("--against", "fresh"), "has not been evaluated; do so first: forearm evaluate fresh"),
         (("--samples", 0), "samples is 0"),
         (("--batch-size", 0), "batch_size is 0"),
@@ -262,10 +262,10 @@ def test_an_evaluation_that_is_a_link_keeps_what_it_points_to(run, tmp_path, mon
         ("config.json", lambda whole: whole[:-20], "config.json cannot be read as JSON"),
         ("config.json", lambda whole: whole.replace(b'"width": 32', b'"width": 64'), "do not fit; check config.json"),
         ("config.json", lambda whole: b'{"family": "mae"}', "config.json lacks 'model'; it should have been"),
-        ("config.json", lambda whole: b"[]", "config.json lacks 'family'; it should have been"),
+        ("config.json", lambda whole: b"[]", "config.json is [], not an object with names; it"),
         ("log.jsonl", lambda whole: b"{]}\n" + whole, "log.jsonl is damaged"),
         ("config.json", lambda whole: whole.replace(b'"mae"', b'"yak"'), "no family 'yak'"),
-        ("layout.json", lambda whole: b"[]", "layout.json: not a canvas layout"),
+        ("layout.json", lambda whole: b"[]", "layout.json: the layout"),
         ("layout.json", lambda whole: whole.replace(b'"pan"', b'"tilt"'), "has joints ('pan', 'lift'), but run run"),
         ("layout.json", lambda whole: whole.replace(b'"patch": 4', b'"patch": 2'), "holds another model or layout"),
     ],

@@ -12,6 +12,7 @@ from PIL import Image
 from support.canvases import decode, preset_layout
 
 from forearm.base.errors import ForearmError
+from forearm.base.files import checked
 from forearm.canvas import (
     STAY,
     ActionDimension,
@@ -114,7 +115,7 @@ def test_places_tile_the_canvas(layout):
 @settings(max_examples=40, deadline=None)
 @given(layouts())
 def test_layout_survives_json(layout):
-    assert Layout.from_json(json.loads(json.dumps(layout.to_json()))) == layout
+    assert checked(Layout, json.loads(json.dumps(layout.to_json())), "the layout") == layout
 
 
 def test_positions_outside_the_bounds_are_clipped():
@@ -175,14 +176,14 @@ def test_codes_and_counterfactuals():
         ({"cameras": ()}, "at least one camera"),
         ({"cameras": (Camera("a", 64, 64), Camera("b", 64, 32))}, "need one width"),
         ({"joints": (Joint("pan", "deg", 3, 3),)}, "no interval"),
-        ({"joints": (Joint("pan", unit_origin="told"),)}, "unit of joint pan is 'told'"),
+        ({"joints": (Joint("pan", unit_origin="told"),)}, "unit_origin is 'told'"),
         ({"actions": (ActionDimension("elbow", "elbow"),)}, "does not have"),
     ],
 )
 def test_impossible_layouts_are_refused_in_one_line(change, says):
     good = preset_layout("tiny", ("base",), (Joint("pan"),), PAN_FREE).to_json()
     with pytest.raises(ForearmError, match=re.escape(says)) as caught:
-        Layout.from_json({**good, **json.loads(json.dumps(change, default=vars))})
+        checked(Layout, {**good, **json.loads(json.dumps(change, default=vars))}, "the layout")
     assert "\n" not in str(caught.value)
 
 
@@ -195,8 +196,8 @@ def test_what_older_layouts_lack_is_written_only_where_it_is_known():
 
 
 def test_foreign_json_is_refused():
-    with pytest.raises(ForearmError, match="not a canvas layout"):
-        Layout.from_json({"cameras": []})
+    with pytest.raises(ForearmError, match="the layout lacks"):
+        checked(Layout, {"cameras": []}, "the layout")
 
 
 # Two grids by somebody else: four canvases below each other, and a table of what they show.

@@ -13,6 +13,7 @@ from support.tiny import make_layout, write_data
 from forearm.canvas import Joint
 from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE
 from forearm.evaluation.saved import Saved
+from forearm.training.run import Run
 
 BASELINES = (PERSISTENCE, MEAN_FRAME, NEAREST_NEIGHBOUR, JOINT_ONLY)
 NOTES = "A first try & <no> more.\ntarget: val_mse <= 0.9, acting_joint_direction_accuracy > 200%\n"
@@ -104,7 +105,8 @@ def test_runs_of_other_data_are_compared_on_data_that_is_named(page, mine):
     assert files(mine) == before
     compared = forearm("compare", *runs, "--data", mine / "other", *out)
     assert compared.code == 0, compared.err
-    rows = [Saved.open(mine / run / "evaluation-other").rows.tolist() for run in ("first", "elsewhere")]
+    folders = [Run(mine / run) for run in ("first", "elsewhere")]
+    rows = [Saved.open(run.path / "evaluation-other", run.layout()).rows.tolist() for run in folders]
     assert rows[0] == rows[1]
     text = Page(mine / "other.html").text
     assert "nearest-neighbour of elsewhere" in text  # the runs learned from different data
@@ -191,7 +193,7 @@ def test_notes_and_parents_that_cannot_be(mine, monkeypatch):
     new = ("train", "mae", "--data", "data", "--out", "new", *CPU)
     for says, *args in (
         ("the target 'be good' in the notes cannot be understood", *new, "--notes", "bad.txt"),
-        ("the notes nothing.txt cannot be read", *new, "--notes", "nothing.txt"),
+        ("the notes cannot be read: nothing.txt is missing", *new, "--notes", "nothing.txt"),
         ("nothing is no run", *new, "--parent", "nothing"),
         ("--notes has no effect with --resume", "train", "mae", "--out", "first", "--resume", "--notes", "notes.txt"),
         ("the target 'be good' in the notes", "evaluate", "first", "--notes", "bad.txt"),

@@ -93,8 +93,11 @@ def test_every_kind_of_goal_is_taken(project, monkeypatch, goal) -> None:
         (("--joints", "pan", "--start", 0), "Error parsing --joints"),
         (("--picture", "good.png", "--start", 0), "the goal has 1 pictures; give one for each camera: base, wrist"),
         (("--picture", "good.png", "large.png", "--start", 0), "camera wrist is 8×9 pixels high and wide, not 8×8"),
-        (("--picture", "good.png", "text.png", "--start", 0), "the picture text.png cannot be read: it is no picture"),
-        (("--picture", "good.png", "no.png", "--start", 0), "the picture no.png cannot be read: No such file"),
+        (
+            ("--picture", "good.png", "text.png", "--start", 0),
+            "the picture text.png cannot be read: it is no PNG, JPEG or WebP",
+        ),
+        (("--picture", "good.png", "no.png", "--start", 0), "the picture no.png cannot be read: no.png is missing"),
         (("--mask", "good.png", "--like", 1, "--start", 0), "--mask has no effect without --picture"),
         (("--region", "wrist", 1, 2, 2, 2, "crop.png", "--start", 0), "does not fit in a box 2 wide and 2 high"),
         (("--like", 4000, "--start", 0), "has no row 4000; it has rows 0 to 47"),

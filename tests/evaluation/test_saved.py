@@ -38,7 +38,7 @@ def folder(evaluation, tmp_path):
 
 
 def test_samples_come_back_as_they_were(evaluation, folder):
-    saved = Saved.open(folder)
+    saved = Saved.open(folder, evaluation.layout)
     assert list(saved.samples) == [MODEL, PERSISTENCE]
     assert np.array_equal(saved.rows, evaluation.rows)
     assert np.array_equal(saved.episodes, evaluation.episode_of_rows)
@@ -53,7 +53,8 @@ def test_samples_come_back_as_they_were(evaluation, folder):
 
 
 def test_examples_come_back_as_they_were(evaluation, folder):
-    examples, layout = Saved.open(folder).examples, evaluation.layout
+    layout = evaluation.layout
+    examples = Saved.open(folder, layout).examples
     last = layout.frame_columns(-1)
     assert len(examples.row) == 3
     for k, example in enumerate(evaluation.drawn):
@@ -80,12 +81,12 @@ def test_outcomes_of_other_actions_are_kept_where_they_are_known(evaluation):
 
 
 @pytest.mark.parametrize("name", [SAMPLES_FILE, EXAMPLES_FILE])
-def test_damaged_files_are_refused(folder, name):
+def test_damaged_files_are_refused(evaluation, folder, name):
     whole = (folder / name).read_bytes()
     for content in (whole[: len(whole) // 2], b"garbage" * 20):
         (folder / name).write_bytes(content)
         with pytest.raises(ForearmError, match=r"is damaged.*evaluate the run again"):
-            Saved.open(folder)
+            Saved.open(folder, evaluation.layout)
 
 
 def _without_digests(data, folder):

@@ -267,9 +267,9 @@ def test_sizes_are_as_large_as_they_say():
         ({"heads": 0}, "width is 384"),
         ({"depth": 0}, "depth is 0; it has to be at least 1"),
         ({"steps": 0}, "steps is 0; it has to be at least 1"),
-        ({"process": "magic"}, "process is 'magic'; it has to be diffusion or flow"),
-        ({"process": 3}, "process is 3; family diffusion wants str"),
-        ({"decoder_width": 8}, "no settings of family diffusion"),
+        ({"process": "magic"}, "process is 'magic', not one of diffusion, flow"),
+        ({"process": 3}, "process is 3, not one of diffusion, flow"),
+        ({"decoder_width": 8}, "'decoder_width' is not known"),
     ],
 )
 def test_impossible_models_are_refused_in_one_line(settings, says):

@@ -265,7 +265,7 @@ def test_sizes_are_as_large_as_they_say():
         ({"depth": 0}, "depth is 0; it has to be at least 1"),
         ({"stale": -0.1}, r"stale is -0.1; it has to lie in \[0, 1\]"),
         ({"stale": float("nan")}, "stale is nan"),
-        ({"decoder_width": 8}, "no settings of family gpt"),
+        ({"decoder_width": 8}, "'decoder_width' is not known"),
     ],
 )
 def test_impossible_models_are_refused_in_one_line(settings, says):

@@ -143,7 +143,7 @@ def test_sizes_are_as_large_as_they_say():
     ("call", "says"),
     [
         (lambda: make_model("gan", LAYOUTS["tiny"], {}), "no family 'gan'; there are "),
-        (lambda: make_model("mae", LAYOUTS["tiny"], {"breadth": 3}), "no settings of family mae"),
+        (lambda: make_model("mae", LAYOUTS["tiny"], {"breadth": 3}), "'breadth' is not known"),
         (lambda: family_settings("gan", "tiny", {}), "no family"),
         (lambda: family_settings("mae", "giant", {}), "no size 'giant'; it has so101, tiny"),
         (lambda: family_settings("mae", "tiny", {"breadth": 3}), "no setting 'breadth'; it has width"),

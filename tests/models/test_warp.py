@@ -430,7 +430,7 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
         ({"synthetic_stay": 1.0}, "synthetic_stay is 1.0"),
         ({"mse_weight": float("nan")}, "mse_weight is nan"),
         ({"mse_weight": -1}, "mse_weight is -1"),
-        ({"depth": 2.0}, "depth is 2.0; family warp wants int"),
+        ({"depth": 2.0}, "depth is 2.0, not a whole number"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_line(changes, says):

@@ -371,7 +371,7 @@ def test_options_that_cannot_be(run, options, says):
         ("best.safetensors", None, "best.safetensors is missing; train the run first"),
         ("best.safetensors", b"garbage" * 100, "best.safetensors is damaged"),
         ("config.json", None, "is no run (no config.json)"),
-        ("layout.json", b"[]", "not a canvas layout"),
+        ("layout.json", b"[]", "the layout is"),
     ],
 )
 def test_runs_without_a_model(run, tmp_path, name, content, says):

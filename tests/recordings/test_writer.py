@@ -226,7 +226,7 @@ def test_assembling_refuses_what_does_not_fit(tmp_path):
         assemble(tmp_path, tmp_path / "out", spec=SPEC)
     stage_episode(tmp_path / "staged", 0, episode(0))
     for spec, message in (
-        (RecordingSpec(30, ("a",), SPEC.action_names, CAMERAS), "2 entries, not 1"),
+        (RecordingSpec(30, ("a",), SPEC.action_names, CAMERAS), r"is \(2,\), not \(1,\)"),
         (RecordingSpec(30, SPEC.joints, SPEC.action_names, {"nose": (48, 64)}), "not the cameras"),
         (RecordingSpec(30, SPEC.joints, SPEC.action_names, dict.fromkeys(CAMERAS, (8, 8))), "not 8×8"),
         (RecordingSpec(10, SPEC.joints, SPEC.action_names, CAMERAS), "30 fps, not 10"),

@@ -18,6 +18,7 @@ from forearm.canvas import STAY, as_uint8
 from forearm.evaluation import MODEL
 from forearm.evaluation.saved import Saved
 from forearm.report.browse import save_gallery
+from forearm.training.run import Run
 from forearm.transitions import TransitionSet
 
 
@@ -88,7 +89,7 @@ def test_of_many_some_are_shown_and_the_page_says_how_many(project, tmp_path):
 
 def test_a_run_stands_beside_the_truth(project, tmp_path):
     page = Cards(save_gallery(project / "run", tmp_path / "page.html", device="cpu"))
-    saved = Saved.open(project / "run/evaluation")
+    saved = Saved.open(project / "run/evaluation", Run(project / "run").layout())
     assert page.needs_nothing_else()
     assert "12 transitions show STAY, MOVE+ and MOVE− on pan. run predicts each of them." in page.text
     np.testing.assert_allclose(page.values("error", float), saved.samples[MODEL].sums["val_mse"], atol=2e-6)
@@ -103,7 +104,7 @@ def test_a_run_stands_beside_the_truth(project, tmp_path):
 
 def test_the_worst_are_among_those_of_a_run_that_are_shown(project, tmp_path):
     page = Cards(save_gallery(project / "run", tmp_path / "page.html", samples=11, device="cpu"))
-    errors = Saved.open(project / "run/evaluation").samples[MODEL].sums["val_mse"]
+    errors = Saved.open(project / "run/evaluation", Run(project / "run").layout()).samples[MODEL].sums["val_mse"]
     assert "One in ten of those shown has one of the highest errors of all." in page.text
     assert max(page.values("error", float)) == pytest.approx(errors.max(), abs=2e-6)
 

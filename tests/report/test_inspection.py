@@ -122,7 +122,7 @@ def test_an_evaluated_and_a_fresh_run(project, tmp_path):
         save_pictures(run, tmp_path / "sheet.png")
     (run / "samples").mkdir()
     (run / "samples/step_000001.png").write_bytes(b"no picture")
-    with pytest.raises(ForearmError, match="is no picture that can be read"):
+    with pytest.raises(ForearmError, match="is no PNG, JPEG or WebP"):
         save_pictures(run, tmp_path / "sheet.png")
     assert not (tmp_path / "sheet.png").exists()
 

@@ -1,4 +1,4 @@
-"""Writing files and folders so that a reader, a crash, a full disk or a second writer never meets half of one.
+"""Files: written so that nobody meets half of one, and read so that nobody's file takes memory or time.
 
 What is written gathers in ``.NAME.partial`` beside its target, whose writer holds the lock ``.NAME.lock``. A command
 that is killed leaves both; the next one that writes the same target removes them.
@@ -6,19 +6,28 @@ that is killed leaves both; the next one that writes the same target removes the
 
 import contextlib
 import ctypes
+import dataclasses
 import json
 import os
 import shlex
 import shutil
 import sys
+import types
+import typing
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, Required, Union
 
 from forearm.base.errors import ForearmError
 
 if sys.platform != "win32":
     import fcntl
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_BYTES = 2**28
+"""More is read of no file that is read whole."""
 
 _HELD: set[int] = set()
 """File descriptors of the locks that this process holds."""
@@ -228,20 +237,234 @@ def append_line(path: Path, line: str) -> None:
         raise _cannot_write(path, error) from error
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        ForearmError: it is missing, no regular file (a pipe), larger than any that forearm writes, or cannot be read.
+    """
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise ForearmError(f"{path} is missing")
+        if not path.is_file():
+            raise ForearmError(f"{path} is no regular file")
+        if path.stat().st_size > MOST_BYTES:
+            raise ForearmError(f"{path} is larger than {MOST_BYTES >> 20} MiB, the most that is read of such a file")
+        return path.read_bytes()
+    except OSError as error:
+        raise ForearmError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_text(path: Path) -> str:
+    """The content of a text file in UTF-8.
+
+    Raises:
+        ForearmError: as `read_bytes`, or it is no text.
+    """
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ForearmError(f"{path} cannot be read: it is no text in UTF-8") from error
+
+
+def parse_json(text: str, where: object) -> Any:
+    """The value of a JSON text. What JSON has no numbers for (NaN, Infinity) is None, as browsers write it.
+
+    Raises:
+        ForearmError: it is no JSON, is nested too deep, or has numbers or characters that nothing can hold.
+    """
+    try:
+        value = json.loads(text, parse_constant=lambda name: None)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()  # half a character cannot be printed
+        return value
+    except (ValueError, RecursionError) as error:
+        raise ForearmError(f"{where} cannot be read as JSON: {error}") from error
+
+
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; see `parse_json`.
 
     Raises:
         ForearmError: the file is missing or is not JSON.
     """
+    return parse_json(read_text(path), path)
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects in a file with one JSON object a line; other separators (U+2028) may stand inside texts.
+
+    Raises:
+        ForearmError: the file is missing, or a line is no JSON object.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if line.strip():
+            value = parse_json(line, f"{path}, line {number},")
+            if not isinstance(value, dict):
+                raise ForearmError(f"{path}: line {number} is no JSON object")
+            yield value
+
+
+def map_array(path: Path, dtype: str) -> "np.ndarray":
+    """An array of a ``.npy`` file, of one type, left on the disk.
+
+    Raises:
+        ForearmError: the file is missing, damaged, shorter than it announces, or of another type.
+    """
+    import numpy as np
+
+    if not path.is_file():
+        raise ForearmError(f"{path} is missing, or no regular file")
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ForearmError(f"{path} is missing") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ForearmError(f"{path} cannot be read as JSON: {error}") from error
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype != dtype:
+            raise ValueError(f"it holds no {np.dtype(dtype)}")
+    except Exception as error:  # numpy evaluates the header as Python, which fails in many ways
+        raise ForearmError(f"{path} is damaged: {reason_of(error)}") from error
+    return array
+
+
+def read_arrays(path: Path) -> "dict[str, np.ndarray]":
+    """The arrays of a ``.npz`` file.
+
+    Raises:
+        ForearmError: the file is missing or damaged, unpacks to too much, or an array is not as large as it announces.
+    """
+    import io
+    import zipfile
+
+    import numpy as np
+
+    found = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+                raise ValueError(f"it unpacks to more than {MOST_BYTES >> 20} MiB")
+            for member in archive.infolist():
+                content = io.BytesIO(archive.read(member))
+                version = np.lib.format.read_magic(content)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, fortran, dtype = read(content)
+                if fortran or dtype.hasobject:
+                    raise ValueError(f"{member.filename} is no plain array")
+                found[member.filename.removesuffix(".npy")] = np.frombuffer(content.read(), dtype).reshape(shape)
+    except ForearmError:
+        raise
+    except Exception as error:  # as above
+        raise ForearmError(f"{path} is damaged: {reason_of(error)}") from error
+    return found
+
+
+def reason_of(error: BaseException) -> str:
+    """One line of an error of the system or a library, without the file's name, which stands before it already."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).strip().splitlines()[0]
 
 
 def _cannot_write(path: Path, error: OSError) -> ForearmError:
     reason = error.strerror or str(error)
     return ForearmError(f"{path} cannot be written: {reason}; free some space or choose another place")
+
+
+MOST = 2**63
+"""Whole numbers beyond are refused: arrays do not hold them."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """A range of numbers, both ends included: ``Annotated[float, Between(0, 1)]``."""
+
+    low: float
+    high: float = MOST
+
+
+Count = Annotated[int, Between(0)]
+"""A whole number of things, or a place among them."""
+
+
+def checked(kind: Any, value: Any, where: str) -> Any:
+    """A value checked against a type, and made of it where it is a dataclass or a tuple.
+
+    Args:
+        kind: bool, int, float (finite; whole numbers will do), str, Any, a Literal, T | None, list[T], dict[str, T],
+            tuple[T, ...], tuple[T, U], numbers `Between` others, a TypedDict (which may hold more) or a dataclass.
+        value: as ``json.loads`` gives it.
+        where: what the value is and where it stands, for the message.
+
+    Raises:
+        ForearmError: the value is not of this type; says where.
+    """
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (Required, NotRequired):
+        return checked(args[0], value, where)
+    if origin is Annotated:
+        number = checked(args[0], value, where)
+        for low, high in ((part.low, part.high) for part in args[1:] if isinstance(part, Between)):
+            if not low <= number <= high:
+                raise ForearmError(f"{where} is {_short(value)}; it has to lie between {low:g} and {high:g}")
+        return number
+    if origin in (Union, types.UnionType):
+        for option in args:
+            try:
+                return checked(option, value, where)
+            except ForearmError:
+                continue
+        raise ForearmError(f"{where} is {_short(value)}, not {' or '.join(map(_name, args))}")
+    if dataclasses.is_dataclass(kind):
+        names = {f.name for f in dataclasses.fields(kind)}
+        needed = {f.name for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING}
+        if unknown := sorted(_object(value, where).keys() - names):
+            raise ForearmError(f"{where}: {unknown[0]!r} is not known here")
+        return typing.cast(Any, kind)(**dict(_fields(kind, value, where, needed)))
+    if typing.is_typeddict(kind):
+        return value | dict(_fields(kind, _object(value, where), where, kind.__required_keys__))
+    if origin is dict:
+        items = _object(value, where).items()
+        return {checked(args[0], key, where): checked(args[1], inner, f"{where}: {key}") for key, inner in items}
+    if origin in (list, tuple) and isinstance(value, list | tuple):
+        kinds = args if origin is tuple and args[-1] is not Ellipsis else args[:1] * len(value)
+        if len(kinds) == len(value):
+            return origin(checked(k, v, f"{where}: {i}") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+    elif _is(kind, value):
+        return value
+    raise ForearmError(f"{where} is {_short(value)}, not {_name(kind)}")
+
+
+def _fields(kind: Any, value: dict[str, Any], where: str, needed: typing.Iterable[str]) -> Iterator[tuple[str, Any]]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for name in needed:
+        if name not in value:
+            raise ForearmError(f"{where} lacks {name!r}")
+    yield from ((name, checked(hint, value[name], f"{where}: {name}")) for name, hint in hints.items() if name in value)
+
+
+def _is(kind: Any, value: Any) -> bool:
+    """Whether a value is of a simple type."""
+    if typing.get_origin(kind) is Literal:
+        return any(type(value) is type(known) and value == known for known in typing.get_args(kind))
+    if kind is float:
+        return type(value) in (int, float) and -1e300 < value < 1e300
+    if kind is str:
+        return type(value) is str and "\0" not in value
+    return type(value) is kind and (kind is not int or abs(value) < MOST)
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ForearmError(f"{where} is {_short(value)}, not an object with names")
+    return value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _name(kind: Any) -> str:
+    names = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false", type(None): "null"}
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(kind)))
+    return names.get(kind, "a list of the right length" if typing.get_origin(kind) in (list, tuple) else str(kind))

@@ -35,6 +35,9 @@ NEWER_FIELDS = {
 """Fields that layouts of before 2026-11-26 lack, with their defaults. A default is not written, so that the digest of
 an older layout, by which weights know it, stays what it was."""
 
+MOST_PIXELS, MOST_PATCHES = 2**26, 2**16
+"""Of a canvas; more would only fill memory."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -121,6 +124,11 @@ class Layout:
         self._require(bool(self.actions), "a layout needs at least one action dimension")
         self._require(self.history >= 2, f"history is {self.history}; a canvas needs at least 2 frames")
         self._require(self.stacking in ("vertical", "horizontal"), f"unknown stacking {self.stacking!r}")
+        self._require(self.patch >= 1, f"the patch is {self.patch}; it has to be at least 1")
+        for kind, names in (("cameras", self.cameras), ("joints", self.joints), ("action dimensions", self.actions)):
+            self._require(len({part.name for part in names}) == len(names), f"two {kind} have one name")
+        for colour in self.palette:
+            self._require(all(0 <= part <= 255 for part in colour), f"{colour} in the palette is no colour")
         across = "width" if self.stacking == "vertical" else "height"
         sizes = {getattr(camera, across) for camera in self.cameras}
         self._require(len(sizes) == 1, f"cameras stacked {self.stacking}ly need one {across}, not {sorted(sizes)}")
@@ -133,6 +141,12 @@ class Layout:
                 size > 0 and size % self.patch == 0,
                 f"{what} {size} is not divisible by the patch {self.patch}; choose sizes that are multiples of it",
             )
+        for camera in self.cameras:
+            self._require(min(camera.height, camera.width) >= 1, f"camera {camera.name} has no pixels")
+        pixels = self.height * self.width
+        self._require(pixels <= MOST_PIXELS, f"a canvas of {pixels} pixels is too large; {MOST_PIXELS} are possible")
+        patches = pixels // self.patch**2
+        self._require(patches <= MOST_PATCHES, f"{patches} patches are too many; {MOST_PATCHES} are possible")
         self._require(
             len(self.actions) <= self.height,
             f"{len(self.actions)} action dimensions do not fit in a separator {self.height} pixels tall",
@@ -274,35 +288,9 @@ class Layout:
         )
         return dataclasses.replace(self, joints=joints)
 
-    # JSON
-
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dictionary from which ``from_json`` makes an equal layout."""
+        """A JSON-ready dictionary from which `forearm.transitions.layout.read_layout` makes an equal layout."""
         return dataclasses.asdict(self, dict_factory=_without_newer_defaults)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Layout":
-        """The layout that ``to_json`` wrote.
-
-        Raises:
-            ForearmError: keys are missing, unknown, or of the wrong kind.
-        """
-        try:
-            fields = dict(value)
-            fields["cameras"] = tuple(
-                Camera(
-                    **{**camera, **({"recorded_size": tuple(size)} if (size := camera.get("recorded_size")) else {})}
-                )
-                for camera in fields["cameras"]
-            )
-            fields["joints"] = tuple(Joint(**joint) for joint in fields["joints"])
-            fields["actions"] = tuple(ActionDimension(**dimension) for dimension in fields["actions"])
-            if "palette" in fields:
-                stay, plus, minus = (tuple(int(c) for c in colour) for colour in fields["palette"])
-                fields["palette"] = (stay, plus, minus)
-            return cls(**fields)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ForearmError(f"not a canvas layout: {error}; it should have been written by forearm") from error
 
 
 def with_weakest_origins(sets: Sequence[tuple[Joint, ...]]) -> tuple[Joint, ...]:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
-from forearm.base.files import require_absent, writing_folder
+from forearm.base.files import read_bytes, require_absent, writing_folder
 from forearm.batch import Predictor, present
 from forearm.canvas import Layout, Observation
 from forearm.control.episode_log import save_episode_log
@@ -22,6 +21,7 @@ from forearm.control.loop import Arm, EpisodeLog, Step, control
 from forearm.control.planners import CEM, Planner, TreeSearch, planner_for
 from forearm.control.settings import PlanSettings
 from forearm.environment import ImaginedEnvironment, RecordedEnvironment
+from forearm.recordings.images import decoded_image
 from forearm.training.run import Run
 
 
@@ -110,11 +110,9 @@ def _goal(run: Run, layout: Layout, settings: PlanSettings) -> Goal:
 
 def _picture(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "it is no picture"
-        raise ForearmError(f"the picture {path} cannot be read: {reason}") from error
+        return decoded_image(read_bytes(path), "it", None)
+    except ForearmError as error:
+        raise ForearmError(f"the picture {path} cannot be read: {error}") from error
 
 
 def _recorded(run: Run, settings: PlanSettings, row: int) -> Observation:

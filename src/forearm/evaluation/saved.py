@@ -9,25 +9,82 @@ samples that are drawn as pictures, arrays as ``Examples`` says. Neither holds c
 import dataclasses
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import read_json
-from forearm.canvas import CODES
+from forearm.base.files import Between, Count, checked, read_arrays, read_json
+from forearm.canvas import CODES, Layout
+from forearm.evaluation.catalogue import METRICS
 from forearm.evaluation.evaluation import Evaluation
 from forearm.evaluation.examples import Example
-from forearm.evaluation.samples import MODEL, Samples
+from forearm.evaluation.samples import MODEL, Interval, Samples
+from forearm.recordings.tables import TableFile
 from forearm.transitions.store import TransitionSet
 
 METRICS_FILE, SAMPLES_FILE, EXAMPLES_FILE = "metrics.json", "samples.parquet", "examples.npz"
+
+
+class BaselineFigures(TypedDict):
+    """A baseline in ``metrics.json``."""
+
+    metrics: dict[str, Any]
+    intervals: dict[str, Interval]
+
+
+class TrainingFigures(TypedDict):
+    """How long a run was trained."""
+
+    steps: Count
+    samples: Count
+    seconds: Annotated[float, Between(0)]
+
+
+class LatencyFigures(TypedDict):
+    """Milliseconds."""
+
+    single_ms: Annotated[float, Between(0)]
+    per_sample_ms: Annotated[float, Between(0)]
+
+
+class RolloutFigures(TypedDict):
+    """Errors by horizon, of each predictor by metric."""
+
+    horizons: list[Count]
+    curves: dict[str, dict[str, list[float | None]]]
+
+
+class ScoredData(TypedDict):
+    """The samples that were scored."""
+
+    path: str
+    name: str
+    digest: str
+
+
+class Figures(TypedDict):
+    """What ``metrics.json`` holds beside the metrics themselves, as far as it is read again."""
+
+    val_mse: float
+    intervals: dict[str, Interval]
+    baselines: dict[str, BaselineFigures]
+    guesses: list[Count]
+    checkpoint: Literal["best", "last"]
+    weights: str
+    parameters: Count
+    training: TrainingFigures
+    latency: LatencyFigures
+    data: ScoredData
+    date: str
+    rollouts: NotRequired[RolloutFigures | None]
+    notes: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -95,19 +152,29 @@ class Saved:
     examples: Examples
 
     @classmethod
-    def open(cls, folder: Path) -> "Saved":
-        """Read an evaluation that ``forearm evaluate`` wrote."""
-        figures = read_json(folder / METRICS_FILE)
+    def open(cls, folder: Path, layout: Layout) -> "Saved":
+        """Read an evaluation that ``forearm evaluate`` wrote of a run with that layout."""
+        figures = read_figures(folder)
         try:
-            table = pq.read_table(folder / SAMPLES_FILE)
-            predictors = table["predictor"].to_numpy(zero_copy_only=False)
-            samples = {name: _read(table.filter(predictors == name)) for name in dict.fromkeys(predictors)}
+            with closing(TableFile(folder / SAMPLES_FILE)) as file:
+                table = file.table()
+            predictors = np.array(table["predictor"].to_pylist())
+            samples = {str(name): _read(table.filter(predictors == name)) for name in dict.fromkeys(predictors)}
             models = table.filter(predictors == MODEL)
-            with np.load(folder / EXAMPLES_FILE, allow_pickle=False) as arrays:
-                examples = Examples(**{field.name: arrays[field.name] for field in dataclasses.fields(Examples)})
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
+            saved = cls(
+                figures,
+                models["row"].to_numpy().astype(np.int64),
+                models["episode"].to_numpy().astype(np.int64),
+                samples,
+                _examples(read_arrays(folder / EXAMPLES_FILE), layout),
+            )
+            if {*samples} - {MODEL} != {*figures["baselines"]} or not len(saved.rows):
+                raise ValueError(f"{SAMPLES_FILE} has the samples of {', '.join(map(str, samples))}")
+            if {len(one) for one in samples.values()} != {len(saved.rows)}:
+                raise ValueError("predictors have different samples")
+        except (ForearmError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise ForearmError(f"the evaluation in {folder} is damaged: {error}; evaluate the run again") from error
-        return cls(figures, models["row"].to_numpy(), models["episode"].to_numpy(), samples, examples)
+        return saved
 
 
 def save(evaluation: Evaluation, folder: Path) -> None:
@@ -122,7 +189,28 @@ def save(evaluation: Evaluation, folder: Path) -> None:
 def evaluations_of(run: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The evaluations in a run's folder, each with its ``metrics.json``, that on the run's own data first."""
     for path in sorted(run.glob(f"evaluation*/{METRICS_FILE}")):
-        yield path.parent, read_json(path)
+        yield path.parent, read_figures(path.parent)
+
+
+def read_figures(folder: Path) -> dict[str, Any]:
+    """The ``metrics.json`` of an evaluation; one of an older forearm, which does not name its data, may lack much.
+
+    Raises:
+        ForearmError: it is missing, or holds something else.
+    """
+    path = folder / METRICS_FILE
+    value = read_json(path)
+    kind = Figures if isinstance(value, dict) and "data" in value else dict[str, Any]
+    figures = checked(kind, value, str(path))
+    for table in (figures, *(baseline["metrics"] for baseline in figures.get("baselines", {}).values())):
+        for name in METRICS.keys() & table.keys():
+            checked(list[float | None] if name.endswith("_per_joint") else float | None, table[name], f"{path}: {name}")
+    for who, curves in ((figures.get("rollouts") or {}).get("curves") or {}).items():
+        if MODEL not in figures["rollouts"]["curves"] or any(
+            len(curve) != len(figures["rollouts"]["horizons"]) for curve in curves.values()
+        ):
+            raise ForearmError(f"{path}: the rollouts of {who} are of other lengths")
+    return figures
 
 
 def scored_on(figures: dict[str, Any]) -> str | None:
@@ -161,7 +249,34 @@ def _read(table: pa.Table) -> Samples:
     measured = [name for name in names if table[name].null_count < len(table)]
 
     def values(name: str) -> np.ndarray:
-        cells = table[name].to_numpy()
-        return np.stack(cells) if cells.dtype == object else cells
+        found = np.array(table[name].to_pylist(), np.float64)
+        if not np.isfinite(found).all():
+            raise ValueError(f"{name} holds something else than finite numbers")
+        return found
 
-    return Samples({name: values(name) for name in measured}, {name: values(f"{name}.weight") for name in measured})
+    samples = Samples({name: values(name) for name in measured}, {name: values(f"{name}.weight") for name in measured})
+    if "val_mse" not in measured or any(samples.weights[n].shape != s.shape for n, s in samples.sums.items()):
+        raise ValueError(f"{SAMPLES_FILE} lacks metrics or weights")
+    return samples
+
+
+def _examples(arrays: dict[str, np.ndarray], layout: Layout) -> Examples:
+    """Examples whose arrays fit one another and the layout."""
+    k, c, joints = len(arrays["row"]), len(CODES), len(layout.joints)
+    last, whole = (3, layout.height, layout.frame_width), (3, layout.height, layout.width)
+    for name, kind, shape in (
+        *((name, "i", (k,)) for name in ("row", "code", "acting")),
+        ("truth", "u", (k, *whole)),
+        ("under", "u", (k, c, *last)),
+        ("known", "b", (k, c)),
+        ("outcomes", "u", (k, c, *last)),
+        ("before", "f", (k, joints)),
+        ("positions_under", "f", (k, c, joints)),
+        ("positions_after", "f", (k, c, joints)),
+    ):
+        if arrays[name].shape != shape or arrays[name].dtype.kind != kind:
+            raise ValueError(f"{name} in {EXAMPLES_FILE} is {arrays[name].dtype} {arrays[name].shape}, not {shape}")
+    for name, count in (("code", c), ("acting", joints)):
+        if not ((arrays[name] >= 0) & (arrays[name] < count)).all():
+            raise ValueError(f"{name} in {EXAMPLES_FILE} is out of range")
+    return Examples(**{field.name: arrays[field.name] for field in dataclasses.fields(Examples)})

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from forearm.base.errors import ForearmError
+from forearm.base.files import checked
 from forearm.canvas import Layout
 from forearm.models.family import Family
 from forearm.models.renamed import current_settings
@@ -46,15 +47,7 @@ def get_family(name: str) -> Family:
 def make_model(family: str, layout: Layout, settings: dict[str, Any]) -> "WorldModel":
     """A fresh model of a family from its settings as they stand in ``config.json``."""
     known, settings = get_family(family), current_settings(family, settings)
-    usual = next(iter(known.sizes.values()))
-    for name, value in settings.items():
-        kind = type(getattr(usual, name, value))
-        if type(value) is not kind:
-            raise ForearmError(f"{name} is {value!r}; family {family} wants {kind.__name__}")
-    try:
-        config = known.config(**settings)
-    except TypeError as error:
-        raise ForearmError(f"these are no settings of family {family}: {error}") from error
+    config = checked(known.config, settings, f"the settings of family {family}")
     return known.make(layout, config)
 
 

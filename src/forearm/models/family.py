@@ -11,6 +11,9 @@ from forearm.canvas import Layout
 if TYPE_CHECKING:
     from forearm.models.world_model import WorldModel
 
+MOST = 4096
+"""Of blocks, channels and the like."""
+
 
 @dataclass(frozen=True)
 class Family:
@@ -38,12 +41,12 @@ class Family:
 
 def require_heads(width: int, heads: int, prefix: str = "") -> None:
     """Refuse a width that heads cannot share or `grid_positions` cannot fill; ``prefix`` stands before both names."""
-    if heads < 1 or width < 1 or width % heads or width % 4:
+    if heads < 1 or width < 1 or width % heads or width % 4 or width > MOST:
         raise ForearmError(f"{prefix}width is {width}; it has to be a multiple of 4 and of {prefix}heads, {heads}")
 
 
 def require_positive(config: Any, *names: str) -> None:
-    """Refuse settings below 1."""
+    """Refuse settings below 1, or far beyond what any machine trains."""
     for name in names:
-        if getattr(config, name) < 1:
-            raise ForearmError(f"{name} is {getattr(config, name)}; it has to be at least 1")
+        if not 1 <= getattr(config, name) <= MOST:
+            raise ForearmError(f"{name} is {getattr(config, name)}; it has to be at least 1 and at most {MOST}")

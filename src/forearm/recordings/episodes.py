@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forearm.base.errors import ForearmError
-from forearm.recordings.folder import reason_of, whole
+from forearm.base.files import reason_of
+from forearm.recordings.folder import whole
 from forearm.recordings.metadata import Metadata
 from forearm.recordings.templates import fill
 

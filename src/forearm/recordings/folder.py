@@ -1,12 +1,11 @@
 """A recording's folder: which files in it may be opened, and one line for those that cannot."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import read_json
+from forearm.base.files import MOST, read_json, read_json_lines
 from forearm.recordings.errors import EpisodeUnreadable
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -59,24 +58,7 @@ class Folder:
         Raises:
             ForearmError: it cannot be opened, or a line is no JSON object.
         """
-        return json_lines(self.file(path))
-
-
-def json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects in a file with one JSON object a line; other separators (U+2028) may stand inside texts.
-
-    Raises:
-        ForearmError: it cannot be read, or a line is no JSON object.
-    """
-    try:
-        for line in path.read_text(encoding="utf-8").split("\n"):
-            if line.strip():
-                value = json.loads(line)
-                if not isinstance(value, dict):
-                    raise ForearmError(f"{path}: a line is no JSON object")
-                yield value
-    except (OSError, ValueError, RecursionError) as error:
-        raise ForearmError(f"{path} cannot be read as JSON lines: {error}") from error
+        return read_json_lines(self.file(path))
 
 
 def whole(value: Any, what: str) -> int:
@@ -85,12 +67,7 @@ def whole(value: Any, what: str) -> int:
     Raises:
         ForearmError: it is no whole number.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value % 1:
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if not number or value != value or not -MOST < value < MOST or value % 1:
         raise ForearmError(f"{what} is {value!r}, not a whole number")
     return int(value)
-
-
-def reason_of(error: BaseException) -> str:
-    """One line of an error of the system or a library, without the file's name, which stands before it already."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).strip().splitlines()[0]

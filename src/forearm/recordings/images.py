@@ -3,6 +3,8 @@
 import io
 import itertools
 import re
+import struct
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
+from forearm.base.files import reason_of
 from forearm.recordings.errors import EpisodeUnreadable
-from forearm.recordings.folder import LFS_POINTER, Folder, reason_of
+from forearm.recordings.folder import LFS_POINTER, Folder
 from forearm.recordings.pictures import MOST_PIXELS, Size
 
 IMAGES_AT_ONCE = 16
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 FORMATS = ("PNG", "JPEG", "WEBP")
 """The formats that are opened; others can start programs or hold depth maps."""
+DAMAGED = (
+    OSError,
+    TypeError,
+    ValueError,
+    SyntaxError,
+    KeyError,
+    IndexError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises at damaged files."""
 EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 """Pillow's modes that become 8-bit colours without loss; 16-bit and float values would be clipped."""
 
@@ -126,7 +140,7 @@ def decoded_image(content: bytes, where: str, size: Size | None) -> np.ndarray:
         EpisodeUnreadable: it is no PNG, JPEG or WebP, damaged, too large, or of more than 8 bits.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise EpisodeUnreadable(f"{where} is {image.height}×{image.width}, more than {MOST_PIXELS} pixels")
             if image.mode not in EIGHT_BITS:
@@ -136,7 +150,7 @@ def decoded_image(content: bytes, where: str, size: Size | None) -> np.ndarray:
         pointer = content.startswith(LFS_POINTER)
         what = "a Git LFS pointer, not the image itself; run git lfs pull" if pointer else "no PNG, JPEG or WebP"
         raise EpisodeUnreadable(f"{where} is {what}") from error
-    except (OSError, TypeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (*DAMAGED, MemoryError) as error:
         raise EpisodeUnreadable(f"{where}: {reason_of(error)}") from error
     if size is not None and size != picture.size[::-1]:
         height, width = size
@@ -152,7 +166,7 @@ def is_depth_image(content: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             return image.mode not in EIGHT_BITS
-    except (OSError, TypeError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except DAMAGED:
         return False
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import writing
-from forearm.recordings.folder import Folder, json_lines, whole
+from forearm.base.files import read_json_lines, writing
+from forearm.recordings.folder import Folder, whole
 
 STAY, MOVE_UP, MOVE_DOWN = 0, 1, 2
 LOG_FOLDER = Path("meta/discrete_action_logs")
@@ -64,7 +64,7 @@ def read_log(path: Path) -> DiscreteActionLog:
         ForearmError: the file cannot be read, has no header, or a decision has no frame_index or a code
             other than 0, 1 and 2.
     """
-    lines = list(json_lines(path))
+    lines = list(read_json_lines(path))
     if not lines or "joint_name" not in lines[0]:
         raise ForearmError(f"{path} does not begin with a header line that has joint_name")
     header, actions = lines[0], [line for line in lines[1:] if "discrete_action" in line]

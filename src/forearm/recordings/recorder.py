@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import locked, read_json, require_absent, write_json
+from forearm.base.files import checked, locked, read_json, require_absent, write_json
 from forearm.recordings.features import RecordingSpec
 from forearm.recordings.staging import EpisodeData, stage_episode, staged_episodes
 from forearm.recordings.writer import assemble
@@ -57,7 +57,7 @@ class Recorder:
         if not path.exists():
             write_json(path, self.settings)
             return
-        begun = read_json(path)
+        begun = checked(dict[str, Any], read_json(path), str(path))
         differing = [name for name, value in self.settings.items() if begun.get(name) != value]
         if differing:
             raise ForearmError(

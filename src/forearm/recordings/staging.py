@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import read_json, write_json, writing_folder
+from forearm.base.files import Between, checked, read_arrays, read_json, write_json, writing_folder
 from forearm.recordings.encoding import encode
 from forearm.recordings.features import ACTION, STATE, RecordingSpec
 from forearm.recordings.logs import DiscreteActionLog
-from forearm.recordings.statistics import Statistics, pictures_statistics, plain_statistics, rows_statistics
+from forearm.recordings.statistics import QUANTILES, Statistics, pictures_statistics, plain_statistics, rows_statistics
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,27 @@ class StagedEpisode:
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """States (n, J) and actions (n, A), float32."""
-        with np.load(self.folder / "table.npz") as table:
-            return table["states"], table["actions"]
+        table = read_arrays(self.folder / "table.npz")
+        for name in ("states", "actions"):
+            values = table.get(name, np.empty(0))
+            if values.dtype != np.float32 or values.ndim != 2 or len(values) != self.length:
+                raise ForearmError(f"{self.folder}/table.npz has no {name} of {self.length} rows; record it again")
+        return table["states"], table["actions"]
 
     def video(self, camera: str) -> Path:
         """The video file of a camera."""
         return self.folder / f"{camera}.mp4"
+
+
+class StagedFacts(TypedDict):
+    """What ``episode.json`` says of a staged episode."""
+
+    length: Annotated[int, Between(1)]
+    fps: float
+    sizes: dict[str, tuple[int, int]]
+    task: str
+    log: DiscreteActionLog | None
+    statistics: dict[str, dict[str, list[Any]]]
 
 
 def stage_episode(folder: Path, episode_index: int, episode: EpisodeData) -> None:
@@ -102,7 +117,8 @@ def stage_episode(folder: Path, episode_index: int, episode: EpisodeData) -> Non
 
 def staged_episodes(folder: Path) -> list[int]:
     """The indices of the episodes that are already staged in ``folder``, in order."""
-    return sorted(int(path.name.removeprefix("episode_")) for path in Path(folder).glob("episode_*"))
+    numbers = (path.name.removeprefix("episode_") for path in Path(folder).glob("episode_*"))
+    return sorted(int(number) for number in numbers if number.isdecimal())
 
 
 def read_staged(staged: Path, spec: RecordingSpec) -> Iterator[StagedEpisode]:
@@ -114,16 +130,14 @@ def read_staged(staged: Path, spec: RecordingSpec) -> Iterator[StagedEpisode]:
     start = 0
     for index, number in enumerate(staged_episodes(staged)):
         folder = _folder_of(staged, number)
-        facts = read_json(folder / "episode.json")
+        facts = checked(StagedFacts, read_json(folder / "episode.json"), str(folder / "episode.json"))
         _require_fit(folder, facts, spec)
-        statistics = {
-            key: {name: np.array(value) for name, value in values.items()}
-            for key, values in facts["statistics"].items()
-        }
-        log = facts["log"] and DiscreteActionLog(
-            **{**facts["log"], "decisions": tuple((f, c) for f, c in facts["log"]["decisions"])}
-        )
-        yield StagedEpisode(folder, index, start, facts["length"], facts["task"], log, statistics)
+        try:
+            statistics = {k: {n: np.array(v) for n, v in values.items()} for k, values in facts["statistics"].items()}
+        except ValueError as error:
+            raise ForearmError(f"{folder}: a statistic is no array; remove it to record it again") from error
+        _require_statistics(folder, statistics, spec)
+        yield StagedEpisode(folder, index, start, facts["length"], facts["task"], facts["log"], statistics)
         start += facts["length"]
 
 
@@ -149,14 +163,21 @@ def _require_sound(episode_index: int, states: np.ndarray, actions: np.ndarray, 
 
 
 def _require_fit(folder: Path, facts: Mapping[str, Any], spec: RecordingSpec) -> None:
-    sizes, statistics = facts["sizes"], facts["statistics"]
+    sizes = facts["sizes"]
     if set(sizes) != set(spec.cameras):
         raise ForearmError(f"{folder} has the cameras {sorted(sizes)}, not the cameras {sorted(spec.cameras)}")
     for camera, (height, width) in spec.cameras.items():
         if tuple(sizes[camera]) != (height, width):
             raise ForearmError(f"{folder}: {camera} is {sizes[camera]}, not {height}×{width}")
-    for key, names in ((STATE, spec.joints), (ACTION, spec.action_names)):
-        if len(statistics[key]["mean"]) != len(names):
-            raise ForearmError(f"{folder}: {key} has {len(statistics[key]['mean'])} entries, not {len(names)}")
     if facts["fps"] != spec.fps:
         raise ForearmError(f"{folder} was staged at {facts['fps']} fps, not {spec.fps}")
+
+
+def _require_statistics(folder: Path, statistics: Mapping[str, Statistics], spec: RecordingSpec) -> None:
+    shapes: dict[str, tuple[int, ...]] = {STATE: (len(spec.joints),), ACTION: (len(spec.action_names),)}
+    for key, shape in (shapes | dict.fromkeys(spec.cameras, (3, 1, 1))).items():
+        for name in ("min", "max", "mean", "std", "count", *QUANTILES):
+            wanted, found = (1,) if name == "count" else shape, statistics.get(key, {}).get(name)
+            if found is None or found.shape != wanted or found.dtype.kind not in "if":
+                given = None if found is None else found.shape
+                raise ForearmError(f"{folder}: {name} of {key} is {given}, not {wanted}; remove it to record it again")

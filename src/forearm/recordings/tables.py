@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from forearm.base.files import reason_of
 from forearm.recordings.errors import EpisodeUnreadable
-from forearm.recordings.folder import reason_of
 from forearm.recordings.rows import Counters
 
 MOST_VALUES = 2**26
@@ -45,6 +45,21 @@ class TableFile:
         """Close the file."""
         self._parquet.close()
 
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The whole table, or some of its columns.
+
+        Raises:
+            EpisodeUnreadable: it announces more values than can be read, or is damaged.
+        """
+        columns = self.columns if columns is None else columns
+        held = sum(self._values_held(g, name) for g in range(self._parquet.num_row_groups) for name in columns)
+        if held > MOST_VALUES:
+            raise EpisodeUnreadable(f"{self.path} holds {held} values, more than {MOST_VALUES}")
+        try:
+            return self._parquet.read(columns)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise EpisodeUnreadable(f"{self.path} cannot be read: {reason_of(error)}") from error
+
     def counters(self) -> Counters:
         """What the whole table says about which rows it holds."""
         return Counters(len(self), *(self.integers(name, 0, len(self)) for name in ("episode_index", "index")))
@@ -65,6 +80,19 @@ class TableFile:
         except EpisodeUnreadable:
             return None
         return values[:, 0] if values.shape[1:] == (1,) and np.isfinite(values).all() else None
+
+    def indices(self, column: str, count: int) -> np.ndarray:
+        """A whole column of numbers or lists of them, all from 0 to ``count`` − 1, as (n, d) int64.
+
+        Raises:
+            EpisodeUnreadable: the column is missing, or holds anything else.
+        """
+        if column not in self.columns:
+            raise EpisodeUnreadable(f"{self.path} has no column {column!r}, only {', '.join(self.columns)}")
+        values = self._values(column, 0, len(self), pa.float64())
+        if not ((values >= 0) & (values < count) & (values % 1 == 0)).all():
+            raise EpisodeUnreadable(f"{self.path}: {column!r} holds something else than whole numbers below {count}")
+        return values.astype(np.int64)
 
     def vectors(self, column: str, start: int, stop: int) -> np.ndarray:
         """The rows from ``start`` to ``stop`` of a number or list column, as (n, d) float32.

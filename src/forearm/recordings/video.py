@@ -13,8 +13,8 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from forearm.base.files import reason_of
 from forearm.recordings.errors import EpisodeUnreadable
-from forearm.recordings.folder import reason_of
 from forearm.recordings.pictures import ACCURATE_RND, FULL_CHR_H_INT, MOST_PIXELS, Size
 
 CONTAINERS = "mov,matroska,webm,avi"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import read_json, require_replaceable, writing
-from forearm.evaluation.saved import METRICS_FILE, Saved, digest_of, evaluations_of, scored_on
+from forearm.base.files import require_replaceable, writing
+from forearm.evaluation.saved import METRICS_FILE, Saved, digest_of, evaluations_of, read_figures, scored_on
 from forearm.report.assessment import Watch, assess
 from forearm.report.comparison_page import GENERATOR, ComparedRun, render
 from forearm.report.lineage import LineageRun
@@ -56,8 +56,12 @@ def compare(
         if saved is None:
             with watching(run.name) as watch:
                 report = assess(run.path, data=data, rows=rows, device=device, watch=watch)
-            saved = Saved.open(report.parent)
+            saved = Saved.open(report.parent, run.layout())
         found[run.path.resolve()] = saved
+    first, *others = found.values()
+    for run, saved in zip(runs[1:], others, strict=True):
+        if not (np.array_equal(saved.rows, first.rows) and np.array_equal(saved.episodes, first.episodes)):
+            raise ForearmError(f"the evaluation of run {run.name} has other samples than it says; evaluate it again")
     lineage = _lineage(runs, found, digest)
     names = {run.key: run.name for run in lineage}
     compared = [
@@ -76,7 +80,7 @@ def saved_on(run: Run, digest: str) -> Saved | None:
             checkpoint = figures["checkpoint"]
             # Without weights, as where only an evaluation was handed on, there is nothing it could be older than.
             if not run.weights_file(checkpoint).is_file() or run.weights_digest(checkpoint) == figures["weights"]:
-                return Saved.open(folder)
+                return Saved.open(folder, run.layout())
     return None
 
 
@@ -109,7 +113,7 @@ def _own_digest(run: Run) -> str:
         data = TransitionSet(run.data_path())
     except ForearmError:
         figures = run.path / "evaluation" / METRICS_FILE
-        digest = scored_on(read_json(figures)) if figures.is_file() else None
+        digest = scored_on(read_figures(figures.parent)) if figures.is_file() else None
         if digest is None:
             raise
         return digest

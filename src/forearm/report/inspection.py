@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from forearm.base.errors import ForearmError, shown
-from forearm.base.files import read_json, writing
+from forearm.base.files import read_bytes, writing
 from forearm.canvas import CODE_NAMES, Layout, as_uint8
 from forearm.media.pictures import tile
 
@@ -90,11 +90,12 @@ def _lines(entries: list[dict[str, Any]], key: str) -> list[str]:
 
 
 def _facts_of_run(path: Path) -> Facts:
+    from forearm.evaluation.saved import METRICS_FILE, read_figures
     from forearm.training.run import Run
 
     run = Run.open(path)
     config, log = run.config(), run.log()
-    evaluations = [entry for entry in log if "val_loss" in entry]
+    evaluations = [entry for entry in log if {"val_loss", "seconds"} <= entry.keys()]
     facts: Facts = {
         "run": str(path),
         "family": config["family"],
@@ -108,9 +109,8 @@ def _facts_of_run(path: Path) -> Facts:
         last = evaluations[-1]
         facts["training"] = f"{last['step']} steps, {last['seconds'] / 60:.1f} minutes"
         facts["best"] = f"validation loss {best['val_loss']:.6f} at step {best['step']}"
-    metrics_file = path / "evaluation" / "metrics.json"
-    if metrics_file.is_file():
-        metrics = read_json(metrics_file)
+    if (path / "evaluation" / METRICS_FILE).is_file():
+        metrics = read_figures(path / "evaluation")
         names = ("val_mse", "ssim", "psnr", "val_mse_dynamic", "acting_joint_direction_accuracy")
         facts["evaluation"] = ", ".join(f"{n} {metrics[n]:.4g}" for n in names if metrics.get(n) is not None)
     return facts
@@ -154,13 +154,12 @@ def _canvases(path: Path) -> list[np.ndarray]:
 
 
 def _last_sample(path: Path) -> np.ndarray:
+    from forearm.recordings.images import decoded_image
+
     samples = sorted((path / "samples").glob("*.png"))
     if not samples:
         raise ForearmError(f"{path} has no sample pictures yet; train it first")
-    try:
-        return np.asarray(Image.open(samples[-1]).convert("RGB"))
-    except OSError as error:
-        raise ForearmError(f"{samples[-1]} is no picture that can be read; train on, or remove it") from error
+    return decoded_image(read_bytes(samples[-1]), str(samples[-1]), None)
 
 
 def _camera_pictures(path: Path | str) -> list[np.ndarray]:

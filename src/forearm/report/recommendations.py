@@ -203,7 +203,7 @@ def training_course(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     if len(validations) < 5:
         return
     steps, losses = np.array(validations).T
-    early = losses[steps <= 0.8 * steps[-1]].min()
+    early = losses[: max(1, (steps <= 0.8 * steps[-1]).sum())].min()
     best_step, best, last = steps[losses.argmin()], losses.min(), losses[-1]
     if best < (1 - IMPROVED) * early:
         yield Recommendation(

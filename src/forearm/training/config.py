@@ -52,6 +52,8 @@ class TrainConfig:
     """Processes that draw canvases ahead; 0 draws in the training process."""
 
     def __post_init__(self) -> None:
+        if self.batch_size > 2**16 or self.workers > 2**10:
+            raise ForearmError(f"batch_size {self.batch_size} or workers {self.workers} is more than any machine has")
         for name in ("steps", "batch_size", "evaluate_every", "plateau_patience"):
             if getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")

@@ -24,7 +24,7 @@ from forearm.base.processes import serve_parent
 from forearm.models import WorldModel, make_model
 from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples
-from forearm.training.resume import load_state, save_state
+from forearm.training.resume import load_state, require_state, save_state
 from forearm.training.run import Run, load_weights, save_weights
 from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 from forearm.transitions.loader import TrainingSteps, batches
@@ -70,7 +70,8 @@ def start_run(
         data.require_fit(layout, f"run {fine_tune.name}")
         family, settings = fine_tune.config()["family"], fine_tune.config()["model"]
     parent = parent or fine_tune
-    make_model(family, layout, settings)  # refuses impossible settings before anything is written
+    with torch.device("meta"):
+        make_model(family, layout, settings)  # refuses impossible settings before anything is written
     facts = {
         "family": family,
         "model": settings,
@@ -128,9 +129,13 @@ def _train(
     main = accelerator.is_main_process
 
     set_seed(config.seed)
-    model = make_model(settings["family"], layout, settings["model"])
-    if settings["fine_tuned_from"] and not resume:
-        load_weights(model, Run(Path(settings["fine_tuned_from"])).weights_file("best"))
+    if resume:
+        require_state(run.resume_file)
+    basis = settings.get("fine_tuned_from")
+    basis = Run(Path(basis)).weights_file("best") if basis and not resume else None
+    model = run.make_model(run.resume_file, "model.") if resume else run.make_model(basis)
+    if basis:
+        load_weights(model, basis)
     model = model.to(accelerator.device)
     average = MovingAverage(model, config.ema)
     optimizer = make_optimizer(model, config)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import locked, write_json
+from forearm.base.files import checked, locked, parse_json, write_json
 from forearm.models import WorldModel
 from forearm.models.renamed import current_weights
 from forearm.training.run import Run, fill, read_tensors, save_tensors
@@ -94,16 +94,25 @@ def _moments(
     return found
 
 
-def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def require_state(path: Path) -> None:
+    """Refuse to resume where nothing was saved.
+
+    Raises:
+        ForearmError: the file is missing.
+    """
     if not path.is_file():
         raise ForearmError(f"{path} is missing, so there is nothing to resume from; train anew into another folder")
+
+
+def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    require_state(path)
     tensors, metadata = read_tensors(path)
     if metadata.get("tensors", str(len(tensors))) != str(len(tensors)):  # those of before 2026-11-26 do not say
         raise _no_checkpoint(path, f"it holds {len(tensors)} of {metadata['tensors']} tensors")
-    try:
-        return Progress(**json.loads(metadata["progress"])), tensors
-    except (KeyError, TypeError, ValueError) as error:
-        raise _no_checkpoint(path, error) from error
+    told = parse_json(metadata.get("progress", "null"), path)
+    if isinstance(told, dict):  # the best loss is infinite before the first evaluation, which JSON cannot say
+        told = {name: value for name, value in told.items() if value is not None}
+    return checked(Progress, told, f"the progress in {path}"), tensors
 
 
 def _no_checkpoint(path: Path, error: Exception | str) -> ForearmError:

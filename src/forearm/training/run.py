@@ -3,12 +3,15 @@
 Weights are safetensors and settings JSON, so opening somebody's run never executes their code.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import safetensors
@@ -17,7 +20,7 @@ import torch
 from torch import Tensor
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import read_json, writing
+from forearm.base.files import Count, checked, parse_json, read_json, read_text, reason_of, writing
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, Layout
 from forearm.models import WorldModel, make_model
 from forearm.models.renamed import current_weights
@@ -28,6 +31,34 @@ if TYPE_CHECKING:
     from forearm.transitions.store import TransitionSet
 
 Checkpoint = Literal["best", "last"]
+
+
+class TrainedOn(TypedDict):
+    """What a run's ``config.json`` says of its data."""
+
+    path: str
+    train: Count
+    actions_seen: dict[Literal["0", "1", "2"], Count]
+    scenes: NotRequired[list[int]]
+    directions_seen: NotRequired[dict[str, tuple[Count, Count]]]
+    trained_on: NotRequired[list[str]]
+
+
+class RunFacts(TypedDict):
+    """What ``config.json`` has to hold; settings are checked where they are used."""
+
+    family: str
+    model: dict[str, Any]
+    training: dict[str, Any]
+    data: TrainedOn
+    parent: NotRequired[str | None]
+    fine_tuned_from: NotRequired[str | None]
+
+
+class LogEntry(TypedDict):
+    """A line of ``log.jsonl``; the other values are numbers too."""
+
+    step: Count
 
 
 @dataclass(frozen=True)
@@ -80,19 +111,14 @@ class Run:
 
     def config(self) -> dict[str, Any]:
         """Family, model settings, training settings and what is known of the data."""
-        config = read_json(self.config_file)
-        for part in ("family", "model", "training", "data"):
-            if not isinstance(config, dict) or part not in config:
-                raise ForearmError(f"{self.config_file} lacks {part!r}; it should have been written by forearm train")
-        return config
+        try:
+            return checked(RunFacts, read_json(self.config_file), str(self.config_file))
+        except ForearmError as error:
+            raise ForearmError(f"{error}; it should have been written by forearm train") from error
 
     def training(self) -> TrainConfig:
         """The settings of the training."""
-        try:
-            return TrainConfig(**self.config()["training"])
-        except TypeError as error:
-            message = f"{self.config_file} has no training settings as forearm writes them: {error}"
-            raise ForearmError(message) from error
+        return checked(TrainConfig, self.config()["training"], f"the training in {self.config_file}")
 
     def data_path(self) -> Path:
         """Where the dataset was that the run was trained on."""
@@ -161,18 +187,28 @@ class Run:
         return read_layout(self.layout_file)
 
     def log(self) -> list[dict[str, Any]]:
-        """What was logged while training, a dictionary an entry; a half-written last line is left out."""
-        if not self.log_file.is_file():
+        """What was logged while training, a dictionary an entry; a half-written last line is left out.
+
+        Raises:
+            ForearmError: the file is damaged.
+        """
+        if not self.log_file.exists():
             return []
+        text = read_text(self.log_file)
+        lines = [line for line in text.splitlines() if line.endswith("}")]
         try:
-            return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.endswith("}")]
-        except (OSError, ValueError) as error:
+            entries = [checked(LogEntry, parse_json(line, "a line"), "a line") for line in lines]
+            values = [checked(dict[str, float | bool | None], entry, "a line") for entry in entries]
+        except ForearmError as error:
             raise ForearmError(f"{self.log_file} is damaged: {error}; mend or remove it") from error
+        if any(one["step"] > other["step"] for one, other in pairwise(entries)):
+            raise ForearmError(f"{self.log_file} is damaged: its steps are out of order; mend or remove it")
+        return [{name: math.nan if v is None else v for name, v in entry.items()} for entry in values]
 
     def trained(self) -> dict[str, float]:
         """How long the run was trained: steps, samples seen and seconds, evaluations included."""
         last = next((entry for entry in reversed(self.log()) if "seconds" in entry), {"step": 0, "seconds": 0.0})
-        samples = last["step"] * self.config()["training"].get("batch_size", 0)
+        samples = last["step"] * self.training().batch_size
         return {"steps": last["step"], "samples": samples, "seconds": last["seconds"]}
 
     def weights_digest(self, checkpoint: Checkpoint) -> str:
@@ -189,19 +225,39 @@ class Run:
         Raises:
             ForearmError: the weights are missing, damaged, or of another model or layout.
         """
-        config = self.config()
-        model = make_model(config["family"], self.layout(), config["model"])
+        model = self.make_model(self.weights_file(checkpoint))
         load_weights(model, self.weights_file(checkpoint))
         return model.to(device).eval()
+
+    def make_model(self, weights: Path | None, prefix: str = "") -> WorldModel:
+        """A fresh model by the run's settings, once it is known that weights fit it: else they might ask for any size.
+
+        Args:
+            weights: the file that is to fill it, if there is one.
+            prefix: what stands before the model's names in it.
+
+        Raises:
+            ForearmError: the file is missing or damaged, or the settings are of another model than its weights.
+        """
+        config, layout = self.config(), self.layout()
+        if weights is not None:
+            with torch.device("meta"):
+                planned = make_model(config["family"], layout, config["model"]).state_dict()
+            with _opened(weights) as file:
+                names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+                if prefix and not names:
+                    raise ForearmError(f"{weights} is no checkpoint of a training: it lacks the model; train anew")
+                shapes = {name.removeprefix(prefix): tuple(file.get_slice(name).get_shape()) for name in names}
+            _require_shapes({name: tuple(tensor.shape) for name, tensor in planned.items()}, shapes, weights)
+        return make_model(config["family"], layout, config["model"])
 
 
 def read_notes(path: Path) -> str:
     """An experimenter's own text."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ForearmError(f"the notes {path} cannot be read: {reason}") from error
+        return read_text(path)
+    except ForearmError as error:
+        raise ForearmError(f"the notes cannot be read: {error}") from error
 
 
 def load_weights(model: WorldModel, path: Path) -> None:
@@ -221,10 +277,20 @@ def fill(model: WorldModel, weights: Mapping[str, Tensor], path: Path) -> None:
     """Fill a model with weights that were read from ``path``."""
     mine = model.state_dict()
     weights = current_weights(weights, mine)
-    for name in sorted(mine.keys() | weights.keys()):
-        if name not in mine or name not in weights or mine[name].shape != weights[name].shape:
-            raise ForearmError(f"{path} holds another model or layout: weights {name} do not fit; check config.json")
+    _require_shapes(
+        {n: (t.shape, t.dtype) for n, t in mine.items()}, {n: (t.shape, t.dtype) for n, t in weights.items()}, path
+    )
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise ForearmError(f"{path} is damaged: {name} holds something else than finite numbers; restore the file")
     model.load_state_dict(weights)
+
+
+def _require_shapes(mine: Mapping[str, Any], theirs: Mapping[str, Any], path: Path) -> None:
+    theirs = current_weights(theirs, mine)
+    for name in sorted(mine.keys() | theirs.keys()):
+        if name not in mine or name not in theirs or mine[name] != theirs[name]:
+            raise ForearmError(f"{path} holds another model or layout: weights {name} do not fit; check config.json")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -238,13 +304,19 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read tensors and metadata of a safetensors file."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise _missing(path)
     try:
         with safetensors.safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ForearmError(f"{path} is damaged: {error}; train again or restore the file") from error
+            yield file
+    except (safetensors.SafetensorError, OSError, RuntimeError, ValueError) as error:
+        raise ForearmError(f"{path} is damaged: {reason_of(error)}; train again or restore the file") from error
 
 
 def _digest(layout: Layout) -> str:

@@ -3,27 +3,32 @@
 import copy
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
+from forearm.base.files import Between, Count
 from forearm.models import WorldModel
 from forearm.training.config import TrainConfig
+
+MOST_STEPS = 10**9
+"""No training is longer."""
 
 
 @dataclass
 class Progress:
     """What training has to remember between steps beside weights and optimiser."""
 
-    step: int = 0
-    done: float = 0.0
+    step: Annotated[int, Between(0, MOST_STEPS)] = 0
+    done: Annotated[float, Between(0)] = 0.0
     """Share of the training that is behind, from 0 to 1."""
     best_loss: float = math.inf
     best_step: int = -1
-    stale: int = 0
+    stale: Count = 0
     """Evaluations since the best one."""
-    halvings: int = 0
-    stale_at_halving: int = 0
-    seconds: float = 0.0
+    halvings: Count = 0
+    stale_at_halving: Count = 0
+    seconds: Annotated[float, Between(0)] = 0.0
     """Time spent by the configured clock, evaluations included."""
 
     def evaluated(self, loss: float, config: TrainConfig) -> bool:

@@ -18,10 +18,10 @@ def even_spacing(data: TransitionSet) -> float | None:
     settings = data.facts["settings"]
     if data.facts["actions"] == "log" or "stride" not in settings:  # frames far apart; or several datasets in one
         return None
-    rates = {recording["fps"] for recording in data.facts["recordings"]}
-    if len(rates) != 1:
+    rates = {recording.get("fps") for recording in data.facts["recordings"]}
+    fps = rates.pop() if len(rates) == 1 else None
+    if fps is None or "step" not in settings:
         return None
-    fps = rates.pop()
     step, stride = (max(1, round(settings[name] * fps)) for name in ("step", "stride"))
     return None if step % stride else stride / fps
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import read_json
+from forearm.base.files import checked, read_json
 from forearm.canvas import Layout
 
 
@@ -15,6 +15,6 @@ def read_layout(path: Path) -> Layout:
     """
     value = read_json(path)
     try:
-        return Layout.from_json(value)
-    except (ForearmError, ArithmeticError) as error:
-        raise ForearmError(f"{path}: {error}") from error
+        return checked(Layout, value, "the layout")
+    except ForearmError as error:
+        raise ForearmError(f"{path}: {error}; it should have been written by forearm") from error

@@ -6,26 +6,74 @@ A folder with ``dataset.json`` (where it comes from), ``layout.json``, ``frames.
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import read_json, write_json
+from forearm.base.files import Between, Count, checked, map_array, read_json, write_json
 from forearm.batch import Batch, make_batch
 from forearm.canvas import CODES, Layout, action_codes, draw, draw_strips
 from forearm.canvas.actions import DEAD_BAND
+from forearm.recordings.tables import TableFile
 from forearm.transitions.layout import read_layout
 
 FORMAT = 1
-FACTS = ("recordings", "actions", "settings", "skipped")
-"""What ``dataset.json`` says beside the format."""
 Split = Literal["train", "val"]
+
+
+class RecordingFacts(TypedDict):
+    """A recording that a dataset was built from."""
+
+    name: str
+    fps: NotRequired[Annotated[float, Between(1e-6, 1e6)]]
+
+
+class Settings(TypedDict, total=False):
+    """Those of the settings of `forearm build` that are read again."""
+
+    step: Annotated[float, Between(0, 1e6)]
+    stride: Annotated[float, Between(0, 1e6)]
+    camera_lag: Annotated[float, Between(-1e6, 1e6)]
+
+
+class Skipped(TypedDict):
+    """An episode that was left out."""
+
+    recording: str
+    episode: int
+    reason: str
+
+
+class Note(TypedDict):
+    """What is to be said of an episode that was not left out."""
+
+    recording: str
+    episode: int
+    note: str
+
+
+class Facts(TypedDict):
+    """What ``dataset.json`` says beside the format."""
+
+    recordings: list[RecordingFacts]
+    actions: str
+    settings: Settings
+    skipped: list[Skipped]
+    notes: NotRequired[list[Note]]
+
+
+class EpisodeFacts(TypedDict):
+    """A row of ``episodes.parquet``."""
+
+    moment: NotRequired[Count | None]
+    scene: NotRequired[int | None]
 
 
 class ArrayWriter:
@@ -99,18 +147,27 @@ class Columns:
         pq.write_table(table, path)
 
     @classmethod
-    def read(cls, path: Path, dimensions: int) -> "Columns":
-        """Read what ``write`` wrote, with ``dimensions`` action dimensions."""
-        table = pq.read_table(path)
-        n = len(table)
-        dimension = "dimension" if "dimension" in table.column_names else "entry"  # its name before 2026-11-26
-        return cls(
-            frames=table["frames"].combine_chunks().flatten().to_numpy().reshape(n, -1),
-            actions=table["action"].combine_chunks().flatten().to_numpy().reshape(n, -1, dimensions),
-            dimensions=table[dimension].to_numpy(),
-            episodes=table["episode"].to_numpy(),
-            validation=table["split"].to_numpy() == "val",
-        )
+    def read(cls, path: Path, layout: Layout, frames: int, episodes: int) -> "Columns":
+        """Read what ``write`` wrote, of a dataset of so many frames and episodes.
+
+        Raises:
+            ForearmError: a column is missing, or names frames, dimensions or episodes that there are not.
+        """
+        with closing(TableFile(path)) as table:
+            dimension = "dimension" if "dimension" in table.columns else "entry"  # its name before 2026-11-26
+            actions, n = table.vectors("action", 0, len(table)), len(table)
+            found = cls(
+                frames=table.indices("frames", frames),
+                actions=actions.reshape(n, -1, len(layout.actions)),
+                dimensions=table.indices(dimension, len(layout.actions))[:, 0],
+                episodes=table.indices("episode", episodes)[:, 0],
+                validation=table.table(["split"])["split"].to_numpy() == "val",
+            )
+        if found.frames.shape[1] != layout.history or found.actions.shape[1] != layout.history - 1:
+            raise ValueError(f"transitions.parquet is of another history than {layout.history}")
+        if not np.isfinite(actions).all():
+            raise ValueError("an action is not a finite number")
+        return found
 
 
 @dataclass(frozen=True)
@@ -224,34 +281,32 @@ class TransitionSet:
         self.path = Path(path)
         if not (self.path / "dataset.json").is_file():
             raise ForearmError(f"{path} is no dataset of transitions (no dataset.json); make one with: forearm build")
-        self.facts = read_json(self.path / "dataset.json")
-        version = self.facts.get("format") if isinstance(self.facts, dict) else None
+        facts = read_json(self.path / "dataset.json")
+        version = facts.get("format") if isinstance(facts, dict) else None
         if version != FORMAT:
             raise ForearmError(f"{path} has format {version}, this forearm reads {FORMAT}; build it anew")
-        for fact in FACTS:
-            if fact not in self.facts:
-                raise ForearmError(f"{path} is damaged: dataset.json lacks {fact!r}; build it anew")
-        if self.facts["actions"] == "column":  # its name before 2026-11-26
-            self.facts["actions"] = "command"
-        self.layout = read_layout(self.path / "layout.json")
         try:
-            self.columns = Columns.read(self.path / "transitions.parquet", len(self.layout.actions))
-            self.frames = np.load(self.path / "frames.npy", mmap_mode="r")
-            self.states = np.load(self.path / "states.npy")
-            told = pq.read_table(self.path / "episodes.parquet").to_pylist()
+            self.facts: dict[str, Any] = checked(Facts, facts, "dataset.json")
+            if self.facts["actions"] == "column":  # its name before 2026-11-26
+                self.facts["actions"] = "command"
+            self.layout = layout = read_layout(self.path / "layout.json")
+            self.frames = map_array(self.path / "frames.npy", "uint8")
+            self.states = np.array(map_array(self.path / "states.npy", "float32"))
+            with closing(TableFile(self.path / "episodes.parquet")) as table:
+                told = checked(list[EpisodeFacts], table.table().to_pylist(), "episodes.parquet")
             self.episodes = [{"moment": None, "scene": None, **episode} for episode in told]  # older datasets lack it
-        except (OSError, EOFError, ValueError, KeyError, pa.ArrowException) as error:
+            count = len(self.frames) if self.frames.ndim else 0
+            for what, shape, expected in (
+                ("frames.npy", self.frames.shape, (count, layout.frame_height, layout.frame_width, 3)),
+                ("states.npy", self.states.shape, (count, len(layout.joints))),
+            ):
+                if shape != expected:
+                    raise ValueError(f"{what} is {shape}, not {expected}")
+            if not np.isfinite(self.states).all():
+                raise ValueError("states.npy holds something else than finite numbers")
+            self.columns = Columns.read(self.path / "transitions.parquet", layout, count, len(self.episodes))
+        except (ForearmError, ValueError, pa.ArrowException) as error:
             raise ForearmError(f"{path} is damaged: {error}; build it anew") from error
-        layout, count = self.layout, len(self.frames)
-        for what, shape, expected in (
-            ("frames.npy", self.frames.shape, (count, layout.frame_height, layout.frame_width, 3)),
-            ("states.npy", self.states.shape, (count, len(layout.joints))),
-            ("history", self.columns.frames.shape[1:], (layout.history,)),
-        ):
-            if shape != expected:
-                raise ForearmError(f"{path} is damaged: {what} is {shape}, not {expected}; build it anew")
-        if len(self) and not 0 <= self.columns.frames.min() <= self.columns.frames.max() < count:
-            raise ForearmError(f"{path} is damaged: transitions.parquet asks for frames it has not; build it anew")
 
     def __reduce__(self) -> tuple[type["TransitionSet"], tuple[Path], dict[str, Layout]]:
         # Another process opens it anew instead of being sent its frames.
