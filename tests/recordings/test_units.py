@@ -1,9 +1,10 @@
 """Units: what a recording declares, what a person gives, and what is only guessed."""
 
+import numpy as np
 import pytest
 
 from forearm.base.errors import ForearmError
-from forearm.recordings.units import declared_units, given_units
+from forearm.recordings.units import declared_units, given_units, guess_units
 
 JOINTS = ("left_pan.pos", "left_gripper.pos", "right_pan.pos")
 
@@ -52,3 +53,8 @@ def test_what_is_no_unit_or_no_joint_is_refused(words, says):
 )
 def test_units_are_declared_in_a_list_by_name_or_for_all(declared, units):
     assert declared_units(declared, JOINTS) == units
+
+
+@pytest.mark.parametrize(("high", "unit"), [(1.0, ""), (1.5, "rad"), (98.0, "%"), (255.0, "")])
+def test_a_gripper_beside_an_arm_in_radians(high, unit):
+    assert guess_units(("pan", "gripper"), np.array([-1.5, 0.0]), np.array([1.5, high])) == ("rad", unit)

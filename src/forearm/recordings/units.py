@@ -99,6 +99,9 @@ def guess_units(joints: Sequence[str], low: np.ndarray, high: np.ndarray) -> tup
 def _hand_unit(arm: str, low: float, high: float) -> str:
     if arm == "rad" and low >= -0.01 and high <= 1.01:
         return ""
-    if arm == "deg" and low >= -0.5 and high <= 100.5:
+    beyond = max(abs(low), abs(high)) > 2 * np.pi + 0.1  # of what an angle in radians can be
+    if (arm == "deg" or (arm == "rad" and beyond)) and low >= -0.5 and high <= 100.5:
         return "%"
+    if arm == "rad" and beyond:
+        return ""
     return arm
