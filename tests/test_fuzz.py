@@ -1,17 +1,21 @@
 """Whatever stands in a file: no traceback, no hang, little memory, and nothing half written."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.tiny import write_data
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import Between, checked, map_array, parse_json, read_arrays, read_json
+from forearm.recordings.tables import TableFile
 from forearm.transitions import TransitionSet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,8 +89,6 @@ def test_json_has_no_infinite_numbers():
 
 
 def test_pipes_and_endless_files_are_not_read(tmp_path):
-    import os
-
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")
     with (tmp_path / "sparse").open("wb") as file:
@@ -94,6 +96,16 @@ def test_pipes_and_endless_files_are_not_read(tmp_path):
     for name, says in (("pipe", "no regular file"), ("zero", "no regular file"), ("sparse", "larger than")):
         with pytest.raises(ForearmError, match=says):
             read_json(tmp_path / name)
+
+
+def test_a_table_is_no_pipe_and_its_names_are_texts(tmp_path):
+    pq.write_table(pa.table({"frames": [1, 2]}), tmp_path / "a.parquet")
+    content = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "b.parquet").write_bytes(content.replace(b"frames", b"\xdcrames"))
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("b.parquet", "pipe"):
+        with pytest.raises(ForearmError, match=r"cannot be read|no regular file"):
+            TableFile(tmp_path / name)
 
 
 def npy(shape: str, descr: str = "<f4") -> bytes:

@@ -433,10 +433,10 @@ def checked(kind: Any, value: Any, where: str) -> Any:
     raise ForearmError(f"{where} is {_short(value)}, not {_name(kind)}")
 
 
-def _fields(kind: Any, value: dict[str, Any], where: str, needed: typing.Iterable[str]) -> Iterator[tuple[str, Any]]:
+def _fields(kind: Any, value: dict[str, Any], where: str, needed: typing.Collection[str]) -> Iterator[tuple[str, Any]]:
     hints = typing.get_type_hints(kind, include_extras=True)
-    for name in needed:
-        if name not in value:
+    for name in hints:
+        if name in needed and name not in value:
             raise ForearmError(f"{where} lacks {name!r}")
     yield from ((name, checked(hint, value[name], f"{where}: {name}")) for name, hint in hints.items() if name in value)
 

@@ -4,18 +4,16 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from forearm.base.errors import ForearmError
-from forearm.base.files import reason_of
 from forearm.recordings.folder import whole
 from forearm.recordings.metadata import Metadata
+from forearm.recordings.tables import TableFile
 from forearm.recordings.templates import fill
 
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v"}
@@ -123,10 +121,8 @@ def _single_infos(meta: Metadata, files: "_Files") -> Iterator[EpisodeInfo]:
             )
         return
     for index, table in sorted(files.tables.items()):
-        try:
-            yield EpisodeInfo(index, pq.read_metadata(meta.folder.file(table)).num_rows, "")
-        except (OSError, pa.ArrowException) as error:
-            raise ForearmError(f"{table} cannot be read: {reason_of(error)}") from error
+        with closing(TableFile(meta.folder.file(table))) as opened:
+            yield EpisodeInfo(index, len(opened), "")
 
 
 def _shared_sources(meta: Metadata, files: "_Files") -> Iterator[EpisodeSource]:
@@ -166,11 +162,9 @@ def _shared_rows(meta: Metadata) -> Iterator[dict[str, Any]]:
     if not files:
         raise ForearmError(f"{meta.root}/meta/episodes holds no chunk-*/file-*.parquet")
     for file in files:
-        try:
-            names = [n for n in pq.read_schema(meta.folder.file(file)).names if not n.startswith("stats/")]
-            yield from pq.read_table(file, columns=names).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise ForearmError(f"{file} cannot be read: {reason_of(error)}") from error
+        with closing(TableFile(meta.folder.file(file))) as table:
+            names = [name for name in table.columns if not name.startswith("stats/")]
+            yield from table.table(names).to_pylist()
 
 
 def _with_neighbours(sources: list[EpisodeSource], camera: str, fps: float) -> list[EpisodeSource]:

@@ -57,9 +57,10 @@ class ImageColumn:
         try:
             # A buffer, or the images of a whole row group would be in memory at once.
             self._parquet = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
-        except (OSError, pa.ArrowException) as error:
+            names = self._parquet.schema_arrow.names
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise EpisodeUnreadable(f"{path} cannot be opened: {reason_of(error)}") from error
-        if column not in self._parquet.schema_arrow.names:
+        if column not in names:
             raise EpisodeUnreadable(f"{path} has no column {column!r}")
         groups = range(self._parquet.num_row_groups)
         sizes = [self._parquet.metadata.row_group(group).num_rows for group in groups]
@@ -101,7 +102,7 @@ class ImageColumn:
         try:
             for batch in self._parquet.iter_batches(IMAGES_AT_ONCE, row_groups=groups, columns=[self._column]):
                 yield from batch.column(self._column)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise EpisodeUnreadable(f"{self.path} cannot be read: {reason_of(error)}") from error
 
 

@@ -217,7 +217,8 @@ class Recording:
                 states = table.vectors(first_of((key, *STATE_KEYS), table.columns) or key, 0, len(table))
             except EpisodeUnreadable:
                 continue
-            return states.min(axis=0), states.max(axis=0)
+            if len(states) and states.shape[1] == len(self.joints):
+                return states.min(axis=0), states.max(axis=0)
         return np.zeros(len(self.joints)), np.zeros(len(self.joints))
 
     def _shows_depth(self, camera: str) -> bool:

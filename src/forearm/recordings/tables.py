@@ -25,18 +25,21 @@ class TableFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if not path.is_file():
+            raise EpisodeUnreadable(f"{path} is missing, or no regular file")
         try:
             self._parquet = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
-        except (OSError, pa.ArrowException) as error:
+            noted = [self._parquet.metadata.row_group(group) for group in range(self._parquet.num_row_groups)]
+            chunks = [[group.column(i) for i in range(group.num_columns)] for group in noted]
+            self._held = [[(c.path_in_schema.split(".")[0], c.num_values) for c in group] for group in chunks]
+            self.columns: list[str] = self._parquet.schema_arrow.names
+        except (OSError, ValueError, pa.ArrowException) as error:  # a ValueError where names are no text
             raise EpisodeUnreadable(f"{path} cannot be read: {reason_of(error)}") from error
-        sizes = [self._parquet.metadata.row_group(g).num_rows for g in range(self._parquet.num_row_groups)]
+        sizes = [group.num_rows for group in noted]
+        if min(sizes, default=0) < 0:
+            raise EpisodeUnreadable(f"{path} cannot be read: it announces fewer rows than none")
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
         self._kept: dict[str, tuple[int, int, pa.Table]] = {}
-
-    @property
-    def columns(self) -> list[str]:
-        """The names of the columns."""
-        return self._parquet.schema_arrow.names
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -52,11 +55,12 @@ class TableFile:
             EpisodeUnreadable: it announces more values than can be read, or is damaged.
         """
         columns = self.columns if columns is None else columns
-        held = sum(self._values_held(g, name) for g in range(self._parquet.num_row_groups) for name in columns)
+        roots = {name.split(".")[0] for name in columns}
+        held = sum(values for group in self._held for name, values in group if name in roots)
         if held > MOST_VALUES:
             raise EpisodeUnreadable(f"{self.path} holds {held} values, more than {MOST_VALUES}")
         try:
-            return self._parquet.read(columns)
+            return self._parquet.read(list(columns))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise EpisodeUnreadable(f"{self.path} cannot be read: {reason_of(error)}") from error
 
@@ -112,7 +116,7 @@ class TableFile:
             array = array.flatten()
         try:
             flat = array.cast(kind, safe=False).to_numpy(zero_copy_only=False)
-        except pa.ArrowException as error:
+        except (ValueError, pa.ArrowException) as error:
             raise EpisodeUnreadable(f"{self.path}: {column!r} holds no numbers") from error
         return flat.reshape(stop - start, -1) if stop > start else flat.reshape(0, 0)
 
@@ -126,16 +130,16 @@ class TableFile:
                 raise EpisodeUnreadable(f"{self.path}: {column!r} holds {held} values, more than {MOST_VALUES}")
             try:
                 table = self._parquet.read_row_groups(list(range(first, last)), columns=[column])
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, ValueError, pa.ArrowException) as error:
                 raise EpisodeUnreadable(f"{self.path} cannot be read: {reason_of(error)}") from error
+            if len(table) != self._starts[last] - self._starts[first]:
+                raise EpisodeUnreadable(f"{self.path} holds fewer rows than it announces")
             self._kept[column] = (first, last, table)
         return self._kept[column][2].column(column).slice(start - int(self._starts[first]), stop - start)
 
     def _values_held(self, group: int, column: str) -> int:
         """How many numbers a row group announces for a column and what is nested in it."""
-        noted = self._parquet.metadata.row_group(group)
-        chunks = (noted.column(i) for i in range(noted.num_columns))
-        return sum(chunk.num_values for chunk in chunks if chunk.path_in_schema.split(".")[0] == column.split(".")[0])
+        return sum(values for name, values in self._held[group] if name == column.split(".")[0])
 
 
 def frame_order(table: TableFile, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
