@@ -385,7 +385,8 @@ def test_the_17th_visitor_is_told_so_and_the_others_lose_nothing(stage):
 
 def test_memory_has_a_bound(stage):
     session = stage.session()
-    wide = dataclasses.replace(stage.layout, cameras=stage.layout.cameras * 4000)
+    cameras = [dataclasses.replace(stage.layout.cameras[0], name=str(number)) for number in range(6000)]
+    wide = dataclasses.replace(stage.layout, cameras=tuple(cameras))
     longest = dataclasses.replace(stage, layout=wide)
     assert session.longest * MOST * session.now.context.canvas.numel() * 4 <= 2.1e9
     assert longest.longest < stage.longest

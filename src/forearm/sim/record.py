@@ -52,17 +52,17 @@ def record(
     recorder = Recorder(
         Path(out), spec, {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
     )
-    with recorder.recording():
-        missing = sorted(set(range(settings.episodes)) - set(recorder.staged()))
-        missing.sort(key=lambda index: session_of(settings, index))  # so that a process changes session rarely
-        try:
+    try:
+        with recorder.recording():
+            missing = sorted(set(range(settings.episodes)) - set(recorder.staged()))
+            missing.sort(key=lambda index: session_of(settings, index))  # so that a process changes session rarely
             _stage_all(recorder, settings, missing, min(processes or _cores(), len(missing)), watch)
             recorder.finish()
-        except KeyboardInterrupt:
-            done = len(recorder.staged())
-            raise KeyboardInterrupt(
-                f"stopped after {done} of {settings.episodes} episodes; run the same command again to go on"
-            ) from None
+    except KeyboardInterrupt:
+        done = len(recorder.staged())
+        raise KeyboardInterrupt(
+            f"stopped after {done} of {settings.episodes} episodes; run the same command again to go on"
+        ) from None
 
 
 def _cores() -> int:
