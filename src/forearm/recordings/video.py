@@ -160,7 +160,8 @@ def open_container(path: Path) -> Any:
         av.FFmpegError: it is no such file.
         EpisodeUnreadable: it holds no video.
     """
-    container = av.open(str(path), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
+    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    container = av.open(str(path), options=options, metadata_errors="replace")  # titles may be no text
     if not container.streams.video:
         container.close()
         raise EpisodeUnreadable(f"{path} holds no video; it may be truncated")
