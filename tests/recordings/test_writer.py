@@ -233,6 +233,13 @@ def test_assembling_refuses_what_does_not_fit(tmp_path):
     ):
         with pytest.raises(ForearmError, match=message):
             assemble(tmp_path / "staged", tmp_path / "out", spec=spec)
+    video = next((tmp_path / "staged").rglob("*.mp4"))
+    whole = video.read_bytes()
+    for content in (b"", whole[: len(whole) // 2]):
+        video.write_bytes(content)
+        with pytest.raises(ForearmError, match=r"lacks some of its|cannot be opened"):
+            assemble(tmp_path / "staged", tmp_path / "out", spec=SPEC)
+    video.write_bytes(whole)
     assert not (tmp_path / "out").exists()
     (tmp_path / "out").mkdir()
     (tmp_path / "out/file").touch()

@@ -9,6 +9,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from forearm.recordings.pictures import ACCURATE_RND, FULL_CHR_H_INP
+from forearm.recordings.video import open_container
 
 # H.264 against AV1 for pictures of 64 to 224 pixels: at equal error a quarter of the time and half the bytes
 # (docs/benchmarks). No B-frames: every packet is shown when it is decoded, so files join by shifting times.
@@ -46,7 +47,7 @@ def join(paths: Sequence[Path], target: Path) -> None:
         output: Any = None
         start = 0
         for path in paths:
-            with av.open(str(path)) as part:
+            with open_container(path) as part:
                 video = part.streams.video[0]
                 if output is None:
                     output = joined.add_stream_from_template(video)
@@ -64,5 +65,5 @@ def join(paths: Sequence[Path], target: Path) -> None:
 
 def decoder_setup(path: Path) -> bytes:
     """What a decoder must know before the first packet; files can be joined where it is the same."""
-    with av.open(str(path)) as container:
+    with open_container(path) as container:
         return bytes(container.streams.video[0].codec_context.extradata or b"")

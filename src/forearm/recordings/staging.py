@@ -13,6 +13,7 @@ from forearm.recordings.encoding import encode
 from forearm.recordings.features import ACTION, STATE, RecordingSpec
 from forearm.recordings.logs import DiscreteActionLog
 from forearm.recordings.statistics import QUANTILES, Statistics, pictures_statistics, plain_statistics, rows_statistics
+from forearm.recordings.video import header
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ class StagedEpisode:
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """States (n, J) and actions (n, A), float32."""
         table = read_arrays(self.folder / "table.npz")
-        for name in ("states", "actions"):
-            values = table.get(name, np.empty(0))
-            if values.dtype != np.float32 or values.ndim != 2 or len(values) != self.length:
-                raise ForearmError(f"{self.folder}/table.npz has no {name} of {self.length} rows; record it again")
+        for name, key in (("states", STATE), ("actions", ACTION)):
+            values, shape = table.get(name, np.empty(0)), (self.length, len(self.statistics[key]["mean"]))
+            if values.dtype != np.float32 or values.shape != shape or not np.isfinite(values).all():
+                raise ForearmError(f"{self.folder}/table.npz has no {name} {shape}; remove {self.folder}, record again")
         return table["states"], table["actions"]
 
     def video(self, camera: str) -> Path:
@@ -137,6 +138,11 @@ def read_staged(staged: Path, spec: RecordingSpec) -> Iterator[StagedEpisode]:
         except ValueError as error:
             raise ForearmError(f"{folder}: a statistic is no array; remove it to record it again") from error
         _require_statistics(folder, statistics, spec)
+        for video in (folder / f"{camera}.mp4" for camera in spec.cameras):
+            if not video.is_file() or header(video)[0] != facts["length"]:
+                raise ForearmError(
+                    f"{video} lacks some of its {facts['length']} pictures; remove {folder}, record again"
+                )
         yield StagedEpisode(folder, index, start, facts["length"], facts["task"], facts["log"], statistics)
         start += facts["length"]
 
@@ -178,6 +184,7 @@ def _require_statistics(folder: Path, statistics: Mapping[str, Statistics], spec
     for key, shape in (shapes | dict.fromkeys(spec.cameras, (3, 1, 1))).items():
         for name in ("min", "max", "mean", "std", "count", *QUANTILES):
             wanted, found = (1,) if name == "count" else shape, statistics.get(key, {}).get(name)
-            if found is None or found.shape != wanted or found.dtype.kind not in "if":
+            sound = found is not None and found.shape == wanted and found.dtype.kind in "if"
+            if found is None or not sound or not (np.abs(found) < 1e100).all():
                 given = None if found is None else found.shape
                 raise ForearmError(f"{folder}: {name} of {key} is {given}, not {wanted}; remove it to record it again")

@@ -5,6 +5,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,7 +83,10 @@ def _write_videos(
         chunk, file = divmod(number, CHUNK_FILES)
         target = root / VIDEO_PATH.format(video_key=camera, chunk_index=chunk, file_index=file)
         target.parent.mkdir(parents=True, exist_ok=True)
-        join([episode.video(camera) for episode in group], target)
+        try:
+            join([episode.video(camera) for episode in group], target)
+        except av.FFmpegError as error:
+            raise ForearmError(f"a video of {group[0].folder} or one after it is damaged; record it again") from error
         for episode in group:
             positions[episode.index] |= {
                 f"videos/{camera}/chunk_index": chunk,
