@@ -98,7 +98,7 @@ def resume_run(
     run = Run.open(out)
     transitions = run.data(data)
     # Interrupted before its first checkpoint, a training begins anew.
-    began = run.resume_file.is_file() or any(entry["step"] for entry in run.log())
+    began = any(entry["step"] for entry in run.log()) or run.resume_file.is_file()  # a damaged log is refused first
     if (steps, minutes) != (None, None) and processes.is_main_process:
         extend(run, steps, minutes)
     return _go(processes, run, transitions, began, device, trackers, watching)
