@@ -11,11 +11,11 @@ from support.pages import Page
 from support.tiny import make_layout, write_data
 
 from forearm.canvas import Joint
-from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE
+from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE, UNTRAINED
 from forearm.evaluation.saved import Saved
 from forearm.training.run import Run
 
-BASELINES = (PERSISTENCE, MEAN_FRAME, NEAREST_NEIGHBOUR, JOINT_ONLY)
+BASELINES = (PERSISTENCE, MEAN_FRAME, NEAREST_NEIGHBOUR, JOINT_ONLY, UNTRAINED)
 NOTES = "A first try & <no> more.\ntarget: val_mse <= 0.9, acting_joint_direction_accuracy > 200%\n"
 CPU = ("--device", "cpu")
 

@@ -233,7 +233,7 @@ def figures(page):
     return json.loads(page.with_name("metrics.json").read_text())
 
 
-NAMES = ["persistence", "mean-frame", "nearest-neighbour", "joint-only"]
+NAMES = ["persistence", "mean-frame", "nearest-neighbour", "joint-only", "untrained"]
 
 
 def test_every_report_has_all_baselines(run, tiny_data):
@@ -263,10 +263,10 @@ def test_without_the_training_s_data_persistence_is_left(run, tiny_data, tmp_pat
     shutil.rmtree(tiny_data.path)
     page = assess(run.path, data=other.path, device="cpu")
     written = figures(page)
-    assert list(written["baselines"]) == ["persistence"]
+    assert list(written["baselines"]) == ["persistence", "untrained"]
     (warning,) = [warning for warning in written["warnings"] if "baseline" in warning]
     assert str(tiny_data.path) in warning
-    assert "Persistence is the only baseline" in page.read_text()
+    assert "Only persistence and the untrained model are shown" in page.read_text()
 
 
 def test_a_moved_dataset_is_still_the_one_of_the_training(run, tiny_data, tmp_path):
@@ -283,3 +283,12 @@ def test_on_all_of_its_own_data_the_neighbour_remembers_and_the_report_says_so(r
     written = figures(assess(run.path, split="all", device="cpu"))
     assert any("by heart" in warning for warning in written["warnings"])
     assert not any("by heart" in warning for warning in figures(assess(run.path, device="cpu"))["warnings"])
+
+
+def test_the_untrained_row_is_the_run_s_first_model(run, tiny_data):
+    written = figures(assess(run.path, device="cpu"))
+    source = batches(tiny_data, tiny_data.rows("val"), 16)
+    alone = evaluate(run.untrained(), source, tiny_data.columns.episodes, {}, baselines={})
+    for name in ("val_mse", "acting_joint_position_mae", "action_discrimination_score"):
+        assert written["baselines"]["untrained"]["metrics"][name] == pytest.approx(alone.metrics[name])
+    assert run.untrained().training is False

@@ -5,7 +5,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from forearm.evaluation import JOINT_ONLY, KEY_METRICS, METRICS, MODEL, NEAREST_NEIGHBOUR, PERSISTENCE
+from forearm.evaluation import JOINT_ONLY, KEY_METRICS, METRICS, MODEL, NEAREST_NEIGHBOUR, PERSISTENCE, UNTRAINED
 from forearm.evaluation.leaderboard import Leaderboard
 from forearm.evaluation.samples import Samples, intervals
 from forearm.evaluation.saved import Saved
@@ -92,6 +92,17 @@ def test_baselines_stand_once_unless_they_differ(other, names):
     board = Leaderboard(runs)
     assert [row.name for row in board.baselines if row.baseline == NEAREST_NEIGHBOUR] == names
     assert [row.name for row in board.baselines if row.baseline == PERSISTENCE] == [PERSISTENCE]
+
+
+def test_untrained_models_that_copy_alike_but_place_their_joints_otherwise_stand_apart():
+    one, other = (evaluation(0.1, untrained=0.5) for _ in "ab")
+    other.samples[UNTRAINED].sums["acting_joint_position_mae"][:] = 3
+    names = [row.name for row in Leaderboard({"a": one, "b": other}).baselines]
+    assert names == [PERSISTENCE, f"{UNTRAINED} of a", f"{UNTRAINED} of b"]
+
+
+def test_an_untrained_model_is_a_rival_in_every_metric():
+    assert all(metric.fair(UNTRAINED) for metric in METRICS.values())
 
 
 def test_metrics_that_no_run_has_are_left_out():

@@ -152,6 +152,29 @@ def test_the_checkpoints_are_the_averages_that_were_validated(tmp_path, data):
     assert mean_loss(run, "last", data) == pytest.approx(evaluations[-1]["val_loss"], rel=1e-5)
 
 
+def test_the_untrained_model_has_the_weights_that_training_began_with(tmp_path, unbroken, data):
+    run = start(tmp_path / "run", data, evaluate_every=100)
+
+    def crash(entry):
+        if entry["step"] == 1:
+            raise RuntimeError("crash")
+
+    with pytest.raises(RuntimeError, match="crash"):
+        train(run, data, device="cpu", report=crash)
+    first = safetensors.torch.load_file(run.weights_file("last"))  # of the evaluation before the first step
+    torch.rand(1)
+    state = torch.get_rng_state()
+    assert_equal(unbroken.untrained().state_dict(), first)
+    assert torch.equal(torch.get_rng_state(), state), "nobody else's random numbers change"
+    tuned = start(tmp_path / "tuned", data, unbroken)
+    assert_equal(tuned.untrained().state_dict(), first)
+
+
+def assert_equal(state, other):
+    assert state.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in state.items())
+
+
 def test_sample_pictures_show_truth_above_and_prediction_below(unbroken, data):
     files = sorted((unbroken.path / "samples").iterdir())
     assert [file.name for file in files] == [f"step_{step:06d}.png" for step in (0, 8, 16, 24)]

@@ -6,6 +6,7 @@ from forearm.evaluation.baselines import (
     MEAN_FRAME,
     NEAREST_NEIGHBOUR,
     PERSISTENCE,
+    UNTRAINED,
     Persistence,
     fitted_baselines,
     standard_baselines,

@@ -15,6 +15,8 @@ PERSISTENCE = "persistence"
 MEAN_FRAME = "mean-frame"
 NEAREST_NEIGHBOUR = "nearest-neighbour"
 JOINT_ONLY = "joint-only"
+UNTRAINED = "untrained"
+"""The model itself with its first weights: what its architecture and its inputs answer without any learning."""
 
 MOST_AVERAGED = 5_000
 """Of more training transitions than these, mean frames are taken over as many of each kind of action as make these."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from forearm.canvas import CODE_NAMES, CODES
-from forearm.evaluation.baselines import PERSISTENCE
+from forearm.evaluation.baselines import PERSISTENCE, UNTRAINED
 from forearm.evaluation.samples import Interval
 
 
@@ -26,7 +26,9 @@ class Metric:
 
     def fair(self, baseline: str) -> bool:
         """Whether a baseline competes. It does not where its rule decides the effect of the action or its consistency.
-        Persistence never moves, so it has no direction."""
+        Persistence never moves, so it has no direction. The untrained model follows no rule and always competes."""
+        if baseline == UNTRAINED:
+            return True
         if self.group == "action" or self.name.endswith("consistency_error"):
             return False
         return baseline != PERSISTENCE or not self.name.endswith("direction_accuracy")

@@ -138,4 +138,6 @@ def _baselines(evaluations: dict[str, Saved]) -> Iterator[Row]:
 
 
 def _equal(one: Samples, other: Samples) -> bool:
-    return bool(np.allclose(one.sums["val_mse"], other.sums["val_mse"], rtol=1e-5))
+    return one.sums.keys() == other.sums.keys() and all(
+        np.allclose(sums, other.sums[name], rtol=1e-5) for name, sums in one.sums.items()
+    )

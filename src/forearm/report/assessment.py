@@ -14,7 +14,8 @@ from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_folder
 from forearm.batch import Batch, Predictor
-from forearm.evaluation.baselines import fitted_baselines, standard_baselines
+from forearm.evaluation.asking import Remote
+from forearm.evaluation.baselines import UNTRAINED, fitted_baselines, standard_baselines
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.rollouts import draw_paths, roll_out
 from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
@@ -94,6 +95,7 @@ def assess(
     )
     training = _training_data(run, transitions)
     baselines, more = _baselines(run, training)
+    baselines[UNTRAINED] = Remote(run.untrained().to(target), target)
     cautions += more
     if len(trained := np.setdiff1d(rows, held_out)):
         share = "" if len(trained) == len(rows) else f"{len(trained)} of {len(rows)}: "
@@ -136,8 +138,8 @@ def _baselines(run: Run, training: Path) -> tuple[dict[str, Predictor], list[str
     try:
         return fitted_baselines(run.data(training)), []
     except ForearmError as error:
-        caution = f"Persistence is the only baseline, as the others are fitted on the training's dataset: {error}."
-        return standard_baselines(), [caution]
+        caution = "Only persistence and the untrained model are shown, as other baselines need the training's dataset"
+        return standard_baselines(), [f"{caution}: {error}."]
 
 
 def _kinds_seen(training: Path) -> Kinds | None:

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from forearm.canvas import CODE_NAMES, MOVE_MINUS, MOVE_PLUS
-from forearm.evaluation import JOINT_ONLY, KEY_METRICS, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE, Evaluation
+from forearm.evaluation import (
+    JOINT_ONLY,
+    KEY_METRICS,
+    MEAN_FRAME,
+    NEAREST_NEIGHBOUR,
+    PERSISTENCE,
+    UNTRAINED,
+    Evaluation,
+)
 
 IGNORED = 0.25
 ORDERED = 0.8
@@ -93,6 +101,7 @@ def behind_another_baseline(figures: _Figures, log: Log) -> Iterator[Recommendat
         "more than the model. Train longer, or a larger model.",
         JOINT_ONLY: "the previous position and the action's mean effect do better. Give the motor strip more weight in "
         "the loss.",
+        UNTRAINED: "the model does better with its first weights, before any training. Train longer.",
     }
     for name, title in KEY_METRICS.items():
         winner = figures.evaluation.ahead(name)

@@ -229,6 +229,15 @@ class Run:
         load_weights(model, self.weights_file(checkpoint))
         return model.to(device).eval()
 
+    def untrained(self) -> WorldModel:
+        """The model before its first training step, with the weights that the run's seed gives; on the CPU.
+
+        Of a fine-tuned run too these are weights that no training has changed.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.training().seed)
+            return self.make_model(None).eval()
+
     def make_model(self, weights: Path | None, prefix: str = "") -> WorldModel:
         """A fresh model by the run's settings, once it is known that weights fit it: else they might ask for any size.
 
