@@ -100,7 +100,7 @@ def test_figures_do_not_depend_on_how_many_paths_are_followed_at_once(data, monk
     monkeypatch.setattr("forearm.evaluation.rollouts.AT_ONCE", 2)
     steps = []
     _, in_pairs = follow(Brighter(), data, watch=steps.append)
-    assert steps == [8, 16, 20]
+    assert steps == [*range(2, 17, 2), 17, 18, 19, 20], "two paths at once, then the fifth alone"
     for name in CURVES:
         assert in_pairs.curves[MODEL][name] == pytest.approx(in_one.curves[MODEL][name])
         for low_high, other in zip(in_pairs.intervals[name], in_one.intervals[name], strict=True):
@@ -122,6 +122,24 @@ def test_paths_are_drawn_equally_from_the_episodes(data, horizon, count):
     of_episodes = np.bincount(data.groups[paths[:, 0]], minlength=4)
     assert np.ptp(of_episodes) <= 1
     assert (data.groups[paths] == data.groups[paths[:, :1]]).all()
+
+
+def test_paths_are_as_long_as_enough_episodes_allow(tmp_path):
+    data = write_data(tmp_path / "data", episodes=8)
+    lengths = [6, 6, 5, 5, 4, 4, 2, 1]
+    rows = np.concatenate([6 * episode + np.arange(length) for episode, length in enumerate(lengths)])
+    assert draw_paths(data, rows, 9, 50).shape == (2 * 3 + 2 * 2 + 2, 4), "six episodes have paths of four steps"
+    assert draw_paths(data, rows, 3, 50).shape[1] == 3
+    assert draw_paths(data, rows[:11], 9, 50).shape[1] == 5, "both of two"
+    assert draw_paths(data, rows[-3:], 9, 50).shape == (1, 2), "an episode without paths has no say"
+
+
+def test_where_no_verdict_is_possible_the_means_say_who_is_better(data):
+    _, rollouts = follow(Oracle(data), data)
+    assert rollouts.better_than(PERSISTENCE) == ([True] * 4, True)
+    rollouts.differences[PERSISTENCE]["val_mse"][1] = None
+    rollouts.curves[MODEL]["val_mse"][2] = 1.0
+    assert rollouts.better_than(PERSISTENCE) == ([True, True, False, True], False)
 
 
 def test_no_paths_no_rollouts(data):

@@ -1,12 +1,15 @@
 """The report says what the figures say, holds what it must hold, and needs nothing but itself."""
 
+import base64
 import dataclasses
+import io
 import json
 import os
 import re
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -18,11 +21,13 @@ from support.pages import Page
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, make_batch
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, draw
-from forearm.evaluation import CATALOGUE, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
+from forearm.evaluation import CATALOGUE, MEAN_FRAME, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
+from forearm.evaluation.rollouts import CURVES
 from forearm.media.colours import heat_map
 from forearm.report import Facts, recommend, write_report
 from forearm.report.charts import bar_chart, line_chart
 from forearm.report.extras import extras
+from forearm.report.rollouts import film_frames, mean_frame_claim
 from forearm.report.uncertainty import uncertainty_section
 from forearm.transitions.store import Outcomes
 
@@ -425,12 +430,12 @@ def rollouts_of(psnrs, verdicts, ssim_verdicts):
     steps, k = 1 + np.arange(len(psnrs)), len(psnrs)
     sure = {"+": (1.0, 2.0), "-": (-2.0, -1.0), "0": (-1.0, 1.0), "?": None}
     level = [sure["0"]] * k
-    names = ("psnr", "val_mse", "ssim", "acting_joint_position_mae")
     random = np.random.default_rng(0)
     shape = (k, 3, LAYOUT.height, LAYOUT.frame_width)
     film = Film(
         rows=np.arange(7, 7 + k),
         codes=np.arange(k) % 3,
+        actions=np.array([0, 1, -1], np.float32)[np.arange(k) % 3, None],
         start=random.integers(0, 255, shape[1:], np.uint8),
         truth=random.integers(0, 255, shape, np.uint8),
         predicted=random.integers(0, 255, shape, np.uint8),
@@ -441,17 +446,13 @@ def rollouts_of(psnrs, verdicts, ssim_verdicts):
         paths=9,
         episodes=5,
         curves={
-            MODEL: {name: list(psnrs) if name == "psnr" else [0.5] * k for name in names},
-            PERSISTENCE: {name: [10.0] * k if name == "psnr" else [0.25] * k for name in names},
+            MODEL: {name: list(psnrs) if name == "psnr" else [0.5] * k for name in CURVES},
+            PERSISTENCE: {name: [10.0] * k if name == "psnr" else [0.25] * k for name in CURVES},
         },
-        intervals=dict.fromkeys(names, [(0.4, 0.6)] * k),
+        intervals=dict.fromkeys(CURVES, [(0.4, 0.6)] * k),
         differences={
-            PERSISTENCE: {
-                "psnr": [sure[v] for v in verdicts],
-                "ssim": [sure[v] for v in ssim_verdicts],
-                "val_mse": level,
-                "acting_joint_position_mae": level,
-            }
+            PERSISTENCE: dict.fromkeys(CURVES, level)
+            | {"psnr": [sure[v] for v in verdicts], "ssim": [sure[v] for v in ssim_verdicts]}
         },
         films=[film],
     )
@@ -466,9 +467,8 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
     assert places == sorted(places)
     assert "than the first frame by squared error at no step, by PSNR at steps 1 to 3, by structural" in page.text
     assert "4 steps along 9 recorded paths from 5 episodes" in page.text
-    assert re.search(r"psnr ↑ ?24\.50 ?20\.25 ?16\.00", page.text)  # the table stops at 1, 2 and 3
-    assert "step 3" in page.text
-    assert "step 4" not in page.text
+    assert re.search(r"psnr ↑ ?24\.50 ?20\.25 ?16\.00 ?11\.00", page.text)
+    assert "step 4" in page.text
     written = json.loads((tmp_path / "metrics.json").read_text())["rollouts"]
     assert written["curves"][MODEL]["psnr"] == [24.5, 20.25, 16.0, 11.0]
     assert written["verdicts"]["psnr"] == ["better"] * 3 + ["level"]
@@ -482,6 +482,46 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
 def test_the_steps_at_which_the_model_is_better_are_named(good, tmp_path, verdicts, says):
     rolled = dataclasses.replace(good, rollouts=rollouts_of([24.0, 20.0, 16.0, 11.0], verdicts, "++++"))
     assert says in page_of(rolled, tmp_path).text
+
+
+@pytest.mark.parametrize(
+    ("mine", "mean", "differences", "says"),
+    [
+        ([1.0] * 3, [3.0] * 3, [(-2, -1)] * 3, "surely nearer to the truth than the mean frame at each of 3 steps."),
+        ([1.0, 2.0, 5.0], [3.0] * 3, [(-2, -1), (-1, 1), (1, 2)], "From step 2 on the predicted picture is no longer"),
+        ([5.0] * 3, [3.0] * 3, [(1, 2)] * 3, "surely nearer to the truth than the mean frame at no step."),
+        ([1.0, 4.0, 1.0], [3.0] * 3, [(-2, -1), (-1, 1), (-2, -1)], "than the mean frame at 2 of 3 steps."),
+        ([1.0, 2.0, 5.0], [3.0] * 3, [None] * 3, "From step 3 on the predicted picture is no longer nearer"),
+    ],
+)
+def test_the_step_from_which_the_mean_frame_is_as_good_is_named(mine, mean, differences, says):
+    rollouts = rollouts_of([20.0] * 3, "+++", "+++")
+    rollouts.curves[MODEL]["val_mse"], rollouts.curves[MEAN_FRAME] = mine, {"val_mse": mean}
+    rollouts.differences[MEAN_FRAME] = {"val_mse": differences}
+    claim = mean_frame_claim(rollouts)
+    assert says in claim
+    assert ("too few to be sure" in claim) == (None in differences)
+
+
+def test_without_a_mean_frame_nothing_is_said_of_it():
+    assert mean_frame_claim(rollouts_of([20.0], "+", "+")) == ""
+
+
+def test_the_film_shows_truth_beside_prediction_step_by_step(good, tmp_path):
+    rolled = dataclasses.replace(good, rollouts=rollouts_of([24.0, 20.0, 16.0], "+++", "+++"))
+    (first,) = rolled.rollouts.films
+    frames = film_frames(LAYOUT, first)
+    assert len(frames) == 4, "the start and every step"
+    height, width = frames[0].shape[:2]
+    assert height % 2 == width % 2 == 0
+    half = width // 2
+    assert np.array_equal(frames[0][50:90, 20 : half - 20], frames[0][50:90, half + 14 : -26 + half % 2])
+    assert not np.array_equal(frames[1][50:90, 20 : half - 20], frames[1][50:90, half + 14 : -26 + half % 2])
+    assert len({frame.tobytes() for frame in frames}) == 4
+    page = page_of(rolled, tmp_path)
+    encoded = re.search(r'<video src="data:video/mp4;base64,([^"]+)" poster="data:image/webp', page.source)[1]
+    with av.open(io.BytesIO(base64.b64decode(encoded))) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 4
 
 
 def test_one_episode_of_rollouts_claims_nothing(good, tmp_path):

@@ -9,6 +9,7 @@ class Page(html.parser.HTMLParser):
     """Text of a page, the addresses it needs, and whether its tags are closed in order."""
 
     VOID = frozenset(("meta", "img", "br", "wbr", "link", "input", "hr"))
+    FETCHED = frozenset(("src", "href", "srcset", "action", "poster"))
 
     def __init__(self, path):
         super().__init__()
@@ -18,7 +19,7 @@ class Page(html.parser.HTMLParser):
         assert not self._open, self._open
 
     def handle_starttag(self, tag, attrs):
-        self.addresses += [v for k, v in attrs if k in ("src", "href", "srcset", "action") or k.endswith(":href")]
+        self.addresses += [v for k, v in attrs if k in self.FETCHED or k.endswith(":href")]
         if tag not in self.VOID:
             self._open.append(tag)
 
@@ -37,4 +38,4 @@ class Page(html.parser.HTMLParser):
         """Whether every address is inside the page."""
         in_styles = re.findall(r"url\(([^)]*)\)|(@import)", self.source)
         addresses = self.addresses + [url or other for url, other in in_styles]
-        return all(address.startswith(("data:image/", "#")) for address in addresses)
+        return all(address.startswith(("data:image/", "data:video/", "#")) for address in addresses)

@@ -25,9 +25,9 @@ class EvaluateOptions:
     """Another run, evaluated before, to show beside this one; its parent by default."""
     samples: int = 8
     """How many counterfactual grids."""
-    rollouts: int = 48
+    rollouts: int = 24
     """On how many recorded paths to feed predictions back; 0 for none."""
-    horizon: int = 20
+    horizon: int = 60
     """How many steps at most, as far as the dataset holds paths that long."""
     batch_size: int = 16
     """How many canvases at a time."""

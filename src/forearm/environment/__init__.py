@@ -4,7 +4,7 @@
 """
 
 from forearm.environment.environment import Environment
-from forearm.environment.imagined import Imagined, ImaginedEnvironment, rollout
+from forearm.environment.imagined import Imagined, ImaginedEnvironment, rollout, rollout_steps
 from forearm.environment.recorded import RecordedEnvironment
 
-__all__ = ["Environment", "Imagined", "ImaginedEnvironment", "RecordedEnvironment", "rollout"]
+__all__ = ["Environment", "Imagined", "ImaginedEnvironment", "RecordedEnvironment", "rollout", "rollout_steps"]

@@ -2,7 +2,7 @@
 
 import itertools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -114,7 +114,6 @@ class ImaginedEnvironment(Environment[Imagined]):
         return [Imagined(batch[row], prediction[row], action=a) for row, a in zip(rows, actions, strict=True)]
 
 
-@torch.inference_mode()
 def rollout(predictor: Predictor, start: Batch, values: Tensor, dimensions: Tensor) -> list[Prediction]:
     """Imagine B paths of K steps at once.
 
@@ -127,9 +126,14 @@ def rollout(predictor: Predictor, start: Batch, values: Tensor, dimensions: Tens
     Returns:
         the prediction of each of the K steps, on the device of the predictor.
     """
-    state, predictions = Imagined.start(start), []
+    return list(rollout_steps(predictor, start, values, dimensions))
+
+
+@torch.inference_mode()
+def rollout_steps(predictor: Predictor, start: Batch, values: Tensor, dimensions: Tensor) -> Iterator[Prediction]:
+    """As ``rollout``, step by step, so that no more than one prediction is held in memory."""
+    state = Imagined.start(start)
     for step in range(values.shape[1]):
         context = state.under(values[:, step], dimensions[:, step])
         state = Imagined(context, predictor.predict(context))
-        predictions.append(state.prediction)
-    return predictions
+        yield state.prediction

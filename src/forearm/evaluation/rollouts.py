@@ -1,7 +1,7 @@
 """How errors grow with the horizon: predictions fed back along recorded paths."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,35 +10,41 @@ import torch
 
 from forearm.batch import Predictor
 from forearm.canvas import as_uint8
-from forearm.environment import rollout
+from forearm.environment import rollout_steps
 from forearm.evaluation.baselines import PERSISTENCE
 from forearm.evaluation.catalogue import METRICS
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.samples import MODEL, Interval, Samples, Value, differences, intervals
 from forearm.transitions.store import TransitionSet
 
-CURVES = ("psnr", "val_mse", "ssim", "acting_joint_position_mae")
+CURVES = ("psnr", "val_mse", "ssim", "acting_joint_position_mae", "motor_position_mae_mean")
 """The metrics that are measured at every horizon."""
 FILMS = 3
 """How many paths are kept as pictures."""
 AT_ONCE = 8
-"""Paths that are followed together, so that their pictures fit in memory."""
+"""Paths that are followed together."""
+ENOUGH = 6
+"""Paths are only so long that this many groups of episodes have one, where there are as many."""
 
 
 @dataclass(frozen=True)
 class Film:
-    """A path as it was, and as the model imagined it from the first frame and the actions alone.
-
-    rows, codes: (K,) int64, the transitions and the codes of their actions. start: (3, H, w) uint8, the frame that
-    was known; truth, predicted: (K, 3, H, w) uint8, the frames after each step. psnr: (K,) of the predictions.
-    """
+    """A path as it was, and as the model imagined it from the first frame and the actions alone."""
 
     rows: np.ndarray
+    """(K,) int64, the transitions."""
     codes: np.ndarray
+    """(K,) int64, the codes of their actions."""
+    actions: np.ndarray
+    """(K, A) float32, the action values."""
     start: np.ndarray
+    """(3, H, w) uint8, the frame that was known."""
     truth: np.ndarray
+    """(K, 3, H, w) uint8, the true frames after each step."""
     predicted: np.ndarray
+    """(K, 3, H, w) uint8, the predicted ones."""
     psnr: np.ndarray
+    """(K,) dB, of the predictions."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,17 @@ class Rollouts:
         of_baseline = self.differences.get(baseline, {name: [None] * len(self.horizons)})
         return [METRICS[name].verdict(difference) for difference in of_baseline[name]]
 
+    def better_than(self, baseline: str, name: str = "val_mse") -> tuple[list[bool], bool]:
+        """Whether the model is better than a baseline at each horizon, and whether that is sure.
+
+        Where there is no verdict on some horizon the means decide on all, and that is not sure.
+        """
+        verdicts = self.verdicts(name, baseline)
+        if None not in verdicts:
+            return [verdict == "better" for verdict in verdicts], True
+        mine, theirs = (np.array(self.curves[who][name], float) for who in (MODEL, baseline))
+        return (mine < theirs if METRICS[name].better == "lower" else mine > theirs).tolist(), False
+
     def to_json(self) -> dict[str, Any]:
         """What ``metrics.json`` holds under ``rollouts``."""
         return {
@@ -82,10 +99,14 @@ def draw_paths(data: TransitionSet, rows: np.ndarray, horizon: int, count: int) 
     The same for every model that is evaluated on these rows.
 
     Returns:
-        (P, K) int64 rows, P ≤ ``count`` and K ≤ ``horizon``, as long as the longest path; none where nothing follows
-        anything.
+        (P, K) int64 rows, P ≤ ``count`` and K ≤ ``horizon``. K is as large as ``ENOUGH`` groups of episodes allow, or
+        all of those that have paths, if they are fewer. None where nothing follows anything.
     """
-    longest = min(horizon, data.longest_path(rows)) if count else 0
+    places, groups = data.path_places(rows), data.groups[rows]
+    of_groups = np.zeros(groups.max(initial=0) + 1, np.int64)
+    np.maximum.at(of_groups, groups, places)
+    lengths = np.sort(of_groups[of_groups > 1])[::-1]
+    longest = min(horizon, lengths[:ENOUGH].min(initial=horizon)) if len(lengths) and count else 0
     if longest < 2:
         return np.empty((0, 0), np.int64)
     paths = data.paths(longest, rows)
@@ -108,7 +129,7 @@ def roll_out(
     """Follow paths by a predictor's own predictions, and by the baselines'; None without paths.
 
     Everyone is given the frames before the first prediction and all actions. Persistence so holds the first frame
-    still.
+    still. Frames of ``AT_ONCE`` paths at one step are in memory, and all those of ``FILMS`` paths.
 
     Args:
         paths: (P, K) rows of the dataset, as ``draw_paths`` gives them.
@@ -122,14 +143,22 @@ def roll_out(
     films: list[Film] = []
     for start in range(0, len(paths), AT_ONCE):
         part = paths[start : start + AT_ONCE]
-        for name, (who, where) in everyone.items():
-            frames = _follow(who, data, part, where)
-            samples = _measure(data, part, frames)
-            measured[name].append(samples)
-            if name == MODEL:
-                wanted = range(min(len(part), FILMS - len(films)))
-                films += [_film(data, part[i], frames[i], samples.sums["psnr"][i]) for i in wanted]
-        watch((start + len(part)) * paths.shape[1])
+        filmed = min(len(part), max(0, FILMS - start))
+        walks = {name: _walk(who, data, part, where) for name, (who, where) in everyone.items()}
+        steps: dict[str, list[Samples]] = {name: [] for name in everyone}
+        shown = []
+        for k, rows in enumerate(part.T):
+            truth = Truth.of(data.batch(rows))
+            for name, walk in walks.items():
+                frames = next(walk)
+                steps[name].append(per_sample(truth, frames).only(CURVES))
+                if name == MODEL:
+                    shown.append(as_uint8(frames[:filmed]))
+            watch(start * paths.shape[1] + len(part) * (k + 1))
+        for name, of in steps.items():
+            measured[name].append(_by_horizon(of))
+        psnr = measured[MODEL][-1].sums["psnr"]
+        films += [_film(data, part[i], np.stack([frames[i] for frames in shown]), psnr[i]) for i in range(filmed)]
     samples_of = {name: Samples.concatenate(parts) for name, parts in measured.items()}
     episodes, mine = data.groups[paths[:, 0]], samples_of[MODEL]
     return Rollouts(
@@ -143,31 +172,34 @@ def roll_out(
     )
 
 
-def _follow(predictor: Predictor, data: TransitionSet, paths: np.ndarray, device: torch.device | str) -> np.ndarray:
-    """Frames after every step of paths (n, K): (n, K, 3, H, w) float32 in [0, 1]."""
+def _walk(
+    predictor: Predictor, data: TransitionSet, paths: np.ndarray, device: torch.device | str
+) -> Iterator[np.ndarray]:
+    """Frames after each step of paths (n, K): K times (n, 3, H, w) float32 in [0, 1]."""
     first = data.batch(paths[:, 0]).context().to(device)
     actions = torch.from_numpy(data.action_values(paths.ravel())[:, -1].reshape(*paths.shape, -1))
     dimensions = torch.from_numpy(data.columns.dimensions[paths])
-    steps = rollout(predictor, first, actions.to(device), dimensions.to(device))
-    return torch.stack([step.frame for step in steps], dim=1).float().cpu().numpy()
+    for step in rollout_steps(predictor, first, actions.to(device), dimensions.to(device)):
+        yield step.frame.float().cpu().numpy()
 
 
-def _measure(data: TransitionSet, paths: np.ndarray, frames: np.ndarray) -> Samples:
-    """The metrics of ``CURVES`` for frames (n, K, 3, H, w), each (n, K)."""
-    steps = [per_sample(Truth.of(data.batch(rows)), frames[:, k]) for k, rows in enumerate(paths.T)]
+def _by_horizon(steps: list[Samples]) -> Samples:
+    """The metrics of n paths at each of K steps, each (n,), as metrics (n, K)."""
+    names = steps[0].sums
     return Samples(
-        {name: np.stack([step.sums[name] for step in steps], axis=1) for name in CURVES},
-        {name: np.stack([step.weights[name] for step in steps], axis=1) for name in CURVES},
+        {name: np.stack([step.sums[name] for step in steps], axis=1) for name in names},
+        {name: np.stack([step.weights[name] for step in steps], axis=1) for name in names},
     )
 
 
-def _film(data: TransitionSet, path: np.ndarray, frames: np.ndarray, psnr: np.ndarray) -> Film:
+def _film(data: TransitionSet, path: np.ndarray, predicted: np.ndarray, psnr: np.ndarray) -> Film:
     return Film(
         rows=path,
         codes=data.codes[path],
+        actions=data.action_values(path)[:, -1],
         start=as_uint8(data.batch(path[:1]).known().frame.numpy()[0]),
         truth=as_uint8(data.last_frames(path)),
-        predicted=as_uint8(frames),
+        predicted=predicted,
         psnr=psnr,
     )
 

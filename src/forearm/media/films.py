@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from forearm.recordings.encoding import encode
+from forearm.recordings.encoding import NEAR_LOSSLESS, encode
 
 
 def gif(
@@ -37,8 +37,11 @@ def gif(
     return buffer.getvalue()
 
 
-def mp4(frames: Sequence[np.ndarray], fps: int, held: int = 1) -> bytes:
-    """Write frames, of even height and width, as an H.264 film that shows each of them ``held`` times."""
+def mp4(frames: Sequence[np.ndarray], fps: int, held: int = 1, crf: int = NEAR_LOSSLESS) -> bytes:
+    """Write frames, of even height and width, as an H.264 film that shows each of them ``held`` times.
+
+    ``crf`` says how good they are: see `encode`.
+    """
     buffer = io.BytesIO()  # no file, which would stay behind where Ctrl-C ends a command
-    encode(buffer, np.stack(frames).repeat(held, axis=0), fps)
+    encode(buffer, np.stack(frames).repeat(held, axis=0), fps, crf)
     return buffer.getvalue()

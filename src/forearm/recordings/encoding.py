@@ -14,8 +14,8 @@ from forearm.recordings.video import open_container
 # H.264 against AV1 for pictures of 64 to 224 pixels: at equal error a quarter of the time and half the bytes
 # (docs/benchmarks). No B-frames: every packet is shown when it is decoded, so files join by shifting times.
 CODEC, PIXEL_FORMAT, KEYFRAME_EVERY = "libx264", "yuv420p", 8
+NEAR_LOSSLESS = 10
 ENCODER_OPTIONS = {
-    "crf": "10",
     "preset": "medium",
     "bf": "0",
     "g": str(KEYFRAME_EVERY),
@@ -26,10 +26,13 @@ ENCODER_OPTIONS = {
 TO_MEANS = Interpolation.AREA | ACCURATE_RND | FULL_CHR_H_INP
 
 
-def encode(target: Path | BinaryIO, pictures: np.ndarray, fps: int) -> None:
-    """Encode ``pictures`` (n, H, W, 3) uint8, H and W even, to an H.264 mp4 at a path or into a stream of bytes."""
+def encode(target: Path | BinaryIO, pictures: np.ndarray, fps: int, crf: int = NEAR_LOSSLESS) -> None:
+    """Encode ``pictures`` (n, H, W, 3) uint8, H and W even, to an H.264 mp4 at a path or into a stream of bytes.
+
+    ``crf`` is x264's constant rate factor: 0 is lossless, 6 more are about half the bytes.
+    """
     with av.open(str(target) if isinstance(target, Path) else target, "w", format="mp4") as container:
-        stream: Any = container.add_stream(CODEC, rate=fps, options=ENCODER_OPTIONS)
+        stream: Any = container.add_stream(CODEC, rate=fps, options=ENCODER_OPTIONS | {"crf": str(crf)})
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = PIXEL_FORMAT
         stream.codec_context.thread_count = 1  # episodes are encoded in parallel, not frames

@@ -16,7 +16,7 @@ from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error
 from forearm.report.headline import details, headline
 from forearm.report.html import OPEN_EXAMPLES, flattened, image, template
 from forearm.report.recommendations import recommend
-from forearm.report.rollouts import rollouts_section
+from forearm.report.rollouts import film, rollouts_section
 from forearm.report.targets import Target
 from forearm.report.uncertainty import uncertainty_section
 from forearm.report.wording import NOTHING, fixed, number, short, span, unit_of
@@ -79,6 +79,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         heat_top=f"{top:.2f}",
         outcome_heat=lambda example, code: heat_map(outcome_error(layout, example, code), top).transpose(2, 0, 1),
         gradient=css_gradient(),
+        film=film(evaluation),
         rollouts=rollouts_section(evaluation),
         uncertainty=uncertainty_section(evaluation),
         extras=list(extras(layout, evaluation.extras)),

@@ -1,23 +1,32 @@
-"""The section on rollouts: the error by horizon, and recorded paths beside predicted ones."""
+"""The section on rollouts: a film, the error by horizon, and recorded paths beside predicted ones."""
 
+import base64
 from typing import Any
 
 import numpy as np
 
 from forearm.canvas import Layout
-from forearm.evaluation import METRICS, MODEL, PERSISTENCE, Evaluation, Film, Metric, Rollouts
+from forearm.evaluation import MEAN_FRAME, METRICS, MODEL, PERSISTENCE, Evaluation, Film, Metric, Rollouts
+from forearm.media.films import mp4
+from forearm.media.labels import labelled
 from forearm.media.pictures import channels_last, data_uri, enlarge, tile
+from forearm.media.words import action_words
 from forearm.report.charts import line_chart
 from forearm.report.wording import short, unit_of
 
-SHOWN = (1, 2, 3, 5, 8, 12, 16, 20)
-"""Horizons at which a film and the table stop."""
-FILM_WIDTH = 1000
+SHOWN = (1, 2, 3, 5, 8, 12, 20, 30, 45, 60)
+"""Horizons at which a strip of pictures and the table stop."""
+STRIP_WIDTH = 1000
+STEPS_PER_SECOND, CRF = 4, 26
+"""Of the film: its speed, and its rate factor, at which 60 steps take about 300 kB."""
+CONTROLS = 72
+"""Blank rows below each picture of the film, over which browsers lay the player's controls."""
 TITLES = {
     "psnr": "Picture, PSNR in dB (higher is better)",
     "val_mse": "Picture, val_mse (lower is better)",
     "ssim": "Picture, structural similarity (higher is better)",
     "acting_joint_position_mae": "Position of the acting joint, error",
+    "motor_position_mae_mean": "Positions, error, mean over all joints",
 }
 
 
@@ -26,17 +35,72 @@ def rollouts_section(evaluation: Evaluation) -> dict[str, Any] | None:
     rollouts, layout = evaluation.rollouts, evaluation.layout
     if rollouts is None:
         return None
-    stops = [horizon for horizon in SHOWN if horizon <= len(rollouts.horizons)]
+    steps = len(rollouts.horizons)
+    stops = [horizon for horizon in SHOWN if horizon < steps] + [steps]
     return {
         "paths": rollouts.paths,
         "episodes": rollouts.episodes,
-        "steps": len(rollouts.horizons),
-        "claim": _claim(rollouts),
+        "steps": steps,
+        "claim": " ".join(filter(None, (_claim(rollouts), mean_frame_claim(rollouts)))),
         "stops": stops,
         "rows": [row for name in TITLES for row in _rows(rollouts, METRICS[name], stops)],
         "charts": [_chart(layout, rollouts, METRICS[name]) for name in TITLES],
-        "films": [_film(layout, film, stops) for film in rollouts.films],
+        "strips": [_strip(layout, film, stops) for film in rollouts.films],
     }
+
+
+def film(evaluation: Evaluation) -> dict[str, Any] | None:
+    """The first of the followed paths as a film, truth beside prediction; None where nothing was rolled out.
+
+    Returns:
+        ``src``, an H.264 film, and ``poster``, a picture, as data URIs; ``width`` and ``height`` in pixels; ``steps``,
+        ``row`` and ``seconds``.
+    """
+    if evaluation.rollouts is None:
+        return None
+    first = evaluation.rollouts.films[0]
+    frames = film_frames(evaluation.layout, first)
+    height, width = frames[0].shape[:2]
+    return {
+        "src": f"data:video/mp4;base64,{base64.b64encode(mp4(frames, STEPS_PER_SECOND, crf=CRF)).decode()}",
+        "poster": data_uri(frames[len(frames) // 2], "photo"),
+        "width": width,
+        "height": height,
+        "steps": len(first.rows),
+        "row": int(first.rows[0]),
+        "seconds": len(frames) / STEPS_PER_SECOND,
+    }
+
+
+def film_frames(layout: Layout, film: Film) -> list[np.ndarray]:
+    """The known frame and every step, K + 1 pictures (H, W, 3) uint8: truth and prediction with their names."""
+    steps = len(film.rows)
+    captions = [
+        (f"start of {steps} steps", "both show the recorded frame"),
+        *((f"step {k} of {steps}", action_words(layout, action)) for k, action in enumerate(film.actions, start=1)),
+    ]
+    pictures = zip([film.start, *film.truth], [film.start, *film.predicted], captions, strict=True)
+
+    def shown(frame: np.ndarray) -> np.ndarray:
+        return channels_last(frame)[: layout.frame_height]
+
+    return [
+        np.pad(page, ((0, CONTROLS), (0, 0), (0, 0)), constant_values=255)
+        for page in (labelled([("truth", shown(t)), ("imagined", shown(p))], caption) for t, p, caption in pictures)
+    ]
+
+
+def mean_frame_claim(rollouts: Rollouts) -> str:
+    """From which step on the prediction is no better than the mean frame; empty where there is no mean frame."""
+    if MEAN_FRAME not in rollouts.curves:
+        return ""
+    better, sure = rollouts.better_than(MEAN_FRAME)
+    surely, doubt = ("surely ", "") if sure else ("", ", but the episodes are too few to be sure")
+    nearer, steps = f"{surely}nearer to the truth than the mean frame", len(better)
+    first = better.index(False) if False in better else steps
+    if 0 < first < steps and not any(better[first:]):
+        return f"From step {first + 1} on the predicted picture is no longer {nearer}{doubt}."
+    return f"The predicted picture is {nearer} {_steps(better)}{doubt}."
 
 
 def _claim(rollouts: Rollouts) -> str:
@@ -44,28 +108,29 @@ def _claim(rollouts: Rollouts) -> str:
     measures = {"val_mse": "squared error", "psnr": "PSNR", "ssim": "structural similarity"}
     if any(None in rollouts.verdicts(name) for name in measures):
         return ""
-    claims = [f"by {title} {_steps(rollouts.verdicts(name))}" for name, title in measures.items()]
+    claims = [
+        f"by {title} {_steps([verdict == 'better' for verdict in rollouts.verdicts(name)])}"
+        for name, title in measures.items()
+    ]
     return f"The predicted picture is surely nearer to the truth than the first frame {', '.join(claims)}."
 
 
-def _steps(verdicts: list[str | None]) -> str:
-    """At which of the steps the verdict is "better"."""
-    better = [step for step, verdict in enumerate(verdicts, start=1) if verdict == "better"]
-    if not better:
+def _steps(at: list[bool]) -> str:
+    """At which of the steps something holds."""
+    holds = [step for step, is_so in enumerate(at, start=1) if is_so]
+    if not holds:
         return "at no step"
-    if len(better) == len(verdicts):
-        return f"at each of {len(verdicts)} steps"
-    unbroken = better[-1] - better[0] + 1 == len(better) > 1
-    return f"at steps {better[0]} to {better[-1]}" if unbroken else f"at {len(better)} of {len(verdicts)} steps"
+    if len(holds) == len(at):
+        return f"at each of {len(at)} steps"
+    unbroken = holds[-1] - holds[0] + 1 == len(holds) > 1
+    return f"at steps {holds[0]} to {holds[-1]}" if unbroken else f"at {len(holds)} of {len(at)} steps"
 
 
 def _chart(layout: Layout, rollouts: Rollouts, metric: Metric) -> tuple[str, Any]:
     """A metric by horizon: the model with its interval, persistence, and the baselines that differ from it."""
-    curves = {name: of[metric.name] for name, of in rollouts.curves.items()}
     shown = {
-        ("this model" if name == MODEL else name): (rollouts.horizons, np.array(values, float))
-        for name, values in curves.items()
-        if name in (MODEL, PERSISTENCE) or values != curves.get(PERSISTENCE)
+        ("this model" if who == MODEL else who): (rollouts.horizons, np.array(values, float))
+        for who, values in _distinct(rollouts, metric.name).items()
     }
     unit = unit_of(layout, metric) if metric.unit == "joint" else ""
     interval = np.array([pair or (np.nan, np.nan) for pair in rollouts.intervals[metric.name]])
@@ -74,21 +139,29 @@ def _chart(layout: Layout, rollouts: Rollouts, metric: Metric) -> tuple[str, Any
 
 
 def _rows(rollouts: Rollouts, metric: Metric, stops: list[int]) -> list[dict[str, Any]]:
-    """The model's and persistence's line of the table."""
+    """The lines of the table: the model's, persistence's and those of the baselines that differ from it."""
     verdicts = rollouts.verdicts(metric.name)
-    lines = []
-    for who in (MODEL, PERSISTENCE):
-        if who in rollouts.curves:
-            values = rollouts.curves[who][metric.name]
-            cells = [
+    return [
+        {
+            "metric": metric if who == MODEL else None,
+            "who": who,
+            "cells": [
                 {"value": short(values[stop - 1], metric), "verdict": (who == MODEL and verdicts[stop - 1]) or ""}
                 for stop in stops
-            ]
-            lines.append({"metric": metric if who == MODEL else None, "who": who, "cells": cells})
-    return lines
+            ],
+        }
+        for who, values in _distinct(rollouts, metric.name).items()
+    ]
 
 
-def _film(layout: Layout, film: Film, stops: list[int]) -> dict[str, Any]:
+def _distinct(rollouts: Rollouts, name: str) -> dict[str, list[float | None]]:
+    """The values of a metric by horizon, of the model, of persistence, and of the baselines that differ from it."""
+    curves = {who: of[name] for who, of in rollouts.curves.items()}
+    still = curves.get(PERSISTENCE)
+    return {who: values for who, values in curves.items() if who in (MODEL, PERSISTENCE) or values != still}
+
+
+def _strip(layout: Layout, film: Film, stops: list[int]) -> dict[str, Any]:
     """Truth above and prediction below, with the actions that led to each stop."""
     before = [0, *stops[:-1]]
     return {
@@ -98,15 +171,15 @@ def _film(layout: Layout, film: Film, stops: list[int]) -> dict[str, Any]:
             {"step": stop, "codes": film.codes[last:stop].tolist(), "psnr": f"{film.psnr[stop - 1]:.1f}"}
             for last, stop in zip(before, stops, strict=True)
         ],
-        "src": data_uri(_strip(layout, film, stops)),
+        "src": data_uri(_pictures(layout, film, stops)),
     }
 
 
-def _strip(layout: Layout, film: Film, stops: list[int]) -> np.ndarray:
+def _pictures(layout: Layout, film: Film, stops: list[int]) -> np.ndarray:
     """Frames side by side in black, each in a cell of one width, (height, width, 3) uint8."""
     gap = max(1, layout.patch // 4)
     shown = np.array(stops) - 1
     rows = [[film.start, *frames[shown]] for frames in (film.truth, film.predicted)]
     frames = [channels_last(frame) for row in rows for frame in row]
     strip = np.pad(tile(frames, columns=len(stops) + 1, gap=2 * gap, fill=0), ((gap, gap), (gap, gap), (0, 0)))
-    return enlarge(strip, max(1, round(FILM_WIDTH / strip.shape[1])))
+    return enlarge(strip, max(1, round(STRIP_WIDTH / strip.shape[1])))

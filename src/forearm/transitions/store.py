@@ -429,14 +429,20 @@ class TransitionSet:
 
     def longest_path(self, rows: np.ndarray | None = None) -> int:
         """The largest horizon for which ``paths`` finds any; 0 without rows."""
-        followers = self._followers(self.rows() if rows is None else rows)
+        return int(self.path_places(self.rows() if rows is None else rows).max(initial=0))
+
+    def path_places(self, rows: np.ndarray) -> np.ndarray:
+        """For each of ``rows`` how many of them, itself included, make the longest path that it ends, (n,) int64."""
+        followers = self._followers(rows)
+        places = np.zeros(len(rows), np.int64)
         present = np.setdiff1d(np.arange(len(followers)), followers)  # those that follow nothing
-        length = 0
+        place = 0
         while len(present):
-            length += 1
+            place += 1
+            places[present] = place
             following = followers[present]
             present = following[following >= 0]
-        return length
+        return places
 
     @cached_property
     def followers(self) -> np.ndarray:
