@@ -16,6 +16,9 @@ JOINTS = ("left_pan.pos", "left_gripper.pos", "right_pan.pos")
         (("degrees", "left_gripper=%"), ("deg", "%", "deg")),
         (("*gripper", "%", "left_pan", "rad"), ("rad", "%", None)),
         (("left_*=rad", "left_gripper.pos=none"), ("rad", "", None)),
+        (("left_gripper=%", "degrees"), ("deg", "%", "deg")),
+        (("left_gripper.pos=none", "left_*=rad", "deg"), ("rad", "", "deg")),
+        (("deg", "left_*", "rad", "*pan=rad"), ("rad", "rad", "rad")),
         ((), (None, None, None)),
     ],
 )
@@ -31,6 +34,8 @@ def test_units_are_given_for_all_by_joint_and_by_group(words, units):
         (("elbow=deg",), "has joint 'elbow', but there are only left_pan.pos"),
         (("left_pan",), "gives 'left_pan' no unit"),
         (("=deg",), "no unit"),
+        (("deg", "rad"), "gives left_pan.pos both deg and rad"),
+        (("left_*=rad", "*pan=deg"), "gives left_pan.pos both rad and deg"),
     ],
 )
 def test_what_is_no_unit_or_no_joint_is_refused(words, says):

@@ -263,6 +263,74 @@ def test_columns_named_like_the_state_are_targets(tmp_path):
     np.testing.assert_allclose(data.columns.actions, 3.0, atol=1e-4)  # two rows of half a degree, and 2
 
 
+def with_actions(root: Path, names: list[str], command) -> Path:
+    """A recording whose commands are what a function makes of an episode's states (n, 3) and its index."""
+    make_recording(root)
+    info = json.loads((root / "meta/info.json").read_text())
+    info["features"]["action"] |= {"names": names, "shape": [len(names)]}
+    (root / "meta/info.json").write_text(json.dumps(info))
+    for episode, path in enumerate(sorted((root / "data").rglob("*.parquet"))):
+        table = pq.read_table(path)
+        column = pa.array(command(np.array(table["observation.state"].to_pylist()), episode).tolist())
+        pq.write_table(table.set_column(table.column_names.index("action"), "action", column), path)
+    return root
+
+
+def test_a_gripper_that_is_commanded_but_not_measured_is_an_action_of_its_own(tmp_path):
+    """Its absolute command counts from the lowest one and is scaled by its own range."""
+
+    def command(states, episode):
+        return np.c_[states, 1100 + 50 * np.arange(len(states))]
+
+    one = with_actions(tmp_path / "one", [*JOINTS, "claw"], command)
+    data = build(one, tmp_path / "data", settings(actions="command"))
+    claw = data.layout.actions[3]
+    assert (claw.joint, claw.unit, claw.zero) == (None, "", 1150.0)  # the mean of the first three rows
+    assert "no joint answers claw: an action of its own" in data.facts["commands"]
+    first = data.columns.frames[0, 0]
+    assert data.columns.actions[first, 0, 3] == 0
+    values = data.action_values(data.rows("train"))[..., 3]
+    assert (values.min(), values.max()) == (0, 1)
+    assert TransitionSet(data.path).layout == data.layout
+    moved = build(one, tmp_path / "moved", settings(actions="command", episodes="1:3", val=0.5))
+    later = with_actions(tmp_path / "later", [*JOINTS, "claw"], lambda states, e: command(states, e) + 7)
+    elsewhere = build(later, tmp_path / "elsewhere", settings(actions="command"))
+    assert moved.layout.actions[3].zero == 1150
+    for refused in (
+        lambda: combine([data, elsewhere], tmp_path / "both"),
+        lambda: elsewhere.require_fit(data.layout, "run"),
+    ):
+        with pytest.raises(ForearmError, match=r"1157"):
+            refused()
+
+
+def test_a_command_that_joints_answer_in_one_recording_alone_says_what_to_do(tmp_path):
+    one = with_actions(tmp_path / "one", list(JOINTS), lambda states, e: states)
+    switch = with_actions(tmp_path / "other", list(JOINTS), lambda states, e: np.c_[states[:, :2], states[:, 2] > 0])
+    with pytest.raises(
+        ForearmError, match=r"joints answer gripper.pos otherwise in other than in one; build them apart,"
+    ):
+        build([one, switch], tmp_path / "data", settings(actions="command"))
+
+
+def test_units_that_the_values_contradict_are_warned_of(tmp_path):
+    degrees, radians = make_recording(tmp_path / "degrees"), make_recording(tmp_path / "radians")
+    for path in (radians / "data").rglob("*.parquet"):
+        table = pq.read_table(path)
+        states = np.deg2rad(np.array(table["observation.state"].to_pylist()))
+        pq.write_table(table.set_column(0, "observation.state", pa.array(states.tolist())), path)
+    given = build([degrees, radians], tmp_path / "both", settings(units=("deg",)))
+    (line,) = (line for line in warnings_of(given) if "said to be" in line)
+    assert line.startswith("joints of radians are said to be in deg, but never leave ±2π, so they look like radians")
+    other = build(degrees, tmp_path / "other", settings(units=("rad",)))
+    assert "joints of degrees are said to be in rad, but go far beyond ±2π" in other.facts["warnings"][0]
+    assert not build(degrees, tmp_path / "right", settings(units=("deg",))).facts["warnings"]
+    twice = combine(
+        [given, build(make_recording(tmp_path / "third", shift=3.0), tmp_path / "c", settings())], tmp_path / "d"
+    )
+    assert line in warnings_of(twice)
+
+
 def break_in_the_middle(path: Path) -> None:
     """A video that opens, counts its frames, and turns out to be spoilt when decoded."""
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:

@@ -55,6 +55,8 @@ UNNAMED = tuple(f"action_{i}" for i in range(4))
         (lambda t, e: delta(t, e)[:, ::-1], UNNAMED, "delta", (3, 2, 1, 0)),
         (lambda t, e: np.c_[delta(t, e)[:, :3], t % 9 > 4], (*JOINTS[:3], "suction"), "delta", (0, 1, 2, -1)),
         (lambda t, e: np.c_[target(t, e), np.sin(t)], (*JOINTS, "x.vel"), "target", (0, 1, 2, 3, -1)),
+        (lambda t, e: np.c_[target(t, e), 1500 + 9 * t], (*JOINTS, "suction"), "target", (0, 1, 2, 3, -1)),
+        (lambda t, e: np.c_[delta(t, e), np.sin(t)], (*JOINTS, "wrist"), "delta", (0, 1, 2, 3, -1)),
     ],
 )
 def test_it_is_found_out_by_name_by_order_and_by_what_the_joints_do(command, names, meaning, joints):
@@ -76,8 +78,7 @@ def test_it_is_found_out_by_name_by_order_and_by_what_the_joints_do(command, nam
     ("command", "names"),
     [
         (lambda t, e: np.random.default_rng(e).normal(size=(40, 4)), JOINTS),
-        (lambda t, e: 0.1 * delta(t, e), JOINTS),  # normalised by nobody knows what
-        (lambda t, e: np.c_[target(t, e), np.sin(t)], (*JOINTS, "wrist")),
+        (lambda t, e: delta(t, e) + 60 * np.random.default_rng(e).normal(size=(40, 4)), JOINTS),
         (lambda t, e: np.random.default_rng(e).normal(size=(40, 2)), ("x", "y")),
     ],
 )
@@ -101,7 +102,24 @@ def test_what_is_not_clear_is_refused_with_the_option_that_says_it(command, name
 def test_a_command_that_its_joint_does_not_answer_is_an_action_of_its_own(wrong):
     found = find_meaning(recording(lambda t, e: np.c_[target(t, e)[:, :3], wrong(t, e)], JOINTS), STEP)
     assert (found.meaning, found.joints) == ("target", (0, 1, 2, -1))
-    assert "do not answer gripper.pos" in found.found
+    assert "no joint answers gripper.pos: an action of its own" in found.found
+
+
+@pytest.mark.parametrize(
+    ("command", "meaning", "says"),
+    [
+        (lambda t, e: np.deg2rad(velocity(t, e)), "velocity", "57.3 times as far .*degrees against radians"),
+        (lambda t, e: np.rad2deg(target(t, e)), "target", "0.017. times as far .*radians against degrees"),
+        (delta, "velocity", "10 times as far"),
+        (velocity, "delta", "0.1 times as far"),
+        (lambda t, e: -velocity(t, e), "velocity", "the other way than its command says"),
+    ],
+    ids=["rad/s", "degrees", "delta", "velocity", "sign"],
+)
+def test_what_is_said_of_commands_is_refused_where_the_joints_follow_in_another_unit(command, meaning, says):
+    with pytest.raises(ForearmError, match=says) as failure:
+        find_meaning(recording(command, JOINTS), STEP, meaning)
+    assert "\n" not in str(failure.value)
 
 
 def test_velocities_of_a_base_are_actions_of_their_own():
@@ -112,7 +130,7 @@ def test_velocities_of_a_base_are_actions_of_their_own():
 
 
 def test_without_names_or_agreement_what_is_said_follows_the_order():
-    found = find_meaning(recording(lambda t, e: 0.1 * delta(t, e), UNNAMED), STEP, "delta")
+    found = find_meaning(recording(lambda t, e: np.random.default_rng(e).normal(size=(40, 4)), UNNAMED), STEP, "delta")
     assert found.joints == (0, 1, 2, 3)
 
 

@@ -31,6 +31,7 @@ NEWER_FIELDS = {
     "recorded_size": None,
     "fps": None,
     "fit": "squeeze",
+    "zero": 0.0,
 }
 """Fields that layouts of before 2026-11-26 lack, with their defaults. A default is not written, so that the digest of
 an older layout, by which weights know it, stays what it was."""
@@ -84,12 +85,16 @@ class Joint:
 
 @dataclass(frozen=True)
 class ActionDimension:
-    """One cell of the separator: value 1 means ``scale`` of ``unit``; ``joint`` is the joint it drives."""
+    """One cell of the separator: value 1 means ``scale`` of ``unit``; ``joint`` is the joint it drives.
+
+    ``zero`` is the command that value 0 means, where no joint answers it.
+    """
 
     name: str
     joint: str | None = None
     unit: str = "deg"
     scale: float = 1.0
+    zero: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,12 @@ class Recording:
     @cached_property
     def units(self) -> tuple[str, ...]:
         """Each joint's unit: deg, rad, %, ticks or nothing. Declared, or else a guess from the range of its values."""
-        return self._declared_units or guess_units(self.joints, *self._state_range(self._state_key or ""))
+        return self._declared_units or self.guessed_units
+
+    @cached_property
+    def guessed_units(self) -> tuple[str, ...]:
+        """Each joint's unit as the range of its values looks."""
+        return guess_units(self.joints, *self._state_range(self._state_key or ""))
 
     @property
     def declares_units(self) -> bool:

@@ -47,13 +47,14 @@ def given_units(words: Sequence[str], joints: Sequence[str]) -> dict[int, str]:
 
     Args:
         words: a unit for all joints, or pairs ``JOINT UNIT`` or ``JOINT=UNIT``, where JOINT is a name with or without
-            ``.pos`` or a pattern for a group of joints, such as ``left_*``. Later ones win.
+            ``.pos`` or a pattern for a group of joints, such as ``left_*``. A name counts more than a pattern, and a
+            pattern more than a unit for all; the order says nothing.
         joints: names.
 
     Raises:
-        ForearmError: a unit or a joint is not known.
+        ForearmError: a unit or a joint is not known, or a joint is given two units.
     """
-    given: dict[int, str] = {}
+    given: dict[int, tuple[int, str]] = {}
     pattern, waiting = "*", False
     for part in (part for word in words for part in word.rsplit("=", 1)):
         unit = unit_named(part)
@@ -66,11 +67,23 @@ def given_units(words: Sequence[str], joints: Sequence[str]) -> dict[int, str]:
         chosen = [i for i, joint in enumerate(joints) if fnmatchcase(joint.removesuffix(".pos"), bare)]
         if not chosen:
             raise ForearmError(f"--units has joint {pattern!r}, but there are only {', '.join(joints)}")
-        given |= dict.fromkeys(chosen, unit)
+        rank = 0 if not waiting else 1 if set(bare) & set("*?[") else 2
+        for joint in chosen:
+            before, other = given.get(joint, (-1, unit))
+            if before == rank and other != unit:
+                raise ForearmError(f"--units gives {joints[joint]} both {other or 'none'} and {unit or 'none'}")
+            if rank >= before:
+                given[joint] = rank, unit
         pattern, waiting = "*", False
     if waiting:
         raise ForearmError(f"--units gives {pattern!r} no unit; give one of {', '.join(SPELLINGS)}")
-    return given
+    return {joint: unit for joint, (_, unit) in given.items()}
+
+
+def doubtful_units(units: Sequence[str], guessed: Sequence[str]) -> dict[str, str]:
+    """Units of angles that contradict the range of the values: unit to the one that the values look like."""
+    pairs = set(zip(units, guessed, strict=True))
+    return {unit: other for unit, other in (("deg", "rad"), ("rad", "deg"), ("rad", "ticks")) if (unit, other) in pairs}
 
 
 def guess_units(joints: Sequence[str], low: np.ndarray, high: np.ndarray) -> tuple[str, ...]:

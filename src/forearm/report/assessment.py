@@ -102,6 +102,16 @@ def assess(
         cautions.append(
             f"The scored samples include those of training ({share}the nearest neighbour knows them by heart)."
         )
+    if not own and split == "auto" and len(rows) == len(held_out) < len(transitions):
+        cautions.append(
+            f"{len(transitions) - len(rows)} of the {len(transitions)} samples of {transitions.path.name} are left "
+            "out: they are from episodes of the training."
+        )
+    if number := int(run.known_in(transitions).same_joints[transitions.columns.episodes[rows]].sum()):
+        cautions.append(
+            f"In the episodes of {number} of the {len(rows)} scored samples the joints moved exactly as in episodes of "
+            "the training, before other pictures. If it is the same recording, the figures are too good."
+        )
     if run.trained_on() is None:
         cautions.append(
             "Whether the run was trained on the scored samples is not known: the dataset of its training is gone, and "

@@ -86,6 +86,7 @@ def start_run(
             "scenes": sorted({e["scene"] for e in data.episodes if e["scene"] is not None}),
             "directions_seen": data.directions_seen("train"),
             "trained_on": sorted({*data.digests_of("train"), *((fine_tune and fine_tune.trained_on()) or ())}),
+            "fingerprints": sorted({*data.fingerprints_of("train"), *(fine_tune.fingerprints() if fine_tune else ())}),
         },
     }
     with writing_folder(path) as folder:

@@ -28,6 +28,7 @@ from forearm.training.config import TrainConfig
 from forearm.transitions.layout import read_layout
 
 if TYPE_CHECKING:
+    from forearm.transitions.fingerprint import Known
     from forearm.transitions.store import TransitionSet
 
 Checkpoint = Literal["best", "last"]
@@ -42,6 +43,7 @@ class TrainedOn(TypedDict):
     scenes: NotRequired[list[int]]
     directions_seen: NotRequired[dict[str, tuple[Count, Count]]]
     trained_on: NotRequired[list[str]]
+    fingerprints: NotRequired[list[str]]
 
 
 class RunFacts(TypedDict):
@@ -165,12 +167,30 @@ class Run:
         except ForearmError:
             return None
 
+    def fingerprints(self) -> list[str]:
+        """The fingerprints of those episodes, as far as they are known."""
+        noted = self.config()["data"].get("fingerprints")
+        if noted is not None:
+            return noted
+        try:
+            return self.data().fingerprints_of("train")
+        except ForearmError:
+            return []
+
+    def known_in(self, data: "TransitionSet") -> "Known":
+        """Which episodes of a dataset the run knows from its training, wherever and however the dataset was built."""
+        from forearm.transitions.fingerprint import Known, known_among
+
+        equal = np.isin(data.episode_digests, list(self.trained_on() or ()))
+        near = known_among(data.fingerprints, self.fingerprints())
+        return Known(equal | near.copies, near.same_joints & ~equal)
+
     def held_out(self, data: "TransitionSet") -> np.ndarray:
         """Rows (n,) int64 of the episodes that the run was not trained on, wherever the dataset lies now.
 
         All rows where nobody knows what the run was trained on.
         """
-        return np.flatnonzero(~np.isin(data.episode_digests[data.columns.episodes], list(self.trained_on() or ())))
+        return np.flatnonzero(~self.known_in(data).copies[data.columns.episodes])
 
     def parent(self) -> Path | None:
         """Where the run was that this one follows; None where it follows none. It may be gone by now."""

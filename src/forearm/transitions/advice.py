@@ -19,7 +19,7 @@ def warnings_of(data: TransitionSet) -> list[str]:
     """A line for each thing that makes a dataset hard or impossible to learn from."""
     if not len(data):
         return []
-    return [*_cameras(data), *_joints(data), *_step(data), *_lag(data)]
+    return [*data.facts.get("warnings", []), *_cameras(data), *_joints(data), *_step(data), *_lag(data)]
 
 
 def _sample(count: int) -> np.ndarray:

@@ -30,6 +30,8 @@ from forearm.recordings import Episode, EpisodeUnreadable, Recording, lines_by_r
 from forearm.recordings.episode import selected
 from forearm.recordings.hub import at_revision
 from forearm.recordings.idle import active_rows
+from forearm.recordings.units import doubtful_units
+from forearm.transitions.fingerprint import fingerprint, look
 from forearm.transitions.meaning import Commands, find_meaning, taken
 from forearm.transitions.plan import (
     NO_PLAN,
@@ -43,6 +45,7 @@ from forearm.transitions.plan import (
     only_jitter,
     plan_every,
     plan_from_log,
+    resting_values,
     typical_steps,
     without_rows,
 )
@@ -50,7 +53,7 @@ from forearm.transitions.split import fit_bounds_to, split_episodes
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, groups_of
 
 LOOK_EVERY, SAME_LOOK = 16, 2.0
-"""Copies of episodes are recognised by every 16th frame, whose mean colours may differ by so many grey levels."""
+"""Copies of episodes are recognised by every 16th frame, whose looks may differ by so many grey levels."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,7 @@ def build(
                 before = len(writer)
                 try:
                     if len(plan.frames):
-                        _store(recording, episode, plan, writer, geometry, cameras, gathered)
+                        _store(recording, episode, read.states, plan, writer, geometry, cameras, gathered)
                 except EpisodeUnreadable as error:
                     writer.rewind(before)
                     skip(read.index, str(error))
@@ -240,7 +243,8 @@ def build(
         if not gathered.frames:
             raise ForearmError(_nothing(recordings, mode, config))
         layout, table = _tabulate(first, geometry, mode, config, gathered, writer.states())
-        writer.finish(layout, table, gathered.episodes, _facts(recordings, config, mode, progress, gathered.commands))
+        facts = _facts(recordings, config, mode, progress, gathered.commands)
+        writer.finish(layout, table, gathered.episodes, facts)
     return TransitionSet(out)
 
 
@@ -297,6 +301,22 @@ def _require_equal_units(recording: Recording, first: Recording, config: BuildCo
             )
 
 
+def _unit_warnings(recordings: Sequence[Recording], config: BuildConfig) -> list[str]:
+    """A line for each recording whose values do not look like the unit that they are said to be in."""
+    ranges = {
+        "rad": "never leave ±2π, so they look like radians",
+        "deg": "go far beyond ±2π, so they look like degrees",
+    }
+    return [
+        f"joints of {recording.name} are said to be in {unit}, but {ranges.get(other, 'look like ticks')}: check "
+        "--units, since actions and motions of a robot are in this unit"
+        for recording in recordings
+        for unit, other in doubtful_units(
+            [joint.unit for joint in joints_of(recording, config.units)], recording.guessed_units
+        ).items()
+    ]
+
+
 def _mode(recordings: Sequence[Recording], config: BuildConfig) -> Actions:
     if config.actions != "auto":
         return "command" if config.actions == "column" else config.actions
@@ -325,11 +345,18 @@ def _require_effect(
 def _commands(recordings: Sequence[Recording], config: BuildConfig) -> Commands:
     """What the actions of all recordings are."""
     found = [find_meaning(each, max(1, round(config.step * each.fps)), config.action_is) for each in recordings]
+    first = found[0]
     for recording, commands in zip(recordings, found, strict=True):
-        if (commands.meaning, commands.joints) != (found[0].meaning, found[0].joints):
+        if commands.meaning != first.meaning:
             raise ForearmError(
-                f"the actions of {recording.name} are {commands.found}, those of {recordings[0].name} "
-                f"{found[0].found}; build them apart, or say what they are with --action-is"
+                f"the actions of {recording.name} are {commands.found}, those of {recordings[0].name} {first.found}; "
+                "build them apart, or say what they are with --action-is"
+            )
+        if commands.joints != first.joints:
+            apart = [a for a, b, c in zip(recording.action_names, commands.joints, first.joints, strict=True) if b != c]
+            raise ForearmError(
+                f"joints answer {', '.join(apart)} otherwise in {recording.name} than in {recordings[0].name}; build "
+                f"them apart, with --actions change, or with --action-is {first.meaning} if it means the same in both"
             )
     return found[0]
 
@@ -393,13 +420,14 @@ def _require_one_duration(recording: Recording, episode: Episode, gathered: _Gat
 def _store(
     recording: Recording,
     episode: Episode,
+    recorded: np.ndarray,
     plan: EpisodePlan,
     writer: TransitionWriter,
     geometry: Layout,
     cameras: tuple[str, ...],
     gathered: _Gathered,
 ) -> None:
-    """Decode and store the frames of a plan.
+    """Decode and store the frames of a plan; ``recorded`` are the states as they stand in the table.
 
     Raises:
         EpisodeUnreadable: the episode cannot be read to its end, or is a copy of another; forget its frames.
@@ -409,11 +437,13 @@ def _store(
     layouts = dict(zip(cameras, geometry.cameras, strict=True))
     sizes = {key: scaled_size(recording.camera_size(key), camera) for key, camera in layouts.items()}
     axis = 0 if geometry.stacking == "vertical" else 1
-    looks = []
+    looks: list[np.ndarray] = []
+    ends: list[np.ndarray] = []
     for row, pictures in episode.pictures(rows.tolist(), sizes):
         frame = np.concatenate([cut_or_padded(pictures[key], layouts[key]) for key in cameras], axis=axis)
         if writer.append(frame, episode.states[row]) % LOOK_EVERY == before % LOOK_EVERY:
-            looks.append(_look(frame))
+            looks.append(look(frame).astype(np.float32))
+        ends = [*ends[:1], frame]
     _require_new(f"episode {episode.index} of {recording.name}", episode, np.stack(looks), gathered)
     gathered.frames.append(before + places.reshape(plan.frames.shape))
     gathered.actions.append(plan.actions)
@@ -421,24 +451,17 @@ def _store(
     gathered.numbers.append(np.full(len(plan.frames), len(gathered.episodes)))
     extra = episode.log.extra if episode.log else {}
     scene = extra.get("session_seed")
+    scene = scene if isinstance(scene, int) and abs(scene) < 2**63 else None
     gathered.episodes.append(
         {
             "recording": recording.name,
             "index": episode.index,
             "task": episode.task,
             "session": extra.get("session"),
-            "scene": scene if isinstance(scene, int) and abs(scene) < 2**63 else None,
+            "scene": scene,
+            "fingerprint": fingerprint(recorded, ends[0], ends[-1], scene),
             "moment": _moment(recording, extra.get("moment"), gathered),
         }
-    )
-
-
-def _look(frame: np.ndarray, cells: int = 8) -> np.ndarray:
-    """The mean colours (cells, cells, 3) of a frame's parts."""
-    h, w = (max(1, side // cells) for side in frame.shape[:2])
-    parts = frame[: h * cells, : w * cells].astype(np.float32)
-    return np.add.reduceat(np.add.reduceat(parts, np.arange(0, len(parts), h), 0), np.arange(0, w * cells, w), 1) / (
-        h * w
     )
 
 
@@ -477,7 +500,7 @@ def _tabulate(
     if mode == "log":
         kept = np.unique(dimensions)
         actions, dimensions = actions[..., kept], np.searchsorted(kept, dimensions)
-        scales = np.array([gathered.deltas[joint] for joint in kept])
+        scales, zeros = np.array([gathered.deltas[joint] for joint in kept]), np.zeros(len(kept), np.float32)
         names, joints = tuple(names[joint] for joint in kept), [joints[joint] for joint in kept]
         validation = split_episodes(groups, _kinds(actions / scales, dimensions), config.val, config.seed)
     else:
@@ -488,14 +511,18 @@ def _tabulate(
         dimensions = dominant_dimensions(guess[:, -1])
         validation = split_episodes(groups, _kinds(guess, dimensions), config.val, config.seed)
         training = _training(validation)
+        zeros = np.where(np.array(driven) < 0, resting_values(actions[training]), np.float32(0))
+        actions = actions - zeros
         ranges = None if ranges is None else np.ptp(states[frames[training]], axis=(0, 1))
         scales = typical_steps(actions[training], ranges)
         dimensions = dominant_dimensions(actions[:, -1] / scales)
         if mode == "dominant":
             actions = discretised(actions, scales, config.dead_band)
     driving = tuple(
-        ActionDimension(plain(name), joint.name if joint else None, joint.unit if joint else "", float(scale))
-        for name, joint, scale in zip(names, joints, scales, strict=True)
+        ActionDimension(
+            plain(name), joint.name if joint else None, joint.unit if joint else "", float(scale), float(zero)
+        )
+        for name, joint, scale, zero in zip(names, joints, scales, zeros, strict=True)
     )
     rows = max(1, round(config.step * recording.fps))
     layout = dataclasses.replace(
@@ -538,6 +565,7 @@ def _facts(
         "recordings": [{"name": r.name, "version": r.version, "fps": r.fps} for r in recordings],
         "actions": mode,
         **({"commands": commands.found} if commands else {}),
+        "warnings": _unit_warnings(recordings, config),
         "settings": dataclasses.asdict(config),
         "skipped": [{"recording": r, "episode": e, "reason": why} for r, e, why in progress.skipped],
         "notes": [{"recording": r, "episode": e, "note": what} for r, e, what in progress.notes],

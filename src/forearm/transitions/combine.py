@@ -68,6 +68,7 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
             "settings": {"combined": [str(data.path) for data in sets]},
             "skipped": [skipped for data in sets for skipped in data.facts["skipped"]],
             "notes": [note for data in sets for note in data.facts.get("notes", [])],
+            "warnings": [warning for data in sets for warning in data.facts.get("warnings", [])],
         }
         writer.finish(layout, columns, episodes, facts)
     return TransitionSet(out)
@@ -97,6 +98,11 @@ def _common_dimensions(sets: Sequence[TransitionSet]) -> tuple[ActionDimension, 
                 raise ForearmError(
                     f"{data.path} moves {dimension.name} by {dimension.scale}, another set by {known.scale}; "
                     "one colour cannot mean both"
+                )
+            if known.zero != dimension.zero:
+                raise ForearmError(
+                    f"{data.path} counts {dimension.name} from {dimension.zero:g}, another set from {known.zero:g}; "
+                    "build the recordings into one set"
                 )
             if dimension.scale > known.scale:
                 common[dimension.name] = dimension

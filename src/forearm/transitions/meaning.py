@@ -13,6 +13,7 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.canvas.layout import ACTION_MEANINGS, ActionMeaning
 from forearm.recordings import Recording
+from forearm.recordings.audit import UNITS_APART
 
 CLEAR, APART = 0.5, 0.2
 """A meaning is clear if it explains so much of the median joint's variance, and so much more than the next one."""
@@ -79,31 +80,24 @@ def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = 
         chosen = joints[asked]
         if (chosen < 0).all() and len(chosen) == len(recording.joints):
             chosen = np.arange(len(chosen))  # nothing tells them apart but their order
+        _require_scale(
+            recording, asked, _responses(explained[asked], chosen, pairs, step, recording.fps, asked), chosen
+        )
         return Commands(asked, tuple(chosen.tolist()), f"{asked}, as said (explained by the states: {figures})")
     unclear = shares[best] < CLEAR or shares[best] - shares[second] < APART
-    odd = [
-        name
-        for a, name in enumerate(recording.action_names)
-        if joints[best][a] < 0 and not _is_plain(name, values[:, a])
-    ]
-    if unclear and (odd or (joints[best] >= 0).any()):
+    own = np.flatnonzero(joints[best] < 0)
+    if unclear and (any(not _is_plain(recording.action_names[a], values[:, a]) for a in own) or len(own) < len(names)):
         raise ForearmError(
             f"what the actions of {recording.name} mean is not clear from its states (explained share: {figures}); say "
             "it with --action-is target, delta or velocity, or build with --actions change"
         )
     if unclear:  # nothing but velocities of a base and switches
         return Commands("velocity", (-1,) * len(names), "velocities and switches that no joint answers")
-    if odd:
-        raise ForearmError(
-            f"no joint of {recording.name} answers {', '.join(odd)}, so what they mean is not clear; say it with "
-            "--action-is target, delta or velocity, or build with --actions change"
-        )
     how = "by name" if (names >= 0).any() else "by what they do"
-    deaf = _unanswered(explained[best], joints[best], pairs, step, recording.fps, best)
-    if deaf.any():
-        names_of = ", ".join(name for name, apart in zip(recording.action_names, deaf, strict=True) if apart)
-        how += f", but the joints do not answer {names_of}, which are actions of their own"
+    deaf = _unanswered(*_responses(explained[best], joints[best], pairs, step, recording.fps, best))
     chosen = np.where(deaf, -1, joints[best])
+    if len(own := np.flatnonzero(chosen < 0)):
+        how += f"; no joint answers {', '.join(recording.action_names[a] for a in own)}: an action of its own"
     return Commands(best, tuple(chosen.tolist()), f"{best} (explained by the states: {figures}), matched {how}")
 
 
@@ -182,25 +176,50 @@ def _compared(
     return wanted / fps if meaning == "velocity" else wanted, states[step:] - states[:-step]
 
 
-def _unanswered(
+def _responses(
     explained: np.ndarray,
     joints: np.ndarray,
     pairs: Sequence[tuple[np.ndarray, np.ndarray]],
     step: int,
     fps: float,
     meaning: ActionMeaning,
-) -> np.ndarray:
-    """Commands (A,) bool that bear the name of a joint which moves, but otherwise or in another unit: a gripper's
-    switch beside its opening, another sign, no change at all. (A joint that is held up follows too, but less far.)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How the joints answer their commands: the share of the variance that is explained, the correlation, and how many
+    times as far as its command each joint goes, each (A,). Of joints that hardly move nothing is said: 1, 1, 1.
     """
     compared = [_compared(states, actions, step, fps, meaning) for states, actions in pairs]
-    wanted, came = (np.concatenate(part).std(axis=0) for part in zip(*compared, strict=True))
+    parts = [np.concatenate(part).astype(np.float64) for part in zip(*compared, strict=True)]
+    if meaning == "target":
+        parts = [part - part.mean(axis=0) for part in parts]
+    wanted, came = (np.sqrt(np.square(part).mean(axis=0)) for part in parts)
     ranges = np.ptp(np.concatenate([states for states, _ in pairs]), axis=0)
     moves = (joints >= 0) & (ranges[joints] >= MOVES * ranges.max())
     ratio = np.maximum(np.where(moves, wanted, 1) / np.where(moves, came[joints], 1), 1e-9)
     share = np.where(moves, explained[np.arange(len(joints)), joints], 1)
-    correlation = (share + ratio**2) / (2 * ratio)
-    return moves & (share < CLEAR) & ((correlation < CLEAR) | (ratio < 1 / FAR) | (ratio > FAR))
+    return share, (share + ratio**2) / (2 * ratio), 1 / ratio
+
+
+def _unanswered(share: np.ndarray, correlation: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Commands (A,) bool that bear the name of a joint which moves, but otherwise or in another unit: a gripper's
+    switch beside its opening, another sign, no change at all. (A joint that is held up follows too, but less far.)
+    """
+    return (share < CLEAR) & ((correlation < CLEAR) | (times > FAR) | (times < 1 / FAR))
+
+
+def _require_scale(
+    recording: Recording, asked: str, responses: tuple[np.ndarray, np.ndarray, np.ndarray], joints: np.ndarray
+) -> None:
+    """Refuse commands that joints follow, but in another unit or direction than what they are said to be would mean."""
+    _, correlation, times = responses
+    far = (times > FAR) | (times < 1 / FAR)
+    for a in np.flatnonzero(((np.abs(correlation) > CLEAR) & far) | (correlation < -CLEAR)):
+        near = next((what for by, what in UNITS_APART.items() if 0.8 < times[a] / by < 1.25), "")
+        how = f"{times[a]:.3g} times as far as" if far[a] else "the other way than"
+        raise ForearmError(
+            f"{recording.joints[joints[a]]} of {recording.name} moves {how} its command says as a {asked}"
+            f"{f' ({near})' if near else ''}; give another --action-is, mend the recorder's sign or unit, or build "
+            "with --actions change"
+        )
 
 
 def _assigned(explained: np.ndarray, names: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -153,6 +153,16 @@ def typical_steps(actions: np.ndarray, ranges: np.ndarray | None = None) -> np.n
     return np.maximum(each, np.maximum(LEAST_STEP * ranges, 1e-3))
 
 
+def resting_values(actions: np.ndarray) -> np.ndarray:
+    """The command nearest to 0 that each dimension ever has, (A,): what it is counted from where no joint answers it.
+
+    Velocities and switches have 0. The absolute position of a gripper that is not measured, such as 1100 to 1900, would
+    otherwise be one large motion all the time.
+    """
+    low, high = (extreme(actions, axis=(0, 1)) for extreme in (np.min, np.max))
+    return np.clip(0, low, high)
+
+
 def only_jitter(states: np.ndarray, frames: np.ndarray, episodes: np.ndarray) -> np.ndarray:
     """Which joints only jitter, (J,) bool: they change no more over a transition than between neighbouring frames.
 

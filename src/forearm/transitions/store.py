@@ -5,7 +5,7 @@ A folder with ``dataset.json`` (where it comes from), ``layout.json``, ``frames.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ from forearm.batch import Batch, make_batch
 from forearm.canvas import CODES, Layout, action_codes, draw, draw_strips
 from forearm.canvas.actions import DEAD_BAND
 from forearm.recordings.tables import TableFile
+from forearm.transitions.fingerprint import fingerprint
 from forearm.transitions.layout import read_layout
 
 FORMAT = 1
@@ -67,6 +68,7 @@ class Facts(TypedDict):
     settings: Settings
     skipped: list[Skipped]
     notes: NotRequired[list[Note]]
+    warnings: NotRequired[list[str]]
 
 
 class EpisodeFacts(TypedDict):
@@ -74,6 +76,7 @@ class EpisodeFacts(TypedDict):
 
     moment: NotRequired[Count | None]
     scene: NotRequired[int | None]
+    fingerprint: NotRequired[str | None]
 
 
 class ArrayWriter:
@@ -213,12 +216,19 @@ class TransitionWriter:
         return np.stack(self._states)
 
     def finish(self, layout: Layout, columns: Columns, episodes: list[dict[str, Any]], facts: dict[str, Any]) -> None:
-        """Write the tables: ``episodes`` are rows of recording, index and task; ``facts`` go to ``dataset.json``."""
+        """Write the tables: ``episodes`` are rows of recording, index, task and, if known, fingerprint; ``facts`` go to
+        ``dataset.json``.
+        """
         self._frames.close()
         np.save(self.folder / "states.npy", self.states())
         columns.write(self.folder / "transitions.parquet")
         digests = episode_digests(columns, self._pictures.__getitem__, self.states(), len(episodes))
-        told = [{**episode, "digest": digest} for episode, digest in zip(episodes, digests, strict=True)]
+        frames = np.load(self.folder / "frames.npy", mmap_mode="r")
+        prints = fingerprints_of(columns, frames, self.states(), episodes)
+        told = [
+            {**episode, "digest": digest, "fingerprint": known}
+            for episode, digest, known in zip(episodes, digests, prints, strict=True)
+        ]
         pq.write_table(pa.Table.from_pylist(told), self.folder / "episodes.parquet")
         write_json(self.folder / "layout.json", layout.to_json())
         write_json(self.folder / "dataset.json", {"format": FORMAT, **facts})
@@ -241,16 +251,31 @@ def episode_digests(columns: Columns, picture: Callable[[int], bytes], states: n
         states: (F, J) float32 joint positions.
         episodes: how many.
     """
-    order = np.argsort(columns.episodes, kind="stable")
-    parts = np.split(order, np.searchsorted(columns.episodes[order], np.arange(1, episodes)))
     digests = []
-    for part in parts:
-        rows = np.unique(columns.frames[part])
+    for rows in frames_of(columns, episodes):
         digest = hashlib.sha256(np.ascontiguousarray(states[rows]).tobytes())
         for row in rows.tolist():
             digest.update(picture(row))
         digests.append(digest.hexdigest()[:16])
     return digests
+
+
+def frames_of(columns: Columns, episodes: int) -> list[np.ndarray]:
+    """The rows of the frames that each of so many episodes uses, in order."""
+    order = np.argsort(columns.episodes, kind="stable")
+    parts = np.split(order, np.searchsorted(columns.episodes[order], np.arange(1, episodes)))
+    return [np.unique(columns.frames[part]) for part in parts]
+
+
+def fingerprints_of(
+    columns: Columns, frames: np.ndarray, states: np.ndarray, episodes: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The fingerprint of each episode: the one that it brings, or else that of its frames; see `fingerprint`."""
+    return [
+        episode.get("fingerprint")
+        or (fingerprint(states[rows], frames[rows[0]], frames[rows[-1]], episode.get("scene")) if len(rows) else "")
+        for episode, rows in zip(episodes, frames_of(columns, len(episodes)), strict=True)
+    ]
 
 
 def _picture_digest(frame: np.ndarray) -> bytes:
@@ -399,9 +424,22 @@ class TransitionSet:
         pictures = lambda row: _picture_digest(self.frames[row])  # noqa: E731
         return np.array(episode_digests(self.columns, pictures, self.states, len(self.episodes)))
 
+    @cached_property
+    def fingerprints(self) -> list[str]:
+        """What each episode is known by in datasets that were built anew; see `forearm.transitions.fingerprint`."""
+        return fingerprints_of(self.columns, self.frames, self.states, self.episodes)
+
     def digests_of(self, split: Split) -> list[str]:
         """The digests of the episodes of a split."""
-        return self.episode_digests[np.unique(self.columns.episodes[self.rows(split)])].tolist()
+        return self.episode_digests[self.episodes_of(split)].tolist()
+
+    def fingerprints_of(self, split: Split) -> list[str]:
+        """The fingerprints of the episodes of a split."""
+        return [self.fingerprints[number] for number in self.episodes_of(split)]
+
+    def episodes_of(self, split: Split) -> np.ndarray:
+        """The numbers of the episodes of a split, (n,) int64."""
+        return np.unique(self.columns.episodes[self.rows(split)])
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -490,6 +528,7 @@ class TransitionSet:
             ("joints", mine.joint_names, layout.joint_names),
             ("units", *_known_units(mine, layout)),
             ("actions", [e.name for e in mine.actions], [e.name for e in layout.actions]),
+            ("actions at 0 for", [e.zero for e in mine.actions], [e.zero for e in layout.actions]),
             ("discrete actions:", mine.discrete, layout.discrete),
             ("history", mine.history, layout.history),
             ("stacking", mine.stacking, layout.stacking),
