@@ -143,7 +143,9 @@ def generation(model: CausalTransformer, batches: list[Batch], weights: str, wan
     for batch in batches:
         grey = patchify(batch.canvas, model.layout.patch) - 0.5
         with torch.inference_mode():
-            plain = len(model.targets) * median_seconds(lambda grey=grey: model.predict_patches(grey), 4)
+            plain = len(model.targets) * median_seconds(
+                lambda batch=batch, grey=grey: model.predict_patches(batch, grey), 4
+            )
         for way, paint in ways.items():
             ratios[way].append(plain / seconds(lambda paint=paint, batch=batch: paint(batch)))
         passes.append(passes_taken(model, batch))

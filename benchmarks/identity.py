@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 from safetensors import safe_open
 
-FAMILIES = ("mae", "gpt", "diffusion", "warp")
+FAMILIES = ("mae", "gpt", "diffusion", "unet", "flow", "warp")
 UNREPEATABLE = ("latency", "date", "path", "seconds", "name", "digest", "weights", "warnings", "run")
 """Keys of ``metrics.json`` and of plans that differ from run to run, or that digest what is compared elsewhere."""
 

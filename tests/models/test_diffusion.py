@@ -37,11 +37,6 @@ def a_model(layout, seed=0, **changes) -> DiffusionTransformer:
     return model
 
 
-def grey_of(model, batch):
-    """All patches of a batch's canvases around zero."""
-    return patchify(batch.canvas, model.layout.patch) - 0.5
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", LAYOUTS)
 @torch.no_grad()
@@ -90,10 +85,10 @@ def test_the_same_question_has_the_same_answer_bit_for_bit(steps):
 def test_joints_are_told_and_never_drawn_by_lot():
     layout = make_layout()
     model, batch = a_model(layout, steps=3), noise(layout)
-    grey = grey_of(model, batch)
-    strip, caches = model.read(grey)
-    picture = model.sample(grey, caches)
-    drawn = [model.sample(grey, caches, torch.randn_like(picture)) for _ in range(2)]
+    known = model._known(batch)
+    strip, caches = model.read(known)
+    picture = model.sample(known, caches)
+    drawn = [model.sample(known, caches, torch.randn_like(picture)) for _ in range(2)]
     assert not torch.allclose(drawn[0], drawn[1])
     assert not torch.allclose(drawn[0], picture)
     region = {steps: a_model(layout, steps=steps).predict(batch).frame[:, :, layout.frame_height :] for steps in (1, 3)}
@@ -105,20 +100,20 @@ def test_joints_are_told_and_never_drawn_by_lot():
 def test_the_context_that_is_read_once_equals_reading_all_at_every_step():
     layout = make_layout(history=3)
     model, batch = a_model(layout, depth=3), noise(layout)
-    grey = grey_of(model, batch)
-    noisy, level = torch.randn_like(grey[:, model.picture]), torch.tensor([0.3, 0.9])
-    strip, caches = model.read(grey)
-    cached = model.denoise(noisy, level, grey, caches)
+    known = model._known(batch)
+    noisy, level = torch.randn_like(known.grey[:, model.picture]), torch.tensor([0.3, 0.9])
+    strip, caches = model.read(known)
+    cached = model.denoise(noisy, level, known, caches)
     # The plain way: all tokens in every block, clean ones hidden from no one, noisy ones from the clean.
     condition = model.embed_level(model._waves(level))
     clean = torch.cat(
         [
-            model.embed(grey[:, model.context]) + model.position_embedding[model.context],
-            model._conditioning(grey, model.strip),
+            model.embed(known.grey[:, model.context]) + model.position_embedding[model.context] + known.state,
+            model._conditioning(known, model.strip),
         ],
         1,
     )
-    tokens = torch.cat([clean, model.embed_noisy(noisy) + model._conditioning(grey, model.picture)], 1)
+    tokens = torch.cat([clean, model.embed_noisy(noisy) + model._conditioning(known, model.picture)], 1)
     seen, length = clean.shape[1], tokens.shape[1]
     mask = torch.ones(length, length, dtype=torch.bool)
     mask[:seen, seen:] = False
@@ -139,7 +134,7 @@ def test_the_context_that_is_read_once_equals_reading_all_at_every_step():
         tokens = tokens + torch.where(is_noisy, mlp_gate * hidden, hidden)
     painted = model.head(modulated(model.norm(tokens), *model.modulation(condition)[:, None].chunk(2, dim=-1)))
     places = torch.cat([model.strip, model.picture])
-    painted = painted[:, -len(places) :] + grey[:, places - model.to_previous]
+    painted = painted[:, -len(places) :] + known.grey[:, places - model.to_previous]
     torch.testing.assert_close(torch.cat([strip, cached], 1), painted, atol=1e-5, rtol=0)
 
 
@@ -156,11 +151,11 @@ def test_the_context_is_read_once_whatever_the_number_of_steps():
 def test_one_step_is_what_the_network_says_of_noise_alone(process):
     layout = make_layout()
     model, batch = a_model(layout, steps=1, process=process), noise(layout)
-    grey = grey_of(model, batch)
-    _, caches = model.read(grey)
-    first = torch.randn_like(grey[:, model.picture])
-    direct = model.denoise(first, torch.ones(2), grey, caches)
-    assert torch.equal(model.sample(grey, caches, first), direct)
+    known = model._known(batch)
+    _, caches = model.read(known)
+    first = torch.randn_like(known.grey[:, model.picture])
+    direct = model.denoise(first, torch.ones(2), known, caches)
+    assert torch.equal(model.sample(known, caches, first), direct)
 
 
 @pytest.mark.parametrize("process", ["diffusion", "flow"])
@@ -169,10 +164,10 @@ def test_sampling_follows_the_process(process, monkeypatch):
     """With a network that knows the answer, each step's input is the answer under that step's share of the noise."""
     layout = make_layout()
     model, batch = a_model(layout, steps=4, process=process), noise(layout)
-    grey, asked = grey_of(model, batch), []
-    truth, first = grey[:, model.picture], torch.randn(2, 8, 48)
+    known, asked = model._known(batch), []
+    truth, first = known.grey[:, model.picture], torch.randn(2, 8, 48)
     monkeypatch.setattr(model, "denoise", lambda noisy, level, *_: asked.append((noisy, level)) or truth)
-    assert torch.equal(model.sample(grey, [], first), truth)
+    assert torch.equal(model.sample(known, [], first), truth)
     assert [float(level[0]) for _, level in asked] == [1, 0.75, 0.5, 0.25]
     for noisy, level in asked:
         torch.testing.assert_close(noisy, model.noisy(truth, level, first), atol=1e-5, rtol=1e-5)
@@ -256,8 +251,8 @@ def test_diagnosis_sees_noise_grow_from_bucket_to_bucket(tiny_data, monkeypatch)
 def test_sizes_are_as_large_as_they_say():
     so101 = family_settings("diffusion", "so101", {})
     assert [so101[name] for name in ("width", "depth", "heads")] == [384, 12, 6]
-    assert parameters("diffusion", "so101") == 34_045_824
-    assert parameters("diffusion", "tiny") == 1_393_728
+    assert parameters("diffusion", "so101") == 34_208_256
+    assert parameters("diffusion", "tiny") == 1_415_104
 
 
 @pytest.mark.parametrize(

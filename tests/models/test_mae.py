@@ -16,7 +16,7 @@ from support.tiny import make_layout, write_data
 from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension, Camera
 from forearm.models import family_settings, make_model
-from forearm.models.blocks import patchify, unpatchify
+from forearm.models.blocks import unpatchify
 from forearm.models.mae.config import MAEConfig
 from forearm.models.mae.model import MaskedAutoencoder
 
@@ -52,7 +52,7 @@ def test_paints_the_last_frame_of_every_layout(name):
     losses = model.training_loss(batch)
     assert set(losses) == {"loss", "visual", "strip"}
     # What is painted stands where it belongs, or the loss of the picture would not be that of the patches.
-    patches = model.predict_patches(patchify(batch.canvas, layout.patch))
+    patches = model.predict_patches(batch)
     whole = unpatchify(patches, layout.patch, layout.height, layout.frame_width)
     torch.testing.assert_close(whole.clamp(0, 1), painted)
     error = (whole - batch.canvas[..., layout.frame_columns(-1)]) ** 2
@@ -105,7 +105,6 @@ def test_losses_are_squared_errors_of_picture_and_strip(tiny_data):
     torch.testing.assert_close(losses["loss"], error.mean())
     torch.testing.assert_close(losses["visual"], error[:, :, :h].mean())
     torch.testing.assert_close(losses["strip"], error[:, :, h:].mean())
-    torch.testing.assert_close(model(batch)["loss"], losses["loss"])
 
 
 @pytest.mark.parametrize("copy", [True, False])
@@ -135,8 +134,8 @@ def test_every_parameter_learns(tiny_data):
 def test_sizes_are_as_large_as_they_say():
     so101 = family_settings("mae", "so101", {})
     assert [so101[name] for name in ("width", "depth", "decoder_width", "decoder_depth")] == [384, 8, 192, 4]
-    assert parameters("mae", "so101") == 17_142_720
-    assert parameters("mae", "tiny") == 1_010_048
+    assert parameters("mae", "so101") == 17_305_152
+    assert parameters("mae", "tiny") == 1_031_424
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_sizes_are_as_large_as_they_say():
         (lambda: make_model("mae", LAYOUTS["tiny"], {"breadth": 3}), "'breadth' is not known"),
         (lambda: family_settings("gan", "tiny", {}), "no family"),
         (lambda: family_settings("mae", "giant", {}), "no size 'giant'; it has so101, tiny"),
-        (lambda: family_settings("mae", "tiny", {"breadth": 3}), "no setting 'breadth'; it has width"),
+        (lambda: family_settings("mae", "tiny", {"breadth": 3}), "no setting 'breadth'; it has synthetic_stay"),
         (lambda: make_model("mae", LAYOUTS["tiny"], {"width": 130, "heads": 4}), "multiple of 4 and of heads, 4"),
         (lambda: make_model("mae", LAYOUTS["tiny"], {"width": 6, "heads": 3}), "width is 6"),
         (lambda: make_model("mae", LAYOUTS["tiny"], {"decoder_heads": 0}), "decoder_width is 192"),

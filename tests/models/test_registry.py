@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 import pytest
 from support.tiny import make_layout
@@ -70,7 +70,7 @@ def test_families_of_other_packages_are_found(installed) -> None:
         get_family("odd")
 
 
-@pytest.mark.parametrize("name", ["diffusion", "gpt", "mae", "warp"])
+@pytest.mark.parametrize("name", models.OURS)
 def test_importing_one_family_imports_neither_another_nor_torch(name) -> None:
     code = f"""
 import sys
@@ -96,7 +96,8 @@ def test_every_setting_is_described(name) -> None:
     family = get_family(name)
     assert isinstance(family, Family)
     assert {type(settings) for settings in family.sizes.values()} == {family.config}
-    lines = getsource(family.config).splitlines()
+    kinds = [kind for kind in family.config.__mro__ if is_dataclass(kind)]
+    lines = [line for kind in kinds for line in getsource(kind).splitlines()]
     for field in fields(family.config):
-        (at,) = [i for i, line in enumerate(lines) if line.startswith(f"    {field.name}: ")]
+        at, *_ = [i for i, line in enumerate(lines) if line.startswith(f"    {field.name}: ")]
         assert lines[at + 1].startswith('    """'), field.name

@@ -9,7 +9,7 @@ import torch
 from support.tiny import write_data
 
 from forearm.models import family_settings, make_model
-from forearm.models.renamed import SETTINGS, WEIGHTS
+from forearm.models.renamed import ADDED, SETTINGS, WEIGHTS
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
 
@@ -36,7 +36,7 @@ def age(path) -> int:
 def test_a_run_of_before_opens_and_goes_on(tmp_path, family) -> None:
     data = write_data(tmp_path / "data")
     config = TrainConfig(steps=4, batch_size=8, evaluate_every=2, warmup=1)
-    settings = family_settings(family, "tiny", SETTINGS_OF[family])
+    settings = family_settings(family, "tiny", SETTINGS_OF[family] | ADDED.get(family, {}))
     runs = [start_run(tmp_path / name, family, settings, config, data) for name in ("new", "old")]
     for run in runs:
         train(run, data, device="cpu")
@@ -45,7 +45,10 @@ def test_a_run_of_before_opens_and_goes_on(tmp_path, family) -> None:
         assert age(path) > 0
     back = {later: before for before, later in SETTINGS.get(family, {}).items()}
     facts = json.loads(old.config_file.read_text())
-    facts["model"] = {back.get(name, name): value for name, value in facts["model"].items()}
+    assert facts["model"].items() >= ADDED.get(family, {}).items()
+    facts["model"] = {
+        back.get(name, name): value for name, value in facts["model"].items() if name not in ADDED.get(family, {})
+    }
     old.config_file.write_text(json.dumps(facts))
     one, other = new.load("last"), old.load("last")
     for (name, mine), (_, theirs) in zip(one.state_dict().items(), other.state_dict().items(), strict=True):

@@ -7,17 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.canvases import assert_answer_is_not_read, diagnosed, noise
 from support.tiny import make_layout, write_data
-from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json, write_json
 from forearm.canvas import ActionDimension, Camera, Joint, Layout, draw_strips
 from forearm.evaluation.metrics import score
 from forearm.models import family_settings, make_model
-from forearm.models.warp.augmentation import augmented
+from forearm.models.augmentation import augmented
+from forearm.models.joints import JointState
 from forearm.models.warp.config import WarpConfig
-from forearm.models.warp.losses import blend_loss, window_means
-from forearm.models.warp.model import JointState, Warp
+from forearm.models.warp.model import Warp
 from forearm.models.warp.motion import copy, halve, homographies, per_pixel, pixel_coordinates, project
 from forearm.models.warp.novelty import novelty_loss
 from forearm.report.assessment import assess
@@ -37,12 +36,6 @@ LAYOUTS = {
         actions=(ActionDimension("pan", "pan"), ActionDimension("lift", "lift"), ActionDimension("x")), discrete=False
     ),
 }
-
-
-def augmented_by(layout: Layout, batch, **changes):
-    """A batch as training shows it."""
-    model = a_model(layout, **changes)
-    return augmented(batch, model.config, model.reach)
 
 
 def a_model(layout: Layout, seed: int = 0, **changes) -> Warp:
@@ -66,8 +59,7 @@ def test_paints_the_last_frame_of_every_layout(name):
     region = batch.canvas[..., layout.frame_columns(-1)]
     losses = model.validation_loss(batch)
     assert set(losses) == {"loss", "visual", "strip"}
-    views, motors = model.decompose(batch)
-    free = model._frame(batch, views, model._positions(batch, motors.change))
+    free, _ = model._frame(batch, *model.decompose(batch))
     torch.testing.assert_close(losses["loss"], ((free - region) ** 2).mean())
 
 
@@ -163,25 +155,12 @@ def test_the_way_there_leads_back_and_through_what_lies_between():
     assert (motion(0, 1) - motion(0, 0)).abs().max() > 0.1
 
 
-def test_window_means_are_those_of_pooling():
-    pictures = torch.rand(2, 3, 7, 5)
-    torch.testing.assert_close(window_means(pictures), F.avg_pool2d(pictures, 3, 1))
-
-
 def test_what_is_said_of_a_patch_lies_where_the_patch_lies():
     said = torch.arange(2 * 3 * 4 * 12.0).reshape(2, 3, 4, 12)  # 3 × 4 patches of 2 × 2 pixels, 3 channels each
     laid = per_pixel(said, 2)
     for row, column, y, x in np.ndindex(3, 4, 2, 2):
         first = 3 * (2 * y + x)
         assert torch.equal(laid[:, :, 2 * row + y, 2 * column + x], said[:, row, column, first : first + 3])
-
-
-def test_squares_weigh_the_squared_error():
-    losses = []
-    picture, truth = torch.rand(2, 2, 3, 8, 8).unbind()
-    for weight in (0.0, 10.0):
-        losses.append(blend_loss(picture, truth, weight))
-    torch.testing.assert_close(losses[1] - losses[0], 10 * (picture - truth).square().mean())
 
 
 @torch.no_grad()
@@ -219,7 +198,7 @@ def test_begins_with_the_change_that_the_action_names():
     layout = make_layout()
     model, batch = Warp(layout, WarpConfig(**SMALL)).eval(), noise(layout)
     _, motors = model.decompose(batch)
-    degrees = motors.change * model.most
+    degrees = motors.change * model.numbers.most
     torch.testing.assert_close(degrees[:, 0], batch.actions[:, -1, 0] * layout.actions[0].scale)
     assert not degrees[:, 1].any()
 
@@ -229,9 +208,9 @@ def test_the_strip_is_drawn_as_the_canvas_draws_it():
     layout = make_layout()
     model, batch = a_model(layout), noise(layout, n=64)
     views, motors = model.decompose(batch)
-    before, after = batch.positions[:, -2], model._positions(batch, motors.change)
-    drawn = draw_strips(layout, torch.stack([before, after], dim=1).numpy())[:, -1]
-    strip = model._frame(batch, views, after)[:, :, layout.frame_height :]
+    frame, after = model._frame(batch, views, motors)
+    drawn = draw_strips(layout, torch.stack([batch.positions[:, -2], after], dim=1).numpy())[:, -1]
+    strip = frame[:, :, layout.frame_height :]
     for channel in strip.unbind(1):
         np.testing.assert_allclose(channel, drawn, atol=1e-6)
 
@@ -291,9 +270,7 @@ def test_doubts_what_it_was_never_asked():
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for step in range(200):
         optimizer.zero_grad()
-        loss = novelty_loss(
-            model.novelty_classifier, model._conditions(augmented(moments(step), model.config, model.reach)), 2
-        )
+        loss = novelty_loss(model.novelty_classifier, model._conditions(augmented(moments(step), model.config)), 2)
         loss.backward()
         optimizer.step()
         model._count_changes(moments(step))
@@ -335,49 +312,6 @@ def test_gradients_reach_all_weights():
     assert not idle
 
 
-def test_practises_staying():
-    layout = make_layout(history=3)
-    batch = noise(layout, n=200)
-    shown = augmented_by(layout, batch, synthetic_stay=0.5, brightness_jitter=0.0)
-    last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
-    still = (shown.actions[:, -1] == 0).all(1)
-    assert 60 < still.sum() < 140
-    assert torch.equal(shown.canvas[still][..., last], batch.canvas[still][..., previous])
-    assert torch.equal(shown.positions[still, -1], batch.positions[still, -2])
-    for name in ("canvas", "positions", "actions"):
-        assert torch.equal(getattr(shown, name)[~still], getattr(batch, name)[~still])
-    assert torch.equal(shown.actions[:, 0], batch.actions[:, 0])
-    alone = augmented_by(layout, batch, synthetic_stay=0.0, brightness_jitter=0.0)
-    assert torch.equal(alone.canvas, batch.canvas)
-
-
-def test_practises_backwards():
-    layout = make_layout()
-    batch = noise(layout, n=200)
-    shown = augmented_by(layout, batch, synthetic_stay=0.0, brightness_jitter=0.0, reversed_pairs=True)
-    back = (shown.actions != batch.actions).any((1, 2))
-    assert 60 < back.sum() < 140
-    last, previous = layout.frame_columns(-1), layout.frame_columns(-2)
-    assert torch.equal(shown.canvas[back][..., last], batch.canvas[back][..., previous])
-    assert torch.equal(shown.canvas[back][..., previous], batch.canvas[back][..., last])
-    assert torch.equal(shown.positions[back], batch.positions[back].flip(1))
-    assert torch.equal(shown.actions[back], -batch.actions[back])
-    assert torch.equal(shown.canvas[~back], batch.canvas[~back])
-
-
-def test_practises_in_other_light_and_from_other_joints():
-    layout = make_layout()
-    batch = noise(layout, n=50)
-    shown = augmented_by(layout, batch, synthetic_stay=0.0, brightness_jitter=0.3, joint_noise=0.1)
-    tints = (shown.canvas / batch.canvas)[:, :, : layout.frame_height]
-    torch.testing.assert_close(tints, tints[:, :, :1, :1].expand_as(tints))
-    assert 0.7 <= tints.min() < 0.8 < 1.2 < tints.max() <= 1.3
-    shifts = shown.positions - batch.positions
-    assert shifts.abs().mean() > 1
-    torch.testing.assert_close(shifts[:, 0], shifts[:, 1], atol=1e-4, rtol=0)
-    assert torch.equal(shown.actions, batch.actions)
-
-
 def test_soon_beats_copying(tmp_path):
     """A bar that jumps by two pixels, on backgrounds that validation has never seen."""
     cameras = (Camera("base", 16, 16),)
@@ -388,7 +322,7 @@ def test_soon_beats_copying(tmp_path):
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for step in range(100):
         optimizer.zero_grad()
-        model.training_loss(steps[step])["loss"].backward()
+        model(steps[step])["loss"].backward()
         optimizer.step()
     rows = data.rows("val")
     batch = data.batch(rows[data.codes[rows] != 0])
@@ -425,9 +359,6 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
         ({"depth": 0}, "depth is 0"),
         ({"layers": 0}, "layers is 0"),
         ({"refine": -1}, "refine is -1"),
-        ({"brightness_jitter": -0.1}, "brightness_jitter is -0.1"),
-        ({"joint_noise": 1.0}, "joint_noise is 1.0"),
-        ({"synthetic_stay": 1.0}, "synthetic_stay is 1.0"),
         ({"mse_weight": float("nan")}, "mse_weight is nan"),
         ({"mse_weight": -1}, "mse_weight is -1"),
         ({"depth": 2.0}, "depth is 2.0, not a whole number"),

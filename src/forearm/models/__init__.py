@@ -15,7 +15,7 @@ from forearm.models.renamed import current_settings
 if TYPE_CHECKING:
     from forearm.models.world_model import WorldModel
 
-OURS = {name: f"forearm.models.{name}" for name in ("diffusion", "gpt", "mae", "warp")}
+OURS = {name: f"forearm.models.{name}" for name in ("diffusion", "flow", "gpt", "mae", "unet", "warp")}
 """The module of each family of this package; each holds its `Family` as ``FAMILY``."""
 GROUP = "forearm.models"
 """Entry points under which other packages name theirs: `name = "package.module:FAMILY"`."""

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forearm.canvas import Layout
+from forearm.models.family import LearningConfig
+from forearm.models.losses import picture_loss
 
 
 def patchify(pictures: Tensor, patch: int) -> Tensor:
@@ -35,10 +37,22 @@ def patch_indices(layout: Layout) -> tuple[Tensor, Tensor, int]:
     return index[:, :-frame], index[:, -frame:], frame + gap
 
 
-def patch_losses(error: Tensor, layout: Layout) -> dict[str, Tensor]:
-    """Means of the last frame's squared errors (B, N, pixels), patches in raster order: all, picture and strip."""
+def patch_losses(
+    predicted: Tensor, truth: Tensor, layout: Layout, config: LearningConfig | None = None
+) -> dict[str, Tensor]:
+    """Losses of the last frame's patches (B, N, pixels) in raster order: all, and squared errors of picture and strip.
+
+    Without a config the loss is the mean squared error.
+    """
     strip = layout.strip_height // layout.patch * (layout.frame_width // layout.patch)
-    return {"loss": error.mean(), "visual": error[:, :-strip].mean(), "strip": error[:, -strip:].mean()}
+    error = (predicted - truth) ** 2
+    losses = {"loss": error.mean(), "visual": error[:, :-strip].mean(), "strip": error[:, -strip:].mean()}
+    if config is not None and (config.mse_weight != 1 or config.charbonnier_weight):
+        size = (layout.patch, layout.frame_height, layout.frame_width)
+        picture, true = (unpatchify(patches[:, :-strip], *size) for patches in (predicted, truth))
+        share = strip / error.shape[1]
+        losses["loss"] = (1 - share) * picture_loss(picture, true, config) + share * losses["strip"]
+    return losses
 
 
 def grid_positions(rows: int, columns: int, width: int) -> Tensor:

@@ -1,10 +1,13 @@
-"""Settings and weights that had other names until 2026-11-26, so that older runs open."""
+"""Settings and weights that had other names or did not exist until 2026-11-26, so that older runs open."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 SETTINGS = {"warp": {"tint": "brightness_jitter", "squares": "mse_weight"}}
 """Old names of settings in ``config.json``, by family."""
+_WITHOUT = {"state_embedding": False, "synthetic_stay": 0.0, "brightness_jitter": 0.0}
+ADDED = {"mae": _WITHOUT, "gpt": _WITHOUT, "diffusion": _WITHOUT}
+"""What runs without a setting were trained with, where that is not its default, by family."""
 WEIGHTS = {
     "places": "position_embedding",
     "next_places": "next_position_embedding",
@@ -27,9 +30,9 @@ T = TypeVar("T")
 
 
 def current_settings(family: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a ``config.json`` under the names that they have now."""
+    """Settings of a ``config.json`` under the names that they have now, with those that did not exist then."""
     names = SETTINGS.get(family, {})
-    return {names.get(name, name): value for name, value in settings.items()}
+    return ADDED.get(family, {}) | {names.get(name, name): value for name, value in settings.items()}
 
 
 def current_weights(weights: Mapping[str, T], known: Mapping[str, Any]) -> dict[str, T]:

@@ -4,17 +4,21 @@ from torch import Tensor, nn
 
 from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
+from forearm.models.augmentation import augmented
+from forearm.models.family import LearningConfig
 
 
 class WorldModel(nn.Module):
     """A model that learns to predict the last frame of a canvas from everything before it.
 
-    A family subclasses this, takes ``(layout, config)``, and says how to train and how to predict.
+    A family subclasses this, takes ``(layout, config)``, and says how to train and how to predict. It hands
+    ``learning`` on, which is its config as a rule; without it training data are not augmented.
     """
 
-    def __init__(self, layout: Layout):
+    def __init__(self, layout: Layout, learning: LearningConfig | None = None):
         super().__init__()
         self.layout = layout
+        self.learning = learning
 
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars to watch while training; "loss" is the one to minimise."""
@@ -29,5 +33,5 @@ class WorldModel(nn.Module):
         raise NotImplementedError
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The training loss, so that wrappers for several processes see the pass they have to synchronise."""
-        return self.training_loss(batch)
+        """A step of training: the training loss of an augmented batch. Several processes synchronise this pass."""
+        return self.training_loss(augmented(batch, self.learning) if self.learning else batch)

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from forearm.base.errors import ForearmError
-from forearm.models.family import require_heads, require_positive
+from forearm.models.family import LearningConfig, require_heads, require_positive
 
 Process = Literal["diffusion", "flow"]
 
 
 @dataclass(frozen=True)
-class DiffusionConfig:
+class DiffusionConfig(LearningConfig):
     """Size of the diffusion transformer, what it is given, and how it samples."""
 
     width: int = 384
@@ -26,8 +26,12 @@ class DiffusionConfig:
     levels; "flow" on a straight line, with the weight of the flow's velocity, 1 / level²."""
     steps: int = 1
     """Sampling steps; more than one gains nothing (docs/benchmarks/diffusion_steps.md)."""
+    state_embedding: bool = True
+    """Give it the joints and the action as numbers too, embedded and added to its tokens; without it they are only
+    drawn on the canvas."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_heads(self.width, self.heads)
         require_positive(self, "depth", "steps")
         if self.process not in get_args(Process):

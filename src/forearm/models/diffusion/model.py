@@ -7,6 +7,7 @@ The network predicts the clean picture; predicting the noise fails on canvases, 
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,8 @@ from forearm.models.blocks import (
     unpatchify,
 )
 from forearm.models.diffusion.config import DiffusionConfig
+from forearm.models.joints import StateEmbedding
+from forearm.models.losses import picture_loss
 from forearm.models.world_model import WorldModel
 
 FROM_NOTHING = 0.5
@@ -80,6 +83,16 @@ class DiffusionBlock(Block):
         return tokens + mlp_gate * self.mlp(self.mlp_norm(tokens) * (1 + mlp_scale) + mlp_shift), own
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the network is given of a batch."""
+
+    grey: Tensor
+    """(B, L, pixels) the patches of the canvases around zero."""
+    state: Tensor | None
+    """(B, 1, width) joints and action, embedded."""
+
+
 class DiffusionTransformer(WorldModel):
     """Reads the context once, predicts the motor strip from it, and denoises the picture step by step.
 
@@ -96,7 +109,7 @@ class DiffusionTransformer(WorldModel):
     strip: Tensor
 
     def __init__(self, layout: Layout, config: DiffusionConfig):
-        super().__init__(layout)
+        super().__init__(layout, config)
         self.config = config
         p, (rows, columns), width = layout.patch, layout.grid, config.width
         pixels = 3 * p * p
@@ -115,6 +128,7 @@ class DiffusionTransformer(WorldModel):
         self.modulation = nn.Linear(width, 2 * width)
         self.head = nn.Linear(width, pixels)
         self.position_embedding = nn.Parameter(grid_positions(rows, columns, width))
+        self.embed_state = StateEmbedding(layout, width) if config.state_embedding else None
         initialise(self)
         nn.init.zeros_(self.embed_noisy.weight)  # begin without noise, and look at it where that helps
         for part in (self, *self.blocks):
@@ -124,35 +138,43 @@ class DiffusionTransformer(WorldModel):
 
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Squared errors of what is denoised from levels that are drawn, as weighed by the process."""
-        grey = self._grey(batch)
-        strip, caches = self.read(grey)
-        truth = grey[:, self.picture]
+        known = self._known(batch)
+        strip, caches = self.read(known)
+        truth = known.grey[:, self.picture]
         level = self._drawn_levels(truth)
         noise = torch.randn_like(truth) * (level < 1)[:, None, None]
-        predicted = self.denoise(self.noisy(truth, level, noise), level, grey, caches)
+        predicted = self.denoise(self.noisy(truth, level, noise), level, known, caches)
         weight = level.clamp(min=LEAST_LEVEL) ** -2 if self.config.process == "flow" else torch.ones_like(level)
-        return self._errors(grey, predicted, strip, weight)
+        losses = self._errors(known, predicted, strip, weight)
+        if self.config.mse_weight != 1 or self.config.charbonnier_weight:
+            share, size = self._strip_share(), (self.layout.patch, self.layout.frame_height, self.layout.frame_width)
+            painted, true = (unpatchify(patches, *size) for patches in (predicted, truth))
+            losses["loss"] = (1 - share) * picture_loss(painted, true, self.config) + share * losses["strip"]
+        return losses
 
     def validation_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Squared errors of what is predicted from the context alone, so that they compare with other families'."""
-        grey = self._grey(batch)
-        strip, caches = self.read(grey)
-        return self._errors(grey, self.sample(grey, caches), strip, torch.ones(len(grey), device=grey.device))
+        known = self._known(batch)
+        strip, caches = self.read(known)
+        return self._errors(known, self.sample(known, caches), strip, known.grey.new_ones(len(known.grey)))
 
-    def _errors(self, grey: Tensor, predicted: Tensor, strip: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        visual = ((predicted - grey[:, self.picture]) ** 2).mean((1, 2))
-        joints = ((strip - grey[:, self.strip]) ** 2).mean()
-        share = len(self.strip) / (len(self.strip) + len(self.picture))
+    def _errors(self, known: Known, predicted: Tensor, strip: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        visual = ((predicted - known.grey[:, self.picture]) ** 2).mean((1, 2))
+        joints = ((strip - known.grey[:, self.strip]) ** 2).mean()
+        share = self._strip_share()
         return {
             "loss": (1 - share) * (weight * visual).mean() + share * joints,
             "visual": visual.mean(),
             "strip": joints,
         }
 
+    def _strip_share(self) -> float:
+        return len(self.strip) / (len(self.strip) + len(self.picture))
+
     @torch.inference_mode()
     def predict(self, batch: Batch) -> Prediction:
-        grey = self._grey(batch)
-        return self._prediction(grey, *self.read(grey))
+        known = self._known(batch)
+        return self._prediction(known, *self.read(known))
 
     @torch.inference_mode()
     def diagnose(self, batch: Batch, truth: Tensor) -> tuple[Prediction, dict[str, Tensor]]:
@@ -160,8 +182,8 @@ class DiffusionTransformer(WorldModel):
 
         Levels and noise are drawn from each row's number, so that the figures depend on nothing else.
         """
-        grey = self._grey(batch)
-        strip, caches = self.read(grey)
+        known = self._known(batch)
+        strip, caches = self.read(known)
         truth = patchify(truth, self.layout.patch)[:, : len(self.picture)] - 0.5
         chances = [torch.Generator().manual_seed(row) for row in batch.rows.tolist()]
         errors = []
@@ -169,51 +191,52 @@ class DiffusionTransformer(WorldModel):
             level = torch.cat([(bucket + torch.rand(1, generator=chance)) / LEVEL_BUCKETS for chance in chances])
             noise = torch.stack([torch.randn(truth.shape[1:], generator=chance) for chance in chances])
             level, noise = level.to(truth), noise.to(truth)
-            predicted = self.denoise(self.noisy(truth, level, noise), level, grey, caches)
+            predicted = self.denoise(self.noisy(truth, level, noise), level, known, caches)
             errors.append(((predicted - truth) ** 2).mean((1, 2)))
-        return self._prediction(grey, strip, caches), {"loss_by_noise_level": torch.stack(errors, dim=1)}
+        return self._prediction(known, strip, caches), {"loss_by_noise_level": torch.stack(errors, dim=1)}
 
-    def _prediction(self, grey: Tensor, strip: Tensor, caches: list[Tensor]) -> Prediction:
-        predicted = torch.cat([self.sample(grey, caches), strip], dim=1) + 0.5
+    def _prediction(self, known: Known, strip: Tensor, caches: list[Tensor]) -> Prediction:
+        predicted = torch.cat([self.sample(known, caches), strip], dim=1) + 0.5
         region = unpatchify(predicted, self.layout.patch, self.layout.height, self.layout.frame_width)
         return Prediction(region.clamp(0, 1))
 
-    def read(self, grey: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def read(self, known: Known) -> tuple[Tensor, list[Tensor]]:
         """From all patches of a canvas (B, L, pixels), of which only the context is read:
 
         the strip's patches (B, S, pixels), and each block's keys and values of all clean tokens.
         """
-        context = self.embed(grey[:, self.context]) + self.position_embedding[self.context]
-        tokens = torch.cat([context, self._conditioning(grey, self.strip)], dim=1)
+        context = self.embed(known.grey[:, self.context]) + self._placed(known, self.context)
+        tokens = torch.cat([context, self._conditioning(known, self.strip)], dim=1)
         caches = []
         for block in self.blocks:
             tokens, cache = block(tokens)
             caches.append(cache)
         predicted = self.head(self.norm(tokens[:, -len(self.strip) :]))
-        return predicted.float() + self._start(grey, self.strip), caches
+        return predicted.float() + self._start(known, self.strip), caches
 
-    def denoise(self, noisy: Tensor, level: Tensor, grey: Tensor, caches: list[Tensor]) -> Tensor:
-        """The clean picture's patches (B, N, pixels), grey around zero, from noisy ones of levels (B,)."""
+    def denoise(self, noisy: Tensor, level: Tensor, known: Known, caches: list[Tensor]) -> Tensor:
+        """The clean picture's patches (B, N, pixels), known around zero, from noisy ones of levels (B,)."""
         condition = self.embed_level(self._waves(level))
-        tokens = self.embed_noisy(noisy) + self._conditioning(grey, self.picture)
+        tokens = self.embed_noisy(noisy) + self._conditioning(known, self.picture)
         for block, cache in zip(self.blocks, caches, strict=True):
             tokens, _ = block(tokens, cache, condition)
         scale, shift = self.modulation(condition)[:, None].chunk(2, dim=-1)
         predicted = self.head(self.norm(tokens) * (1 + scale) + shift)
-        return predicted.float() + self._start(grey, self.picture)
+        return predicted.float() + self._start(known, self.picture)
 
-    def sample(self, grey: Tensor, caches: list[Tensor], noise: Tensor | None = None) -> Tensor:
+    def sample(self, known: Known, caches: list[Tensor], noise: Tensor | None = None) -> Tensor:
         """The picture's patches (B, N, pixels) in ``steps`` steps from noise, by default from its mean, zero."""
-        noisy = torch.zeros_like(grey[:, self.picture]) if noise is None else noise
-        for level, next_level in itertools.pairwise(torch.linspace(1, 0, self.config.steps + 1, device=grey.device)):
-            clean = self.denoise(noisy, level.expand(len(grey)), grey, caches)
+        noisy = torch.zeros_like(known.grey[:, self.picture]) if noise is None else noise
+        levels = torch.linspace(1, 0, self.config.steps + 1, device=known.grey.device)
+        for level, next_level in itertools.pairwise(levels):
+            clean = self.denoise(noisy, level.expand(len(known.grey)), known, caches)
             (signal, chance), (next_signal, next_chance) = self._parts(level), self._parts(next_level)
             left = (noisy - signal * CONTRAST * clean) / chance  # the noise, if the clean picture is right
             noisy = next_signal * CONTRAST * clean + next_chance * left
         return clean
 
     def noisy(self, truth: Tensor, level: Tensor, noise: Tensor) -> Tensor:
-        """Patches (B, N, pixels), grey around zero, at the noise levels (B,)."""
+        """Patches (B, N, pixels), known around zero, at the noise levels (B,)."""
         signal, chance = (part[:, None, None] for part in self._parts(level))
         return signal * CONTRAST * truth + chance * noise
 
@@ -228,20 +251,25 @@ class DiffusionTransformer(WorldModel):
             return 1 - level, level
         return (level * math.pi / 2).cos(), (level * math.pi / 2).sin()
 
-    def _grey(self, batch: Batch) -> Tensor:
-        """The patches of the canvas around zero, (B, L, pixels)."""
-        return patchify(batch.canvas, self.layout.patch) - 0.5
+    def _known(self, batch: Batch) -> Known:
+        state = None if self.embed_state is None else self.embed_state(batch)
+        return Known(patchify(batch.canvas, self.layout.patch) - 0.5, state)
 
-    def _conditioning(self, grey: Tensor, indices: Tensor) -> Tensor:
+    def _conditioning(self, known: Known, indices: Tensor) -> Tensor:
         """Conditioning of predicted patches, (B, N, width): position and, with ``copy``, the previous patch."""
-        conditioning = self.position_embedding[indices].expand(len(grey), -1, -1)
+        conditioning = self._placed(known, indices).expand(len(known.grey), -1, -1)
         if self.embed_previous is None:
             return conditioning
-        return conditioning + self.embed_previous(grey[:, indices - self.to_previous])
+        return conditioning + self.embed_previous(known.grey[:, indices - self.to_previous])
 
-    def _start(self, grey: Tensor, indices: Tensor) -> Tensor:
+    def _placed(self, known: Known, indices: Tensor) -> Tensor:
+        """What every token holds, (B or 1, N, width): position, and joints and action."""
+        positions = self.position_embedding[indices][None]
+        return positions if known.state is None else positions + known.state
+
+    def _start(self, known: Known, indices: Tensor) -> Tensor:
         """What predictions are added to, (B, N, pixels)."""
-        previous = grey[:, indices - self.to_previous]
+        previous = known.grey[:, indices - self.to_previous]
         return previous if self.config.copy else torch.zeros_like(previous)
 
     def _waves(self, level: Tensor) -> Tensor:

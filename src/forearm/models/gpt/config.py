@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from forearm.base.errors import ForearmError
-from forearm.models.family import require_heads, require_positive
+from forearm.models.family import LearningConfig, require_heads, require_positive
 
 
 @dataclass(frozen=True)
-class GPTConfig:
+class GPTConfig(LearningConfig):
     """Size of the causal transformer, and what it is given."""
 
     width: int = 384
@@ -23,8 +23,12 @@ class GPTConfig:
     stale: float = 0.5
     """Share of the last frame's patches that training reads as they were in the previous frame, drawn anew each time:
     a model that has only ever read the truth takes its own mistakes for it."""
+    state_embedding: bool = True
+    """Give it the joints and the action as numbers too, embedded and added to its tokens; without it they are only
+    drawn on the canvas."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_heads(self.width, self.heads)
         require_positive(self, "depth")
         if not 0 <= self.stale <= 1:

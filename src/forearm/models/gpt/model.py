@@ -24,6 +24,7 @@ from forearm.models.blocks import (
     unpatchify,
 )
 from forearm.models.gpt.config import GPTConfig
+from forearm.models.joints import StateEmbedding
 from forearm.models.world_model import WorldModel
 
 SWEEPS = 24
@@ -84,7 +85,7 @@ class CausalTransformer(WorldModel):
     raster: Tensor
 
     def __init__(self, layout: Layout, config: GPTConfig):
-        super().__init__(layout)
+        super().__init__(layout, config)
         self.config = config
         p, (rows, columns) = layout.patch, layout.grid
         pixels = 3 * p * p
@@ -105,6 +106,7 @@ class CausalTransformer(WorldModel):
         codes = grid_positions(rows, columns, config.width)
         self.position_embedding = nn.Parameter(codes)
         self.next_position_embedding = nn.Parameter(codes[targets])
+        self.embed_state = StateEmbedding(layout, config.width) if config.state_embedding else None
         initialise(self)
         if config.copy:
             nn.init.zeros_(self.head.weight)  # begin as a copy of the previous frame
@@ -112,23 +114,23 @@ class CausalTransformer(WorldModel):
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Squared errors when reading partly stale patches."""
         grey = self._grey(batch.canvas)
-        return self._errors(self._staled(grey), grey)
+        return self._losses(batch, self._staled(grey), grey, self.config)
 
     def validation_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Squared errors when reading the truth."""
         grey = self._grey(batch.canvas)
-        return self._errors(grey, grey)
+        return self._losses(batch, grey, grey)
 
-    def _errors(self, read: Tensor, grey: Tensor) -> dict[str, Tensor]:
-        error = ((self.predict_patches(read) - grey[:, self.targets]) ** 2)[:, self.raster]
-        return patch_losses(error, self.layout)
+    def _losses(self, batch: Batch, read: Tensor, grey: Tensor, config: GPTConfig | None = None) -> dict[str, Tensor]:
+        predicted, truth = self.predict_patches(batch, read)[:, self.raster], grey[:, self.targets][:, self.raster]
+        return patch_losses(predicted, truth, self.layout, config)
 
-    def predict_patches(self, grey: Tensor) -> Tensor:
+    def predict_patches(self, batch: Batch, grey: Tensor) -> Tensor:
         """From all patches of a canvas (B, L, pixels) those of the last frame, each from the true ones before it.
 
         (B, N, pixels) in the order of prediction; what stands in the last frame's last patch is never read.
         """
-        tokens = self.embed(grey[:, torch.cat([self.context, self.targets[:-1]])]) + self._known(grey)
+        tokens = self.embed(grey[:, torch.cat([self.context, self.targets[:-1]])]) + self._known(batch, grey)
         hidden = self._transform(tokens)[:, len(self.context) - 1 :]
         return self.head(hidden).float() + self._start(grey)
 
@@ -146,7 +148,7 @@ class CausalTransformer(WorldModel):
         prediction, canvas = self.predict(batch), batch.canvas.clone()
         canvas[..., self.layout.frame_columns(-1)] = truth
         grey, true = self._grey(canvas), patchify(truth - 0.5, self.layout.patch)
-        forced = (self.predict_patches(grey).clamp(-0.5, 0.5)[:, self.raster] - true) ** 2
+        forced = (self.predict_patches(batch, grey).clamp(-0.5, 0.5)[:, self.raster] - true) ** 2
         free = (patchify(prediction.frame - 0.5, self.layout.patch) - true) ** 2
         return prediction, {
             "teacher_forcing_loss": forced.mean((1, 2)),
@@ -167,7 +169,7 @@ class CausalTransformer(WorldModel):
         of those before it, which training on stale patches sees to.
         """
         grey = self._grey(batch.canvas)
-        known, start = self._known(grey), self._start(grey)
+        known, start = self._known(batch, grey), self._start(grey)
         seen, patches = len(self.context), len(self.targets)
         size = (len(grey), self.config.heads, seen + patches - 1, self.config.width // self.config.heads)
         caches = [known.new_empty(2, *size) for _ in self.blocks]
@@ -198,16 +200,18 @@ class CausalTransformer(WorldModel):
         read[:, self.targets] = torch.where(stale, grey[:, self.previous], grey[:, self.targets])
         return read
 
-    def _known(self, grey: Tensor) -> Tensor:
+    def _known(self, batch: Batch, grey: Tensor) -> Tensor:
         """What a token holds besides the patch that it reads, (B or 1, context + N − 1, width).
 
-        Its position; of the patch that it is to predict the position and, with ``copy``, the previous frame's patch.
+        Its position; joints and action; of the patch that it is to predict the position and, with ``copy``, the
+        previous frame's patch.
         """
         target = self.next_position_embedding[None]
         if self.embed_previous is not None:
             target = target + self.embed_previous(grey[:, self.previous])
         positions = self.position_embedding[torch.cat([self.context, self.targets[:-1]])]
-        return positions + F.pad(target, (0, 0, len(self.context) - 1, 0))
+        known = positions + F.pad(target, (0, 0, len(self.context) - 1, 0))
+        return known if self.embed_state is None else known + self.embed_state(batch)
 
     def _start(self, grey: Tensor) -> Tensor:
         """What predictions are added to, (B, N, pixels)."""

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from forearm.models.family import require_heads, require_positive
+from forearm.models.family import LearningConfig, require_heads, require_positive
 
 
 @dataclass(frozen=True)
-class MAEConfig:
+class MAEConfig(LearningConfig):
     """Size of the masked autoencoder, and what it is given."""
 
     width: int = 384
@@ -24,8 +24,12 @@ class MAEConfig:
     copy: bool = True
     """Give the decoder the previous frame's patch under each masked one, so that it predicts the change; without it
     (the classical form) a masked patch starts from nothing."""
+    state_embedding: bool = True
+    """Give it the joints and the action as numbers too, embedded and added to its tokens; without it they are only
+    drawn on the canvas."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for part in ("", "decoder_"):
             require_heads(getattr(self, part + "width"), getattr(self, part + "heads"), part)
             require_positive(self, part + "depth")

@@ -14,6 +14,7 @@ from forearm.models.blocks import (
     transformer,
     unpatchify,
 )
+from forearm.models.joints import StateEmbedding
 from forearm.models.mae.config import MAEConfig
 from forearm.models.world_model import WorldModel
 
@@ -26,7 +27,7 @@ class MaskedAutoencoder(WorldModel):
     previous: Tensor
 
     def __init__(self, layout: Layout, config: MAEConfig):
-        super().__init__(layout)
+        super().__init__(layout, config)
         self.config = config
         p, (rows, columns) = layout.patch, layout.grid
         pixels = 3 * p * p
@@ -44,19 +45,29 @@ class MaskedAutoencoder(WorldModel):
         self.head = nn.Linear(config.decoder_width, pixels)
         self.position_embedding = nn.Parameter(grid_positions(rows, columns, config.width))
         self.decoder_position_embedding = nn.Parameter(grid_positions(rows, columns, config.decoder_width))
+        self.embed_state = StateEmbedding(layout, config.width) if config.state_embedding else None
         initialise(self)
         nn.init.normal_(self.mask_token, std=0.02)
         if config.copy:
             nn.init.zeros_(self.head.weight)  # begin as a copy of the previous frame
 
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
-        patches = patchify(batch.canvas, self.layout.patch)
-        error = (self.predict_patches(patches) - patches[:, self.masked].float()) ** 2
-        return patch_losses(error, self.layout)
+        return self._losses(batch, self.config)
 
-    def predict_patches(self, patches: Tensor) -> Tensor:
-        """From all patches of a canvas (B, L, pixels), of which only the visible are read, those of the last frame."""
+    def validation_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Plain squared errors."""
+        return self._losses(batch)
+
+    def _losses(self, batch: Batch, config: MAEConfig | None = None) -> dict[str, Tensor]:
+        truth = patchify(batch.canvas, self.layout.patch)[:, self.masked]
+        return patch_losses(self.predict_patches(batch), truth.float(), self.layout, config)
+
+    def predict_patches(self, batch: Batch) -> Tensor:
+        """The patches of the last frame (B, N, pixels) from the visible ones, joints and actions."""
+        patches = patchify(batch.canvas, self.layout.patch)
         tokens = self.embed(patches[:, self.visible] - 0.5) + self.position_embedding[self.visible]
+        if self.embed_state is not None:
+            tokens = tokens + self.embed_state(batch)
         context = self.to_decoder(self.encoder(tokens)) + self.decoder_position_embedding[self.visible]
         hidden = (self.mask_token + self.decoder_position_embedding[self.masked]).expand(len(patches), -1, -1)
         previous = patches[:, self.previous]
@@ -67,6 +78,6 @@ class MaskedAutoencoder(WorldModel):
         return predicted + (previous if self.config.copy else 0.5)
 
     def predict(self, batch: Batch) -> Prediction:
-        predicted = self.predict_patches(patchify(batch.canvas, self.layout.patch))
+        predicted = self.predict_patches(batch)
         region = unpatchify(predicted, self.layout.patch, self.layout.height, self.layout.frame_width)
         return Prediction(region.clamp(0, 1))

@@ -6,29 +6,24 @@ still and with what is generated (as in Finn et al. 2016, Unsupervised Learning 
 Prediction). The flow is learned from pictures alone, by how well copies explain the truth, coarse to fine.
 """
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
-from forearm.batch import Batch, Prediction, draw_strip
+from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
 from forearm.models.blocks import grid_positions, initialise, patchify, transformer
-from forearm.models.warp.augmentation import augmented
+from forearm.models.joints import JOINT_WEIGHT, SHARP, SMOOTH, JointHeadModel, JointState, state_mlp
+from forearm.models.losses import charbonnier, picture_loss
 from forearm.models.warp.config import WarpConfig
-from forearm.models.warp.losses import blend_loss, charbonnier, motion_loss
+from forearm.models.warp.losses import motion_loss
 from forearm.models.warp.memory import memory_encoder, memory_heads, memory_size, mistrust
 from forearm.models.warp.motion import copy, homographies, per_pixel, pixel_coordinates, project
 from forearm.models.warp.novelty import novelty, novelty_classifier, novelty_loss
-from forearm.models.world_model import WorldModel
 
-SMOOTH, SHARP = 1, 6
-"""Frequencies of the joints' Fourier features (Tancik et al. 2020): few for motion and transformer, which would learn
-few trajectories by heart from more, and many for memory, as pictures change fast."""
 SINGLE = 0.2
 """Share of the loss with which remembered and generated pictures learn by themselves, before the blend trusts them."""
 STILL = 0.02
@@ -38,20 +33,6 @@ FINE = 0.2
 """Scale of the flow beside the homographies, so that it begins slowly."""
 DECAY = 0.01
 """By how much a training step's changes count in what moves change in the mean."""
-
-
-@dataclass(frozen=True)
-class JointState:
-    """Joints, as the parts of the model are given them."""
-
-    change: Tensor
-    """(B, J) predicted, as a share of each joint's ``max_velocity``."""
-    conditioning: Tensor
-    """(B, K) past positions, actions, the change and what comes of it."""
-    smooth: Tensor
-    """(2, B, M) the joints as they are and as they will be, in few frequencies: for where things stand."""
-    sharp: Tensor
-    """(2, B, N) the same in many frequencies: for how things look."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +66,7 @@ class CameraPrediction:
         return (self.weights * far).sum(dim=1)
 
 
-class Warp(WorldModel):
+class Warp(JointHeadModel):
     """Says for every pixel where it comes from in the previous frame, how far to trust that, and what to generate.
 
     A transformer over the context frames' patches, conditioned on joints and actions, gives each patch fine flow and
@@ -102,38 +83,22 @@ class Warp(WorldModel):
     Where joints and action are novel, what moves change in the mean is to be expected too.
     """
 
-    lows: Tensor
-    highs: Tensor
-    most: Tensor
-    reach: Tensor
-    frequencies: Tensor
+    config: WarpConfig
     mean_change: Tensor
     mean_squared_action: Tensor
 
     def __init__(self, layout: Layout, config: WarpConfig):
-        super().__init__(layout)
-        self.config = config
+        super().__init__(layout, config)
         p, known, joints, actions = layout.patch, layout.history - 1, len(layout.joints), len(layout.actions)
         for camera in layout.cameras:
             if camera.height % p or camera.width % p:
                 size = f"{camera.height}×{camera.width}"
                 raise ForearmError(f"camera {camera.name} is {size}; family warp needs multiples of the patch, {p}")
-        bounds = {"lows": layout.lows, "highs": layout.highs, "most": layout.max_velocities, "reach": _reach(layout)}
-        for name, values in bounds.items():
-            self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
-        self.register_buffer("frequencies", 2.0 ** torch.arange(SHARP) * math.pi / 2, persistent=False)
         for i, camera in enumerate(layout.cameras):
             self.register_buffer(f"pixels_{i}", pixel_coordinates(camera.height, camera.width), persistent=False)
 
-        inputs = known * joints + (known - 1) * joints + known * actions
-        self.joint_head = nn.Linear(inputs, joints)
-        self.joint_mlp = nn.Sequential(nn.Linear(inputs, 64), nn.GELU(), nn.Linear(64, joints))
         self.embed = nn.Linear(3 * p * p * known, config.width)
-        self.embed_state = nn.Sequential(
-            nn.Linear(inputs + joints + 4 * SMOOTH * joints, config.width),
-            nn.GELU(),
-            nn.Linear(config.width, config.width),
-        )
+        self.embed_state = state_mlp(self.numbers, config.width)
         rows, columns = layout.frame_height // p, layout.frame_width // p
         self.position_embedding = nn.Parameter(grid_positions(rows, columns, config.width))
         self.trunk = transformer(config.width, config.depth, config.heads)
@@ -156,8 +121,8 @@ class Warp(WorldModel):
     def _start(self) -> None:
         """Begin as a copy of the previous frame whose joints change as the action says."""
         initialise(self)
-        for last in (self.joint_head, self.joint_mlp[-1], self.flow_head):
-            nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+        self.start_joints()
+        nn.init.zeros_(self.flow_head.weight)
         nn.init.normal_(self.homography_head[-1].weight, std=0.01)  # type: ignore[arg-type] # alike layers would stay so
         nn.init.normal_(self.blend.weight, std=0.01)
         still = torch.zeros(self.blend.out_channels)
@@ -165,14 +130,6 @@ class Warp(WorldModel):
         self.blend.bias = nn.Parameter(still)
         nn.init.zeros_(self.error_head.weight)
         nn.init.constant_(self.error_head.bias, -5.0)  # type: ignore[arg-type]
-        dimensions = len(self.layout.actions)
-        with torch.no_grad():
-            for i, (action, joint) in enumerate(
-                zip(self.layout.actions, self.layout.joint_of_dimension(), strict=True)
-            ):
-                if joint >= 0:
-                    share = action.scale / self.layout.joints[joint].max_velocity
-                    self.joint_head.weight[joint, i - dimensions] = share
 
     # Prediction
 
@@ -196,8 +153,8 @@ class Warp(WorldModel):
     def decompose(self, batch: Batch) -> tuple[list[CameraPrediction], JointState]:
         """What is predicted for each camera and for the joints, and from what."""
         layout, p = self.layout, self.layout.patch
-        frames = [batch.canvas[:, :, : layout.frame_height, layout.frame_columns(t)] for t in range(layout.history - 1)]
-        state = self._joint_state(batch)
+        frames = self.known_pictures(batch)
+        state = self.joint_state(batch)
         condition = self.embed_state(state.conditioning)[:, None]
         tokens = self.embed(patchify(torch.cat(frames, dim=1), p) - 0.5) + self.position_embedding
         hidden = self.trunk(torch.cat([condition, tokens + condition], dim=1))[:, 1:]
@@ -212,34 +169,11 @@ class Warp(WorldModel):
             cameras.append(self._camera(i, before, moved, motion[:, i], here, self.memory_heads[i](memory)))
         return cameras, state
 
-    def _joint_state(self, batch: Batch) -> JointState:
-        positions = batch.positions[:, :-1]
-        scaled = (positions - self.lows) / (self.highs - self.lows) * 2 - 1
-        past = positions.diff(dim=1) / self.most
-        inputs = torch.cat([scaled.flatten(1), past.flatten(1), batch.actions.flatten(1)], dim=1)
-        with torch.autocast(inputs.device.type, enabled=False):  # half precision would cost tenths of a degree
-            change = self.joint_head(inputs) + self.joint_mlp(inputs)
-        ahead = change.detach()
-        before = (positions[:, -1] - (self.lows + self.highs) / 2) / self.reach
-        after = before + ahead * self.most / self.reach
-        both = torch.stack([before, after])
-        smooth, sharp = self._fourier(both, SMOOTH), self._fourier(both, SHARP)
-        return JointState(
-            change,
-            torch.cat([inputs, ahead, *smooth], dim=1),
-            torch.cat([both, smooth], dim=2),
-            torch.cat([both, sharp], dim=2),
-        )
-
     def _motion(self, state: JointState) -> Tensor:
         """Where the layers' planes come from: homographies from picture to picture, (B, cameras, layers, 3, 3)."""
         with torch.autocast(state.smooth.device.type, enabled=False):  # half precision would cost pixels
             planes = self.homography_head(state.smooth).unflatten(2, (len(self.layout.cameras), self.config.layers, 8))
             return (homographies(planes[0]) @ homographies(-planes[1])).float()
-
-    def _fourier(self, values: Tensor, count: int) -> Tensor:
-        angles = (values[..., None] * self.frequencies[:count]).flatten(-2)
-        return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
     def _camera(
         self, index: int, before: Tensor, moved: Tensor, motion: Tensor, patches: Tensor, memory: Tensor
@@ -266,21 +200,16 @@ class Warp(WorldModel):
         return CameraPrediction(box, before, coordinates, copies, weights, remembered, generated, picture, hidden)
 
     def _prediction(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> Prediction:
-        positions = self._positions(batch, state.change)
-        frame = self._frame(batch, cameras, positions).clamp(0, 1)
-        return Prediction(frame, positions, self._expected_error(batch, cameras))
+        frame, positions = self._frame(batch, cameras, state)
+        return Prediction(frame.clamp(0, 1), positions, self._expected_error(batch, cameras))
 
-    def _positions(self, batch: Batch, change: Tensor) -> Tensor:
-        """Joint positions after a change that is a share of the largest, (B, J) in the joints' units."""
-        return (batch.positions[:, -2] + change.clamp(-1, 1) * self.most).clamp(self.lows, self.highs)
-
-    def _frame(self, batch: Batch, cameras: list[CameraPrediction], positions: Tensor) -> Tensor:
-        """The last frame with its strip, (B, 3, H, w); velocities are those of the positions that are drawn."""
-        frame = batch.canvas.new_zeros(len(batch), 3, self.layout.height, self.layout.frame_width)
+    def _frame(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> tuple[Tensor, Tensor]:
+        """The last frame with its strip, (B, 3, H, w), and the joints' positions, (B, J)."""
+        picture = batch.canvas.new_zeros(len(batch), 3, self.layout.frame_height, self.layout.frame_width)
         for camera in cameras:
-            frame[..., *camera.box] = camera.picture
-        frame[:, :, self.layout.frame_height :] = draw_strip(self.layout, batch.positions[:, -2], positions)[:, None]
-        return frame
+            picture[..., *camera.box] = camera.picture
+        positions = self.positions(batch, state)
+        return self.frame(batch, picture, positions), positions
 
     # Uncertainty
 
@@ -303,27 +232,22 @@ class Warp(WorldModel):
 
     def _conditions(self, batch: Batch) -> Tensor:
         """Joints before the action, from −1 to 1 within their bounds, and the action values, (B, J + A)."""
-        joints = (batch.positions[:, -2] - self.lows) / (self.highs - self.lows) * 2 - 1
+        joints = (batch.positions[:, -2] - self.numbers.lows) / (self.numbers.highs - self.numbers.lows) * 2 - 1
         return torch.cat([joints, batch.actions[:, -1]], dim=1)
 
     # Losses
 
     def validation_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The plain squared error of the last frame, of its picture and of its strip."""
-        cameras, state = self.decompose(batch)
-        error = self._squared_error(batch, cameras, state)
-        visual, strip = error.split([self.layout.frame_height, self.layout.strip_height], dim=2)
-        return {"loss": error.mean(), "visual": visual.mean(), "strip": strip.mean()}
+        return self.squared_errors(batch, self._frame(batch, *self.decompose(batch))[0])
 
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """What motion, blend, joints, expected error and novelty learn from."""
-        batch = augmented(batch, self.config, self.reach)
         cameras, state = self.decompose(batch)
-        error = self._squared_error(batch, cameras, state)
-        visual, strip = error.split([self.layout.frame_height, self.layout.strip_height], dim=2)
+        frame = self._frame(batch, cameras, state)[0].detach()
         truth = batch.canvas[..., self.layout.frame_columns(-1)]
-        true_change = (batch.positions[:, -1] - batch.positions[:, -2]) / self.most
-        joints = charbonnier(10 * (state.change - true_change)).mean() / 10
+        visual, strip = ((frame - truth) ** 2).split([self.layout.frame_height, self.layout.strip_height], dim=2)
+        joints = self.joint_loss(batch, state)
         motion, blend = torch.zeros(2, device=truth.device)
         for camera in cameras:
             true = truth[..., *camera.box]
@@ -331,20 +255,16 @@ class Warp(WorldModel):
             motion = motion + share * motion_loss(camera.before, camera.coordinates, true)
             single = charbonnier(camera.generated - true).mean() + charbonnier(camera.remembered - true).mean()
             blend = blend + share * SINGLE * single
-            blend = blend + share * blend_loss(camera.picture, true, self.config.mse_weight)
+            blend = blend + share * picture_loss(camera.picture, true, self.config)
         expected = self._expected_error(batch, cameras)
         uncertainty = 0.5 * (visual.mean(dim=1) / expected + expected.log()).mean()
         novel = novelty_loss(self.novelty_classifier, self._conditions(batch), len(self.layout.joints))
         self._count_changes(batch)
         return {
-            "loss": motion + blend + 0.1 * joints + 0.01 * (uncertainty + novel),
+            "loss": motion + blend + JOINT_WEIGHT * joints + 0.01 * (uncertainty + novel),
             **{"motion": motion, "blend": blend, "joints": joints, "uncertainty": uncertainty, "novelty": novel},
             **{"visual": visual.mean(), "strip": strip.mean()},
         }
-
-    def _squared_error(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> Tensor:
-        frame = self._frame(batch, cameras, self._positions(batch, state.change)).detach()
-        return (frame - batch.canvas[..., self.layout.frame_columns(-1)]) ** 2
 
     @torch.no_grad()
     def _count_changes(self, batch: Batch) -> None:
@@ -354,10 +274,3 @@ class Warp(WorldModel):
         size = batch.actions[:, -1].norm(dim=1)
         self.mean_change.lerp_((size[:, None, None] * change).mean(dim=0), DECAY)
         self.mean_squared_action.lerp_(size.square().mean(), DECAY)
-
-
-def _reach(layout: Layout) -> np.ndarray:
-    """Half the widest range among the joints of one unit, for each joint (J,): what only jitters is to look still."""
-    ranges = (layout.highs - layout.lows) / 2
-    units = np.array([joint.unit for joint in layout.joints])
-    return np.array([ranges[units == unit].max() for unit in units])

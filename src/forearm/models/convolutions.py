@@ -1,0 +1,98 @@
+"""A convolutional encoder and decoder that is told joints and action."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from forearm.models.blocks import Block, grid_positions
+
+GROUP = 8
+"""Channels that are normalised together (Wu and He 2018, Group Normalization)."""
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a skip connection; after the first, channels are scaled and shifted by a conditioning.
+
+    Adaptive group normalisation as in Dhariwal and Nichol 2021 (Diffusion Models Beat GANs on Image Synthesis, 3.1),
+    which is FiLM (Perez et al. 2018) between norm and activation.
+    """
+
+    def __init__(self, inputs: int, outputs: int, conditioning: int | None):
+        super().__init__()
+        self.norm = group_norm(inputs)
+        self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.modulated_norm = group_norm(outputs)
+        self.modulation = nn.Linear(conditioning, 2 * outputs) if conditioning else None
+        self.last_convolution = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
+        """(B, inputs, h, w) and (B, conditioning) to (B, outputs, h, w)."""
+        hidden = self.convolution(F.silu(self.norm(features)))
+        hidden = self.modulated_norm(hidden)
+        if self.modulation is not None:
+            scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
+            hidden = hidden * (1 + scale) + shift
+        return self.skip(features) + self.last_convolution(F.silu(hidden))
+
+
+class UNetBody(nn.Module):
+    """From a picture to as large a map, down to small sizes and up again (Ronneberger et al. 2015, U-Net).
+
+    Pixels come in and go out in squares of 2 × 2 (Shi et al. 2016, sub-pixel convolution), which a processor computes
+    four times as fast. Between the ways down and up transformer blocks let every place see every other one.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: tuple[int, int],
+        width: int,
+        levels: int,
+        conditioning: int,
+        everywhere: bool = True,
+    ):
+        """``everywhere``: the conditioning modulates each block; or else it is tiled into the smallest map alone."""
+        super().__init__()
+        self.multiple = 2**levels
+        """Of pixels that a picture's sides are padded to."""
+        widths = [width * 2**level for level in range(levels)]
+        self.begin = nn.Conv2d(4 * inputs, width, 3, padding=1)
+        steps, modulated = list(zip([width, *widths], widths, strict=False)), conditioning if everywhere else None
+        self.down = nn.ModuleList(ResidualBlock(a, b, modulated) for a, b in steps)
+        rows, columns = (math.ceil(side / self.multiple) for side in size)
+        self.position_embedding = nn.Parameter(grid_positions(rows, columns, widths[-1]))
+        self.middle = Block(widths[-1], widths[-1] // GROUP // 2 or 1)
+        self.tile = None if everywhere else nn.Linear(conditioning, widths[-1])
+        self.middle_width = widths[-1]
+        self.up = nn.ModuleList(ResidualBlock(2 * b, a, modulated) for a, b in reversed(steps))
+        self.norm = group_norm(width)
+        self.end = nn.Conv2d(width, 4 * outputs, 3, padding=1)
+
+    def forward(self, picture: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, inputs, h, w) and (B, conditioning) to (B, outputs, h, w), and what is between (B, N, channels)."""
+        h, w = picture.shape[-2:]
+        padded = F.pad(picture, (0, -w % self.multiple, 0, -h % self.multiple), mode="replicate")
+        features = self.begin(F.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last))
+        seen = []
+        for i, block in enumerate(self.down):
+            features = block(F.avg_pool2d(features, 2) if i else features, condition)
+            seen.append(features)
+        tokens = features.flatten(2).transpose(1, 2) + self.position_embedding
+        if self.tile is not None:
+            tokens = tokens + self.tile(condition)[:, None]
+        tokens = self.middle(tokens)
+        features = tokens.transpose(1, 2).unflatten(2, features.shape[-2:])
+        for i, block in enumerate(self.up):
+            features = F.interpolate(features, scale_factor=2.0, mode="nearest") if i else features
+            features = block(torch.cat([features, seen.pop()], dim=1), condition)
+        painted = F.pixel_shuffle(self.end(F.silu(self.norm(features))), 2)
+        return painted[..., :h, :w].float(), tokens
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Normalises channels in groups of eight."""
+    return nn.GroupNorm(max(channels // GROUP, 1), channels)

@@ -1,0 +1,8 @@
+"""The flow model: few transformations of the previous frame, and masks that composite them."""
+
+from forearm.models.family import Family
+from forearm.models.flow.config import FlowConfig
+
+FAMILY = Family(
+    "flow", "forearm.models.flow.model:Flow", {"so101": FlowConfig(), "tiny": FlowConfig(width=16, levels=3)}
+)
