@@ -8,14 +8,12 @@ chosen here stands in ``CHOSEN``, which `benchmarks/quality.py` trains with. No 
 occurs in what that reports. What is done already is not done again, so an interrupted search goes on where it stopped.
 """
 
-import argparse
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from measuring import ROOT, circumstances, write_table
-from quality import ARM, Recorded, forearm, prepared, say
+from measuring import ROOT
+from quality import ARM, Recorded, forearm, say
 
 from forearm.models import OURS
 from forearm.training.run import Run

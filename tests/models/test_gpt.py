@@ -18,7 +18,6 @@ from support.canvases import (
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
-from forearm.batch import make_batch
 from forearm.evaluation.asking import Diagnosable
 from forearm.models import family_settings, make_model
 from forearm.models.blocks import patchify, unpatchify
@@ -121,10 +120,7 @@ def test_a_batch_is_painted_as_its_samples_are_one_by_one():
     layout = PRESET_LAYOUTS["tiny"]
     model, batch = a_model(layout), noise(layout, 3)
     batch.canvas[0] = 0.5  # stands still sooner than the others
-    alone = [
-        model.predict(batch[i : i + 1]).frame
-        for i in range(3)
-    ]
+    alone = [model.predict(batch[i : i + 1]).frame for i in range(3)]
     torch.testing.assert_close(model.predict(batch).frame, torch.cat(alone), atol=1e-5, rtol=0)
 
 
