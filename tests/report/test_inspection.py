@@ -114,7 +114,7 @@ def test_an_evaluated_and_a_fresh_run(project, tmp_path):
     run = shutil.copytree(project / "run", tmp_path / "run")
     (run / "evaluation").mkdir()
     (run / "evaluation/metrics.json").write_text(json.dumps({"val_mse": 0.25, "ssim": 0.5, "psnr": None}))
-    assert facts_of(run)["evaluation"] == "val_mse 0.25, ssim 0.5"
+    assert facts_of(run)["evaluation"] == "val_mse 0.250, ssim 0.500"
     shutil.rmtree(run / "samples")
     (run / "log.jsonl").unlink()
     assert "training" not in facts_of(run)

@@ -24,6 +24,7 @@ from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera,
 from forearm.evaluation import CATALOGUE, MEAN_FRAME, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
 from forearm.evaluation.rollouts import CURVES
 from forearm.media.colours import heat_map
+from forearm.media.words import figure, reading
 from forearm.report import Facts, recommend, write_report
 from forearm.report.charts import bar_chart, line_chart
 from forearm.report.extras import extras
@@ -161,10 +162,10 @@ def test_the_figures_on_the_page_are_those_of_metrics_json(good, tmp_path):
     page = page_of(good, tmp_path)
     written = json.loads((tmp_path / "metrics.json").read_text())
     for name in ("val_mse", "val_mse_dynamic", "ssim", "val_mse_motor_strip", "action_discrimination_score"):
-        assert f"{written[name]:.6f}" in page.text
-    assert f"{written['baselines']['persistence']['metrics']['val_mse']:.6f}" in page.text
+        assert figure(written[name]) in page.text
+    assert figure(written["baselines"]["persistence"]["metrics"]["val_mse"]) in page.text
     for position in written["motor_position_mae_per_joint"]:
-        assert f"{position:.4f}" in page.text
+        assert figure(position) in page.text
     assert "pan" in page.text
     assert "jaw" in page.text
 
@@ -226,8 +227,8 @@ def test_the_true_outcome_of_every_action_stands_beside_its_prediction(good, tmp
     assert "counterfactual_effect_error" in page.text
     assert page.text.count("true ") >= 4 * 2 * 3  # samples, joints, actions
     example = evaluation.drawn[1]  # a MOVE+
-    assert f"true {example.positions_after[MOVE_MINUS][0]:.4f}" in page.text
-    assert f"val_mse {example.errors_under[MOVE_MINUS]:.6f}" in page.text
+    assert f"true {reading(example.positions_after[MOVE_MINUS][0], LAYOUT.joints[0])}" in page.text
+    assert f"val_mse {figure(example.errors_under[MOVE_MINUS])}" in page.text
     pixels = np.asarray(Image.open(tmp_path / "grids" / "counterfactual_001.png"))
     frame, gap = LAYOUT.frame_width, LAYOUT.patch
     assert pixels.shape == (4 * LAYOUT.height, LAYOUT.width + 2 * (gap + frame), 3)
@@ -255,7 +256,7 @@ def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
     text = page_of(opposite, tmp_path).text
     assert "worse on picture error and structural similarity. The nearest-neighbour baseline beats it on " in text
     assert "on error where the picture changes. The joint-only baseline beats it on acting-joint position." in text
-    assert re.search(r"joint-only 0\.\d+ is better", text)
+    assert re.search(r"joint-only [\d.]+( × 10\S+)? is better", text)
     assert "On acting-joint position, the previous position and the action" in texts(opposite)
     assert "On picture error" not in texts(opposite)
     nearly = evaluation_of(Joined(picture=SlidingArm(), joints=SlidingArm(gain=0.999)), baselines=rivals)
@@ -294,9 +295,9 @@ def test_another_run_stands_beside(good, bad, tmp_path):
     against = json.loads((tmp_path / "old" / "metrics.json").read_text())
     text = page_of(good, tmp_path / "new", against=against, against_name="iteration_2").text
     assert "iteration_2" in text
-    assert f"{against['val_mse']:.6f}" in text
+    assert figure(against["val_mse"]) in text
     foreign = {"val_mse": 0.0102, "motor_position_mae_per_joint": [0.5]}  # other joints, fewer metrics
-    assert "0.010200" in page_of(good, tmp_path / "newer", against=foreign).text
+    assert "0.0102" in page_of(good, tmp_path / "newer", against=foreign).text
 
 
 def test_a_new_report_replaces_the_old_one_and_only_it(good, without_stay, tmp_path):
@@ -467,7 +468,7 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
     assert places == sorted(places)
     assert "than the first frame by squared error at no step, by PSNR at steps 1 to 3, by structural" in page.text
     assert "4 steps along 9 recorded paths from 5 episodes" in page.text
-    assert re.search(r"psnr ↑ ?24\.50 ?20\.25 ?16\.00 ?11\.00", page.text)
+    assert re.search(r"psnr ↑ ?24\.5 ?20\.2 ?16\.0 ?11\.0", page.text)
     assert "step 4" in page.text
     written = json.loads((tmp_path / "metrics.json").read_text())["rollouts"]
     assert written["curves"][MODEL]["psnr"] == [24.5, 20.25, 16.0, 11.0]
@@ -555,15 +556,16 @@ def test_uncertainty_stands_beside_the_truth(tmp_path):
         < page.text.index("Training ")
     )
     assert (
-        f"The model expects {uncertainty['figures']['expected_error_ratio']:.2f} times the squared error" in page.text
+        f"The model expects {figure(uncertainty['figures']['expected_error_ratio'])} times the squared error"
+        in page.text
     )
     low, high = uncertainty["intervals"]["expected_error_ratio"]
-    assert f"(95% interval {low:.2f} to {high:.2f})" in page.text
-    assert "Training never saw MOVE−. The model expects 1 times the error of the moves that it knows." in page.text
-    assert "The true error is 1 times as large." in page.text
+    assert f"(95% interval {figure(low)} to {figure(high)})" in page.text
+    assert "Training never saw MOVE−. The model expects 1.00 times the error of the moves that it knows." in page.text
+    assert "The true error is 1.00 times as large." in page.text
     for kind in uncertainty["kinds"]:
-        assert f"{kind['expected']:.6f}" in page.text
-        assert f"{kind['true']:.6f}" in page.text
+        assert figure(kind["expected"]) in page.text
+        assert figure(kind["true"]) in page.text
     assert "error that it expects" in page.text
     assert page.needs_nothing_else()
 
@@ -597,7 +599,7 @@ def test_losses_per_position_share_a_chart_in_which_the_strip_is_marked():
     }
     shown = {extra["name"]: extra for extra in extras(LAYOUT, figures)}
     assert list(shown) == ["free_running_loss", "squared_error_per_patch", "spread", "loss_per_position"]
-    assert shown["free_running_loss"]["value"] == "0.25"
+    assert shown["free_running_loss"]["value"] == "0.250"
     assert "predicted before it" in shown["free_running_loss"]["text"]
     for words in ("teacher forcing", "free running", "motor strip"):
         assert f">{words}<" in shown["loss_per_position"]["svg"]
@@ -606,7 +608,7 @@ def test_losses_per_position_share_a_chart_in_which_the_strip_is_marked():
 
 def test_losses_by_noise_level_are_bars_with_the_levels_names():
     (extra,) = extras(LAYOUT, {"loss_by_noise_level": np.array([0.001, 0.01, 0.1, 0.2])})
-    for words in ("0 to ¼", "¾ to 1", "0.001", "share of noise"):
+    for words in ("0 to ¼", "¾ to 1", "0.00100", "share of noise"):
         assert f">{words}<" in extra["svg"]
     (other,) = extras(LAYOUT, {"loss_by_noise_level": np.ones(7)})
     assert "¼" not in other["svg"]

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from forearm.media import words
+
 SERIES = 8
 """How many curves have a colour of their own; report.css names them."""
 
@@ -55,7 +57,7 @@ def line_chart(
         axes.set_yscale("log")
         low, high = axes.get_ylim()
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
-        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter(lambda value, place: words.figure(value))
         axes.yaxis.set_minor_formatter(NullFormatter())
     if all(np.issubdtype(x.dtype, np.integer) for x, _ in series.values()):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -79,7 +81,7 @@ def bar_chart(bars: dict[str, float], x_label: str, y_label: str) -> Markup:
     """Named values as inline SVG without a size of its own."""
     figure, axes = _axes(x_label, y_label)
     drawn = axes.bar(list(bars), list(bars.values()), color=_SERIES[0], width=0.6)
-    axes.bar_label(drawn, fmt="{:.2g}", color=_INK, padding=2)
+    axes.bar_label(drawn, fmt=words.figure, color=_INK, padding=2)
     axes.grid(visible=False, axis="x")
     axes.margins(y=0.15)
     return _as_svg(figure, f"{x_label}{y_label}{sorted(bars)}")

@@ -8,16 +8,17 @@ import numpy as np
 from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
-from forearm.evaluation import KEY_METRICS, METRICS, MODEL, PERSISTENCE, Interval, Metric
+from forearm.evaluation import KEY_METRICS, METRICS, MODEL, PERSISTENCE, Metric
 from forearm.evaluation.leaderboard import Lead, Leaderboard, Row
 from forearm.evaluation.saved import Saved
 from forearm.media.colours import css_colour
+from forearm.media.words import NOTHING, figure
 from forearm.report.charts import SERIES, line_chart
 from forearm.report.headline import comparison_details, comparison_headline
 from forearm.report.html import OPEN_EXAMPLES, flattened, template
 from forearm.report.lineage import LineageRun, draw
 from forearm.report.side_by_side import samples_side_by_side, shown_frame
-from forearm.report.wording import NOTHING, minus, number, short, unit_of
+from forearm.report.wording import duration, number, span, unit_of
 
 GENERATOR = '<meta name="generator" content="forearm compare" />'
 """Marks a file as a comparison, so that it may be replaced."""
@@ -81,12 +82,12 @@ def _tile(lead: Lead, unit: str) -> dict[str, Any]:
         if other is not None:
             words = {"better": "surely better than", "worse": "surely worse than", "level": "no clear difference from"}
             text = f"{words.get(verdict or '', 'not compared with')} {other.name}"
-            remarks.append((text, f"{where}, {short(other.metrics[metric.name], metric)}", verdict or ""))
+            remarks.append((text, f"{where}, {number(other.metrics[metric.name], metric)}", verdict or ""))
     return {
         "title": KEY_METRICS[metric.name],
         "arrow": "↓" if metric.better == "lower" else "↑",
         "name": lead.run.name,
-        "value": short(lead.run.metrics[metric.name], metric, unit),
+        "value": number(lead.run.metrics[metric.name], metric, unit),
         "remarks": remarks,
     }
 
@@ -130,21 +131,16 @@ def _cell(board: Leaderboard, row: Row, metric: Metric, scale: tuple[float, floa
     if row in competing and values[0] != values[-1]:
         mark = "best" if value == values[0] else "worst" if value == values[-1] else ""
     return {
-        "value": brief(value, metric),
-        "exact": number(value, metric),
+        "value": number(value, metric),
+        "exact": NOTHING if value is None else repr(value),
         "sort": "" if value is None else repr(value),
-        "interval": " to ".join(brief(end, metric) for end in interval) if interval else NOTHING,
+        "interval": span(interval, metric),
         "mark": mark,
         "competes": row in competing,
         "at": position(value) if value is not None else None,
         "from": position(interval[0]) if interval else None,
         "to": position(interval[1]) if interval else None,
     }
-
-
-def brief(value: Any, metric: Metric) -> str:
-    """A figure as short as a table of many columns needs it; the unit stands at the column's head."""
-    return number(value, metric) if metric.unit == "share" else minus(short(value, metric))
 
 
 def _scale(board: Leaderboard, metric: Metric) -> tuple[float, float]:
@@ -167,27 +163,17 @@ def _costs(row: Row) -> list[dict[str, str]]:
         {"value": text, "sort": repr(value)}
         for value, text in (
             (figures["parameters"], _count(figures["parameters"])),
-            (trained["seconds"], _duration(trained["seconds"])),
+            (trained["seconds"], duration(trained["seconds"])),
             (trained["steps"], f"{trained['steps']:,}"),
             (trained["samples"], f"{trained['samples']:,}"),
-            (latency["single_ms"], _latency(latency["single_ms"])),
-            (latency["per_sample_ms"], _latency(latency["per_sample_ms"])),
+            (latency["single_ms"], duration(latency["single_ms"] / 1000)),
+            (latency["per_sample_ms"], duration(latency["per_sample_ms"] / 1000)),
         )
     ]
 
 
 def _count(value: int) -> str:
-    return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value / 1e3:.3g} k" if value >= 1e3 else str(value)
-
-
-def _latency(milliseconds: float) -> str:
-    return f"{milliseconds:.3g} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return figure(value / 1e6, "M") if value >= 1e6 else f"{value:,}"
 
 
 # Which differences are real
@@ -219,20 +205,9 @@ def _pair(board: Leaderboard, run: Row, other: Row, metric: Metric) -> dict[str,
     return {
         "verdict": verdict,
         "sign": {"better": "▲", "level": "≈", "worse": "▼"}.get(verdict, NOTHING),
-        "difference": _signed(run.metrics[metric.name] - other.metrics[metric.name], metric),
-        "interval": _signed_span(board.difference(run, other, metric), metric),
+        "difference": number(run.metrics[metric.name] - other.metrics[metric.name], metric, signed=True),
+        "interval": span(board.difference(run, other, metric), metric, signed=True),
     }
-
-
-def _signed(value: float, metric: Metric) -> str:
-    text = number(abs(value), metric).removesuffix(" dB")
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{text}"
-
-
-def _signed_span(interval: Interval, metric: Metric) -> str:
-    if not isinstance(interval, tuple):
-        return NOTHING
-    return " to ".join(_signed(end, metric) for end in interval)
 
 
 # Curves, settings

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation import CATALOGUE, KEY_METRICS, METRICS, PERSISTENCE, Evaluation, Example, Metric
 from forearm.media.colours import css_colour, css_gradient, heat_map
+from forearm.media.words import NOTHING, figure
 from forearm.report.charts import line_chart
 from forearm.report.extras import extras
 from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error
@@ -19,7 +20,7 @@ from forearm.report.recommendations import recommend
 from forearm.report.rollouts import film, rollouts_section
 from forearm.report.targets import Target
 from forearm.report.uncertainty import uncertainty_section
-from forearm.report.wording import NOTHING, fixed, number, short, span, unit_of
+from forearm.report.wording import number, span, unit_of
 
 SHOWN = {"canvas": 290, "heat": 200, "small heat": 130}
 """About how many pixels wide canvases and heat maps are shown."""
@@ -76,7 +77,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         open_examples=OPEN_EXAMPLES,
         widths=SHOWN | {"frame": SHOWN["canvas"] * layout.frame_width / layout.width},
         heat_maps=partial(_heat_maps, layout, top),
-        heat_top=f"{top:.2f}",
+        heat_top=figure(top),
         outcome_heat=lambda example, code: heat_map(outcome_error(layout, example, code), top).transpose(2, 0, 1),
         gradient=css_gradient(),
         film=film(evaluation),
@@ -155,7 +156,7 @@ def _best(values: list[Any], metric: Metric) -> float | None:
 def _skill(skill: float | None) -> str:
     if skill is None:
         return NOTHING
-    return fixed(skill, 2, "+") if skill > -10 else "< −10"
+    return figure(skill, signed=True)
 
 
 def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
@@ -164,10 +165,10 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
     baseline, ahead = evaluation.baselines.get(PERSISTENCE), evaluation.ahead(name)
     return {
         "title": title,
-        "value": short(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric)),
-        "persistence": short(baseline.metrics[name], metric) if baseline else NOTHING,
+        "value": number(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric)),
+        "persistence": number(baseline.metrics[name], metric) if baseline else NOTHING,
         "verdict": evaluation.verdict(name) or "",
-        "ahead": f"{ahead} {short(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
+        "ahead": f"{ahead} {number(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
         "arrow": "↓" if metric.better == "lower" else "↑",
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 from forearm.canvas import Layout
 from forearm.media.colours import heat_map
 from forearm.media.pictures import enlarge
+from forearm.media.words import figure
 from forearm.report.charts import Span, bar_chart, line_chart
 from forearm.report.html import image
 
@@ -40,7 +41,7 @@ def extras(layout: Layout, figures: dict[str, np.ndarray]) -> Iterator[dict[str,
 
 def _shown(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
     if values.ndim == 0:
-        return {"kind": "number", "value": f"{float(values):.6g}".replace("-", "−")}
+        return {"kind": "number", "value": figure(float(values))}
     if name in LEVELS and len(values) == len(LEVELS[name]):
         bars = dict(zip(LEVELS[name], values.tolist(), strict=True))
         return {"kind": "chart", "svg": bar_chart(bars, "share of noise", "squared error")}
@@ -48,7 +49,7 @@ def _shown(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
         return {"kind": "chart", "svg": line_chart({name: (np.arange(len(values)), values)}, "index", name)}
     plane = values.reshape(values.shape[0], -1)
     cells = enlarge(heat_map(plane, float(plane.max())), layout.patch)
-    return {"kind": "map", "image": image(cells, MAP_WIDTH), "top": f"{plane.max():.2g}"}
+    return {"kind": "map", "image": image(cells, MAP_WIDTH), "top": figure(plane.max())}
 
 
 def _per_position(layout: Layout, losses: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from forearm.canvas import CODE_NAMES, CODES, Joint, Layout
+from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.media.colours import css_colour
 from forearm.media.pictures import channels_last, data_uri, enlarge
+from forearm.media.words import figure, reading
 from forearm.report.html import template
-from forearm.report.wording import fixed, listed, minus
+from forearm.report.wording import listed
 
 GENERATOR = '<meta name="generator" content="forearm inspect" />'
 """Marks a file as a gallery, so that it may be replaced."""
@@ -160,8 +161,6 @@ def render(subject: Subject, table: TransitionTable, cards: list[Card]) -> str:
         cards=list(zip(cards, shares.tolist(), strict=True)),
         table=table,
         sharp=partial(_sharp, layout),
-        position=_position,
-        change=_change,
         frame=f"{layout.frame_width} / {layout.height}",
         before=100 * layout.frame_columns(-2).start / (layout.width - layout.frame_width),
     )
@@ -183,7 +182,7 @@ def _seen(table: TransitionTable) -> list[dict[str, Any]]:
         cells = []
         for code in CODES:
             of_both = table.changes[(table.acting == j) & (table.codes == code)]
-            moved = _change(float(np.median(of_both)), layout.joints[j]) if len(of_both) else ""
+            moved = reading(float(np.median(of_both)), layout.joints[j], signed=True, unit=True) if len(of_both) else ""
             cells.append({"code": code, "count": len(of_both), "moved": moved})
         rows.append({"joint": layout.joints[j], "cells": cells})
     return rows
@@ -203,7 +202,7 @@ def _bands(errors: np.ndarray, shares: np.ndarray) -> Iterator[tuple[str, str]]:
     for name, low, high in BANDS:
         within = errors[(shares > low) & (shares < high)]
         if len(within):
-            limit = f"≥ {within.min():.2g}" if low == 0 else f"≤ {within.max():.2g}"
+            limit = f"≥ {figure(within.min())}" if low == 0 else f"≤ {figure(within.max())}"
             yield f"{low:g}-{high:g}", f"{name}: {limit}"
 
 
@@ -212,18 +211,3 @@ def _sharp(layout: Layout, region: np.ndarray) -> dict[str, Any]:
     pixels, times = channels_last(region), 2 if layout.width < WIDTH else 1
     height, width = pixels.shape[:2]
     return {"src": data_uri(enlarge(pixels, times), "photo"), "width": width, "height": height}
-
-
-def _position(value: float, joint: Joint) -> str:
-    return fixed(value, 2 if _coarse(joint) else 3)
-
-
-def _change(value: float, joint: Joint) -> str:
-    """A change with its sign; without one where it rounds to zero."""
-    text = f"{value:+.{1 if _coarse(joint) else 3}f}"
-    return minus(text) if float(text) else text[1:]
-
-
-def _coarse(joint: Joint) -> bool:
-    """Whether hundredths of the joint's unit are fine enough; for radians they are not."""
-    return joint.unit in ("deg", "%", "ticks") or joint.high - joint.low > 10

@@ -8,6 +8,7 @@ from forearm.canvas import CODE_NAMES
 from forearm.evaluation import KEY_METRICS, PERSISTENCE, Evaluation
 from forearm.evaluation.evaluation import FEW_EPISODES
 from forearm.evaluation.leaderboard import Lead, Leaderboard
+from forearm.media.words import figure
 from forearm.report.wording import listed
 
 # One model
@@ -57,7 +58,7 @@ def details(evaluation: Evaluation) -> str:
     if isinstance(gain, float) and isinstance(interval, tuple):
         if interval[0] > 0:
             sentences.append(
-                f"The true action brings the picture {gain:.1f} dB nearer to the truth than other actions."
+                f"The true action brings the picture {figure(gain, 'dB')} nearer to the truth than other actions."
             )
         else:
             sentences.append("The action makes no certain difference to the predicted picture.")
@@ -69,7 +70,7 @@ def details(evaluation: Evaluation) -> str:
 
 
 def _of_moves(share: float) -> str:
-    return "every move" if share == 1 else f"{share:.1%} of moves"
+    return "every move" if share == 1 else f"{figure(share, 'share')} of moves"
 
 
 # Several runs

@@ -7,7 +7,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from forearm.media.pictures import channels_last, data_uri
-from forearm.report.wording import NOTHING, fixed, fixed_span
+from forearm.media.words import NOTHING, figure, reading
+from forearm.report.wording import count, duration, span
 
 OPEN_EXAMPLES = 4
 """How many samples a page shows at once; the others fold out."""
@@ -22,7 +23,14 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"fixed": fixed, "fixed_span": fixed_span, "picture": picture}
+    environment.filters |= {
+        "figure": figure,
+        "reading": reading,
+        "span": span,
+        "count": count,
+        "duration": duration,
+        "picture": picture,
+    }
     return environment.get_template(name)
 
 

@@ -11,6 +11,7 @@ from forearm.base.errors import ForearmError, shown
 from forearm.base.files import read_bytes, writing
 from forearm.canvas import CODE_NAMES, Layout, as_uint8
 from forearm.media.pictures import tile
+from forearm.media.words import figure, reading
 
 Facts = dict[str, Any]
 PICTURES = 12
@@ -90,7 +91,9 @@ def _lines(entries: list[dict[str, Any]], key: str) -> list[str]:
 
 
 def _facts_of_run(path: Path) -> Facts:
+    from forearm.evaluation.catalogue import METRICS
     from forearm.evaluation.saved import METRICS_FILE, read_figures
+    from forearm.report.wording import count, duration, number
     from forearm.training.run import Run
 
     run = Run.open(path)
@@ -107,12 +110,14 @@ def _facts_of_run(path: Path) -> Facts:
     if evaluations:
         best = min(evaluations, key=lambda entry: entry["val_loss"])
         last = evaluations[-1]
-        facts["training"] = f"{last['step']} steps, {last['seconds'] / 60:.1f} minutes"
-        facts["best"] = f"validation loss {best['val_loss']:.6f} at step {best['step']}"
+        facts["training"] = f"{count(last['step'], 'step')}, {duration(last['seconds'])}"
+        facts["best"] = f"validation loss {figure(best['val_loss'])} at step {best['step']:,}"
     if (path / "evaluation" / METRICS_FILE).is_file():
         metrics = read_figures(path / "evaluation")
         names = ("val_mse", "ssim", "psnr", "val_mse_dynamic", "acting_joint_direction_accuracy")
-        facts["evaluation"] = ", ".join(f"{n} {metrics[n]:.4g}" for n in names if metrics.get(n) is not None)
+        facts["evaluation"] = ", ".join(
+            f"{name} {number(metrics[name], METRICS[name])}" for name in names if metrics.get(name) is not None
+        )
     return facts
 
 
@@ -123,8 +128,8 @@ def _canvas(layout: Layout) -> str:
 
 def _joints(layout: Layout) -> str:
     return "\n".join(
-        f"{j.name}: {j.low:.4g} to {j.high:.4g} {j.unit or 'without unit'} ({j.unit_origin}), "
-        f"±{j.max_velocity:.3g} a step"
+        f"{j.name}: {reading(j.low, j)} to {reading(j.high, j)} {j.unit or 'without unit'} ({j.unit_origin}), "
+        f"±{reading(j.max_velocity, j)} a step"
         for j in layout.joints
     )
 

@@ -9,8 +9,9 @@ from markupsafe import Markup
 from forearm.evaluation import METRICS
 from forearm.evaluation.samples import differences
 from forearm.evaluation.saved import MODEL, Saved
+from forearm.media.words import figure
 from forearm.report.html import template
-from forearm.report.wording import minus, short
+from forearm.report.wording import number
 
 KEY = METRICS["val_mse"]
 """The figure whose change stands at each edge."""
@@ -90,7 +91,7 @@ def _node(run: LineageRun) -> dict[str, Any]:
     """The words of a run's node."""
     about = "cannot be opened any more" if run.family is None else run.family
     if run.evaluation:
-        figure = f"{KEY.name} {short(run.evaluation.figures[KEY.name], KEY)}"
+        figure = f"{KEY.name} {number(run.evaluation.figures[KEY.name], KEY)}"
     else:
         figure = "" if run.family is None else "not evaluated on these samples"
     return {
@@ -110,7 +111,7 @@ def _change(child: LineageRun, parent: LineageRun) -> tuple[str, str] | None:
     ours, others = (evaluation.samples[MODEL].only([KEY.name]) for evaluation in (child.evaluation, parent.evaluation))
     verdict = KEY.verdict(differences(ours, others, child.evaluation.episodes)[KEY.name])
     words = {"better": "surely better", "worse": "surely worse", "level": "no clear difference"}
-    text = minus(f"{mine / theirs - 1:+.1%} {KEY.name}") if theirs else ""
+    text = f"{figure(mine / theirs - 1, 'share', signed=True)} {KEY.name}" if theirs else ""
     return verdict or "level", " · ".join(filter(None, (text, words.get(verdict or "", ""))))
 
 

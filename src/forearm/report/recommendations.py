@@ -16,6 +16,8 @@ from forearm.evaluation import (
     UNTRAINED,
     Evaluation,
 )
+from forearm.media.words import figure
+from forearm.report.wording import span
 
 IGNORED = 0.25
 ORDERED = 0.8
@@ -88,7 +90,7 @@ def below_persistence(figures: _Figures, log: Log) -> Iterator[Recommendation]:
         if figures[name] > figures.persistence(name):
             yield Recommendation(
                 text,
-                f"{name} {figures[name]:.4g}, copying {figures.persistence(name):.4g}",
+                f"{name} {figure(figures[name])}, copying {figure(figures.persistence(name))}",
                 "error above persistence's",
             )
 
@@ -109,7 +111,7 @@ def behind_another_baseline(figures: _Figures, log: Log) -> Iterator[Recommendat
         if winner and not negligible:
             yield Recommendation(
                 f"On {title}, {remedies.get(winner, f'the {winner} baseline does better.')}",
-                f"{name} {figures[name]:.4g}, {winner} {figures.baseline(winner, name):.4g}",
+                f"{name} {figure(figures[name])}, {winner} {figure(figures.baseline(winner, name))}",
                 "surely worse than another baseline, not surely worse than persistence, and above "
                 f"{NEGLIGIBLE:.0%} of its error",
             )
@@ -134,7 +136,7 @@ def action_ignored(figures: _Figures, log: Log) -> Iterator[Recommendation]:
         yield Recommendation(
             "The predicted picture hardly depends on the action. Show the action more strongly (a wider separator), "
             "train longer, or record larger moves.",
-            f"action_discrimination_score {score:.4g}, true difference {true_difference:.4g}",
+            f"action_discrimination_score {figure(score)}, true difference {figure(float(true_difference))}",
             f"below {IGNORED:.0%} of what a move really changes (persistence's error over moves)",
         )
     low, high = figures.interval("controllability_psnr")
@@ -142,7 +144,7 @@ def action_ignored(figures: _Figures, log: Log) -> Iterator[Recommendation]:
         yield Recommendation(
             "The action does not surely improve the predicted picture. Plans made with this model may be no better "
             "than chance.",
-            f"controllability_psnr {figures['controllability_psnr']:.2f} dB (95% {low:.2f} to {high:.2f})",
+            f"controllability_psnr {figure(figures['controllability_psnr'], 'dB')} (95% {span((low, high))})",
             "its interval reaches 0",
         )
 
@@ -153,7 +155,7 @@ def wrong_effect(figures: _Figures, log: Log) -> Iterator[Recommendation]:
         yield Recommendation(
             "The predicted difference between two actions is further from the truth than no difference. Do not choose "
             "actions by these pictures. Record several actions from the same poses.",
-            f"counterfactual_effect_error {figures['counterfactual_effect_error']:.2f} (95% {low:.2f} to {high:.2f})",
+            f"counterfactual_effect_error {figure(figures['counterfactual_effect_error'])} (95% {span((low, high))})",
             "its interval lies above 1, which ignoring the action gets",
         )
 
@@ -166,7 +168,7 @@ def wrong_way(figures: _Figures, log: Log) -> Iterator[Recommendation]:
         "three actions from the same poses.",
     }.items():
         if figures[name] < ORDERED:
-            yield Recommendation(text, f"{name} {figures[name]:.1%}", f"below {ORDERED:.0%}")
+            yield Recommendation(text, f"{name} {figure(figures[name], 'share')}", f"below {ORDERED:.0%}")
 
 
 def inconsistent(figures: _Figures, log: Log) -> Iterator[Recommendation]:
@@ -176,23 +178,23 @@ def inconsistent(figures: _Figures, log: Log) -> Iterator[Recommendation]:
         yield Recommendation(
             "Motor position and velocity predictions are inconsistent. Consider adding a consistency loss or "
             "simplifying the velocity encoding.",
-            f"motor_consistency_error {error:.4g}, motor_position_mae_mean {position_error:.4g}",
+            f"motor_consistency_error {figure(error)}, motor_position_mae_mean {figure(position_error)}",
             f"above motor_position_mae_mean and above {INCONSISTENT:.0%} of the acting joint's mean motion",
         )
 
 
 def strip_against_picture(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     strip, visual = figures.skill("val_mse_motor_strip"), figures.skill("val_mse")
-    figure = f"skill {strip:.2f} on the strip, {visual:.2f} on the picture"
+    skills = f"skill {figure(strip)} on the strip, {figure(visual)} on the picture"
     if strip < 0 < visual:
         yield Recommendation(
             "The picture is learned but the joints are not. Give the motor strip more weight in the loss.",
-            *(figure, "skill below 0 on the strip and above 0 on the picture"),
+            *(skills, "skill below 0 on the strip and above 0 on the picture"),
         )
     if visual < 0 < strip:
         yield Recommendation(
             "The joints are learned but the picture is not. Train longer, or a larger model.",
-            *(figure, "skill below 0 on the picture and above 0 on the strip"),
+            *(skills, "skill below 0 on the picture and above 0 on the strip"),
         )
 
 
@@ -202,7 +204,7 @@ def too_few_samples(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     if half_width > WIDE * figures["val_mse"]:
         yield Recommendation(
             "The validation set is too small or too uneven to tell good models apart. Hold out more episodes.",
-            f"val_mse {figures['val_mse']:.4g} ± {half_width:.2g}, {figures.evaluation.episodes} episodes",
+            f"val_mse {figure(figures['val_mse'])} ± {figure(half_width)}, {figures.evaluation.episodes} episodes",
             f"half of the 95% interval is more than {WIDE:.0%} of val_mse",
         )
 
@@ -217,13 +219,13 @@ def training_course(figures: _Figures, log: Log) -> Iterator[Recommendation]:
     if best < (1 - IMPROVED) * early:
         yield Recommendation(
             "The model was still improving when training ended. Train longer.",
-            f"val_loss {early:.4g} → {best:.4g} in the last fifth of training",
+            f"val_loss {figure(early)} → {figure(best)} in the last fifth of training",
             f"more than {IMPROVED:.0%} better in the last fifth",
         )
     if last > (1 + OVERFITTED) * best and best_step <= 0.8 * steps[-1]:
         yield Recommendation(
             "The model began to overfit. Use more recordings, stronger weight decay, or fewer steps.",
-            f"val_loss {last:.4g} at the end, {best:.4g} at step {best_step:.0f}",
+            f"val_loss {figure(last)} at the end, {figure(best)} at step {best_step:.0f}",
             f"more than {OVERFITTED:.0%} above its minimum, which lies before the last fifth",
         )
 

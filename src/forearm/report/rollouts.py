@@ -10,9 +10,9 @@ from forearm.evaluation import MEAN_FRAME, METRICS, MODEL, PERSISTENCE, Evaluati
 from forearm.media.films import mp4
 from forearm.media.labels import labelled
 from forearm.media.pictures import channels_last, data_uri, enlarge, tile
-from forearm.media.words import action_words
+from forearm.media.words import action_words, figure
 from forearm.report.charts import line_chart
-from forearm.report.wording import short, unit_of
+from forearm.report.wording import number, unit_of
 
 SHOWN = (1, 2, 3, 5, 8, 12, 20, 30, 45, 60)
 """Horizons at which a strip of pictures and the table stop."""
@@ -146,7 +146,7 @@ def _rows(rollouts: Rollouts, metric: Metric, stops: list[int]) -> list[dict[str
             "metric": metric if who == MODEL else None,
             "who": who,
             "cells": [
-                {"value": short(values[stop - 1], metric), "verdict": (who == MODEL and verdicts[stop - 1]) or ""}
+                {"value": number(values[stop - 1], metric), "verdict": (who == MODEL and verdicts[stop - 1]) or ""}
                 for stop in stops
             ],
         }
@@ -168,7 +168,7 @@ def _strip(layout: Layout, film: Film, stops: list[int]) -> dict[str, Any]:
         "row": int(film.rows[0]),
         "codes": sorted(set(film.codes.tolist())),
         "stops": [
-            {"step": stop, "codes": film.codes[last:stop].tolist(), "psnr": f"{film.psnr[stop - 1]:.1f}"}
+            {"step": stop, "codes": film.codes[last:stop].tolist(), "psnr": figure(film.psnr[stop - 1])}
             for last, stop in zip(before, stops, strict=True)
         ],
         "src": data_uri(_pictures(layout, film, stops)),

@@ -9,6 +9,7 @@ from forearm.canvas import Layout
 from forearm.evaluation import MODEL
 from forearm.evaluation.saved import Saved
 from forearm.media.pictures import channels_last
+from forearm.media.words import figure
 from forearm.report.html import image
 
 SHOWN_FRAME = 96
@@ -33,7 +34,7 @@ def _sample(evaluations: dict[str, Saved], layout: Layout, row: int) -> dict[str
     return {
         "row": row,
         "code": int(examples.code[k]),
-        "joint": f"{joint.name} in {joint.unit}" if joint.unit else joint.name,
+        "joint": joint,
         "previous": examples.truth[k][..., layout.frame_columns(-2)],
         "before": examples.before[k][acting],
         "known": examples.known[k],
@@ -42,7 +43,7 @@ def _sample(evaluations: dict[str, Saved], layout: Layout, row: int) -> dict[str
         "runs": [
             {
                 "name": run,
-                "error": f"{errors[run]:.5f}",
+                "error": figure(errors[run]),
                 "best": errors[run] == best,
                 "under": saved.examples.under[i],
                 "positions": saved.examples.positions_under[i][:, int(saved.examples.acting[i])],

@@ -7,8 +7,9 @@ import numpy as np
 from forearm.canvas import CODE_NAMES, STAY
 from forearm.evaluation import Evaluation
 from forearm.evaluation.uncertainty import BINS, FIGURES, REMOVED, OfKind, Uncertainty
+from forearm.media.words import figure
 from forearm.report.charts import line_chart
-from forearm.report.wording import fixed, fixed_span, listed
+from forearm.report.wording import listed, span
 
 TENTH = int(np.flatnonzero(np.isclose(REMOVED, 0.1))[0])
 NAMED = 3
@@ -37,16 +38,16 @@ def _size(uncertainty: Uncertainty) -> str:
     ratio, interval = uncertainty.figures["expected_error_ratio"], uncertainty.intervals["expected_error_ratio"]
     if ratio is None:
         return "The model made no error, so that its expected error cannot be judged."
-    spread = f" (95% interval {fixed_span(interval)})" if interval else ""
-    return f"The model expects {fixed(ratio)} times the squared error that it makes{spread}."
+    spread = f" (95% interval {span(interval)})" if interval else ""
+    return f"The model expects {figure(ratio)} times the squared error that it makes{spread}."
 
 
 def _order(uncertainty: Uncertainty) -> str:
     if uncertainty.figures["expected_error_ratio"] is None:
         return ""
     held, most = (1 - (1 - REMOVED[TENTH]) * curve[TENTH] for curve in (uncertainty.uncertain_first, uncertainty.ideal))
-    share = f"The tenth of the patches with the highest expected error holds {held:.0%} of the error."
-    return f"{share} The worst tenth holds {most:.0%}."
+    share = f"The tenth of the patches with the highest expected error holds {figure(held, 'share')} of the error."
+    return f"{share} The worst tenth holds {figure(most, 'share')}."
 
 
 def _unknown(uncertainty: Uncertainty) -> str:
@@ -60,10 +61,12 @@ def _unknown(uncertainty: Uncertainty) -> str:
     few = len(unknown) <= NAMED
     names = listed([kind.name for kind in unknown]) if few else f"{len(unknown)} of {len(moves)} moves"
     expected = _mean(unknown, "expected", "samples") / max(_mean(known, "expected", "samples"), 1e-12)
-    claim = f"Training never saw {names}. The model expects {_times(expected)} the error of the moves that it knows."
+    claim = (
+        f"Training never saw {names}. The model expects {figure(expected)} times the error of the moves that it knows."
+    )
     if all(any(kind.known for kind in kinds) for kinds in (unknown, known)):
         true = _mean(unknown, "true", "known") / max(_mean(known, "true", "known"), 1e-12)
-        claim += f" The true error is {_times(true)} as large."
+        claim += f" The true error is {figure(true)} times as large."
     return claim
 
 
@@ -90,7 +93,3 @@ def _sparsification(uncertainty: Uncertainty) -> Any:
         "at random": (taken, np.ones_like(taken)),
     }
     return line_chart(series, "patches removed, %", "share of the mean error")
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2g} times" if ratio < 100 else f"{ratio:.0f} times"
