@@ -300,20 +300,73 @@ def test_swapped_file_indices_of_videos(tmp_path):
     assert "to episode 0 as well" in skipped[1]
 
 
-def test_videos_whose_order_is_odd_are_noted(tmp_path):
-    lengths, name = (9, 9, 9), f"videos/{CAMERA}/"
-    root = make_recording(tmp_path / "set", version="v3.0", lengths=lengths, episodes_per_file=1)
+@pytest.mark.parametrize("per_file", [1, 3])
+def test_videos_and_rows_in_another_order_are_skipped_though_all_are_as_long(tmp_path, per_file):
+    """Only the episodes whose places disagree; where rows and videos are in one order, whatever it is, they agree."""
+    root = make_recording(tmp_path / "set", version="v3.0", lengths=(9,) * 3, episodes_per_file=per_file)
+    names = [f"videos/{CAMERA}/{name}" for name in ("file_index", "from_timestamp", "to_timestamp")]
 
-    def notes() -> set[str]:
-        return {episode.pairings[CAMERA].note.split("; ")[-1] for episode in open_recording(root).read()}
+    def swapped(rows):
+        return [row | {name: rows[(1, 0, 2)[e]][name] for name in names} for e, row in enumerate(rows)]
 
-    assert not any("swapped" in note or "goes on" in note for note in notes())
-    change_meta(root, lambda rows: [row | {f"{name}file_index": (1, 0, 2)[e]} for e, row in enumerate(rows)])
-    assert all("are indices swapped?" in note for note in notes())
-    many = make_recording(tmp_path / "many", version="v3.0", lengths=lengths, episodes_per_file=3)
-    change_meta(many, lambda rows: rows[:2])
-    root = many
-    assert all("goes on behind the last episode" in note for note in notes())
+    change_meta(root, swapped)
+    episodes, skipped = seen(root)
+    assert episodes == {2: right(2, range(9))}
+    assert set(skipped) == {0, 1}
+    assert all("another place among the pictures" in reason for reason in skipped.values())
+    again = make_recording(tmp_path / "again", version="v3.0", lengths=(9,) * 3, episodes_per_file=per_file)
+    numbers = (1, 0, 2)
+    change_meta(again, lambda rows: [row | {"episode_index": numbers[e]} for e, row in enumerate(rows)])
+    change(again / "data/chunk-000/file-000.parquet", episode_index=lambda old: np.array(numbers)[old])
+    assert seen(again) == ({numbers[e]: right(e, range(9)) for e in range(3)}, {})
+
+
+def test_a_file_that_goes_on_is_compared_with_the_statistics(tmp_path):
+    """The last episode was taken out of all but the video, or the first one, and times were counted anew."""
+    levels = (60, 120, 180)
+    for taken, readable in ((2, 2), (0, 0)):
+        root = make_recording(tmp_path / str(taken), version="v3.0", lengths=(9,) * 3, episodes_per_file=3)
+        write_video(shared_video(root), [np.full((48, 64, 3), level, np.uint8) for level in levels for _ in range(9)])
+        times = [{k: v for k, v in row.items() if "timestamp" in k} for row in pq.read_table(root / META).to_pylist()]
+        kept = [e for e in range(3) if e != taken]
+        change_rows(
+            root / "data/chunk-000/file-000.parquet",
+            lambda n, taken=taken: np.flatnonzero(np.arange(n) // 9 != taken),
+        )
+        mean = f"stats/{CAMERA}/mean"
+        change_meta(
+            root,
+            lambda rows, kept=kept, times=times, mean=mean: [
+                rows[e] | times[place] | {mean: [[[levels[e] / 255]]] * 3} for place, e in enumerate(kept)
+            ],
+        )
+        reasons: dict[int, str] = {}
+        read = open_recording(root).read(on_skip=reasons.__setitem__)
+        if readable:
+            assert all("goes on behind the last episode" in e.pairings[CAMERA].note for e in read)
+        else:
+            with pytest.raises(ForearmError, match=r"the mean colour .* by the metadata's statistics"):
+                list(read)
+
+
+def test_frames_that_are_counted_from_one(tmp_path):
+    """Rows are missing at the end of one episode; without a frame 1 everywhere the first row is missing instead."""
+    root = make_recording(tmp_path / "set", drop_columns=("timestamp",))
+    for e in range(3):
+        change(table(root, e), frame_index=lambda frames: frames + 1)
+    change_rows(table(root, 0), lambda n: np.arange(10))
+    assert seen(root) == ({0: right(0, range(10)), 1: right(1, range(9)), 2: right(2, range(15))}, {})
+    cut = make_recording(tmp_path / "cut", drop_columns=("timestamp",))
+    for e in range(3):
+        change_rows(table(cut, e), lambda n: np.arange(1, n))
+    assert seen(cut) == ({e: right(e, range(1, n)) for e, n in enumerate((12, 9, 15))}, {})
+
+
+def test_rows_that_may_have_been_cut_from_the_beginning_and_numbered_anew_are_noted(tmp_path):
+    root = make_recording(tmp_path / "set", drop_columns=("timestamp",))
+    change_rows(table(root, 1), lambda n: np.arange(7))
+    notes = {e.index: e.pairings[CAMERA].note for e in open_recording(root).read()}
+    assert [e for e, note in notes.items() if "cut and the others numbered anew" in note] == [1]
 
 
 def test_an_episode_that_is_listed_twice(tmp_path):
@@ -374,21 +427,48 @@ def test_depth_maps_are_left_out_by_every_mark(tmp_path, mark):
     assert open_recording(root).cameras == (CAMERA, DEPTH)
 
 
-def test_depth_maps_are_left_out_by_the_videos_pixel_format(tmp_path):
+@pytest.mark.parametrize(
+    ("camera", "form", "codec", "depth"),
+    [
+        (WRIST, "gray16le", "ffv1", True),
+        (WRIST, "gray10le", "ffv1", True),
+        (WRIST, "gray12le", "ffv1", True),
+        (WRIST, "gray", "ffv1", False),
+        (DEPTH, "gray", "ffv1", True),
+        (DEPTH, "yuv420p", "ffv1", False),
+    ],
+)
+def test_depth_maps_are_left_out_by_the_videos_pixel_format(tmp_path, camera, form, codec, depth):
+    """Grey of more than 8 bits under any name, grey of 8 bits only where it is called depth; colours are no depth."""
     import av
 
-    root = make_recording(tmp_path / "set", cameras=(CAMERA, DEPTH))
-    for e, length in enumerate((12, 9, 15)):
-        path = video(root, e, DEPTH).with_suffix(".mkv")
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("ffv1", rate=10)
-            stream.height, stream.width, stream.pix_fmt = 48, 64, "gray16le"
-            for n in range(length):
-                frame = av.VideoFrame.from_ndarray(np.full((48, 64), 700 + n, np.uint16), format="gray16le")
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-        path.rename(video(root, e, DEPTH))
-    assert open_recording(root).cameras == (CAMERA,)
+    root = make_recording(tmp_path / "set", cameras=(CAMERA, camera), lengths=(4,))
+    path = video(root, 0, camera).with_suffix(".mkv")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, form
+        for n in range(4):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(picture_of(0, n), format="rgb24").reformat(format=form))
+            )
+        container.mux(stream.encode())
+    path.rename(video(root, 0, camera))
+    assert open_recording(root).cameras == ((CAMERA,) if depth else (CAMERA, camera))
+
+
+@pytest.mark.parametrize(("camera", "depth"), [(WRIST, False), (DEPTH, True)])
+def test_grey_images_are_depth_maps_where_they_are_called_so(tmp_path, camera, depth):
+    root = make_recording(tmp_path / "set", images="bytes", cameras=(CAMERA, camera), lengths=(5,))
+    expected = (CAMERA,) if depth else (CAMERA, camera)
+    coded = io.BytesIO()
+    Image.new("L", (64, 48)).save(coded, "PNG")
+    old = pq.read_table(table(root, 0))
+    cells = pa.array([coded.getvalue()] * 5)
+    pq.write_table(old.set_column(old.column_names.index(camera), camera, cells), table(root, 0))
+    assert open_recording(root).cameras == expected
+    made = make_recording(tmp_path / "declared", cameras=(CAMERA, camera), lengths=(5,))
+    change_info(made, lambda info: info["features"][camera].update(shape=[48, 64, 1]))
+    assert open_recording(made).cameras == expected
 
 
 @pytest.mark.parametrize(("kind", "values"), [("PNG", np.uint16), ("TIFF", np.float32)])

@@ -3,12 +3,14 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.recordings.folder import whole
@@ -56,7 +58,7 @@ class VideoSource:
     overlaps: int | None = None
     """Another episode to which the metadata gives some of the same pictures."""
     in_order: bool = True
-    """Whether the camera's episodes follow one another in its files, as recorders write them."""
+    """Whether as many of the camera's episodes lie before it in the files as in the tables, as recorders write them."""
 
 
 @dataclass(frozen=True)
@@ -167,14 +169,26 @@ def _shared_rows(meta: Metadata) -> Iterator[dict[str, Any]]:
             yield from table.table(names).to_pylist()
 
 
+def picture_means(meta: Metadata, camera: str) -> dict[int, np.ndarray]:
+    """The mean colour (3,) in [0, 1] of each episode's pictures, as far as the statistics of v3.0's episodes say it."""
+    column, means = f"stats/{camera}/mean", {}
+    for file in sorted((meta.root / "meta/episodes").glob("chunk-*/file-*.parquet")):
+        with closing(TableFile(meta.folder.file(file))) as table:
+            if column in table.columns:
+                for row in table.table(["episode_index", column]).to_pylist():
+                    mean = np.array(row[column], object).ravel()
+                    if len(mean) == 3 and all(isinstance(value, float) for value in mean):
+                        means[int(row["episode_index"])] = mean.astype(float)
+    return means
+
+
 def _with_neighbours(sources: list[EpisodeSource], camera: str, fps: float) -> list[EpisodeSource]:
     """Tell each episode's video what else the metadata puts into the same file."""
     sharing: dict[Path, list[EpisodeSource]] = {}
     for source in sources:
         if camera in source.videos:
             sharing.setdefault(source.videos[camera].path, []).append(source)
-    shown = [source.videos[camera] for source in sources if source.shared and camera in source.videos]
-    order = [(_numbers(video.path), video.begin or 0.0) for video in shown]
+    misplaced = _misplaced([source for source in sources if source.shared and camera in source.videos], camera)
     placed: dict[int, VideoSource] = {}
     for group in sharing.values():
         videos = [source.videos[camera] for source in group]
@@ -196,7 +210,7 @@ def _with_neighbours(sources: list[EpisodeSource], camera: str, fps: float) -> l
                 episodes=len(group),
                 claimed=max(ends) if len(ends) == len(group) else None,
                 overlaps=overlaps,
-                in_order=order == sorted(order),
+                in_order=source.info.index not in misplaced,
             )
             if overlaps is not None and placed[overlaps].overlaps is None:
                 placed[overlaps] = dataclasses.replace(placed[overlaps], overlaps=source.info.index)
@@ -209,6 +223,17 @@ def _with_neighbours(sources: list[EpisodeSource], camera: str, fps: float) -> l
         else source
         for source in sources
     ]
+
+
+def _misplaced(sources: Sequence[EpisodeSource], camera: str) -> set[int]:
+    """Episodes that have another place among a camera's pictures than among the rows."""
+    starts = [source.start for source in sources]
+    through = len(set(starts)) == len(starts)  # counted through all tables, and not in each
+    rows = sources
+    if None not in starts:
+        rows = sorted(sources, key=lambda source: ([] if through else _numbers(source.table), source.start or 0))
+    shown = sorted(rows, key=lambda source: (_numbers(source.videos[camera].path), source.videos[camera].begin or 0.0))
+    return {a.info.index for a, b in zip(rows, shown, strict=True) if a is not b}
 
 
 class _Files:

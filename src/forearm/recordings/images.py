@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from forearm.base.files import reason_of
 from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.folder import LFS_POINTER, Folder
+from forearm.recordings.metadata import named_depth
 from forearm.recordings.pictures import MOST_PIXELS, Size
 
 IMAGES_AT_ONCE = 16
@@ -36,6 +37,9 @@ DAMAGED = (
 """What Pillow raises at damaged files."""
 EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 """Pillow's modes that become 8-bit colours without loss; 16-bit and float values would be clipped."""
+
+GREY = {"1", "L", "LA"}
+"""Those without colours."""
 
 
 class ImageColumn:
@@ -160,13 +164,15 @@ def decoded_image(content: bytes, where: str, size: Size | None) -> np.ndarray:
     return np.asarray(picture)
 
 
-def is_depth_image(content: bytes) -> bool:
-    """Whether an image is a depth map: of more than 8 bits a value, or a TIFF, as which LeRobot stores such maps."""
+def is_depth_image(content: bytes, key: str) -> bool:
+    """Whether an image is a depth map: of more than 8 bits a value, a TIFF, as which LeRobot stores such maps, or grey
+    if the feature is called so.
+    """
     if content[:4] in (b"II*\0", b"MM\0*"):
         return True
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            return image.mode not in EIGHT_BITS
+            return image.mode not in EIGHT_BITS or (image.mode in GREY and named_depth(key))
     except DAMAGED:
         return False
 

@@ -38,7 +38,7 @@ class Metadata:
     @cached_property
     def cameras(self) -> tuple[str, ...]:
         """The feature keys of the cameras; those that are marked as depth maps are left out."""
-        return tuple(key for key in self.pictures if not _depth(self.features[key]))
+        return tuple(key for key in self.pictures if not self._depth(key))
 
     @cached_property
     def pictures(self) -> tuple[str, ...]:
@@ -100,6 +100,16 @@ class Metadata:
                 merged.setdefault(key, []).append(values)
         return merged
 
+    def _depth(self, key: str) -> bool:
+        """Whether a feature is marked as a depth map, or is grey and called so."""
+        shape = self.shape(key)
+        grey = len(shape) == 2 or (len(shape) == 3 and 1 in (shape[0], shape[2]))
+        return (grey and named_depth(key)) or any(
+            any(str(details.get(mark)).lower() in ("true", "1") for mark in DEPTH_MARKS)
+            or any(is_depth_format(str(details.get(name, "")), key) for name in PIXEL_FORMATS)
+            for details in _details(self.features[key])
+        )
+
     def _side(self, value: Any, key: str) -> int:
         side = whole(value, f"{self.path}: the shape of {key}")
         if not 0 < side <= 100_000:
@@ -123,22 +133,22 @@ class Metadata:
         return fps
 
 
-def is_depth_format(pixel_format: str) -> bool:
-    """Whether a pixel format is that of a depth map: grey of more than 8 bits, whole or float."""
-    return pixel_format.startswith(("gray", "grayf")) and pixel_format not in ("gray", "gray8", "gray8a")
+def is_depth_format(pixel_format: str, key: str) -> bool:
+    """Whether a pixel format is that of a depth map: grey of more than 8 bits, whole or float, or any grey if the
+    feature is called so.
+    """
+    grey = pixel_format.startswith(("gray", "ya"))
+    return grey and (pixel_format not in ("gray", "gray8", "gray8a", "ya8") or named_depth(key))
+
+
+def named_depth(key: str) -> bool:
+    """Whether a feature's name says depth."""
+    return "depth" in key.lower()
 
 
 def _details(feature: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Where LeRobot's versions keep the details of a camera."""
     yield from (part for part in (feature.get("info"), feature.get("video_info"), feature) if isinstance(part, dict))
-
-
-def _depth(feature: Mapping[str, Any]) -> bool:
-    return any(
-        any(str(details.get(mark)).lower() in ("true", "1") for mark in DEPTH_MARKS)
-        or any(is_depth_format(str(details.get(key, ""))) for key in PIXEL_FORMATS)
-        for details in _details(feature)
-    )
 
 
 def _flat_names(names: Any) -> Iterator[str]:

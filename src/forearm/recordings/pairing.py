@@ -11,6 +11,11 @@ import numpy as np
 
 ALIGNED = 0.1
 """Share of a picture's duration within which two times count as the same."""
+BEYOND = "the file goes on behind the last episode that the metadata lists in it"
+CUT = (
+    "the metadata counts more rows than there are; if the first ones were cut and the others numbered anew, each "
+    "stands beside too early a picture"
+)
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,8 @@ class VideoFacts:
     """The greatest to_timestamp of the episodes in the file."""
     truncated: bool = False
     """Whether the end of the file is missing."""
-    oddity: str = ""
-    """What is odd about the file, but forbids nothing."""
+    base: int = 0
+    """The number that frame_index has for the first picture, 0 or 1."""
     contradiction: str = ""
     """What the metadata says against itself about this file; it forbids any pairing."""
 
@@ -75,8 +80,9 @@ def pair(facts: VideoFacts) -> Pairing:
     if paired.refusal:
         return _refused(paired.refusal + ": the file is truncated") if facts.truncated else paired
     behind = len(facts.times) > (facts.total or facts.rows) and facts.times[-1] >= (facts.claimed or np.inf)
-    beyond = "the file goes on behind the last episode that the metadata lists in it" if behind else ""
-    return replace(paired, note="; ".join(filter(None, (paired.note, facts.oddity, beyond))))
+    cut = facts.length > facts.rows and facts.frames is not None and facts.frames[0] == facts.base
+    notes = (paired.note, BEYOND if behind else "", CUT if cut and paired.rule == "time" else "")
+    return replace(paired, note="; ".join(filter(None, notes)))
 
 
 def pair_images(file_numbers: Sequence[int | None], frames: np.ndarray | None, rows: int) -> Pairing:
@@ -211,11 +217,11 @@ def _clocks(facts: VideoFacts, pictures: int, origins: Sequence[float]) -> Itera
     """Every reading of the table's clocks as seconds (n,) of the file."""
     clocks = {}
     if facts.frames is not None:
-        clocks["frame_index"] = facts.frames / facts.fps
+        clocks["frame_index"] = (facts.frames - facts.base) / facts.fps
     # Where the metadata knows a row for each picture, timestamp matters only if frame_index may be numbered anew.
     begins_late = facts.timestamps is not None and facts.timestamps[0] * facts.fps > 0.5
     if facts.timestamps is not None and (
-        facts.frames is None or pictures != facts.length or (facts.frames[0] == 0 and begins_late)
+        facts.frames is None or pictures != facts.length or (facts.frames[0] == facts.base and begins_late)
     ):
         clocks["timestamp"] = facts.timestamps
     clocks = clocks or {"row number": np.arange(facts.rows) / facts.fps}

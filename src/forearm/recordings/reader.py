@@ -9,16 +9,19 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.recordings.episode import Episode, OnSkip, Pictures
-from forearm.recordings.episodes import EpisodeSource
+from forearm.recordings.episodes import EpisodeSource, picture_means
 from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.images import ImageColumn, ImageFolder
 from forearm.recordings.logs import DiscreteActionLog, logs_of, read_log
 from forearm.recordings.metadata import ACTION_KEYS, STATE_KEYS, Metadata
-from forearm.recordings.pairing import Pairing, VideoFacts, pair, pair_images
+from forearm.recordings.pairing import BEYOND, Pairing, VideoFacts, pair, pair_images
 from forearm.recordings.pictures import OpenPictures, PictureFile, Size
 from forearm.recordings.rows import Counters, Listing, Rows, locate
 from forearm.recordings.tables import TableFile, first_of, frame_order
 from forearm.recordings.video import VideoFile, header
+
+LOOKS, SAME_COLOUR = 8, 0.03
+"""So many pictures of a doubtful episode are compared with the statistics of its colours, and may differ by so much."""
 
 
 class EpisodeReader:
@@ -34,6 +37,7 @@ class EpisodeReader:
         self._meta, self._folder, self._sources, self._widths = meta, meta.folder, sources, widths
         self._mixed: dict[str, bool] = {}
         self._noted: dict[Path, list[str]] = {}
+        self._means: dict[str, dict[int, np.ndarray]] = {}
 
     def read(self, cameras: tuple[str, ...], skip: OnSkip, sources: Sequence[EpisodeSource]) -> Iterator[Episode]:
         """The episodes of some sources in order; ``skip(index, reason)`` hears of those that cannot be read."""
@@ -205,7 +209,12 @@ class EpisodeReader:
                 f"it holds {len(file.times)} pictures where the metadata expects {video.total}, and other files of "
                 "the camera hold those: file indices are mixed up"
             )
-        return pair(
+        elif not video.in_order:
+            contradiction = (
+                "the episode has another place among the pictures of the camera's files than among the rows of the "
+                "tables: file indices or timestamps are mixed up"
+            )
+        pairing = pair(
             VideoFacts(
                 times=file.times,
                 fps=self._meta.fps,
@@ -220,12 +229,57 @@ class EpisodeReader:
                 episodes=video.episodes,
                 claimed=video.claimed,
                 truncated=file.truncated,
-                oddity=""
-                if video.in_order
-                else "episodes do not follow one another in the files: are indices swapped?",
                 contradiction=contradiction,
+                base=self._first_number if frames is not None and frames[0] == 1 else 0,
             )
         )
+        told = self._picture_means(camera).get(source.info.index) if BEYOND in pairing.note else None
+        return pairing if told is None else self._checked(pairing, file, told)
+
+    def _checked(self, pairing: Pairing, file: VideoFile, told: np.ndarray) -> Pairing:
+        """A doubtful pairing, refused where its pictures have another mean colour (3,) than the statistics say."""
+        some = pairing.numbers[np.linspace(0, len(pairing.numbers) - 1, LOOKS).astype(int)].tolist()
+        seen = np.mean([picture.mean(axis=(0, 1)) for picture in file.pictures(some, None)], axis=0) / 255
+        if np.abs(seen - told).max() < SAME_COLOUR:
+            return pairing
+        return Pairing(
+            pairing.numbers[:0],
+            "none",
+            refusal=f"{BEYOND}, and the mean colour of what would be its pictures is {np.round(seen, 2).tolist()}, but "
+            f"{np.round(told, 2).tolist()} by the metadata's statistics",
+        )
+
+    def _picture_means(self, camera: str) -> dict[int, np.ndarray]:
+        if camera not in self._means:
+            self._means[camera] = picture_means(self._meta, camera)
+        return self._means[camera]
+
+    @cached_property
+    def _first_number(self) -> int:
+        """1 where the column frame_index counts from 1 in all episodes, which shows where it reaches an episode's
+        length; else 0.
+        """
+        reaches = False
+        with closing(_OpenTable()) as tables:
+            for source in self._sources:
+                try:
+                    rows = self._rows(source, tables)
+                    frames = tables.get(rows.table).integers("frame_index", rows.start, rows.stop)
+                    if frames is None or not len(frames) or frames.min() != 1:
+                        return 0
+                    reaches = reaches or bool(frames.max() == self._filmed(source))
+                except EpisodeUnreadable:
+                    continue
+        return int(reaches)
+
+    def _filmed(self, source: EpisodeSource) -> int:
+        """How many pictures an episode has, as its files announce or the metadata says."""
+        for video in source.videos.values():
+            if not source.shared:
+                return header(self._folder.file(video.path))[0]
+            if video.begin is not None and video.end is not None:
+                return round((video.end - video.begin) * self._meta.fps)
+        return source.info.length
 
     def _videos_are_mixed(self, camera: str) -> bool:
         """Whether a camera's files hold just as many pictures as the metadata expects, but of one another."""

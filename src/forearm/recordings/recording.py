@@ -231,11 +231,11 @@ class Recording:
         for source in self._sources:
             try:
                 if self._meta.is_video(camera):
-                    return is_depth_format(header(self._meta.folder.file(source.videos[camera].path))[1])
+                    return is_depth_format(header(self._meta.folder.file(source.videos[camera].path))[1], camera)
                 with closing(OpenPictures()) as files:
                     file = self._reader.open_pictures(source, camera, files)
                     assert isinstance(file, ImageColumn | ImageFolder)
-                    return is_depth_image(file.first_bytes())
+                    return is_depth_image(file.first_bytes(), camera)
             except (EpisodeUnreadable, KeyError):
                 continue
         return False
