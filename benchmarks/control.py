@@ -4,8 +4,9 @@ model. One command, after benchmarks/quality.py, whose runs it uses:
     python benchmarks/control.py
 
 drives a simulated arm in scenes that no run was trained on: shoulder_pan towards goal pictures, and all six joints
-towards goal positions. Every method gets the same starts and goals. It writes docs/benchmarks/control.md and
-docs/pictures/planning.gif. What is done already is not done again, so an interrupted run goes on where it stopped.
+towards goal positions, once with full moves and once with moves of any size. For the latter it records moves of four
+sizes and trains the flagship on them. Every method gets the same starts and goals. It writes docs/benchmarks/control.md
+and docs/pictures/planning.gif. What is done already is not done again: an interrupted run goes on where it stopped.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from measuring import ROOT, circumstances, write_table
+from quality import RATES, forearm
 from scipy.stats import binomtest
 
 from forearm.batch import Batch, Prediction, Predictor, present
@@ -30,11 +32,11 @@ from forearm.canvas import Action, Layout
 from forearm.control.episode_log import film, film_gif
 from forearm.control.goals import Goal, JointGoal, PictureGoal
 from forearm.control.loop import control
-from forearm.control.planners import Planner, TreeSearch, full_moves
+from forearm.control.planners import CEM, Plan, Planner, TreeSearch, full_moves
 from forearm.environment.simulated import TrueDynamics
 from forearm.evaluation.baselines import Persistence
 from forearm.models import family_names
-from forearm.sim import JOINTS, Simulator, settle
+from forearm.sim import JOINTS, MODEL_SETTINGS, Simulator, settle
 from forearm.sim.arm import SimulatedArm
 from forearm.sim.poses import is_usable, reach, sample_pose
 from forearm.training.run import Run
@@ -42,20 +44,26 @@ from forearm.training.run import Run
 PAGE = ROOT / "docs" / "benchmarks" / "control.md"
 FILM = ROOT / "docs" / "pictures" / "planning.gif"
 TOLERANCE, STEPS, DELTA = 3.0, 12, 10.0
-FARTHEST = {"shoulder": 6, "arm": 10, "arm-pictures": 4}
+FARTHEST = {"shoulder": 6, "arm": 10, "arm-pictures": 4, "shoulder-any": 6, "arm-any": 10}
 """Most moves between start and goal."""
-PAIRS = {"arm-pictures": 40}
+PAIRS = {"arm-pictures": 40, "shoulder-any": 20, "arm-any": 20}
 """Tasks that are given fewer pairs, and the flagship alone, as each decision takes many predictions."""
+ANY = "-any"
+"""Ends the name of a task whose moves and goals are of any size."""
+SIZES = (2.5, 5.0, 7.5, 10.0)
+"""Degrees of the moves that are recorded for those tasks."""
 PAIRS_A_SCENE = 4
 SEED = 9
 FLAGSHIP, TRUTH, GREEDY, RANDOM = "warp", "true simulator", "greedy on joints", "random"
-SLOW = {"gpt": 24}
-"""Families that are given fewer pairs, as a prediction takes them long."""
+SLOW = {"gpt": 24, "true simulator, CEM": 12}
+"""Methods that are given fewer pairs, as a prediction takes them long."""
 TARGETS = {"shoulder": "at least 95 % of the true simulator's", "arm": "at least 90 %"}
 TITLES = {
     "shoulder": "Goal pictures, shoulder_pan (every sequence of up to three moves)",
     "arm": "Goal positions, all six joints (every move, one deep)",
     "arm-pictures": "Goal pictures, all six joints (beam of 4, two deep)",
+    "shoulder-any": "Goal pictures at any angle, shoulder_pan, moves of any size (CEM)",
+    "arm-any": "Goal positions at any angle, all six joints, moves of any size (CEM)",
 }
 
 
@@ -78,15 +86,16 @@ def scene_of(number: int) -> int:
 
 
 def pairs_of(task: str, simulator: Simulator, layout: Layout, scene: int) -> list[Pair]:
-    """Starts and goals of a scene: whole moves of 10° apart, by a way on which the arm touches nothing.
+    """Starts and goals of a scene, by a way on which the arm touches nothing.
 
-    A full move is the smallest thing that these runs can do, so a goal between two moves could not be reached within
-    3°.
+    They are whole moves of 10° apart where a full move is the smallest thing that a run can do, as a goal between two
+    moves could not be reached within 3°; any distance apart where moves may have any size.
     """
     random = np.random.default_rng([SEED, scene])
     pairs: list[Pair] = []
     while len(pairs) < PAIRS_A_SCENE:
-        found = shoulder_pair(simulator, random) if task == "shoulder" else arm_pair(simulator, random, FARTHEST[task])
+        make = shoulder_pair if task.startswith("shoulder") else arm_pair
+        found = make(simulator, random, FARTHEST[task], task.endswith(ANY))
         settle(simulator, found[1])
         goal = simulator.joints()
         if ((layout.lows < goal) & (goal < layout.highs)).all():
@@ -94,27 +103,31 @@ def pairs_of(task: str, simulator: Simulator, layout: Layout, scene: int) -> lis
     return pairs
 
 
-def shoulder_pair(simulator: Simulator, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-    """Start, goal and moves between: shoulder_pan turned up to six moves to either side."""
+Way = tuple[np.ndarray, np.ndarray, int]
+"""Start, goal, and the fewest moves between."""
+
+
+def shoulder_pair(simulator: Simulator, random: np.random.Generator, farthest: int, any_size: bool) -> Way:
+    """shoulder_pan turned to either side."""
     start = sample_pose(simulator, 0, DELTA, "acting", random)
-    below, above = reach(simulator, start, 0, DELTA, FARTHEST["shoulder"])
+    below, above = reach(simulator, start, 0, DELTA, farthest)
     moves = int(random.choice([k for k in range(-below, above + 1) if k]))
     goal = start.copy()
-    goal[0] += DELTA * moves
+    goal[0] += DELTA * (moves - np.sign(moves) * random.uniform(0, 0.7) * any_size)
     return start, goal, abs(moves)
 
 
-def arm_pair(simulator: Simulator, random: np.random.Generator, farthest: int) -> tuple[np.ndarray, np.ndarray, int]:
+def arm_pair(simulator: Simulator, random: np.random.Generator, farthest: int, any_size: bool) -> Way:
     """The same by a walk of all joints, each of which keeps its direction."""
     start = sample_pose(simulator, int(random.integers(6)), DELTA, "all", random)
     directions, wanted = random.choice([-1, 1], 6), int(random.integers(1, farthest + 1))
     goal, moves = start.copy(), 0
     for joint in random.integers(6, size=4 * wanted):
-        there = goal.copy()
-        there[joint] += DELTA * directions[joint]
+        there, size = goal.copy(), random.uniform(0.3, 1) if any_size else 1
+        there[joint] += DELTA * directions[joint] * size
         if moves < wanted and is_usable(simulator, there, joint, DELTA):
             goal, moves = there, moves + 1
-    return (start, goal, moves) if moves else arm_pair(simulator, random, farthest)
+    return (start, goal, moves) if moves else arm_pair(simulator, random, farthest, any_size)
 
 
 # Methods
@@ -138,7 +151,7 @@ class Method:
 
     name: str
     predictor: Callable[[SimulatedArm], Predictor] | None
-    planner: TreeSearch
+    planner: Planner
     joints: bool
     """Whether it is told the goal's joints, even where the goal is a picture."""
     weights: str = ""
@@ -157,48 +170,71 @@ class Task:
 
     @property
     def acting(self) -> list[int]:
+        """The joints that are to reach the goal; where the action is all joints' change, those that were moved."""
+        if self.name.startswith("shoulder"):
+            return [0]
         return [JOINTS.index(dimension.name) for dimension in self.layout.actions]
 
     @property
-    def planner(self) -> TreeSearch:
+    def planner(self) -> TreeSearch | CEM:
         return {
             "shoulder": TreeSearch(3),
             "arm": TreeSearch(1),  # joint goals have no hollows, so a step ahead is enough
             "arm-pictures": TreeSearch(2, width=4),
-        }[self.name]
+        }.get(self.name, CEM())
 
     @property
     def farther(self) -> TreeSearch | None:
-        return None if self.name == "arm" else self.planner.farther()
+        return self.planner.farther() if isinstance(self.planner, TreeSearch) and self.name != "arm" else None
 
     @cached_property
     def methods(self) -> list[Method]:
         """In the table's order."""
-        joints = self.name == "arm"
+        joints = self.name.startswith("arm") and self.name != "arm-pictures"
         planner = self.planner
 
-        def learned(run: Run) -> Callable[[SimulatedArm], Predictor]:
-            model = run.load()
+        def learned(model: Predictor) -> Callable[[SimulatedArm], Predictor]:
             return lambda arm: model
 
+        found = []
+        for family, run in self.runs.items():
+            model, weights = learned(run.load()), run.weights_digest("best")
+            if isinstance(planner, TreeSearch):
+                found.append(Method(family, model, planner, joints, weights))
+            else:
+                for name, way in CEM_WAYS.items():
+                    found.append(Method(f"{family}, {name}", model, way, joints, weights))
+        truth, greedy = (TRUTH, TreeSearch(1)) if isinstance(planner, TreeSearch) else (f"{TRUTH}, CEM", planner)
         return [
-            *(
-                Method(family, learned(run), planner, joints, run.weights_digest("best"))
-                for family, run in self.runs.items()
-            ),
-            Method(TRUTH, TrueDynamics, planner, joints),
-            Method(GREEDY, lambda arm: NominalJoints(), TreeSearch(1), True),
-            Method(RANDOM, None, TreeSearch(1), joints),
+            *found,
+            Method(truth, TrueDynamics, planner, joints),
+            Method(GREEDY, lambda arm: NominalJoints(), greedy, True),
+            Method(RANDOM, None, planner, joints),
         ]
 
     def goal(self, method: Method, pair: Pair, arm: SimulatedArm) -> Goal:
         if method.joints:
-            wanted = {
-                dimension.name: float(pair.goal[JOINTS.index(dimension.name)]) for dimension in self.layout.actions
-            }
-            return JointGoal.named(self.layout, wanted)
+            return JointGoal.named(self.layout, {JOINTS[joint]: float(pair.goal[joint]) for joint in self.acting})
         settle(arm.simulator, pair.goal)
         return PictureGoal.of(self.layout, self.layout.split(arm.observe().picture))
+
+
+@dataclass(frozen=True)
+class Cold:
+    """A planner that forgets its previous plan."""
+
+    planner: Planner
+
+    def plan(self, predictor: Predictor, present: Batch, goal: Goal, previous: Plan | None = None) -> Plan:
+        return self.planner.plan(predictor, present, goal)
+
+
+CEM_WAYS: dict[str, Planner] = {
+    "CEM": CEM(),
+    "CEM of 2 rounds": CEM(rounds=2),
+    "CEM of 2 rounds, cold start": Cold(CEM(rounds=2)),
+}
+"""How the cross-entropy method is used; with a warm start where nothing else is said."""
 
 
 class Timed:
@@ -247,13 +283,14 @@ def attempt(task: Task, method: Method, pair: Pair, simulator: Simulator) -> dic
 
 
 def wander(arm: SimulatedArm, random: np.random.Generator) -> list[np.ndarray]:
-    """Joints along full moves and STAY drawn at random."""
+    """Joints along moves drawn at random: full ones and STAY, or of any size."""
     moves, dimensions = (values.numpy() for values in full_moves(arm.layout))
     seen = [arm.observe().joints]
     for _ in range(STEPS):
         drawn = random.integers(len(moves) + 1)
         values = moves[drawn] if drawn < len(moves) else np.zeros_like(moves[0])
-        arm.step(Action(values, int(dimensions[drawn % len(moves)])))
+        size = 1.0 if arm.layout.discrete else random.uniform(0, 1)
+        arm.step(Action(values * np.float32(size), int(dimensions[drawn % len(moves)])))
         seen.append(arm.simulator.joints())
     return seen
 
@@ -363,7 +400,7 @@ def table(task: Task, trials: list[dict[str, Any]]) -> list[str]:
         detours = [taken - trial["moves"] for taken, trial in zip(steps, good, strict=True)]
         thought = [1e3 * seconds for trial in mine for seconds in trial["processor"]]
         rows.append(
-            f"| {method.name if method.name in task.runs else f'*{method.name}*'} | {len(mine)} | {words} | "
+            f"| {method.name if method.weights else f'*{method.name}*'} | {len(mine)} | {words} | "
             f"{share(mine, was_there)[0]:.0%} | "
             f"{f'{np.mean(steps):.1f}' if good else '–'} | {f'{np.mean(detours):.2f}' if good else '–'} | "
             f"{f'{np.median(thought):.0f}' if thought else '–'} |"
@@ -376,7 +413,7 @@ def table(task: Task, trials: list[dict[str, Any]]) -> list[str]:
         verdict = f" Target: {TARGETS[task.name]}. {FLAGSHIP}: {measured:.0%}, **{met}**."
     shortest = np.mean([trial["moves"] for trial in trials if trial["method"] == TRUTH])
     return [
-        "| | pairs | success (95 %) | was there | steps | detour | ms |",
+        "| | pairs | success (95 %) | was there | steps | detour | ms a decision |",
         "|---|---:|---:|---:|---:|---:|---:|",
         *rows,
         "",
@@ -395,9 +432,10 @@ def page(sections: list[tuple[str, list[str]]], speed: dict[str, list[float]] | 
             "scenes that no run has seen.",
             f"At most {STEPS} steps, planned anew after every one.",
             "",
-            "- Starts and goals are drawn at random, whole moves of 10° apart, by a way on which the arm touches "
-            "nothing. These runs",
-            "  know no smaller move, so nothing between could be reached within 3°.",
+            "- Starts and goals are drawn at random, by a way on which the arm touches nothing. They are whole moves "
+            "of 10° apart where",
+            "  the runs know no smaller move, as nothing between could be reached within 3°; at any angle where moves "
+            "may have any size.",
             "- *Success*: when the method stops, every joint that may move is within 3° of the goal (gripper: 3 %). "
             "Intervals are",
             "  Wilson's. *Was there*: it was so at some time, which is all that is asked of *random*, who never stops.",
@@ -439,7 +477,10 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
     given = dict(text.split("=", 1) for text in arguments.runs)
     found = []
     for name in arguments.only:
-        data, families = name.split("-")[0], arguments.families if name in TARGETS else [FLAGSHIP]
+        data = name.removesuffix("-pictures")
+        if name.endswith(ANY) and f"{data}/{FLAGSHIP}" not in given:
+            train_any(name, arguments.work / data, arguments.minutes)
+        families = arguments.families if name in TARGETS else [FLAGSHIP]
         usual = {family: arguments.work / data / "runs" / f"{family}-0" for family in families}
         named = {family: Path(given.get(f"{data}/{family}", usual[family])) for family in families}
         runs = {family: Run.open(path) for family, path in named.items() if (path / "best.safetensors").is_file()}
@@ -449,10 +490,31 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
     return found
 
 
+def train_any(name: str, folder: Path, minutes: float) -> None:
+    """Train the flagship on single moves of several sizes, the joints' change as the action, where that is missing."""
+    run, data = folder / "runs" / f"{FLAGSHIP}-0", folder / "train"
+    if (run / "best.safetensors").is_file():
+        return
+    joints = JOINTS if name.startswith("arm") else JOINTS[:1]
+    parts = [folder / f"moves-{size:g}" for size in SIZES]
+    for number, (size, part) in enumerate(zip(SIZES, parts, strict=True)):
+        if not part.exists():
+            episodes = 400 if len(joints) > 1 else 200
+            moves = "--joints", *joints, "--position-delta", size, "--episodes", episodes, "--sessions", 8
+            forearm("record", "--out", part, *moves, "--size", 64, "--fps", 2, "--seed", 40 + number)
+    if not data.exists():
+        forearm("build", *parts, "--preset", "tiny", "--actions", "change", "--out", data)
+    changes = MODEL_SETTINGS[FLAGSHIP].items()
+    settings = [word for setting, value in changes for word in (f"--model.{setting.replace('_', '-')}", value)]
+    budget = "--minutes", minutes, "--clock", "cpu", "--learning-rate", RATES[FLAGSHIP]
+    forearm("train", FLAGSHIP, "--data", data, "--out", run, "--device", "cpu", *budget, *settings)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--families", nargs="+", choices=family_names(), default=[FLAGSHIP, "diffusion", "mae", "gpt"])
+    parser.add_argument("--minutes", type=float, default=6.0, help="of one core, for the runs with moves of any size")
     parser.add_argument("--only", nargs="+", choices=list(FARTHEST), default=list(FARTHEST))
     parser.add_argument("--work", type=Path, default=ROOT / "quality", help="where benchmarks/quality.py left its runs")
     parser.add_argument("--runs", nargs="*", default=[], help="other runs, as arm/warp=FOLDER")

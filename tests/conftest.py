@@ -2,7 +2,11 @@
 
 import pytest
 import torch
+from hypothesis import settings
 from support.tiny import make_layout, write_data
+
+settings.register_profile("busy-machine", deadline=None)  # how long an example takes says nothing on shared cores
+settings.load_profile("busy-machine")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from support.bars import BarArm, BarDynamics, goals
 
-from forearm.control.episode_log import film, save_episode_log
+from forearm.batch import Prediction
+from forearm.control.episode_log import episode_json, film, save_episode_log, uncertainty_words
 from forearm.control.loop import control
 from forearm.control.planners import TreeSearch
 
@@ -51,3 +52,32 @@ def test_a_film_shows_what_was_seen_beside_what_was_foreseen(pan_layout) -> None
         np.testing.assert_array_equal(seen[step], foreseen[step])
     np.testing.assert_array_equal(seen[2], wanted[2])
     assert (seen[1] != wanted[1]).any()
+
+
+class Unsure(BarDynamics):
+    """Paints everything a little too dark, and expects another error than that."""
+
+    def predict(self, batch):
+        sharp = super().predict(batch)
+        expected = sharp.frame.new_full((len(batch), self.layout.frame_height, self.layout.frame_width), 0.02)
+        return Prediction(sharp.frame - 0.1, sharp.positions, expected)
+
+
+def test_a_log_says_how_unsure_the_model_was_and_how_wrong(pan_layout) -> None:
+    episode = control(BarArm(pan_layout, [-10, 0]), Unsure(pan_layout), goals(pan_layout, 10)[0], TreeSearch(2))
+    assert episode.actions == 2
+    assert episode.expected_errors == pytest.approx([0.02, 0.02])
+    assert episode.true_errors == pytest.approx([0.01, 0.01], abs=1e-3)
+    told = episode_json(episode)["steps"]
+    assert [[action["expected_error"] for action in step["plan"]] for step in told] == [
+        pytest.approx([0.02] * 2),
+        pytest.approx([0.02]),
+        [],
+    ]
+    assert [step.get("true_error") for step in told] == [*episode.true_errors, None]
+    assert "the model expected 0.02, and 0.0099 was observed" in uncertainty_words(episode)
+    certain = drive(pan_layout, goals(pan_layout, 10)[0])
+    assert certain.expected_errors == [None, None]
+    assert "does not say" in uncertainty_words(certain)
+    staying = drive(pan_layout, goals(pan_layout, -10)[0])
+    assert uncertainty_words(staying) == ""

@@ -39,9 +39,11 @@ def plan(options: PlanOptions) -> None:
 
     Example: forearm plan run --start 12 --like 42 --out plan
     """
+    from forearm.control.episode_log import uncertainty_words
     from forearm.control.planning import plan as plan_run
 
     episode = plan_run(options.run, options.planning, out=options.out, device=options.device, console=console)
     show_steps(episode)
+    console.print(uncertainty_words(episode), soft_wrap=True)
     if options.out is not None:
         print(options.out)

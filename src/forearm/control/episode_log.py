@@ -8,7 +8,7 @@ import numpy as np
 from forearm.base.files import write_json
 from forearm.canvas import Layout, as_uint8
 from forearm.control.goals import Goal, PictureGoal, RegionGoal
-from forearm.control.loop import EpisodeLog, Step
+from forearm.control.loop import EpisodeLog, Step, expected_errors
 from forearm.media import films
 from forearm.media.labels import EMPTY, labelled
 from forearm.media.words import action_words
@@ -28,9 +28,10 @@ def save_episode_log(folder: Path, episode: EpisodeLog, goal: Goal, facts: dict[
 def episode_json(episode: EpisodeLog) -> dict[str, Any]:
     """Joints, costs and plans of every step, ready for JSON."""
     layout, names = episode.layout, episode.layout.joint_names
-    steps = []
+    steps: list[dict[str, Any]] = []
     for step in episode.steps:
         foreseen = step.plan.predicted.joints(layout).float().cpu().numpy()
+        expected = expected_errors(step.plan.predicted)
         steps.append(
             {
                 "joints": dict(zip(names, step.seen.joints.tolist(), strict=True)),
@@ -41,13 +42,33 @@ def episode_json(episode: EpisodeLog) -> dict[str, Any]:
                         "values": values.tolist(),
                         "dimension": layout.actions[dimension].name,
                         "foreseen_joints": dict(zip(names, joints.tolist(), strict=True)),
+                        "expected_error": error,
                     }
-                    for values, dimension, joints in zip(step.plan.values, step.plan.dimensions, foreseen, strict=True)
+                    for values, dimension, joints, error in zip(
+                        step.plan.values, step.plan.dimensions, foreseen, expected, strict=True
+                    )
                 ],
                 "foreseen_cost": step.plan.cost,
             }
         )
+    for told, error in zip(steps, episode.true_errors, strict=False):
+        told["true_error"] = error
     return {"outcome": episode.outcome, "actions_taken": episode.actions, "steps": steps}
+
+
+def uncertainty_words(episode: EpisodeLog) -> str:
+    """How unsure the model was of the actions that were taken, and how wrong it turned out to be; empty without any."""
+    if not episode.actions:
+        return ""
+    true, expected = episode.true_errors, episode.expected_errors
+    count = f"{len(true)} action{'' if len(true) == 1 else 's'}"
+    known = [error for error in expected if error is not None]
+    said = f"expected {np.mean(known):.2g}" if known else "does not say what it expected"
+    worst = int(np.argmax(true))
+    return (
+        f"picture error (MSE) over {count}: the model {said}, and {np.mean(true):.2g} was observed; "
+        f"at most {true[worst]:.2g}, after action {worst + 1}"
+    )
 
 
 def film(episode: EpisodeLog, goal: Goal) -> list[np.ndarray]:
@@ -79,4 +100,6 @@ def _wanted(layout: Layout, goal: PictureGoal | RegionGoal) -> np.ndarray:
 
 def _caption(episode: EpisodeLog, number: int, step: Step) -> tuple[str, str]:
     then = ("" if number == episode.actions else "next: ") + episode.next_action(number)
+    if number < episode.actions and (expected := episode.expected_errors[number]) is not None:
+        then += f" · expected error {expected:.2g}"
     return f"after {number} action{'' if number == 1 else 's'} · cost {step.plan.staying:.3g}", then

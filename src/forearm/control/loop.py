@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from forearm.batch import Predictor, present
-from forearm.canvas import Action, Layout, Observation
+from forearm.batch import Prediction, Predictor, present
+from forearm.canvas import Action, Layout, Observation, as_float
 from forearm.canvas.actions import DEAD_BAND
 from forearm.control.goals import Goal
 from forearm.control.planners import Plan, Planner
@@ -55,6 +55,18 @@ class EpisodeLog:
         """How many were taken."""
         return len(self.steps) - 1
 
+    @property
+    def expected_errors(self) -> list[float | None]:
+        """The mean squared error that the model expected of the picture after each action taken; None where it
+        estimates none."""
+        return [expected_errors(step.plan.predicted)[0] for step in self.steps[: self.actions]]
+
+    @property
+    def true_errors(self) -> list[float]:
+        """The mean squared error of the picture predicted for each action taken, against what was then observed."""
+        pairs = zip(self.steps, self.steps[1:], strict=False)
+        return [_squared_error(step.plan.predicted.observation(self.layout), after.seen) for step, after in pairs]
+
     def next_action(self, number: int) -> str:
         """The action that followed a step, in words; after the last one the outcome."""
         return self.outcome if number == self.actions else action_words(self.layout, self.steps[number].plan.values[0])
@@ -91,7 +103,8 @@ def control(
     while True:
         seen = arm.observe()
         context = present(arm.layout, seen).to(device)
-        plan = planner.plan(predictor, context, goal)
+        previous = episode.steps[-1].plan if episode.steps else None
+        plan = planner.plan(predictor, context, goal, previous)
         if farther and plan.staying > goal.enough and (not len(plan) or _takes_back(plan, episode)):
             plan = farther.plan(predictor, context, goal)
         step = Step(seen, plan)
@@ -111,3 +124,13 @@ def control(
 def _takes_back(plan: Plan, episode: EpisodeLog) -> bool:
     """Whether a plan begins by undoing the last action."""
     return bool(episode.steps) and np.abs(plan.values[0] + episode.steps[-1].plan.values[0]).max() < DEAD_BAND
+
+
+def expected_errors(predicted: Prediction) -> list[float | None]:
+    """The mean squared error that a model expects of each of B pictures; None where it estimates none."""
+    expected = predicted.expected_error
+    return [None] * len(predicted.frame) if expected is None else expected.float().mean((1, 2)).tolist()
+
+
+def _squared_error(predicted: Observation, seen: Observation) -> float:
+    return float(((as_float(predicted.picture) - as_float(seen.picture)) ** 2).mean())

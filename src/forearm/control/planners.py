@@ -47,8 +47,12 @@ class Plan:
 class Planner(Protocol):
     """Looks for the actions to take in a state."""
 
-    def plan(self, predictor: Predictor, present: Batch, goal: Goal) -> Plan:
-        """Plan from a context of one, as `transitions.present` makes it; its last action is not looked at."""
+    def plan(self, predictor: Predictor, present: Batch, goal: Goal, previous: Plan | None = None) -> Plan:
+        """Plan from a context of one, as `batch.present` makes it; its last action is not looked at.
+
+        Args:
+            previous: the plan whose first action has just been taken; a planner may begin its search there.
+        """
         ...
 
 
@@ -83,7 +87,7 @@ class TreeSearch:
         return dataclasses.replace(self, depth=2 * self.depth, width=self.width or 8)
 
     @torch.inference_mode()
-    def plan(self, predictor: Predictor, present: Batch, goal: Goal) -> Plan:
+    def plan(self, predictor: Predictor, present: Batch, goal: Goal, previous: Plan | None = None) -> Plan:
         stay = _staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
@@ -134,8 +138,9 @@ class _Level:
 class CEM:
     """The cross-entropy method (De Boer et al. 2005, A Tutorial): draw sequences, fit a Gaussian to the best, again.
 
-    For values of any size and many joints at once. Where a layout knows only full moves of one dimension, what is drawn
-    is rounded to such.
+    For values of any size and many joints at once. The first round is drawn around what is left of the previous plan
+    (warm start), around staying where there is none. Where a layout knows only full moves of one dimension, what is
+    drawn is rounded to such.
 
     Attributes:
         depth: most actions of a plan.
@@ -161,11 +166,14 @@ class CEM:
             raise ForearmError(f"elites is {self.elites}; choose no more than the {self.samples} samples")
 
     @torch.inference_mode()
-    def plan(self, predictor: Predictor, present: Batch, goal: Goal) -> Plan:
+    def plan(self, predictor: Predictor, present: Batch, goal: Goal, previous: Plan | None = None) -> Plan:
         random = np.random.default_rng(self.seed)
         layout = present.layout
         shape = (self.samples, self.depth, len(layout.actions))
         mean, deviation = np.zeros(shape[1:], np.float32), np.full(shape[1:], self.spread, np.float32)
+        if previous is not None:  # warm start: what is left of it
+            left = previous.values[1:][: self.depth]
+            mean[: len(left)] = left
         best = stay = _staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
@@ -173,13 +181,12 @@ class CEM:
         for _ in range(self.rounds):
             drawn = np.clip(mean + deviation * random.standard_normal(shape, dtype=np.float32), -1, 1)
             drawn[0] = mean
-            if layout.discrete:
-                drawn = single_moves(drawn)
+            drawn = waits_last(single_moves(drawn) if layout.discrete else drawn)
             dimensions = dominant_dimensions(drawn.reshape(-1, shape[2])).reshape(shape[:2])
             costs, steps = self._try(predictor, present, goal, drawn, dimensions)
             total = costs + self.price * stay.cost * np.arange(1, self.depth + 1)
             outside = leaves_bounds(layout, position, drawn.cumsum(axis=1))
-            total[np.logical_or.accumulate(outside, axis=1)] = np.inf
+            total[np.logical_or.accumulate(outside, axis=1) | ~drawn.any(axis=2)] = np.inf
             row, last = np.unravel_index(total.argmin(), total.shape)
             if total[row, last] < lowest:
                 lowest, taken = total[row, last], slice(0, last + 1)
@@ -187,8 +194,7 @@ class CEM:
                 best = Plan(drawn[row, taken], dimensions[row, taken], shown, float(costs[row, last]), stay.cost)
             elites = drawn[total.min(axis=1).argsort()[: self.elites]]
             mean, deviation = elites.mean(axis=0), elites.std(axis=0) + 0.05
-        waits = len(best) and action_codes(best.values[:1])[0] == STAY
-        return stay if waits else best
+        return best
 
     @staticmethod
     def _try(
@@ -238,7 +244,7 @@ def leaves_bounds(layout: Layout, position: np.ndarray, moved: np.ndarray) -> np
 
 
 def single_moves(values: np.ndarray) -> np.ndarray:
-    """Only each action's largest dimension, as a full move or, below a third of one, as none, and those last.
+    """Only each action's largest dimension, as a full move or, below a third of one, as none.
 
     (N, K, A) to (N, K, A) float32.
     """
@@ -246,8 +252,14 @@ def single_moves(values: np.ndarray) -> np.ndarray:
     value = np.take_along_axis(values, largest, -1)
     rounded = np.zeros(values.shape, np.float32)
     np.put_along_axis(rounded, largest, np.where(np.abs(value) > 1 / 3, np.sign(value), 0).astype(np.float32), -1)
-    order = np.argsort(~rounded.any(axis=-1), axis=1, kind="stable")
-    return np.take_along_axis(rounded, order[..., None], axis=1)
+    return rounded
+
+
+def waits_last(values: np.ndarray) -> np.ndarray:
+    """Sequences (N, K, A) with every STAY, as nothing at all, behind the actions: nothing comes of waiting at rest."""
+    waits = action_codes(values.reshape(-1, values.shape[2])).reshape(values.shape[:2]) == STAY
+    order = np.argsort(waits, axis=1, kind="stable")
+    return np.take_along_axis(np.where(waits[..., None], np.float32(0), values), order[..., None], axis=1)
 
 
 def _position(present: Batch) -> np.ndarray:
