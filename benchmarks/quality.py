@@ -23,8 +23,7 @@ from pathlib import Path
 import numpy as np
 from measuring import ROOT, circumstances, write_table
 
-from forearm.evaluation import METRICS
-from forearm.evaluation.catalogue import Metric
+from forearm.evaluation import METRICS, UNTRAINED
 from forearm.evaluation.samples import Samples, differences
 from forearm.evaluation.saved import MODEL, Saved
 from forearm.models import family_names
@@ -33,11 +32,12 @@ from forearm.training.run import Run
 
 TABLES = ROOT / "docs" / "benchmarks"
 COLUMNS = {
-    "val_mse": ("MSE", "{:.5f}"),
+    "val_mse_moves": ("MSE of moves", "{:.5f}"),
     "val_mse_dynamic": ("dynamic MSE", "{:.5f}"),
-    "ssim": ("SSIM", "{:.3f}"),
-    "psnr": ("PSNR", "{:.2f}"),
     "psnr_moves": ("PSNR of moves", "{:.2f}"),
+    "ssim_moves": ("SSIM of moves", "{:.3f}"),
+    "ssim_valid_moves": ("SSIM of moves, valid", "{:.3f}"),
+    "sharpness": ("sharpness", "{:.2f}"),
     "motor_position_mae_mean": ("joints' MAE", "{:.4f}"),
     "acting_joint_position_mae": ("acting joint's MAE", "{:.4f}"),
     "acting_joint_direction_accuracy": ("direction", "{:.1%}"),
@@ -169,14 +169,9 @@ def best_after(run: Path) -> float:
 
 
 def mean_of(seeds: list[Samples]) -> Samples:
-    """The same samples under several seeds: their mean; and PSNR without STAY, where copying is all but perfect."""
+    """The same samples under several seeds: their mean."""
     sums = {name: np.mean([samples.sums[name] for samples in seeds], axis=0) for name in seeds[0].sums}
-    moves = 1 - seeds[0].weights["val_mse_action_0"]
-    return Samples(sums | {"psnr_moves": sums["psnr"] * moves}, seeds[0].weights | {"psnr_moves": moves})
-
-
-def metric_of(column: str) -> Metric:
-    return METRICS[column.removesuffix("_moves")]
+    return Samples(sums, seeds[0].weights)
 
 
 def table(folders: dict[str, list[Path]]) -> list[str]:
@@ -187,14 +182,19 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
     opened = {family: [Saved.open(folder) for folder in seeds] for family, seeds in folders.items()}
     first = next(iter(opened.values()))[0]
     predictors = {family: mean_of([saved.samples[MODEL] for saved in seeds]) for family, seeds in opened.items()}
-    predictors |= {name: mean_of([samples]) for name, samples in first.samples.items() if name != MODEL}
+    predictors |= {name: first.samples[name] for name in first.samples if name not in (MODEL, UNTRAINED)}
+    predictors |= {
+        f"{UNTRAINED} {family}": mean_of([saved.samples[UNTRAINED] for saved in seeds])
+        for family, seeds in opened.items()
+        if all(UNTRAINED in saved.samples for saved in seeds)
+    }
     values = {name: samples.table() for name, samples in predictors.items()}
     shown = [name for name in COLUMNS if any(isinstance(row.get(name), float) for row in values.values())]
     cells: dict[str, list[str]] = {name: [] for name in predictors}
     for metric in shown:
         rivals = {n: v[metric] for n, v in values.items() if isinstance(v.get(metric), float)}
-        rivals = {n: v for n, v in rivals.items() if n in folders or metric_of(metric).fair(n)}
-        best = (min if metric_of(metric).better == "lower" else max)(rivals, key=rivals.__getitem__)  # type: ignore[arg-type]
+        rivals = {n: v for n, v in rivals.items() if n in folders or METRICS[metric].fair(n.split()[0])}
+        best = min(rivals, key=lambda name: METRICS[metric].loss(rivals[name]))  # type: ignore[arg-type]
         for name, samples in predictors.items():
             value = values[name].get(metric)
             if not isinstance(value, float):
@@ -205,13 +205,15 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
                 text = f"**{text}**"
             elif name in rivals:
                 apart = differences(predictors[best].only([metric]), samples.only([metric]), first.episodes)[metric]
-                if not isinstance(apart, tuple) or apart[0] <= 0 <= apart[1]:
+                unclear = not isinstance(apart, tuple) or apart[0] <= 0 <= apart[1]
+                if unclear and METRICS[metric].better != "nearest 1":  # of that a difference says nothing
                     text += " ≈"
             cells[name].append(text)
     ends = {family: np.mean([best_after(folder.parent) for folder in seeds]) for family, seeds in folders.items()}
     latency = {f: np.median([s.figures["latency"]["single_ms"] for s in seeds]) for f, seeds in opened.items()}
+    titles = [COLUMNS[name][0] + (" (given by the action)" if name in first.figures["given"] else "") for name in shown]
     return [
-        f"| | {' | '.join(COLUMNS[name][0] for name in shown)} | ms |",
+        f"| | {' | '.join(titles)} | ms |",
         f"|---|{'---:|' * (len(shown) + 1)}",
         *(
             f"| {name if name in folders else f'*{name}*'} | {' | '.join(row)} | "

@@ -161,7 +161,7 @@ def test_a_parent_without_targets_is_to_be_reached_itself(page, mine):
     metrics = json.loads((third / "evaluation/metrics.json").read_text())
     second = json.loads((mine / "second/evaluation/metrics.json").read_text())
     assert "the figures of its parent second" in metrics["targets_from"]
-    assert metrics["targets"][0]["target"] == f"val_mse <= {second['val_mse']:g}"
+    assert metrics["targets"][0]["target"] == f"val_mse_moves <= {second['val_mse_moves']:g}"
     (mine / "later.txt").write_text("target: ssim >= 0.1")
     assert forearm("evaluate", mine / "second", "--notes", mine / "later.txt", *CPU).code == 0
     assert forearm("evaluate", third, *CPU).code == 0  # targets that were set after the training count too

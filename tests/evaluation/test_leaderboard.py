@@ -20,10 +20,11 @@ def samples_of(error, own=0.0):
     return Samples.of(
         {
             "val_mse": error * NOISE + own * OWN,
+            "val_mse_moves": error * NOISE + own * OWN,
             "val_mse_dynamic": 2 * error * NOISE,
-            "ssim": 1 - error * NOISE,
+            "ssim_moves": 1 - error * NOISE,
             "acting_joint_position_mae": 10 * error * NOISE,
-            "controllability_psnr": NOISE,
+            "controllability_psnr_moves": NOISE,
         }
     )
 
@@ -51,36 +52,36 @@ def test_who_is_surely_better_leads():
 
 def test_a_pair_is_told_apart_although_its_intervals_overlap():
     runs = {"a": evaluation(0.100), "b": evaluation(0.104)}
-    (_, high), (low, _) = (saved.figures["intervals"]["val_mse"] for saved in runs.values())
+    (_, high), (low, _) = (saved.figures["intervals"]["val_mse_moves"] for saved in runs.values())
     assert high > low
     board = Leaderboard(runs)
-    assert board.verdict(*board.runs, METRICS["val_mse"]) == "better"
-    low, high = board.difference(*board.runs, METRICS["val_mse"])
+    assert board.verdict(*board.runs, METRICS["val_mse_moves"]) == "better"
+    low, high = board.difference(*board.runs, METRICS["val_mse_moves"])
     assert low < high < 0
 
 
 def test_one_episode_makes_nothing_sure():
     board = Leaderboard({"a": evaluation(0.1, episodes=1), "b": evaluation(0.3, episodes=1)})
     assert [(lead.run.name, lead.over_second, lead.over_baseline) for lead in board.leads] == [("a", None, None)] * 4
-    assert board.against_baselines(board.runs[0], METRICS["val_mse"]) == (None, None)
+    assert board.against_baselines(board.runs[0], METRICS["val_mse_moves"]) == (None, None)
 
 
 def test_the_best_of_the_baselines_that_are_better_counts():
     board = Leaderboard({"a": evaluation(0.2, joint_only=0.1, nearest_neighbour=0.15)})
     (run,) = board.runs
-    verdict, baseline = board.against_baselines(run, METRICS["val_mse"])
+    verdict, baseline = board.against_baselines(run, METRICS["val_mse_moves"])
     assert (verdict, baseline.name) == ("worse", JOINT_ONLY)
     board = Leaderboard({"a": evaluation(0.2, own=0.1, joint_only=0.2)})
-    assert board.against_baselines(board.runs[0], METRICS["val_mse"]) == ("level", None)
+    assert board.against_baselines(board.runs[0], METRICS["val_mse_moves"]) == ("level", None)
     board = Leaderboard({"a": evaluation(0.1, joint_only=0.2)})
-    assert board.against_baselines(board.runs[0], METRICS["val_mse"]) == ("better", None)
+    assert board.against_baselines(board.runs[0], METRICS["val_mse_moves"]) == ("better", None)
 
 
 def test_a_baseline_s_rule_neither_wins_nor_loses():
     board = Leaderboard({"a": evaluation(0.1)})
     (run,), (baseline,) = board.runs, board.baselines
-    assert board.verdict(run, baseline, METRICS["val_mse"]) == "better"
-    assert board.verdict(run, baseline, METRICS["controllability_psnr"]) is None
+    assert board.verdict(run, baseline, METRICS["val_mse_moves"]) == "better"
+    assert board.verdict(run, baseline, METRICS["controllability_psnr_moves"]) is None
 
 
 @pytest.mark.parametrize(
@@ -101,10 +102,27 @@ def test_untrained_models_that_copy_alike_but_place_their_joints_otherwise_stand
     assert names == [PERSISTENCE, f"{UNTRAINED} of a", f"{UNTRAINED} of b"]
 
 
-def test_an_untrained_model_is_a_rival_in_every_metric():
-    assert all(metric.fair(UNTRAINED) for metric in METRICS.values())
+def test_an_untrained_model_is_a_rival_in_every_metric_but_sharpness_which_copies_have():
+    assert [name for name, metric in METRICS.items() if not metric.fair(UNTRAINED)] == ["sharpness"]
+
+
+def test_what_the_action_answers_is_nobodys_lead():
+    one, other = evaluation(0.1), evaluation(0.2)
+    one.figures["given"] = ["acting_joint_position_mae"]
+    assert [lead.metric.name for lead in Leaderboard({"a": one, "b": other}).leads] == list(KEY_METRICS)[:3]
+
+
+def test_nearest_1_is_best_without_a_verdict():
+    runs = {name: evaluation(0.1) for name in "abc"}
+    for saved, sharp in zip(runs.values(), (0.5, 1.1, 1.6), strict=True):
+        saved.samples[MODEL].sums["sharpness"] = np.full(N, sharp)
+        saved.samples[MODEL].weights["sharpness"] = np.ones(N)
+        saved.figures["sharpness"] = sharp
+    board = Leaderboard(runs)
+    assert [row.name for row in board.ranked(board.rows, METRICS["sharpness"])] == ["b", "a", "c"]
+    assert board.verdict(*board.runs[:2], METRICS["sharpness"]) is None
 
 
 def test_metrics_that_no_run_has_are_left_out():
     names = [metric.name for metric in Leaderboard({"a": evaluation(0.1)}).metrics]
-    assert names == [*KEY_METRICS, "controllability_psnr"]
+    assert names == [*KEY_METRICS, "controllability_psnr_moves"]

@@ -22,7 +22,7 @@ from forearm.canvas import (
 )
 from forearm.evaluation.metrics import OUTCOME_METRICS, Truth, against_outcomes, counterfactuals, per_sample, score
 from forearm.evaluation.samples import Samples
-from forearm.evaluation.ssim import ssim
+from forearm.evaluation.ssim import similarity_map, ssim, ssim_valid
 from forearm.transitions.store import Outcomes
 
 LAYOUT = Layout(
@@ -67,6 +67,7 @@ def slow_score(truth, predicted, layout, codes):
     true, guess = decode(layout, truth), decode(layout, predicted)
     table = {}
     visual, strip, psnr, static, dynamic, similarity = [], [], [], [], [], []
+    valid, energies = [], []
     for t, p in zip(truth.astype(np.float64), predicted.astype(np.float64), strict=True):
         squares = (t[:, :h, last] - p[:, :h, last]) ** 2
         visual.append(squares.mean())
@@ -78,8 +79,18 @@ def slow_score(truth, predicted, layout, codes):
         if (~moving).any():
             static.append(squares[:, ~moving].mean())
         similarity.append(slow_ssim(t[:, :h, last], p[:, :h, last]))
+        views = [[z[:, :h, last][:, 16 * c : 16 * c + 16] for c in range(2)] for z in (t, p)]
+        valid.append(np.mean([slow_ssim(*view, padding=0) for view in zip(*views, strict=True)]))
+        true_energy, energy = ([sum(np.sum(np.diff(v, axis=a) ** 2) for v in of for a in (1, 2))] for of in views)
+        energies.append((*energy, *true_energy))
     table["val_mse"] = table["val_mse_visual"] = np.mean(visual)
     table |= {"val_mse_motor_strip": np.mean(strip), "psnr": np.mean(psnr), "ssim": np.mean(similarity)}
+    table["ssim_valid"] = np.mean(valid)
+    moves = codes != STAY
+    for name, values in {"val_mse": visual, "psnr": psnr, "ssim": similarity, "ssim_valid": valid}.items():
+        table[f"{name}_moves"] = mean_or_none(np.array(values)[moves])
+    energy, true_energy = np.array(energies)[moves].sum(0)
+    table["sharpness"] = energy / true_energy if moves.any() else None
     table |= {"val_mse_static": mean_or_none(static), "val_mse_dynamic": mean_or_none(dynamic)}
 
     n, joints = len(truth), len(layout.joints)
@@ -109,15 +120,16 @@ def slow_score(truth, predicted, layout, codes):
     return table
 
 
-def slow_ssim(x, y):
+def slow_ssim(x, y, padding=5):
     """Structural similarity of (3, h, w), window by window."""
     offsets = np.arange(-5, 6)
     weights = np.exp(-(offsets[:, None] ** 2 + offsets[None] ** 2) / (2 * 1.5**2))
     weights /= weights.sum()
     values = []
-    for a, b in zip(np.pad(x, ((0, 0), (5, 5), (5, 5))), np.pad(y, ((0, 0), (5, 5), (5, 5))), strict=True):
-        for row in range(x.shape[1]):
-            for column in range(x.shape[2]):
+    widths = ((0, 0), (padding, padding), (padding, padding))
+    for a, b in zip(np.pad(x, widths), np.pad(y, widths), strict=True):
+        for row in range(a.shape[0] - 10):
+            for column in range(a.shape[1] - 10):
                 u, v = (z[row : row + 11, column : column + 11] for z in (a, b))
                 mu, mv = (weights * u).sum(), (weights * v).sum()
                 su, sv = (weights * u * u).sum() - mu**2, (weights * v * v).sum() - mv**2
@@ -199,6 +211,8 @@ def test_what_no_sample_defines_is_none():
     undefined = {name for name, value in table.items() if value is None}
     assert undefined == {
         "val_mse_dynamic",
+        "sharpness",
+        *(f"{name}_moves" for name in ("val_mse", "psnr", "ssim", "ssim_valid")),
         *(f"{kind}_action_{code}" for kind in ("val_mse", "motor_position_mae") for code in (MOVE_PLUS, MOVE_MINUS)),
         "motor_direction_accuracy",
         "acting_joint_direction_accuracy",
@@ -260,6 +274,9 @@ def test_controllability_is_what_the_right_action_gains():
     seen = Truth(LAYOUT, truth, codes)
     under = {code: seen.last + np.where(codes == code, 0.01, 0.1)[:, None, None, None] for code in range(3)}
     assert counterfactuals(seen, under).table()["controllability_psnr"] == pytest.approx(20, rel=1e-4)
+    under[STAY][0] = seen.last[0] + 0.1  # the STAY, which is the first sample
+    assert counterfactuals(seen, under).table()["controllability_psnr"] == pytest.approx(40 / 3, rel=1e-4)
+    assert counterfactuals(seen, under).table()["controllability_psnr_moves"] == pytest.approx(20, rel=1e-4)
     same = dict.fromkeys(range(3), seen.last + 0.1)
     assert counterfactuals(seen, same).table()["controllability_psnr"] == pytest.approx(0, abs=1e-9)
 
@@ -368,8 +385,35 @@ def test_ssim_is_what_its_definition_says():
     rng = np.random.default_rng(0)
     x = rng.random((2, 3, 13, 9))
     y = (x + 0.2 * rng.standard_normal(x.shape)).clip(0, 1)
-    assert ssim(x, y) == pytest.approx([slow_ssim(a, b) for a, b in zip(x, y, strict=True)], rel=1e-4)
-    assert ssim(x, x) == pytest.approx([1, 1])
+    assert ssim(similarity_map(x, y)) == pytest.approx([slow_ssim(*pair) for pair in zip(x, y, strict=True)], rel=1e-4)
+    assert ssim(similarity_map(x, x)) == pytest.approx([1, 1])
+
+
+def test_ssim_valid_knows_neither_padding_nor_the_other_camera():
+    random = np.random.default_rng(0)
+    x = random.random((2, 3, 26, 13), np.float32)
+    y = (x + 0.2 * random.standard_normal(x.shape)).clip(0, 1).astype(np.float32)
+    cameras = [(slice(0, 13), slice(0, 13)), (slice(13, 26), slice(0, 13))]
+    alone = [[slow_ssim(a[:, rows], b[:, rows], padding=0) for rows, _ in cameras] for a, b in zip(x, y, strict=True)]
+    assert ssim_valid(similarity_map(x, y), cameras) == pytest.approx(np.mean(alone, axis=1), rel=1e-4)
+    small = [(slice(0, 13), slice(0, 10)), cameras[1]]
+    assert ssim_valid(similarity_map(x, y), small) == pytest.approx([pair[1] for pair in alone], rel=1e-4)
+    assert np.isnan(ssim_valid(similarity_map(x, y), small[:1])).all()
+
+
+def test_blur_lowers_sharpness_and_noise_raises_it():
+    truth, codes = draw_moments(6)
+    last = slice(LAYOUT.frame_columns(-1).start, None)
+    flat = truth.copy()
+    flat[..., last] = 0.5
+    half = truth.copy()
+    half[..., last] = 0.5 * truth[..., last] + 0.25
+    assert score(truth, truth, LAYOUT, codes)["sharpness"] == pytest.approx(1)
+    assert score(truth, half, LAYOUT, codes)["sharpness"] == pytest.approx(0.25, rel=1e-4)
+    assert score(truth, flat, LAYOUT, codes)["sharpness"] == 0
+    stays = truth.copy()
+    stays[codes == STAY] = flat[codes == STAY]
+    assert score(truth, stays, LAYOUT, codes)["sharpness"] == pytest.approx(1), "STAY does not count"
 
 
 def test_continuous_actions():

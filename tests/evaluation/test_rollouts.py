@@ -14,7 +14,7 @@ from support.tiny import untrained, write_data
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import as_uint8
-from forearm.evaluation import MODEL, PERSISTENCE, Persistence, draw_paths, fitted_baselines, roll_out
+from forearm.evaluation import MODEL, PERSISTENCE, UNTRAINED, Persistence, draw_paths, fitted_baselines, roll_out
 from forearm.evaluation.metrics import score
 from forearm.evaluation.rollouts import CURVES, FILMS
 from forearm.report.assessment import assess
@@ -165,7 +165,7 @@ def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
     rollouts = written(watch=lambda done, total: seen.append((done, total)))
     assert rollouts["horizons"] == [1, 2, 3, 4, 5, 6]
     assert rollouts["episodes"] == rollouts["paths"] == 2  # each episode holds one path of six
-    assert list(rollouts["curves"]) == [MODEL, *fitted_baselines(tiny_data)]
+    assert list(rollouts["curves"]) == [MODEL, *fitted_baselines(tiny_data), UNTRAINED]
     assert {len(curve) for curves in rollouts["curves"].values() for curve in curves.values()} == {6}
     assert seen[-1] == (12 + 12, 12 + 12)  # samples and steps
     assert written(horizon=3, rollouts=5)["paths"] == 5

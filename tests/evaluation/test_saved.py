@@ -1,5 +1,6 @@
 """What an evaluation leaves on disk for comparisons is what was measured, and tells its samples from others."""
 
+import copy
 import shutil
 from dataclasses import replace
 
@@ -111,3 +112,24 @@ def test_a_digest_tells_samples_apart_wherever_they_lie(data, tmp_path):
         digest_of(write_data(tmp_path / "patch", make_layout(patch=2), episodes=4, length=3), rows),
     )
     assert [other == digest for other in others] == [False, False, False, False, True]  # a patch changes no picture
+
+
+def test_an_evaluation_of_before_there_were_figures_of_moves_gets_them(evaluation, folder):
+    new = Saved.open(folder, evaluation.layout)
+    table = pq.read_table(folder / SAMPLES_FILE)
+    pq.write_table(table.select([name for name in table.column_names if "_moves" not in name]), folder / SAMPLES_FILE)
+    figures = copy.deepcopy(evaluation.to_json())
+    persistence = figures["baselines"][PERSISTENCE]
+    for level in (figures, persistence["metrics"], figures["intervals"], persistence["intervals"]):
+        for name in [name for name in level if name.endswith("_moves")]:
+            del level[name]
+    del figures["given"]
+    write_json(folder / "metrics.json", figures)
+    old = Saved.open(folder, evaluation.layout)
+    assert old.figures["given"] == new.figures["given"] != []
+    for predictor, samples in new.samples.items():
+        assert old.samples[predictor].table() == samples.table()
+    mine, persistence = old.figures, old.figures["baselines"][PERSISTENCE]
+    for name in ("val_mse_moves", "psnr_moves", "controllability_psnr_moves"):
+        assert mine[name] == persistence["metrics"][name] == new.figures[name]
+        assert mine["intervals"][name] == persistence["intervals"][name] == evaluation.intervals[name]

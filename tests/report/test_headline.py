@@ -41,7 +41,7 @@ def test_a_lead_is_as_sure_as_its_verdicts():
     first, _ = comparison_headline(board_of("aaab", ["level"] * 4, ["level"] * 4))
     assert "It is nowhere surely ahead of the second. b leads on acting-joint position." in first
     first, _ = comparison_headline(board_of("aaaa", ["better", "level", "level", None], ["level"] * 4))
-    assert first.endswith("It is surely ahead of the second on picture error.")
+    assert first.endswith("It is surely ahead of the second on picture error of moves.")
     assert comparison_headline(board_of("aaaa", [None] * 4, [None] * 4)) == (
         "a leads on all 4 key figures. The data do not say how sure that is.",
         "The data do not say how a differs from the baselines.",
@@ -52,8 +52,8 @@ def test_a_baseline_that_is_better_is_named():
     board = board_of("aaaa", ["better"] * 4, ["worse", "better", "level", None])
     assert comparison_headline(board)[1] == (
         "a surely beats every baseline on error where the picture changes. "
-        "a is level with a baseline on structural similarity. "
-        f"a loses to a baseline on picture error ({JOINT_ONLY})."
+        "a is level with a baseline on structural similarity of moves. "
+        f"a loses to a baseline on picture error of moves ({JOINT_ONLY})."
     )
     board.runs = board.runs[:1]
     alone, nothing = comparison_headline(board)

@@ -21,7 +21,17 @@ from support.pages import Page
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, make_batch
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, draw
-from forearm.evaluation import CATALOGUE, MEAN_FRAME, MODEL, PERSISTENCE, Film, Persistence, Rollouts, evaluate
+from forearm.evaluation import (
+    CATALOGUE,
+    MEAN_FRAME,
+    METRICS,
+    MODEL,
+    PERSISTENCE,
+    Film,
+    Persistence,
+    Rollouts,
+    evaluate,
+)
 from forearm.evaluation.rollouts import CURVES
 from forearm.media.colours import heat_map
 from forearm.media.words import figure, reading
@@ -36,6 +46,7 @@ LAYOUT = Layout(
     cameras=(Camera("base", 16, 16),),
     joints=(Joint("pan", "deg", -50, 50, 20), Joint("jaw", "%", 0, 100, 20)),
     actions=(ActionDimension("pan", "pan", "deg", 10.0),),
+    action_is="target",  # else figures of joints would be given by the action
     patch=4,
     separator=4,
 )
@@ -254,7 +265,7 @@ def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
     assert opposite.verdict("val_mse") == opposite.verdict("val_mse", "nearest-neighbour") == "worse"
     assert opposite.ahead("val_mse") is None  # copying is better already
     text = page_of(opposite, tmp_path).text
-    assert "worse on picture error and structural similarity. The nearest-neighbour baseline beats it on " in text
+    assert "worse on picture error of moves and structural similarity of moves. The nearest-neighbour " in text
     assert "on error where the picture changes. The joint-only baseline beats it on acting-joint position." in text
     assert re.search(r"joint-only [\d.]+( × 10\S+)? is better", text)
     assert "On acting-joint position, the previous position and the action" in texts(opposite)
@@ -266,8 +277,8 @@ def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
     noisy = evaluation_of(Joined(picture=Noisy(SlidingArm(), 0.05), joints=SlidingArm(gain=0.9)), baselines=rivals)
     text = page_of(noisy, tmp_path).text
     assert "beats copying the last frame on all 4 key figures. The nearest-neighbour baseline beats it on " in text
-    assert "structural similarity. The joint-only baseline beats it on acting-joint position." in text
-    assert "On picture error, the training transition" in texts(noisy)
+    assert "structural similarity of moves. The joint-only baseline beats it on acting-joint position." in text
+    assert "On picture error of moves, the training transition" in texts(noisy)
 
 
 def test_the_table_marks_the_best_baseline_and_those_ahead(tmp_path):
@@ -623,3 +634,16 @@ def test_a_chart_has_a_colour_for_each_curve_and_band():
     assert "opacity: 0.18" in svg
     assert "#0102" not in svg
     assert "#0102" not in bar_chart({"a": 1.0}, "x", "y")
+
+
+def test_what_the_action_answers_is_marked_and_not_counted(good, tmp_path):
+    given = dataclasses.replace(good, layout=dataclasses.replace(LAYOUT, action_is=None))
+    assert json.loads(json.dumps(given.to_json()))["given"]
+    page = page_of(given, tmp_path / "given")
+    assert "This model beats copying the last frame on all 3 key figures." in page.text
+    assert "The action names the change of the joint" in page.text
+    table = page.text[page.text.index("95% interval") :]
+    for name in ("acting_joint_position_mae", "counterfactual_order"):
+        assert f"{name} {METRICS[name].arrow} given by the action" in table
+    assert f"motor_consistency_error {METRICS['motor_consistency_error'].arrow} given" not in table
+    assert "given by the action" not in page_of(good, tmp_path / "asked").text

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from forearm.canvas import CODE_NAMES, CODES
+from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE, UNTRAINED
 from forearm.evaluation.samples import Interval
 
@@ -16,7 +16,7 @@ class Metric:
     group: str
     """The part of a table in which it stands."""
     better: str
-    """"lower" or "higher"."""
+    """"lower", "higher" or "nearest 1"."""
     unit: str
     """"", "dB", "share", or "joint" for the joints' own."""
     text: str
@@ -26,16 +26,36 @@ class Metric:
 
     def fair(self, baseline: str) -> bool:
         """Whether a baseline competes. It does not where its rule decides the effect of the action or its consistency.
-        Persistence never moves, so it has no direction. The untrained model follows no rule and always competes."""
+        Persistence never moves, so it has no direction. What copies recorded pictures is as sharp as they are. Else the
+        untrained model, which follows no rule, always competes."""
+        if self.better == "nearest 1":
+            return False
         if baseline == UNTRAINED:
             return True
         if self.group == "action" or self.name.endswith("consistency_error"):
             return False
         return baseline != PERSISTENCE or not self.name.endswith("direction_accuracy")
 
+    def given(self, layout: Layout) -> bool:
+        """Whether the action answers it: it is about joints, and the actions of the layout are changes of joints."""
+        driven = any(joint >= 0 for joint in layout.joint_of_dimension())
+        return self.name in GIVEN and layout.action_is is None and driven
+
+    def loss(self, value: float) -> float:
+        """How bad a figure is, whichever way the metric is better: less is better."""
+        return abs(value - 1) if self.better == "nearest 1" else -value if self.better == "higher" else value
+
+    @property
+    def arrow(self) -> str:
+        """The better direction."""
+        return {"lower": "↓", "higher": "↑"}.get(self.better, "→ 1")
+
     def verdict(self, difference: Interval) -> str | None:
-        """What the interval of (one figure − another) says of the one: "better", "worse", or "level" if it holds 0."""
-        if difference is None or isinstance(difference, list):
+        """What the interval of (one figure − another) says of the one: "better", "worse", or "level" if it holds 0.
+
+        None where nearest 1 is best, as a difference does not say which is nearer.
+        """
+        if difference is None or isinstance(difference, list) or self.better == "nearest 1":
             return None
         low, high = difference
         if low <= 0 <= high:
@@ -52,8 +72,16 @@ _TEXTS = {
         "val_mse_static": (
             "val_mse where the picture did not change. Copying is right here by definition and hard to beat."
         ),
+        "val_mse_moves": "val_mse over moves.",
         "ssim": "Structural similarity to the true picture: 1 is identical, 0 is unrelated. Blur lowers it.",
+        "ssim_moves": "ssim over moves.",
+        "ssim_valid": "ssim without padding: windows lie inside one camera. Mean over the cameras.",
+        "ssim_valid_moves": "ssim_valid over moves.",
+        "sharpness": (
+            "Gradient energy of predicted pictures / that of true ones, over moves: 1 is right, less is blurred."
+        ),
         "psnr": "Peak signal-to-noise ratio, mean over samples. 3 dB more is half the error. It is capped at 100 dB.",
+        "psnr_moves": "psnr over moves.",
         **{f"val_mse_action_{code}": f"val_mse over the samples of {CODE_NAMES[code]}." for code in CODES},
     },
     "joints": {
@@ -95,6 +123,7 @@ _TEXTS = {
         "controllability_psnr": (
             "PSNR of the picture under the true action − PSNR under the other actions. At 0 the action does not help."
         ),
+        "controllability_psnr_moves": "controllability_psnr over moves.",
     },
     "outcomes": {
         "k_way_accuracy": (
@@ -121,8 +150,7 @@ _TEXTS = {
 }
 _OTHER_NAMES = {"val_mse": "val_mse_visual"}
 _UNITS = {
-    "psnr": "dB",
-    "controllability_psnr": "dB",
+    **{f"{name}{over}": "dB" for name in ("psnr", "controllability_psnr") for over in ("", "_moves")},
     "motor_direction_accuracy": "share",
     "acting_joint_direction_accuracy": "share",
     "counterfactual_order": "share",
@@ -135,7 +163,8 @@ _UNITS = {
 def _metric(name: str, group: str, text: str) -> Metric:
     is_error = "_mse" in name or "_mae" in name or name.endswith("_error")
     unit = _UNITS.get(name, "joint" if is_error and "_mse" not in name else "")
-    return Metric(name, group, "lower" if is_error else "higher", unit, text, _OTHER_NAMES.get(name, ""))
+    better = "lower" if is_error else "nearest 1" if name == "sharpness" else "higher"
+    return Metric(name, group, better, unit, text, _OTHER_NAMES.get(name, ""))
 
 
 CATALOGUE = tuple(_metric(name, group, text) for group, texts in _TEXTS.items() for name, text in texts.items())
@@ -144,10 +173,17 @@ CATALOGUE = tuple(_metric(name, group, text) for group, texts in _TEXTS.items() 
 METRICS = {name: metric for metric in CATALOGUE for name in (metric.name, metric.other_name) if name}
 """Each metric under each of its names."""
 
+GIVEN = {
+    *(name for name in _TEXTS["joints"] if name != "motor_consistency_error"),
+    *("motor_discrimination_score", "counterfactual_order", "counterfactual_plus_above_minus"),
+    "counterfactual_position_mae",
+}
+"""Metrics of joints: where the action names the change of the joint, the inputs answer them."""
+
 KEY_METRICS = {
-    "val_mse": "picture error",
+    "val_mse_moves": "picture error of moves",
     "val_mse_dynamic": "error where the picture changes",
-    "ssim": "structural similarity",
+    "ssim_moves": "structural similarity of moves",
     "acting_joint_position_mae": "acting-joint position",
 }
 """The metrics by which models are judged at a glance, each with its title."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE
-from forearm.evaluation.catalogue import METRICS
+from forearm.evaluation.catalogue import CATALOGUE, KEY_METRICS, METRICS
 from forearm.evaluation.examples import Example
 from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value
@@ -70,6 +70,16 @@ class Evaluation:
         return [code for code in CODES if not self.actions_seen.get(code)]
 
     @property
+    def given(self) -> list[str]:
+        """Names of the metrics that the action answers, as it names the change of the joint."""
+        return [metric.name for metric in CATALOGUE if metric.given(self.layout)]
+
+    @property
+    def key_metrics(self) -> dict[str, str]:
+        """The key metrics that the action does not answer, each with its title."""
+        return {name: title for name, title in KEY_METRICS.items() if name not in self.given}
+
+    @property
     def warnings(self) -> list[str]:
         """What makes the figures less sure than they look, a sentence each."""
         warnings = list(self.cautions)
@@ -102,8 +112,7 @@ class Evaluation:
         if self.verdict(name) == "worse":
             return None
         better = {b.metrics[name]: title for title, b in self.baselines.items() if self.verdict(name, title) == "worse"}
-        best = min if METRICS[name].better == "lower" else max
-        return better[best(better)] if better else None  # type: ignore[type-var]
+        return better[min(better, key=METRICS[name].loss)] if better else None  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, Any]:
         """What ``metrics.json`` holds; ``docs/metrics.md`` describes it."""
@@ -118,6 +127,7 @@ class Evaluation:
             "baselines": {name: dataclasses.asdict(baseline) for name, baseline in self.baselines.items()},
             "actions_seen": {str(code): self.actions_seen.get(code, 0) for code in CODES},
             "guesses": self.guesses,
+            "given": self.given,
             "per_action": {str(code): self._of_action(code) for code in CODES},
             "latency": self.latency,
             "extras": {name: values.tolist() for name, values in self.extras.items()},

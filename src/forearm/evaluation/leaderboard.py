@@ -13,12 +13,15 @@ from forearm.evaluation.saved import Saved
 
 COLUMNS = (
     *KEY_METRICS,
-    "psnr",
+    "psnr_moves",
+    "ssim_valid_moves",
+    "sharpness",
+    "val_mse_action_0",
     "acting_joint_direction_accuracy",
     "counterfactual_mse",
     "counterfactual_order",
     "k_way_accuracy",
-    "controllability_psnr",
+    "controllability_psnr_moves",
 )
 """The metrics of a leaderboard, from left to right; those that no run has are left out."""
 
@@ -66,6 +69,8 @@ class Leaderboard:
         ]
         self.baselines = list(_baselines(evaluations))
         self.rows = self.runs + self.baselines
+        self.given = {name for run in self.runs for name in run.metrics.get("given", ())}
+        """Metrics that the action answers, of one of the runs at least."""
         self.episodes = next(iter(evaluations.values())).episodes
         self.metrics = [
             METRICS[name] for name in COLUMNS if any(run.metrics.get(name) is not None for run in self.runs)
@@ -74,7 +79,7 @@ class Leaderboard:
     def ranked(self, rows: list[Row], metric: Metric) -> list[Row]:
         """Those of some rows that compete on a metric, the best first."""
         competing = [row for row in rows if row.competes(metric)]
-        return sorted(competing, key=lambda row: row.metrics[metric.name], reverse=metric.better == "higher")
+        return sorted(competing, key=lambda row: metric.loss(row.metrics[metric.name]))
 
     def difference(self, one: Row, other: Row, metric: Metric) -> Interval:
         """95% interval of (one's figure − the other's), the same episodes drawn for both; None where there is none."""
@@ -104,8 +109,8 @@ class Leaderboard:
 
     @cached_property
     def leads(self) -> list[Lead]:
-        """Who leads on each key metric."""
-        return [self._lead(metric) for metric in self.metrics if metric.name in KEY_METRICS]
+        """Who leads on each key metric that the action does not answer."""
+        return [self._lead(m) for m in self.metrics if m.name in KEY_METRICS and m.name not in self.given]
 
     def _lead(self, metric: Metric) -> Lead:
         best, *others = self.ranked(self.runs, metric)

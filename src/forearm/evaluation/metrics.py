@@ -20,7 +20,7 @@ from forearm.canvas import (
     dominant_dimensions,
 )
 from forearm.evaluation.samples import Samples, Value
-from forearm.evaluation.ssim import ssim
+from forearm.evaluation.ssim import similarity_map, ssim, ssim_valid
 from forearm.transitions.store import Outcomes
 
 DYNAMIC = 0.02
@@ -125,7 +125,7 @@ def counterfactuals(truth: Truth, under: dict[int, np.ndarray]) -> Samples:
     others = (psnrs.sum(1) - right) / (len(CODES) - 1)
     in_order = np.stack([errors[code] for code in CODES], axis=1)
     best = np.isclose(in_order, in_order.min(1, keepdims=True), rtol=EQUAL, atol=0)
-    return Samples.of(
+    samples = Samples.of(
         {
             "action_discrimination_score": visual,
             "motor_discrimination_score": strip,
@@ -135,6 +135,7 @@ def counterfactuals(truth: Truth, under: dict[int, np.ndarray]) -> Samples:
             "k_way_accuracy": np.take_along_axis(best / best.sum(1, keepdims=True), truth.codes[:, None], axis=1)[:, 0],
         }
     )
+    return samples | of_moves(samples, truth.codes != STAY)
 
 
 def against_outcomes(truth: Truth, under: dict[int, np.ndarray], outcomes: Outcomes | None) -> Samples:
@@ -184,17 +185,47 @@ def _picture_metrics(truth: Truth, region: np.ndarray) -> Samples:
     visual = squares[:, :, :h].mean((1, 2, 3), dtype=np.float64)
     per_pixel = squares[:, :, :h].mean(1)
     dynamic = np.abs(truth.last - truth.previous)[:, :, :h].mean(1) > DYNAMIC
-    return Samples.of(
+    moves = truth.codes != STAY
+    cameras = truth.layout.camera_boxes()
+    similarity = similarity_map(region[:, :, :h], truth.last[:, :, :h])
+    inner = ssim_valid(similarity, cameras)
+    energy, true_energy = (_gradient_energy(frames, cameras) * moves for frames in (region, truth.last))
+    samples = Samples.of(
         {
             "val_mse": visual,
             "val_mse_visual": visual,
-            "ssim": ssim(region[:, :, :h], truth.last[:, :, :h]),
+            "ssim": ssim(similarity),
+            "ssim_valid": (inner, np.isfinite(inner)),
             "psnr": _psnr(visual),
             "val_mse_motor_strip": squares[:, :, h:].mean((1, 2, 3), dtype=np.float64),
             **{f"val_mse_action_{code}": (visual, truth.codes == code) for code in CODES},
             "val_mse_static": _mean_where(per_pixel, ~dynamic),
             "val_mse_dynamic": _mean_where(per_pixel, dynamic),
         }
+    )
+    return samples | of_moves(samples, moves) | Samples({"sharpness": energy}, {"sharpness": true_energy})
+
+
+OF_MOVES = ("val_mse", "psnr", "ssim", "ssim_valid", "controllability_psnr")
+"""Metrics that are also taken over moves alone, as copying the last frame is all but right under STAY."""
+
+
+def of_moves(samples: Samples, moves: np.ndarray) -> Samples:
+    """Those of ``OF_MOVES`` that samples have, over the moves (N,) among them, each as ``<name>_moves``."""
+    names = [name for name in OF_MOVES if name in samples.sums]
+    return Samples(
+        {f"{name}_moves": samples.sums[name] * moves for name in names},
+        {f"{name}_moves": samples.weights[name] * moves for name in names},
+    )
+
+
+def _gradient_energy(frames: np.ndarray, cameras: list[tuple[slice, slice]]) -> np.ndarray:
+    """Sum of squared differences of neighbouring pixels of one camera in frames (N, 3, H, w): (N,) float64."""
+    pictures = [frames[:, :, rows, columns] for rows, columns in cameras]
+    return sum(
+        np.square(np.diff(picture, axis=axis)).sum((1, 2, 3), dtype=np.float64)
+        for picture in pictures
+        for axis in (2, 3)
     )
 
 

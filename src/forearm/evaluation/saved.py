@@ -22,10 +22,11 @@ import pyarrow.parquet as pq
 from forearm.base.errors import ForearmError
 from forearm.base.files import Between, Count, checked, read_arrays, read_json
 from forearm.canvas import CODES, Layout
-from forearm.evaluation.catalogue import METRICS
+from forearm.evaluation.catalogue import CATALOGUE, METRICS
 from forearm.evaluation.evaluation import Evaluation
 from forearm.evaluation.examples import Example
-from forearm.evaluation.samples import MODEL, Interval, Samples
+from forearm.evaluation.metrics import of_moves
+from forearm.evaluation.samples import MODEL, Interval, Samples, intervals
 from forearm.recordings.tables import TableFile
 from forearm.transitions.store import TransitionSet
 
@@ -155,17 +156,19 @@ class Saved:
     def open(cls, folder: Path, layout: Layout) -> "Saved":
         """Read an evaluation that ``forearm evaluate`` wrote of a run with that layout."""
         figures = read_figures(folder)
+        figures["given"] = [metric.name for metric in CATALOGUE if metric.given(layout)]  # older ones do not say
         try:
             with closing(TableFile(folder / SAMPLES_FILE)) as file:
                 table = file.table()
             predictors = np.array(table["predictor"].to_pylist())
             samples = {str(name): _read(table.filter(predictors == name)) for name in dict.fromkeys(predictors)}
             models = table.filter(predictors == MODEL)
+            episodes = models["episode"].to_numpy().astype(np.int64)
             saved = cls(
                 figures,
                 models["row"].to_numpy().astype(np.int64),
-                models["episode"].to_numpy().astype(np.int64),
-                samples,
+                episodes,
+                {name: _with_moves(of, figures, name, episodes) for name, of in samples.items()},
                 _examples(read_arrays(folder / EXAMPLES_FILE), layout),
             )
             if {*samples} - {MODEL} != {*figures["baselines"]} or not len(saved.rows):
@@ -258,6 +261,17 @@ def _read(table: pa.Table) -> Samples:
     if "val_mse" not in measured or any(samples.weights[n].shape != s.shape for n, s in samples.sums.items()):
         raise ValueError(f"{SAMPLES_FILE} lacks metrics or weights")
     return samples
+
+
+def _with_moves(samples: Samples, figures: dict[str, Any], predictor: str, episodes: np.ndarray) -> Samples:
+    """Samples with the metrics of moves, which evaluations of before 2026-11-26 lack; their figures are put in too."""
+    if "val_mse_moves" in samples.sums:
+        return samples
+    more = of_moves(samples, 1 - samples.weights["val_mse_action_0"])
+    baseline = figures["baselines"].get(predictor)
+    (figures if baseline is None else baseline["metrics"]).update(more.table())
+    (figures if baseline is None else baseline)["intervals"].update(intervals(more, episodes))
+    return samples | more
 
 
 def _examples(arrays: dict[str, np.ndarray], layout: Layout) -> Examples:

@@ -4,12 +4,14 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 C1, C2 = 0.01**2, 0.03**2
+RADIUS = 5
+"""Pixels from the middle of the Gaussian window to its edge."""
 
 
-def ssim(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Similarity of pictures (N, C, h, w) in [0, 1] to others of the same shape: (N,) float64, 1 where equal.
+def similarity_map(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Similarity at each pixel of pictures (N, C, h, w) in [0, 1] to others of the same shape, (N, C, h, w) float32.
 
-    Every channel by itself, 11 × 11 Gaussian window with σ = 1.5, zero padding, mean of the map.
+    Every channel by itself, 11 × 11 Gaussian window with σ = 1.5, zero padding.
     """
     x, y = np.asarray(pictures, np.float32), np.asarray(others, np.float32)
     mean_x, mean_y = _blur(x), _blur(y)
@@ -17,9 +19,28 @@ def ssim(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
     squares = mean_x**2 + mean_y**2
     variances = _blur(x * x + y * y) - squares
     covariance = _blur(x * y) - products
-    similarity = ((2 * products + C1) * (2 * covariance + C2)) / ((squares + C1) * (variances + C2))
+    return ((2 * products + C1) * (2 * covariance + C2)) / ((squares + C1) * (variances + C2))
+
+
+def ssim(similarity: np.ndarray) -> np.ndarray:
+    """Mean of maps (N, C, h, w) over all pixels, those whose windows reach into the padding included: (N,) float64."""
     return similarity.mean((1, 2, 3), dtype=np.float64)
 
 
+def ssim_valid(similarity: np.ndarray, cameras: list[tuple[slice, slice]]) -> np.ndarray:
+    """Mean of maps (N, C, h, w) over the pixels whose whole window lies in one camera, then over the cameras.
+
+    Args:
+        similarity: from ``similarity_map``.
+        cameras: rows and columns of each camera.
+
+    Returns:
+        (N,) float64; NaN if every camera is smaller than the window.
+    """
+    inner = [similarity[:, :, rows, columns][:, :, RADIUS:-RADIUS, RADIUS:-RADIUS] for rows, columns in cameras]
+    means = [part.mean((1, 2, 3), dtype=np.float64) for part in inner if part.size]
+    return np.mean(means, axis=0) if means else np.full(len(similarity), np.nan)
+
+
 def _blur(pictures: np.ndarray) -> np.ndarray:
-    return gaussian_filter(pictures, 1.5, radius=5, mode="constant", axes=(2, 3))
+    return gaussian_filter(pictures, 1.5, radius=RADIUS, mode="constant", axes=(2, 3))

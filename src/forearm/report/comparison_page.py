@@ -55,6 +55,7 @@ def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
         runs=runs,
         colours=colours,
         columns=[(metric, units[metric.name]) for metric in board.metrics],
+        given=board.given,
         costs=COSTS,
         rows=_rows(board, {run.name: run.config["family"] for run in runs}),
         matrices=[_matrix(board, metric, units[metric.name]) for metric in board.metrics],
@@ -85,7 +86,7 @@ def _tile(lead: Lead, unit: str) -> dict[str, Any]:
             remarks.append((text, f"{where}, {number(other.metrics[metric.name], metric)}", verdict or ""))
     return {
         "title": KEY_METRICS[metric.name],
-        "arrow": "↓" if metric.better == "lower" else "↑",
+        "arrow": metric.arrow,
         "name": lead.run.name,
         "value": number(lead.run.metrics[metric.name], metric, unit),
         "remarks": remarks,

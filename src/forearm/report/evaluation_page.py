@@ -130,6 +130,7 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
     )
     return {
         "metric": metric,
+        "given": metric.given(evaluation.layout),
         "joint": joints[joint].name if joint is not None else "",
         "value": number(cell(evaluation.metrics), metric, unit),
         "interval": span(cell(evaluation.intervals), metric),
@@ -150,7 +151,7 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
 def _best(values: list[Any], metric: Metric) -> float | None:
     """The best of several figures; None with fewer than two."""
     defined = [value for value in values if value is not None]
-    return (min if metric.better == "lower" else max)(defined) if len(defined) > 1 else None
+    return min(defined, key=metric.loss) if len(defined) > 1 else None
 
 
 def _skill(skill: float | None) -> str:
@@ -169,7 +170,8 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
         "persistence": number(baseline.metrics[name], metric) if baseline else NOTHING,
         "verdict": evaluation.verdict(name) or "",
         "ahead": f"{ahead} {number(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
-        "arrow": "↓" if metric.better == "lower" else "↑",
+        "arrow": metric.arrow,
+        "given": metric.given(evaluation.layout),
     }
 
 

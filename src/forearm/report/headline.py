@@ -20,7 +20,7 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def _against_copying(evaluation: Evaluation) -> str:
-    verdicts = {title: evaluation.verdict(name) for name, title in KEY_METRICS.items()}
+    verdicts = {title: evaluation.verdict(name) for name, title in evaluation.key_metrics.items()}
     known = {title: verdict for title, verdict in verdicts.items() if verdict}
     if not known:
         return "The data are too few to say whether this model beats copying the last frame."
@@ -38,7 +38,7 @@ def _against_copying(evaluation: Evaluation) -> str:
 def _against_others(evaluation: Evaluation) -> str:
     """Which baselines are surely better, so that beating copying does not sound like more than it is."""
     winners: dict[str, list[str]] = {}
-    for name, title in KEY_METRICS.items():
+    for name, title in evaluation.key_metrics.items():
         if winner := evaluation.ahead(name):
             winners.setdefault(winner, []).append(title)
     return " ".join(f"The {winner} baseline beats it on {listed(titles)}." for winner, titles in winners.items())
@@ -49,12 +49,14 @@ def details(evaluation: Evaluation) -> str:
     sentences = []
     accuracy = evaluation.metrics["acting_joint_direction_accuracy"]
     interval = evaluation.intervals["acting_joint_direction_accuracy"]
-    if isinstance(accuracy, float):
+    if "acting_joint_direction_accuracy" in evaluation.given:
+        sentences.append("The action names the change of the joint, so figures of joints are given by the action.")
+    elif isinstance(accuracy, float):
         coin = isinstance(interval, tuple) and interval[0] <= 0.5
         remark = "; chance would be 50%" if coin else ""
         sentences.append(f"The model moves the acting joint the right way in {_of_moves(accuracy)}{remark}.")
-    gain = evaluation.metrics["controllability_psnr"]
-    interval = evaluation.intervals["controllability_psnr"]
+    gain = evaluation.metrics["controllability_psnr_moves"]
+    interval = evaluation.intervals["controllability_psnr_moves"]
     if isinstance(gain, float) and isinstance(interval, tuple):
         if interval[0] > 0:
             sentences.append(
@@ -82,6 +84,8 @@ def comparison_headline(board: Leaderboard) -> tuple[str, str]:
     With a single run the sentence about the baselines comes first, and nothing follows.
     """
     leads = Counter(lead.run.name for lead in board.leads)
+    if not leads:
+        return "The samples hold no move, so there is no key figure to compare.", ""
     leader = max(leads, key=lambda name: leads[name])  # of equally many, the one of the first key figure
     baselines = _over_baselines(leader, board)
     return (_over_others(leader, board.leads), baselines) if len(board.runs) > 1 else (baselines, "")

@@ -9,7 +9,6 @@ import numpy as np
 from forearm.canvas import CODE_NAMES, MOVE_MINUS, MOVE_PLUS
 from forearm.evaluation import (
     JOINT_ONLY,
-    KEY_METRICS,
     MEAN_FRAME,
     NEAREST_NEIGHBOUR,
     PERSISTENCE,
@@ -105,7 +104,7 @@ def behind_another_baseline(figures: _Figures, log: Log) -> Iterator[Recommendat
         "the loss.",
         UNTRAINED: "the model does better with its first weights, before any training. Train longer.",
     }
-    for name, title in KEY_METRICS.items():
+    for name, title in figures.evaluation.key_metrics.items():
         winner = figures.evaluation.ahead(name)
         negligible = figures[name] < NEGLIGIBLE * figures.persistence(name)
         if winner and not negligible:
@@ -139,12 +138,13 @@ def action_ignored(figures: _Figures, log: Log) -> Iterator[Recommendation]:
             f"action_discrimination_score {figure(score)}, true difference {figure(float(true_difference))}",
             f"below {IGNORED:.0%} of what a move really changes (persistence's error over moves)",
         )
-    low, high = figures.interval("controllability_psnr")
+    name = "controllability_psnr_moves"
+    low, high = figures.interval(name)
     if low <= 0:
         yield Recommendation(
             "The action does not surely improve the predicted picture. Plans made with this model may be no better "
             "than chance.",
-            f"controllability_psnr {figure(figures['controllability_psnr'], 'dB')} (95% {span((low, high))})",
+            f"{name} {figure(figures[name], 'dB')} (95% {span((low, high))})",
             "its interval reaches 0",
         )
 
