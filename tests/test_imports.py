@@ -14,6 +14,7 @@ from forearm.training.loop import start_run, train
 from forearm.training.run import Run
 
 SLOW = {"torch", "accelerate", "av", "pyarrow", "scipy", "matplotlib", "mujoco", "fastapi", "huggingface_hub"}
+SLOW |= {"torch._dynamo"}
 
 
 def imported(code: str) -> set[str]:
@@ -50,6 +51,25 @@ def test_help_imports_nothing_slow(command):
 def test_opening_a_run_imports_no_more_than_torch(run):
     loaded = f"import forearm; forearm.open_run({str(run)!r}).load()"
     assert imported(loaded) == {"torch"}
+
+
+def test_comparing_settings_with_weights_imports_no_compiler(run, tmp_path):
+    code = f"""
+from dataclasses import asdict
+from pathlib import Path
+import torch
+from forearm.models import OURS, get_family, make_model
+from forearm.training.run import Run, save_tensors
+run = Run.open({str(run)!r})
+for name in OURS:
+    family = get_family(name)
+    facts = run.config() | {{"family": name, "model": asdict(next(iter(family.sizes.values())))}}
+    weights = Path({str(tmp_path)!r}) / name
+    save_tensors(weights, make_model(name, run.layout(), facts["model"]).state_dict())
+    Run.config = lambda self, facts=facts: facts
+    run.make_model(weights)
+"""
+    assert imported(code) == {"torch"}
 
 
 def test_what_forearm_offers_is_there():

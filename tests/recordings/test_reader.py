@@ -177,6 +177,11 @@ def test_serves_the_wanted_rows_and_sizes(tmp_path):
             episode.pictures([99])
 
 
+def test_reading_no_episodes_is_no_failure(tmp_path):
+    make_recording(tmp_path / "r")
+    assert list(open_recording(tmp_path / "r").read(episodes=())) == []
+
+
 @pytest.mark.parametrize("per_file", [1, 6])
 def test_each_video_is_opened_once_and_never_sought_in(tmp_path, monkeypatch, per_file):
     root = make_recording(tmp_path / "set", version="v3.0", lengths=(6,) * 6, episodes_per_file=per_file)

@@ -54,8 +54,11 @@ def test_bad_input_is_told_apart_from_findings(shelf, tmp_path):
     assert forearm("inspect", "--audit", tmp_path).code == 2
     assert forearm("inspect", "--audit", shelf / "clean", "--samples", 3).code == 2
     (tmp_path / "mine.html").write_text("precious")
-    ended = forearm("inspect", "--audit", shelf / "clean", "--html", tmp_path / "mine.html")
+    ended = forearm(
+        "inspect", "--audit", shelf / "clean", "--html", tmp_path / "mine.html", "--json", tmp_path / "a.json"
+    )
     assert (ended.code, (tmp_path / "mine.html").read_text()) == (2, "precious")
+    assert not (tmp_path / "a.json").exists()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

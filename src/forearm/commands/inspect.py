@@ -71,10 +71,12 @@ def inspect(options: InspectOptions) -> None:
 
 def _audit(options: InspectOptions) -> None:
     """Say what an audit finds, and leave with exit code 1 if anything matters."""
-    from forearm.base.files import write_json
+    from forearm.base.files import require_replaceable, write_json
     from forearm.report.audit import audit
-    from forearm.report.audit_page import save_audit
+    from forearm.report.audit_page import GENERATOR, save_audit
 
+    if options.html is not None:
+        require_replaceable(options.html, GENERATOR, "--html")  # before anything is looked at or written
     with counting("auditing") as watch:
         found = audit(options.path, options.device, watch)
     print(found.verdict)

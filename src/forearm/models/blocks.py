@@ -33,7 +33,7 @@ def patch_indices(layout: Layout) -> tuple[Tensor, Tensor, int]:
     """
     rows, columns = layout.grid
     frame, gap = layout.frame_width // layout.patch, layout.separator // layout.patch
-    index = torch.arange(rows * columns).reshape(rows, columns)
+    index = torch.arange(rows * columns, device="cpu").reshape(rows, columns)
     return index[:, :-frame], index[:, -frame:], frame + gap
 
 
@@ -59,8 +59,11 @@ def grid_positions(rows: int, columns: int, width: int) -> Tensor:
     """Sine-cosine codes of a grid's cells in raster order, (rows · columns, width) float32.
 
     Half of the width codes the row, half the column (Vaswani et al. 2017, 3.5; in two dimensions as in
-    He et al. 2022, Masked Autoencoders).
+    He et al. 2022, Masked Autoencoders). Without values where a model is only planned, on the meta device: arithmetic
+    there imports torch's compiler, which takes a second.
     """
+    if torch.get_default_device().type == "meta":
+        return torch.empty(rows * columns, width)
     frequencies = 1 / 10000 ** (torch.arange(width // 4, dtype=torch.float64) / (width // 4))
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     angles = [axis.reshape(-1, 1) * frequencies for axis in (y, x)]

@@ -59,7 +59,7 @@ class JointNumbers(nn.Module):
         bounds = {"lows": layout.lows, "highs": layout.highs, "most": layout.max_velocities}
         for name, values in {**bounds, "reach": half_ranges(layout), "drives": drives}.items():
             self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
-        self.register_buffer("frequencies", 2.0 ** torch.arange(SHARP) * math.pi / 2, persistent=False)
+        self.register_buffer("frequencies", 2.0 ** torch.arange(SHARP, device="cpu") * math.pi / 2, persistent=False)
 
     def inputs(self, batch: Batch) -> Tensor:
         """Known positions from −1 to 1 within their bounds, their changes, and all action values: (B, size)."""

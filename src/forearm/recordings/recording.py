@@ -165,7 +165,7 @@ class Recording:
             if on_skip is None and len(skipped) < len(wanted):
                 for line in lines_of(skipped.items()):
                     warnings.warn(f"{self.name}: skipped {line}", stacklevel=2)
-        if len(skipped) == len(wanted):
+        if skipped and len(skipped) == len(wanted):
             index, reason = next(iter(skipped.items()))
             raise ForearmError(f"{self.root}: no episode can be read; episode {index}: {reason}")
 

@@ -18,6 +18,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import Count, checked, parse_json, read_json, read_text, reason_of, writing
@@ -270,7 +271,7 @@ class Run:
         """
         config, layout = self.config(), self.layout()
         if weights is not None:
-            with torch.device("meta"):
+            with torch.device("meta"), _Unfilled():
                 planned = make_model(config["family"], layout, config["model"]).state_dict()
             with _opened(weights) as file:
                 names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
@@ -279,6 +280,13 @@ class Run:
                 shapes = {name.removeprefix(prefix): tuple(file.get_slice(name).get_shape()) for name in names}
             _require_shapes({name: tuple(tensor.shape) for name, tensor in planned.items()}, shapes, weights)
         return make_model(config["family"], layout, config["model"])
+
+
+class _Unfilled(TorchFunctionMode):
+    """Draws no normal numbers where a model has no memory: that would import torch's compiler, which takes a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return kwargs["tensor"] if func is torch.nn.init.normal_ else func(*args, **(kwargs or {}))
 
 
 def read_notes(path: Path) -> str:

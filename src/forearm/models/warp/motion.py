@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 def pixel_coordinates(height: int, width: int) -> Tensor:
     """The centres of a picture's pixels, (height, width, 2) float32."""
-    y, x = ((torch.arange(side) + 0.5) / side * 2 - 1 for side in (height, width))
+    y, x = ((torch.arange(side, device="cpu") + 0.5) / side * 2 - 1 for side in (height, width))
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
 
 
