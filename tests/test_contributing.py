@@ -11,7 +11,8 @@ from support.tiny import make_layout
 from forearm.batch import Prediction
 from forearm.control.goals import JointGoal
 from forearm.evaluation import catalogue, metrics
-from forearm.transitions.build import BuildConfig, build
+from forearm.transitions.build import build
+from forearm.transitions.settings import BuildConfig
 from forearm.transitions.store import TransitionSet
 
 PAGE = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -41,7 +41,20 @@ def test_forearm_itself_imports_nothing_slow():
 
 @pytest.mark.parametrize(
     "command",
-    ["--help", "train --help", "train warp --help", "evaluate --help", "play --help", "demo --help", "plan --help"],
+    [
+        "--help",
+        "train --help",
+        "train warp --help",
+        "evaluate --help",
+        "play --help",
+        "demo --help",
+        "plan --help",
+        "build --help",
+        "record --help",
+        "compare --help",
+        "inspect --help",
+        "combine --help",
+    ],
 )
 def test_help_imports_nothing_slow(command):
     code = f"import sys; sys.argv = ['forearm', *{command.split()}]; from forearm.cli import main\n"

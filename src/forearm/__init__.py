@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from forearm.training.config import TrainConfig
     from forearm.training.launch import train_run as train
     from forearm.training.run import Run
-    from forearm.transitions.build import BuildConfig, build
+    from forearm.transitions.build import build
+    from forearm.transitions.settings import BuildConfig
     from forearm.transitions.store import TransitionSet as open_dataset
 
     open_run = Run.open
@@ -44,7 +45,7 @@ __version__ = "0.1.0"  # the one place; pyproject.toml reads it
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "BuildConfig": "forearm.transitions.build:BuildConfig",
+        "BuildConfig": "forearm.transitions.settings:BuildConfig",
         "ForearmError": "forearm.base.errors:ForearmError",
         "PlanSettings": "forearm.control.settings:PlanSettings",
         "TrainConfig": "forearm.training.config:TrainConfig",

@@ -12,16 +12,16 @@ from typing import get_type_hints
 from forearm.base.errors import ForearmError
 
 COMMANDS = {
-    "demo": "simulate, train, evaluate, and show a report: minutes on a laptop",
-    "record": "record single actions of a simulated SO-101 as a LeRobot v3.0 dataset",
-    "build": "recordings (folders or Hub ids) to a dataset of transitions",
-    "combine": "several datasets of transitions to one, strips drawn anew with common bounds",
-    "inspect": "facts and pictures of a recording, a dataset or a run",
-    "train": "train a model of a family on a dataset",
+    "demo": "simulate, train, evaluate and show a report, in minutes",
+    "record": "record a simulated SO-101 as a LeRobot v3.0 dataset",
+    "build": "make a dataset of transitions from recordings",
+    "combine": "make one dataset of several, with common bounds",
+    "inspect": "show what a recording, a dataset or a run holds",
+    "train": "train a model on a dataset",
     "evaluate": "score a run on data and write its report",
-    "compare": "set runs side by side on one page: which is best, and is that sure",
-    "play": "play in what a run imagines: a page in the browser",
-    "plan": "find actions that lead to a goal: imagined, in the simulator, or on an SO-101",
+    "compare": "show on one page which of several runs is best",
+    "play": "steer what a run imagines, on a page in the browser",
+    "plan": "find the actions that lead to a goal",
 }
 """Each command and what it does; ``commands/NAME.py`` is imported when it runs, so that help is there at once."""
 
@@ -45,7 +45,8 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "forearm COMMAND --help says more. Results go to standard output, everything else to standard error.",
+            "forearm COMMAND --help says more and gives an example.",
+            "Results go to standard output, everything else to standard error.",
         ]
     )
 

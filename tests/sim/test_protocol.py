@@ -26,7 +26,8 @@ from forearm.recordings import staged_episodes
 from forearm.sim import JOINTS, Simulator, SingleActionSettings, change_of, film, record, record_episode, settle
 from forearm.sim.poses import HIGHEST, LOWEST, is_usable, reach, sample_pose
 from forearm.sim.protocol import cycle_of, decision, session_of, session_seed, start_of
-from forearm.transitions.build import BuildConfig, build
+from forearm.transitions.build import build
+from forearm.transitions.settings import BuildConfig
 
 TINY = SingleActionSettings(episodes=6, size=32, fps=2, sessions=2)
 

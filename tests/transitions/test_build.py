@@ -28,8 +28,9 @@ from support.recordings import write_video as write_pictures
 from forearm.base.errors import ForearmError
 from forearm.transitions import TransitionSet
 from forearm.transitions.advice import warnings_of
-from forearm.transitions.build import BuildConfig, build
+from forearm.transitions.build import build
 from forearm.transitions.combine import combine
+from forearm.transitions.settings import BuildConfig
 from forearm.transitions.store import ArrayWriter
 
 WRIST = "observation.images.wrist"

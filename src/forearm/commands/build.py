@@ -8,8 +8,7 @@ from tyro.conf import OmitArgPrefixes
 from forearm.base.errors import ForearmError
 from forearm.commands.console import building, show
 from forearm.commands.options import Recordings, not_with, only_with
-from forearm.transitions.build import BuildConfig
-from forearm.transitions.build import build as build_into
+from forearm.transitions.settings import BuildConfig
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ def build(options: BuildOptions) -> None:
     Example: forearm build ./my_recording --out data
     """
     from forearm.report.inspection import facts_of
+    from forearm.transitions.build import build as build_into
 
     if not options.recordings:
         raise ForearmError("build needs at least one recording: a folder or a Hub id")

@@ -16,7 +16,9 @@ class CombineOptions:
 
 
 def combine(options: CombineOptions) -> None:
-    """Put datasets of transitions together; every episode stays on its side of the split.
+    """Put datasets of transitions together.
+
+    Every episode stays in training or in validation, as it was.
 
     Strips are drawn anew with common bounds.
 

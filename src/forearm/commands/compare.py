@@ -21,7 +21,9 @@ class CompareOptions:
 
 
 def compare(options: CompareOptions) -> None:
-    """Compare runs and baselines on the same samples; runs that have not been evaluated on them are, first.
+    """Compare runs and baselines on the same samples.
+
+    Runs that have not been evaluated on them are evaluated first.
 
     Example: forearm compare run_a run_b --out comparison.html
     """

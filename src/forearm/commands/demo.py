@@ -56,7 +56,8 @@ def demo(options: DemoOptions) -> None:
     from forearm.training.config import TrainConfig
     from forearm.training.launch import resume_run, train_run
     from forearm.training.run import Run
-    from forearm.transitions.build import BuildConfig, build
+    from forearm.transitions.build import build
+    from forearm.transitions.settings import BuildConfig
 
     config = TrainConfig(minutes=options.minutes, learning_rate=2e-3, seed=options.seed)
     model = MODEL_SETTINGS.get(options.family, {})

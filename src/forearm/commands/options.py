@@ -12,15 +12,24 @@ from typing import Annotated, Any, Union, get_args
 
 import tyro
 from tyro.conf import Positional
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
 
 from forearm.base.errors import ForearmError
 
-Device = Annotated[str, tyro.conf.arg(metavar="{auto,cpu,cuda,cuda:1,mps}")]
-Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…")]]
-Datasets = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA…")]]
+Device = Annotated[
+    str, tyro.conf.arg(metavar="DEVICE", help_behavior_hint="(default: auto; others: cpu, cuda, cuda:1, mps)")
+]
+Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…", help_behavior_hint="(at least one)")]]
+Datasets = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA…", help_behavior_hint="")]]
 RunFolder = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
-Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…")]]
+Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", help_behavior_hint="(at least one)")]]
 Anything = Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
 
 
@@ -112,8 +121,25 @@ def _one_line(box: str) -> str:
 
 
 def _registry() -> ConstructorRegistry:
-    """Tyro's types, but for ``T | None``, which is read and shown as T is, and whose None means: not given."""
+    """Tyro's types, but for ``T | None``, which is read and shown as T is, and whose None means: not given.
+
+    The help texts of fields lose the line breaks of the source, and empty defaults are not shown.
+    """
     registry = ConstructorRegistry()
+    asking: list[Any] = []  # the types whose fields Tyro's own rules are asked for
+
+    @registry.struct_rule
+    def readable(info: StructTypeInfo) -> StructConstructorSpec | None:
+        if info.type in asking:
+            return None
+        asking.append(info.type)
+        try:
+            spec = ConstructorRegistry.get_struct_spec(info)
+        finally:
+            asking.pop()
+        if not isinstance(spec, StructConstructorSpec):
+            return None
+        return dataclasses.replace(spec, fields=tuple(_readable(field) for field in spec.fields))
 
     @registry.primitive_rule
     def optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
@@ -136,3 +162,17 @@ def _registry() -> ConstructorRegistry:
         )
 
     return registry
+
+
+def _readable(field: StructFieldSpec) -> StructFieldSpec:
+    """The field with its help text as one paragraph, and without ``(default: )`` where that is nothing."""
+    told = field.helptext
+
+    def helptext() -> str | None:
+        text = told() if callable(told) else told
+        return text and " ".join(text.split())
+
+    hinted = any(getattr(note, "help_behavior_hint", None) for note in getattr(field.type, "__metadata__", ()))
+    nothing = field.default is None or field.default in ("", (), {})
+    kind = Annotated[field.type, tyro.conf.arg(help_behavior_hint="")] if nothing and not hinted else field.type
+    return dataclasses.replace(field, helptext=helptext, type=kind)

@@ -34,8 +34,11 @@ RULES = (
 def plan(options: PlanOptions) -> None:
     """Look for actions that a run foresees to lead to a goal, and take them.
 
-    The goal is one of --joints, --picture, --like and --region, the start one of --start, --simulator and --robot.
-    After every action it looks and plans anew, until the goal is reached or staying is best.
+    The goal is one of --joints, --picture, --like and --region.
+
+    The start is one of --start, --simulator and --robot.
+
+    It plans anew after every action, until the goal is reached or staying is best.
 
     Example: forearm plan run --start 12 --like 42 --out plan
     """

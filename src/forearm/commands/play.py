@@ -31,7 +31,9 @@ class PlayOptions:
 
 
 def play(options: PlayOptions) -> None:
-    """Show what each action would show, choose, and go on from there: on a page in the browser, until Ctrl-C.
+    """Steer what a run imagines, on a page in the browser.
+
+    The page previews every action. Ctrl-C ends it.
 
     Example: forearm play run --simulator 7
     """

@@ -7,8 +7,7 @@ from tyro.conf import OmitArgPrefixes
 
 from forearm.commands.console import counting
 from forearm.commands.options import not_with
-from forearm.sim import SingleActionSettings
-from forearm.sim import record as record_into
+from forearm.sim.settings import SingleActionSettings
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,8 @@ def record(options: RecordOptions) -> None:
 
     Example: forearm record --episodes 300 --out recording
     """
+    from forearm.sim.record import record as record_into
+
     with counting("recording") as watch:
         record_into(options.out, options.recording, options.processes, watch)
     print(options.out)

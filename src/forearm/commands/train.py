@@ -96,7 +96,9 @@ def model_options(name: str, named: bool) -> type[ModelOptions]:
 
 
 def train(options: TrainOptions) -> None:
-    """Train a model; best and last weights, log and sample pictures go to the run's folder.
+    """Train a model on a dataset.
+
+    Weights, a log and sample pictures go to the run's folder.
 
     On several GPUs or processes: accelerate launch -m forearm train …
 

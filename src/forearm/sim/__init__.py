@@ -1,10 +1,16 @@
 """A simulated SO-101 in MuJoCo, and the protocol that records its single actions."""
 
-from forearm.sim.film import change_of, film, settle
-from forearm.sim.protocol import record_episode
-from forearm.sim.record import record
-from forearm.sim.settings import MODEL_SETTINGS, SingleActionSettings
-from forearm.sim.simulator import CAMERAS, JOINTS, Simulator
+from typing import TYPE_CHECKING
+
+from forearm.base.lazy import attach
+
+if TYPE_CHECKING:
+    from forearm.sim.film import change_of, film, settle
+    from forearm.sim.names import CAMERAS, JOINTS
+    from forearm.sim.protocol import record_episode
+    from forearm.sim.record import record
+    from forearm.sim.settings import MODEL_SETTINGS, SingleActionSettings
+    from forearm.sim.simulator import Simulator
 
 __all__ = [
     "CAMERAS",
@@ -18,3 +24,19 @@ __all__ = [
     "record_episode",
     "settle",
 ]
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "CAMERAS": "forearm.sim.names:CAMERAS",
+        "JOINTS": "forearm.sim.names:JOINTS",
+        "MODEL_SETTINGS": "forearm.sim.settings:MODEL_SETTINGS",
+        "Simulator": "forearm.sim.simulator:Simulator",
+        "SingleActionSettings": "forearm.sim.settings:SingleActionSettings",
+        "change_of": "forearm.sim.film:change_of",
+        "film": "forearm.sim.film:film",
+        "record": "forearm.sim.record:record",
+        "record_episode": "forearm.sim.protocol:record_episode",
+        "settle": "forearm.sim.film:settle",
+    },
+)

@@ -15,9 +15,9 @@ from forearm.canvas import (
     trajectory,
 )
 from forearm.sim.film import settle
-from forearm.sim.poses import Vary, sample_pose
-from forearm.sim.scene import PHYSICS_HZ
-from forearm.sim.simulator import CAMERA_PREFIX, CAMERAS, JOINTS, Simulator
+from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, PHYSICS_HZ, Vary
+from forearm.sim.poses import sample_pose
+from forearm.sim.simulator import Simulator
 
 
 class SimulatedArm:

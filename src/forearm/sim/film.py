@@ -6,8 +6,8 @@ import numpy as np
 
 from forearm.canvas import trajectory
 from forearm.recordings import EpisodeData
-from forearm.sim.scene import PHYSICS_HZ
-from forearm.sim.simulator import CAMERA_PREFIX, CAMERAS, JOINTS, Simulator
+from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, PHYSICS_HZ
+from forearm.sim.simulator import Simulator
 
 SETTLING = 0.6  # seconds of rest before a decision
 

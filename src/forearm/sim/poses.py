@@ -1,15 +1,12 @@
 """Poses from which an action on a joint can be carried out and seen."""
 
-from typing import Literal
-
 import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.sim.engine import mujoco
+from forearm.sim.names import JOINTS, Vary
 from forearm.sim.scene import TABLE_CENTRE, TABLE_SIZE
-from forearm.sim.simulator import JOINTS, Simulator
-
-Vary = Literal["all", "acting"]
+from forearm.sim.simulator import Simulator
 
 NOMINAL = np.array([0, -30, 30, 55, 0, 35], np.float32)  # bent over the table, the gripper looking down at it
 # Where random poses are drawn from: a box before the arm; what of it can be used, `is_usable` decides.

@@ -16,9 +16,10 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.recordings import DiscreteActionLog, EpisodeData
 from forearm.sim.film import change_of, film, settle
+from forearm.sim.names import CAMERAS, JOINTS
 from forearm.sim.poses import reach, sample_pose
 from forearm.sim.settings import ACTIONS, SingleActionSettings
-from forearm.sim.simulator import CAMERAS, JOINTS, Simulator
+from forearm.sim.simulator import Simulator
 
 DIRECTIONS = (0, 1, -1)  # by code
 _REACHED = 0.9  # share of the delta that counts as carried out

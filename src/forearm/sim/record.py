@@ -15,9 +15,10 @@ from pathlib import Path
 from forearm.base.errors import ForearmError
 from forearm.base.processes import serve_parent
 from forearm.recordings import Recorder, RecordingSpec
+from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, UNITS
 from forearm.sim.protocol import record_episode, session_of, session_seed
 from forearm.sim.settings import SingleActionSettings
-from forearm.sim.simulator import CAMERA_PREFIX, CAMERAS, JOINTS, UNITS, Simulator
+from forearm.sim.simulator import Simulator
 
 Watch = Callable[[int, int], None]
 

@@ -5,8 +5,8 @@ from importlib.resources import files
 import numpy as np
 
 from forearm.sim.engine import mujoco
+from forearm.sim.names import PHYSICS_HZ
 
-PHYSICS_HZ = 300  # a multiple of the usual frame rates, so that frames fall on physics steps
 TABLE_SIZE = (1.05, 1.10)  # metres, along x and y
 TABLE_CENTRE = (0.225, 0.0)
 _PIXELS_PER_METRE = 640

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forearm.base.errors import ForearmError
-from forearm.sim.poses import Vary
-from forearm.sim.scene import PHYSICS_HZ
-from forearm.sim.simulator import JOINTS
+from forearm.sim.names import JOINTS, PHYSICS_HZ, Vary
 
 ACTIONS = ("STAY", "MOVE+", "MOVE-")  # by code
 MODEL_SETTINGS = {"warp": {"mse_weight": 10.0}}

@@ -4,13 +4,9 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.sim.engine import make_renderer, mujoco
-from forearm.sim.scene import PHYSICS_HZ, build_model
+from forearm.sim.names import CAMERAS, JOINTS, PHYSICS_HZ
+from forearm.sim.scene import build_model
 
-JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
-CAMERAS = ("base", "wrist")
-UNITS = ("deg",) * 5 + ("%",)
-CAMERA_PREFIX = "observation.images."
-"""What LeRobot's feature keys of cameras begin with."""
 _GRIPPER = JOINTS.index("gripper")
 _GRIPPER_RANGE = (-10.0, 100.0)  # degrees of the moving jaw at 0 and at 100
 

@@ -3,11 +3,10 @@
 import dataclasses
 import datetime
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from forearm.canvas import (
     PRESETS,
     ActionDimension,
     Camera,
-    Fit,
     Layout,
     action_codes,
     cut_or_padded,
@@ -25,7 +23,7 @@ from forearm.canvas import (
     plain,
     scaled_size,
 )
-from forearm.canvas.layout import ActionMeaning, with_weakest_origins
+from forearm.canvas.layout import with_weakest_origins
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, lines_by_recording, open_recording
 from forearm.recordings.episode import selected
 from forearm.recordings.hub import at_revision
@@ -35,7 +33,6 @@ from forearm.transitions.fingerprint import fingerprint, look
 from forearm.transitions.meaning import Commands, find_meaning, taken
 from forearm.transitions.plan import (
     NO_PLAN,
-    Actions,
     EpisodePlan,
     as_pictured,
     changes,
@@ -49,77 +46,12 @@ from forearm.transitions.plan import (
     typical_steps,
     without_rows,
 )
+from forearm.transitions.settings import Actions, BuildConfig
 from forearm.transitions.split import fit_bounds_to, split_episodes
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, groups_of
 
 LOOK_EVERY, SAME_LOOK = 16, 2.0
 """Copies of episodes are recognised by every 16th frame, whose looks may differ by so many grey levels."""
-
-
-@dataclass(frozen=True)
-class BuildConfig:
-    """How recordings become transitions."""
-
-    preset: str = "tiny"
-    """Pixel sizes: tiny (64×64 cameras, patch 8) or so101 (224×224, patch 16)."""
-    size: int | None = None
-    """Side of each camera's square picture, if not the preset's."""
-    cameras: tuple[str, ...] = ()
-    """Cameras to use, in this order; all by default."""
-    fit: Fit = "squeeze"
-    """How pictures that are not square become square: squeeze them, crop to the middle, or letterbox with black."""
-    stacking: Literal["vertical", "horizontal"] = "vertical"
-    """How the cameras of a frame stand: below each other or side by side."""
-    history: int = 2
-    """Frames per canvas."""
-    actions: Actions = "auto"
-    """log: the decisions of a discrete-action log. change: how the joints changed. command: the recorded action; column
-    is its older name. dominant: the joint that changed most, up or down. auto: log where there is a log, else
-    change."""
-    action_is: ActionMeaning | None = None
-    """For command: target, where joints are to go; delta, by how much; velocity, how fast. By default it is found out
-    from the states."""
-    step: float = 0.5
-    """Seconds from frame to frame (a log brings its own)."""
-    stride: float = 0.1
-    """Seconds from the start of a transition to the start of the next (a log brings its own)."""
-    units: tuple[str, ...] = ()
-    """Units of the joints: one for all, or by joint or group, such as deg gripper=% or left_*=rad; deg, rad, %, ticks,
-    m, mm or none. By default those that the recording declares, else guesses, which never move a robot."""
-    camera_lag: float = 0.0
-    """Seconds by which pictures are late: each is put beside the joints of so long before."""
-    dead_band: float = 0.15
-    """For dominant: share of a typical step below which the action is STAY."""
-    val: float = 0.12
-    """Share of the episodes to validate on; 1 makes a pure test set."""
-    seed: int = 0
-    """Of the draw of validation episodes."""
-    episodes: str = ""
-    """Indices of the episodes to use, such as 0:50,60 (0 to 49, and 60); all by default."""
-    exclude: str = ""
-    """Indices of episodes to leave out, such as 3,7."""
-    trim_idle: bool = False
-    """Leave out the rows before the first joint moves and after the last one stops."""
-    revision: str | None = None
-    """Branch, tag or commit of a recording on the Hub; user/name@revision says it for one of several."""
-    follow_links: bool = False
-    """Follow links that lead out of a recording's folder."""
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ForearmError(f"no preset {self.preset!r}; there are {', '.join(PRESETS)}")
-        for name in ("step", "stride"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ForearmError(f"{name} is {getattr(self, name)} seconds; it has to be positive")
-        if not 0 <= self.camera_lag <= 1:
-            raise ForearmError(f"camera_lag is {self.camera_lag} seconds; it has to lie between 0 and 1")
-        if self.seed < 0:
-            raise ForearmError(f"seed is {self.seed}; choose a number from 0 up")
-        for name in ("val", "dead_band"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ForearmError(f"{name} is {getattr(self, name)}; it has to lie between 0 and 1")
-        for name in ("episodes", "exclude"):
-            selected(getattr(self, name), ())
 
 
 @dataclass
@@ -171,7 +103,7 @@ class _Gathered:
 def build(
     sources: str | Path | Sequence[str | Path],
     out: Path | str,
-    config: BuildConfig = BuildConfig(),
+    config: BuildConfig = BuildConfig(),  # noqa: B008 (frozen)
     report: Callable[[BuildProgress], None] = lambda progress: None,
 ) -> TransitionSet:
     """Read recordings (folders or Hub ids) and write a dataset of transitions to ``out``.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -10,8 +9,6 @@ from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, Joint, plain
 from forearm.canvas.layout import UnitOrigin
 from forearm.recordings import Episode, Recording
 from forearm.recordings.units import given_units
-
-Actions = Literal["auto", "log", "change", "command", "column", "dominant"]
 
 SLACK = 2
 """Frames by which a recorder's clock may make a decision early or late."""

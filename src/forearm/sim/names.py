@@ -1,0 +1,13 @@
+"""What the simulated SO-101 has, by name. Imports nothing: settings are shown without MuJoCo."""
+
+from typing import Literal
+
+JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+CAMERAS = ("base", "wrist")
+UNITS = ("deg",) * 5 + ("%",)
+CAMERA_PREFIX = "observation.images."
+"""What LeRobot's feature keys of cameras begin with."""
+PHYSICS_HZ = 300
+"""Steps of the physics a second, a multiple of the usual frame rates, so that frames fall on them."""
+Vary = Literal["all", "acting"]
+"""Which joints start anywhere."""
