@@ -23,7 +23,7 @@ here, repository = pathlib.Path(forearm.__file__).resolve(), pathlib.Path(sys.ar
 sys.exit(f"{here} is in the repository" if repository in here.parents else 0)' "$repository"
 version=$("$forearm" --version)
 [ "$version" = "$(basename "$wheel" | cut -d- -f2)" ] || { echo "$wheel says that it is version $version" >&2; exit 1; }
-"$forearm" demo --episodes 30 --minutes 0.1 --no-open
+"$forearm" demo --episodes 10 --steps 20 --no-open
 "$forearm" inspect demo/run
 for file in report.html metrics.json; do
     [ -s "demo/run/evaluation/$file" ] || { echo "the demo left no $file" >&2; exit 1; }

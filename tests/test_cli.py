@@ -318,7 +318,7 @@ def test_nothing_is_overwritten(project, tmp_path):
         ("evaluate", "x", "--split", "some"),
         ("record", "--out", "y", "--fps", 7),
         ("record", "--out", "y", "--action-duration", "nan"),
-        ("demo", "--minutes", 0),
+        ("demo", "--steps", 0),
         ("demo", "--family", "yak"),
         ("demo", "--device", "abacus"),
         ("inspect",),
@@ -402,7 +402,7 @@ def test_help_names_every_option_and_is_there_at_once(tmp_path):
     usage = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert usage.returncode == 0, usage.stderr
     for command, options in {
-        "demo": "--out --episodes --minutes --seed --family --device --again",
+        "demo": "--out --episodes --steps --seed --family --device --again",
         "record": "--out --processes --episodes --joints --sessions --seed --fps --size --STAY --MOVE+ --MOVE-",
         "build": "--out --preset --size --cameras --stacking --history --actions --step --stride --val --seed",
         "combine": "--out",
@@ -562,12 +562,15 @@ def test_from_recording_to_report(tmp_path):
 @needs_simulator
 def test_the_demo_and_what_it_does_not_do_twice(tmp_path):
     out = tmp_path / "demo"
-    command = ("demo", "--episodes", 12, "--minutes", 0.02, "--out", out, *CPU)
+    command = ("demo", "--episodes", 7, "--steps", 2, "--out", out, *CPU)
     first = end(start(*command))
     assert first.code == 0, first.err
     report = out / "run/evaluation/report.html"
     assert first.out.splitlines()[-1] == str(report)
     require_report(report.parent, samples=1)
+    assert json.loads((report.parent / "metrics.json").read_text())["rollouts"]["horizons"] == [*range(1, 11)]
+    assert f"forearm play {out}/run" in first.err
+    assert "training run: 2 of 2, loss " in first.err
 
     made = {path: path.stat().st_mtime_ns for room in ("recordings", "data") for path in (out / room).rglob("*")}
     weights, log = ((out / "run" / name).read_bytes() for name in ("last.safetensors", "log.jsonl"))

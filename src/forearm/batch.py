@@ -157,7 +157,7 @@ class Batch:
         positions = self.positions.roll(-1, dims=1)
         positions[:, -2] = prediction.joints(layout)
         positions[:, -1] = torch.nan
-        before, now = _precise(positions[:, max(layout.history - 3, 0)]), _precise(positions[:, -2])
+        before, now = precise(positions[:, max(layout.history - 3, 0)]), precise(positions[:, -2])
         canvas = torch.empty_like(self.canvas)
         canvas[..., : known.start] = self.canvas[..., shift : shift + known.start]
         canvas[..., known] = prediction.frame
@@ -204,12 +204,12 @@ def draw_strip(layout: Layout, before: Tensor, now: Tensor) -> Tensor:
 def read_positions(layout: Layout, frame: Tensor) -> Tensor:
     """Joint positions on frames (B, 3, H, w), (B, J) float64 (float32 on MPS), as `canvas.decode_strip` reads them."""
     cells = layout.strip_cells()[: len(layout.joints)]
-    greys = torch.stack([_precise(frame[:, 0, rows, columns]).mean((1, 2)) for rows, columns in cells], dim=1)
+    greys = torch.stack([precise(frame[:, 0, rows, columns]).mean((1, 2)) for rows, columns in cells], dim=1)
     lows, highs, _ = _bounds(layout, greys.device, greys.dtype)
     return lows + greys * (highs - lows)
 
 
-def _precise(values: Tensor) -> Tensor:
+def precise(values: Tensor) -> Tensor:
     """As float64, in which the canvas is computed; as float32 on MPS, which has no other."""
     return values.float() if values.device.type == "mps" else values.double()
 

@@ -6,6 +6,7 @@ import re
 import shutil
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import get_type_hints
 
@@ -102,7 +103,7 @@ def test_a_demo_that_is_done_is_not_shown_as_another(project, tmp_path):
     (demo / "recordings/meta").mkdir(parents=True)
     (demo / "recordings/meta/info.json").write_text('{"total_episodes": 12}')
     before = files(demo)
-    for name, value, held in (("family", "warp", "mae"), ("minutes", 2, None), ("seed", 7, 0), ("episodes", 6, 12)):
+    for name, value, held in (("family", "warp", "mae"), ("steps", 2, 3), ("seed", 7, 0), ("episodes", 6, 12)):
         said = error_of(forearm("demo", "--out", demo, f"--{name}", value))
         assert f"holds a demo with {name} {held}, so --{name} has no effect; begin anew with --again" in said
     assert files(demo) == before
@@ -150,7 +151,20 @@ def test_help_is_plain_and_has_an_example(args):
     told = forearm(*args, "--help")
     assert told.code == 0, told.err
     assert f"Example: forearm {args[0]} " in told.out
-    assert not re.search(r"\{None\}|options options|`|Args:", told.out)
+    assert not re.search(r"\{None\}|options options|`|Args:|default: \)|default: none", told.out)
+
+
+@pytest.mark.parametrize("args", [(), *((command,) for command in COMMANDS), *(("train", n) for n in family_names())])
+def test_help_fits_80_columns_and_keeps_no_line_break_of_the_source(args, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = forearm(*args, "--help").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    paragraph = [
+        len(line.rstrip("│ ")) + len(then.strip("│ ").split()[0]) + 1
+        for line, then in pairwise(lines)
+        if re.match(r"│ {10,}\w", then) and re.match(r"│ {10,}\w", line)
+    ]
+    assert all(room > 78 for room in paragraph)  # the next word did not fit
 
 
 @pytest.mark.parametrize("name", family_names())

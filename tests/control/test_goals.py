@@ -64,6 +64,20 @@ def test_what_a_mask_leaves_out_does_not_count() -> None:
     torch.testing.assert_close(*(goal.cost(Prediction(regions_at(0, 10))) for goal in (half, masked)))
 
 
+def test_a_region_goal_is_the_best_normalised_cross_correlation() -> None:
+    seen = torch.rand(3, 3, 20, 18, generator=torch.Generator().manual_seed(0))
+    seen[1] = 0.5  # one even grey
+    goal = RegionGoal(seen[2, :, 5:10, 4:8].clone(), slice(2, 19), slice(1, 17))
+    best = []
+    for picture in seen[..., goal.rows, goal.columns].double().numpy():
+        patches = np.lib.stride_tricks.sliding_window_view(picture, (3, 5, 4))[0].reshape(-1, 60)
+        crop = goal.crop.double().numpy().ravel() - goal.crop.mean().item()
+        patches = patches - patches.mean(axis=1, keepdims=True)
+        lengths = np.linalg.norm(patches, axis=1).clip(1e-9) * np.linalg.norm(crop)
+        best.append((patches @ crop / lengths).max())
+    np.testing.assert_allclose(goal.cost(Prediction(seen)), 1 - np.array(best), atol=1e-4)
+
+
 def test_a_region_goal_finds_the_crop_anywhere_in_its_box_and_nowhere_else() -> None:
     regions = torch.rand(3, 3, LAYOUT.height, LAYOUT.frame_width, generator=torch.Generator().manual_seed(0))
     crop = (torch.rand(4, 3, 3, generator=torch.Generator().manual_seed(1)) * 255).to(torch.uint8)

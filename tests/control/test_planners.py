@@ -12,6 +12,7 @@ from support.tiny import make_layout
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, present
 from forearm.canvas import ActionDimension
+from forearm.control import planners
 from forearm.control.goals import JointGoal, PictureGoal
 from forearm.control.loop import control
 from forearm.control.planners import CEM, TreeSearch, full_moves, planner_for, single_moves, waits_last
@@ -113,6 +114,21 @@ def test_a_batch_is_no_larger_than_memory_allows(layout, monkeypatch) -> None:
         dynamics = BarDynamics(layout)
         assert len(plan_for(planner, layout, [0, 0], goal, dynamics))
         assert max(dynamics.asked) == 5
+
+
+@pytest.mark.parametrize("planner", [TreeSearch(3, width=4), CEM(2, samples=40, rounds=2)])
+def test_large_pictures_are_predicted_a_few_at_a_time_and_counted(layout, monkeypatch, planner) -> None:
+    goal = JointGoal.named(layout, {"pan": 30, "lift": 20})
+    dynamics, counted = BarDynamics(layout), []
+    before = plan_for(planner, layout, [0, 0], goal)
+    monkeypatch.setattr(planners, "PIXELS_AT_ONCE", 3 * layout.height * layout.width)
+    episode = control(BarArm(layout, [0, 0]), dynamics, goal, planner, steps=1, watch=counted.append)
+    assert max(dynamics.asked) == 3
+    assert counted[:2] == np.cumsum(dynamics.asked[:2]).tolist()
+    assert max(counted) <= planner.most_predictions(layout)
+    plan = episode.steps[0].plan
+    np.testing.assert_array_equal(plan.values, before.values)
+    assert plan.predicted.frame.untyped_storage().nbytes() == plan.predicted.frame.nbytes  # others are forgotten
 
 
 def test_only_the_named_entries_are_used(layout) -> None:

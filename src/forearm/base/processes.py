@@ -1,9 +1,14 @@
-"""Processes that work for another one: they leave Ctrl-C to it and end when it ends."""
+"""How many processes can work at once, and what they do: they leave Ctrl-C to their parent and end when it ends."""
 
 import multiprocessing
 import os
 import signal
 import threading
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def serve_parent(*_: object) -> None:

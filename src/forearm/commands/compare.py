@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from forearm.commands.console import counting
+from forearm.commands.console import counting, show_page
 from forearm.commands.options import Device, Runs
 
 
@@ -35,4 +35,4 @@ def compare(options: CompareOptions) -> None:
         device=options.device,
         watching=lambda name: counting(f"evaluating {name}"),
     )
-    print(page)
+    show_page(page)

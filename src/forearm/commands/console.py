@@ -1,15 +1,16 @@
-"""What commands show on standard error: facts, progress bars, the steps of a plan."""
+"""What commands show on standard error: facts, progress, the steps of a plan; and where a page is."""
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from forearm.base.errors import ForearmError, shown
@@ -21,17 +22,84 @@ if TYPE_CHECKING:
 console = Console(stderr=True, highlight=False)
 
 
+EVERY = 30.0
+"""Seconds between two lines where there is no terminal."""
+
+AT_ONCE = 1.0
+"""A search for actions that takes fewer seconds shows no progress."""
+
+
+class Advance(Protocol):
+    """Is told how many are done, of how many if that is known, and what else is to be said."""
+
+    def __call__(self, done: int, total: int | None, now: str = "") -> None: ...
+
+
+class _Lines:
+    """Progress where there is no terminal: a line every 30 seconds."""
+
+    def __init__(self, what: str):
+        self.what, self.line = what, ""
+        self.began = self.told = time.monotonic()
+        self.first: int | None = None
+
+    def advance(self, done: int, total: int | None, now: str = "") -> None:
+        """Say how far it is, unless that was said a moment ago."""
+        if self.first is None:
+            self.first = done  # what goes on where it stopped does not begin at 0
+        self.line = f"{self.what}: {done}" + (f" of {total}" if total else "") + (f", {now}" if now else "")
+        at = time.monotonic()
+        if at - self.told < EVERY:
+            return
+        self.told, fresh = at, done - self.first
+        left = f", {duration((at - self.began) / fresh * (total - done))} left" if total and fresh else ""
+        self._print(self.line + left)
+
+    def end(self) -> None:
+        """Say how long it took."""
+        self._print(", ".join(filter(None, (self.line or self.what, duration(time.monotonic() - self.began)))))
+
+    def _print(self, line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """A time in words, such as 45 s, 12 min or 1 h 20 min."""
+    minutes = round(seconds / 60)
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 @contextmanager
-def _bar(what: str) -> Iterator[tuple[Progress, TaskID]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[now]}", style="dim"), console=console) as bar:
+def _progress(what: str) -> Iterator[Advance]:
+    """A bar in a terminal, lines elsewhere."""
+    if not console.is_terminal:
+        lines = _Lines(what)
+        yield lines.advance
+        lines.end()
+        return
+    with _bar() as bar:
+        task = bar.add_task(escape(what), total=None, now="")
+
+        def advance(done: int, total: int | None, now: str = "") -> None:
+            bar.update(task, completed=done, total=total, now=now)
+
         try:
-            yield bar, bar.add_task(escape(what), total=None, now="")
+            yield advance
         except ForearmError:  # its one line shall stand alone
             bar.live.transient = True
             bar.live.stop()
             bar.disable = True
             raise
+
+
+def _bar(transient: bool = False) -> Progress:
+    """What was done, of how much, the time left (in the end the time it took), and what else is to be said."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    time_left = TimeRemainingColumn(elapsed_when_finished=True)
+    now = TextColumn("{task.fields[now]}", style="dim")
+    return Progress(*columns, time_left, now, console=console, transient=transient)
 
 
 @contextmanager
@@ -40,16 +108,16 @@ def building() -> Iterator[Callable[["BuildProgress"], None]]:
     each note about others.
     """
     lines: list[str] = []
-    with _bar("building") as (bar, task):
+    with _progress("building") as advance:
 
         def report(progress: "BuildProgress") -> None:
             lines[:] = [f"skipped {line}" for line in progress.skipped_lines()] + progress.note_lines()
             now = f"{progress.transitions} transitions, {progress.frames} frames"
-            bar.update(task, total=progress.episodes, completed=progress.episode, now=now)
+            advance(progress.episode, progress.episodes, now)
 
         yield report
-        for line in lines:
-            bar.console.print(escape(line), style="yellow", soft_wrap=True)
+    for line in lines:
+        console.print(escape(line), style="yellow", soft_wrap=True)
 
 
 @contextmanager
@@ -60,15 +128,14 @@ def training(name: str, data: Path | None = None) -> Iterator[Callable[[dict[str
 
     for line in warnings_of(TransitionSet(data)) if data else ():
         console.print(escape(f"{data}: {shown(line)}"), style="yellow", soft_wrap=True)
-    with _bar(f"training {name}") as (bar, task):
+    with _progress(f"training {name}") as advance:
         latest: dict[str, Any] = {}
 
         def report(entry: dict[str, Any]) -> None:
             latest.update(entry)
-            now = f"loss {latest['loss']:.5f}  " if "loss" in latest else ""
-            now += f"validation {latest['val_loss']:.5f}  " if "val_loss" in latest else ""
-            now += f"{latest['samples_per_s']:.0f} samples/s" if "samples_per_s" in latest else ""
-            bar.update(task, total=latest.get("steps"), completed=entry["step"], now=now)
+            losses = {"loss": "loss", "validation": "val_loss"}
+            now = ", ".join(f"{word} {latest[key]:.3g}" for word, key in losses.items() if key in latest)
+            advance(entry["step"], latest.get("steps"), now)
 
         yield report
 
@@ -76,8 +143,68 @@ def training(name: str, data: Path | None = None) -> Iterator[Callable[[dict[str
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show how many are done, of how many: episodes recorded, samples scored, canvases drawn."""
-    with _bar(what) as (bar, task):
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with _progress(what) as advance:
+        yield advance
+
+
+class Search:
+    """What is seen of a plan: each step as it is taken, and between them how far the search for the next one is."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._what = f"step {self._number}: predictions"
+        self._began, self._lines = time.monotonic(), _Lines(self._what)
+        self._shown: Progress | None = None
+
+    def predicted(self, done: int, most: int | None) -> None:
+        """So many futures are predicted of those that are looked at before the next action."""
+        if not console.is_terminal:
+            self._lines.advance(done, most)
+        elif self._shown is None and time.monotonic() - self._began > AT_ONCE:
+            self._shown = _bar(transient=True)
+            self._shown.add_task(self._what, total=most, now="")
+            self._shown.start()
+        if self._shown is not None:
+            self._shown.update(self._shown.task_ids[0], completed=done, total=most)
+
+    def step(self, episode: "EpisodeLog") -> None:
+        """Print the last step: its cost, the joints that actions drive, and the action that follows."""
+        from forearm.control.goals import plain
+
+        self.stop()
+        layout, step = episode.layout, episode.steps[-1]
+        driven = sorted(set(layout.joint_of_dimension()) - {-1})
+        joints = ", ".join(f"{plain(layout.joint_names[j])} {step.seen.joints[j]:.3g}" for j in driven)
+        line = f"step {self._number}: cost {step.plan.staying:.3g}; {joints}; {episode.next_action(-1)}"
+        if not episode.outcome:
+            line += f" (foreseen cost {step.plan.cost:.3g})"
+        console.print(line, markup=False, soft_wrap=True)
+        self._number += 1
+        self._begin()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._shown is not None:
+            self._shown.stop()
+
+
+@contextmanager
+def searching() -> Iterator[Search]:
+    """Show a plan as it is made."""
+    search = Search()
+    try:
+        yield search
+    finally:
+        search.stop()
+
+
+def show_page(page: Path) -> None:
+    """Print where a page is: in a terminal as an address, which opens on a click, elsewhere as an absolute path."""
+    page = page.resolve()
+    print(page.as_uri() if sys.stdout.isatty() else page)
 
 
 def show(facts: dict[str, Any], console: Console = console) -> None:
@@ -87,25 +214,6 @@ def show(facts: dict[str, Any], console: Console = console) -> None:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(name, escape(str(value)))
-    console.print(table)
-
-
-def show_steps(episode: "EpisodeLog") -> None:
-    """Print the steps as a table, with the joints that actions drive."""
-    from forearm.control.goals import plain
-
-    table = Table("", "cost", "joints", "next action", "cost foreseen", box=None)
-    driven = sorted(set(episode.layout.joint_of_dimension()) - {-1})
-    for number, step in enumerate(episode.steps):
-        joints = "  ".join(f"{plain(episode.layout.joint_names[j])} {step.seen.joints[j]:.3g}" for j in driven)
-        last = number == episode.actions
-        table.add_row(
-            str(number),
-            f"{step.plan.staying:.4g}",
-            joints,
-            episode.next_action(number),
-            "" if last else f"{step.plan.cost:.4g}",
-        )
     console.print(table)
 
 

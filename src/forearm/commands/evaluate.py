@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from forearm.commands.console import counting
+from forearm.commands.console import counting, show_page
 from forearm.commands.options import Device, RunFolder, not_with
 
 
@@ -47,4 +47,4 @@ def evaluate(options: EvaluateOptions) -> None:
 
     with counting("evaluating") as watch:
         report = assess(**vars(options), watch=watch)
-    print(report)
+    show_page(report)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from forearm.base.errors import shown
-from forearm.commands.console import counting, show
+from forearm.commands.console import counting, show, show_page
 from forearm.commands.options import Anything, Device, not_with, only_with
 
 
@@ -66,7 +66,7 @@ def inspect(options: InspectOptions) -> None:
                 device=options.device,
                 watch=watch,
             )
-        print(options.html)
+        show_page(options.html)
 
 
 def _audit(options: InspectOptions) -> None:
@@ -88,6 +88,6 @@ def _audit(options: InspectOptions) -> None:
         write_json(options.json, found.to_json())
         print(options.json)
     if options.html is not None:
-        print(save_audit(found, options.html))
+        show_page(save_audit(found, options.html))
     if found.matters:
         sys.exit(1)

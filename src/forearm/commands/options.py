@@ -26,10 +26,11 @@ from forearm.base.errors import ForearmError
 Device = Annotated[
     str, tyro.conf.arg(metavar="DEVICE", help_behavior_hint="(default: auto; others: cpu, cuda, cuda:1, mps)")
 ]
-Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…", help_behavior_hint="(at least one)")]]
+SOME: Any = {"help_behavior_hint": "(at least one)"}
+Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…", **SOME)]]
 Datasets = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA…", help_behavior_hint="")]]
 RunFolder = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
-Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", help_behavior_hint="(at least one)")]]
+Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", **SOME)]]
 Anything = Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
 
 
@@ -174,5 +175,5 @@ def _readable(field: StructFieldSpec) -> StructFieldSpec:
 
     hinted = any(getattr(note, "help_behavior_hint", None) for note in getattr(field.type, "__metadata__", ()))
     nothing = field.default is None or field.default in ("", (), {})
-    kind = Annotated[field.type, tyro.conf.arg(help_behavior_hint="")] if nothing and not hinted else field.type
+    kind: Any = Annotated[field.type, tyro.conf.arg(help_behavior_hint="")] if nothing and not hinted else field.type
     return dataclasses.replace(field, helptext=helptext, type=kind)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from forearm.commands.console import console, show_steps
+from forearm.commands.console import console, searching
 from forearm.commands.options import Device, RunFolder, not_with, only_with
 from forearm.control.settings import PlanSettings
 
@@ -45,8 +45,15 @@ def plan(options: PlanOptions) -> None:
     from forearm.control.episode_log import uncertainty_words
     from forearm.control.planning import plan as plan_run
 
-    episode = plan_run(options.run, options.planning, out=options.out, device=options.device, console=console)
-    show_steps(episode)
+    with searching() as search:
+        episode = plan_run(
+            *(options.run, options.planning),
+            out=options.out,
+            device=options.device,
+            console=console,
+            on_step=search.step,
+            watch=search.predicted,
+        )
     console.print(uncertainty_words(episode), soft_wrap=True)
     if options.out is not None:
         print(options.out)

@@ -10,11 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
-from forearm.batch import Prediction
+from forearm.batch import Prediction, precise
 from forearm.canvas import Layout, plain
 
 TOLERANCE = 0.1
 """Share of a full move, summed over the joints, up to which a joint goal counts as reached."""
+
+
+LEAST_CONTRAST = 1e-3
+"""A part of a picture with less contrast (the length of its pixels around their mean) is one even grey."""
 
 
 class Goal(Protocol):
@@ -197,10 +201,20 @@ class RegionGoal:
         return cls(pixels, slice(top, top + height), slice(left, left + width))
 
     def cost(self, seen: Prediction) -> Tensor:
-        regions = seen.frame
-        crop = self.crop.to(regions).flatten()
-        patches = F.unfold(regions[..., self.rows, self.columns], self.crop.shape[-2:])  # (B, 3 · ch · cw, positions)
-        patches = patches - patches.mean(dim=1, keepdim=True)
-        crop = F.normalize(crop - crop.mean(), dim=0)
-        correlations = torch.einsum("bkp,k->bp", F.normalize(patches, dim=1), crop)
-        return 1 - correlations.amax(dim=1)
+        regions = seen.frame[..., self.rows, self.columns]
+        regions = regions - regions.mean(dim=(1, 2, 3), keepdim=True)  # for the precision of what follows
+        crop = self.crop.to(regions)
+        crop = F.normalize((crop - crop.mean()).flatten(), dim=0).view_as(crop)
+        along = F.conv2d(regions, crop[None])[:, 0]  # the crop's mean is 0, so that of what lies under it is no matter
+        size, (height, width) = crop.numel(), crop.shape[-2:]
+        values = precise(regions)
+        squares, sums = (_box_sums(each.sum(dim=1), height, width) for each in (values.square(), values))
+        lengths = (squares - sums.square() / size).clamp_min(LEAST_CONTRAST**2).sqrt()
+        return 1 - (along / lengths.to(along)).amax(dim=(1, 2))
+
+
+def _box_sums(values: Tensor, height: int, width: int) -> Tensor:
+    """Sums of values (B, h, w) over every box, (B, h − height + 1, w − width + 1), by a summed-area table."""
+    table = F.pad(values.cumsum(dim=-1).cumsum(dim=-2), (1, 0, 1, 0))
+    rows = table[:, height:] - table[:, :-height]
+    return rows[..., width:] - rows[..., :-width]

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from forearm.batch import Prediction, Predictor, present
+from forearm.batch import Batch, Prediction, Predictor, present
 from forearm.canvas import Action, Layout, Observation, as_float
 from forearm.canvas.actions import DEAD_BAND
 from forearm.control.goals import Goal
@@ -69,7 +69,24 @@ class EpisodeLog:
 
     def next_action(self, number: int) -> str:
         """The action that followed a step, in words; after the last one the outcome."""
-        return self.outcome if number == self.actions else action_words(self.layout, self.steps[number].plan.values[0])
+        if self.outcome and number in (-1, self.actions):
+            return self.outcome
+        return action_words(self.layout, self.steps[number].plan.values[0])
+
+
+@dataclass
+class _Counted:
+    """A predictor that says how many contexts it has predicted."""
+
+    predictor: Predictor
+    watch: Callable[[int], None]
+    done: int = 0
+
+    def predict(self, batch: Batch) -> Prediction:
+        prediction = self.predictor.predict(batch)
+        self.done += len(batch)
+        self.watch(self.done)
+        return prediction
 
 
 def control(
@@ -82,6 +99,8 @@ def control(
     steps: int = 12,
     device: torch.device | str = "cpu",
     before_action: Callable[[Step], None] = lambda step: None,
+    on_step: Callable[[EpisodeLog], None] = lambda episode: None,
+    watch: Callable[[int], None] = lambda predictions: None,
 ) -> EpisodeLog:
     """Drive an arm towards a goal, planning anew after every action.
 
@@ -95,6 +114,8 @@ def control(
         farther: asked again where the planner would stay or take back the action before: a costlier look, that sees
             out of a hollow between here and a goal far away.
         before_action: called with each step before its action is taken; what it raises ends the control.
+        on_step: called after each look, with everything until then.
+        watch: called with how many predictions were made since the last look.
 
     Raises:
         ForearmError: what the arm shows does not fit the layout, or the arm cannot act.
@@ -103,10 +124,11 @@ def control(
     while True:
         seen = arm.observe()
         context = present(arm.layout, seen).to(device)
+        counted = _Counted(predictor, watch)
         previous = episode.steps[-1].plan if episode.steps else None
-        plan = planner.plan(predictor, context, goal, previous)
+        plan = planner.plan(counted, context, goal, previous)
         if farther and plan.staying > goal.enough and (not len(plan) or _takes_back(plan, episode)):
-            plan = farther.plan(predictor, context, goal)
+            plan = farther.plan(counted, context, goal)
         step = Step(seen, plan)
         episode.steps.append(step)
         if step.plan.staying <= goal.enough:
@@ -115,6 +137,7 @@ def control(
             episode.outcome = STAYING
         elif episode.actions == steps:
             episode.outcome = SPENT
+        on_step(episode)
         if episode.outcome:
             return episode
         before_action(step)

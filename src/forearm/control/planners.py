@@ -21,8 +21,8 @@ from forearm.environment import rollout
 
 PRICE = 0.02
 """What an action costs, as a share of the cost of staying, so that the shortest of like ways is taken."""
-AT_ONCE = 64
-"""Contexts that are predicted at a time, so that memory stays small."""
+AT_ONCE, PIXELS_AT_ONCE = 64, 2**21
+"""Most contexts that are predicted at a time, and most pixels of their canvases, so that memory stays small."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,15 @@ class TreeSearch:
 
     def __post_init__(self) -> None:
         _require_positive(depth=self.depth, width=1 if self.width is None else self.width)
+
+    def most_predictions(self, layout: Layout) -> int:
+        """How many contexts a plan predicts at most."""
+        moves = len(full_moves(layout, self.dimensions)[0])
+        total = level = moves
+        for _ in range(self.depth - 1):
+            level = moves * min(level, self.width or level)
+            total += level
+        return total
 
     def farther(self) -> "TreeSearch":
         """Twice as deep, as a beam: too slow for every step."""
@@ -165,6 +174,10 @@ class CEM:
         if self.elites > self.samples:
             raise ForearmError(f"elites is {self.elites}; choose no more than the {self.samples} samples")
 
+    def most_predictions(self, layout: Layout) -> int:
+        """How many contexts a plan predicts at most."""
+        return self.rounds * self.samples * self.depth
+
     @torch.inference_mode()
     def plan(self, predictor: Predictor, present: Batch, goal: Goal, previous: Plan | None = None) -> Plan:
         random = np.random.default_rng(self.seed)
@@ -177,38 +190,31 @@ class CEM:
         best = stay = _staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
-        lowest, position = stay.cost, _position(present)
+        lowest, position, at_once = stay.cost, _position(present), contexts_at_once(layout)
         for _ in range(self.rounds):
             drawn = np.clip(mean + deviation * random.standard_normal(shape, dtype=np.float32), -1, 1)
             drawn[0] = mean
             drawn = waits_last(single_moves(drawn) if layout.discrete else drawn)
             dimensions = dominant_dimensions(drawn.reshape(-1, shape[2])).reshape(shape[:2])
-            costs, steps = self._try(predictor, present, goal, drawn, dimensions)
-            total = costs + self.price * stay.cost * np.arange(1, self.depth + 1)
+            price = self.price * stay.cost * np.arange(1, self.depth + 1)
             outside = leaves_bounds(layout, position, drawn.cumsum(axis=1))
-            total[np.logical_or.accumulate(outside, axis=1) | ~drawn.any(axis=2)] = np.inf
-            row, last = np.unravel_index(total.argmin(), total.shape)
-            if total[row, last] < lowest:
-                lowest, taken = total[row, last], slice(0, last + 1)
-                shown = Prediction.concatenate([step[row : row + 1] for step in steps[taken]])
-                best = Plan(drawn[row, taken], dimensions[row, taken], shown, float(costs[row, last]), stay.cost)
+            price = np.where(np.logical_or.accumulate(outside, axis=1) | ~drawn.any(axis=2), np.inf, price)
+            total = np.empty_like(price)
+            for start in range(0, self.samples, at_once):
+                part = slice(start, start + at_once)
+                actions = drawn[part], dimensions[part]
+                steps = rollout(predictor, present.repeated(len(actions[0])), *map(torch.from_numpy, actions))
+                costs = torch.stack([goal.cost(step) for step in steps], dim=1).cpu().numpy()
+                total[part] = costs + price[part]
+                row, last = np.unravel_index(total[part].argmin(), costs.shape)
+                if total[part][row, last] < lowest:
+                    lowest, taken = total[part][row, last], slice(0, last + 1)
+                    shown = Prediction.concatenate([step[np.array([row])] for step in steps[taken]])
+                    values, about = (each[row, taken] for each in actions)
+                    best = Plan(values, about, shown, float(costs[row, last]), stay.cost)
             elites = drawn[total.min(axis=1).argsort()[: self.elites]]
             mean, deviation = elites.mean(axis=0), elites.std(axis=0) + 0.05
         return best
-
-    @staticmethod
-    def _try(
-        predictor: Predictor, present: Batch, goal: Goal, values: np.ndarray, dimensions: np.ndarray
-    ) -> tuple[np.ndarray, list[Prediction]]:
-        """Costs (N, K) of sequences (N, K, A), and what each of the K steps shows of all N."""
-        parts = []
-        for start in range(0, len(values), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            actions = torch.from_numpy(values[part]), torch.from_numpy(dimensions[part])
-            parts.append(rollout(predictor, present.repeated(len(actions[0])), *actions))
-        steps = [Prediction.concatenate(of_step) for of_step in zip(*parts, strict=True)]
-        costs = [goal.cost(step) for step in steps]
-        return torch.stack(costs, dim=1).cpu().numpy(), steps
 
 
 def planner_for(layout: Layout, depth: int = 3, dimensions: tuple[int, ...] = ()) -> TreeSearch | CEM:
@@ -224,6 +230,11 @@ def full_moves(layout: Layout, dimensions: Sequence[int] = ()) -> tuple[Tensor, 
     chosen = torch.tensor(list(dimensions) or range(len(layout.actions)))
     one = torch.eye(len(layout.actions))[chosen]
     return torch.stack([one, -one], dim=1).flatten(0, 1), chosen.repeat_interleave(2)
+
+
+def contexts_at_once(layout: Layout) -> int:
+    """How many contexts of a layout are predicted at a time: fewer of large pictures."""
+    return max(1, min(AT_ONCE, PIXELS_AT_ONCE // (layout.height * layout.width)))
 
 
 def leaves_bounds(layout: Layout, position: np.ndarray, moved: np.ndarray) -> np.ndarray:
@@ -274,7 +285,8 @@ def _staying(present: Batch, goal: Goal) -> Plan:
 
 
 def _predicted(predictor: Predictor, context: Batch) -> Prediction:
-    parts = (context[start : start + AT_ONCE] for start in range(0, len(context), AT_ONCE))
+    at_once = contexts_at_once(context.layout)
+    parts = (context[start : start + at_once] for start in range(0, len(context), at_once))
     return Prediction.concatenate([predictor.predict(part) for part in parts])
 
 

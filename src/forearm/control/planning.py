@@ -1,7 +1,7 @@
 """From a run, a goal and a start to actions."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from forearm.control.episode_log import save_episode_log
 from forearm.control.goals import Goal, JointGoal, PictureGoal, RegionGoal
 from forearm.control.imagine import require_row
 from forearm.control.loop import Arm, EpisodeLog, Step, control
-from forearm.control.planners import CEM, Planner, TreeSearch, planner_for
+from forearm.control.planners import CEM, TreeSearch, planner_for
 from forearm.control.settings import PlanSettings
 from forearm.environment import ImaginedEnvironment, RecordedEnvironment
 from forearm.recordings.images import decoded_image
@@ -32,6 +32,8 @@ def plan(
     out: Path | None = None,
     device: str = "auto",
     console: Console | None = None,
+    on_step: Callable[[EpisodeLog], None] = lambda episode: None,
+    watch: Callable[[int, int | None], None] = lambda done, most: None,
 ) -> EpisodeLog:
     """Plan with what a run foresees, and act where there is an arm.
 
@@ -41,6 +43,9 @@ def plan(
         out: a folder to write the episode to; it must not exist.
         device: where to predict.
         console: where it is asked whether a robot may move; standard error by default.
+        on_step: called after each look, with everything until then.
+        watch: called with how many predictions were made since the last look, of how many; None where that is not
+            known.
 
     Returns:
         what was seen, foreseen and done at each step.
@@ -59,6 +64,7 @@ def plan(
     _one_of(settings, "start", ("start", "simulator", "robot"))
     goal = _goal(run, layout, settings)
     planner = _planner(layout, settings)
+    most = planner.most_predictions(layout)
     model = run.load("best", target)
     with writing_folder(out) if out is not None else contextlib.nullcontext() as folder:
         with _arm(run, layout, settings, model, target, console) as (arm, before_action):
@@ -68,6 +74,8 @@ def plan(
                 steps=settings.steps,
                 device=target,
                 before_action=before_action,
+                on_step=on_step,
+                watch=lambda done: watch(done, most if done <= most else None),
             )
         if folder is not None:
             save_episode_log(folder, episode, goal, {"run": str(run.path), "goal": _words(settings)})
@@ -122,7 +130,7 @@ def _recorded(run: Run, settings: PlanSettings, row: int) -> Observation:
     return RecordedEnvironment(data).begin(row)
 
 
-def _planner(layout: Layout, settings: PlanSettings) -> Planner:
+def _planner(layout: Layout, settings: PlanSettings) -> TreeSearch | CEM:
     if settings.planner == "cem":
         return CEM(settings.depth)
     if settings.planner == "tree" or settings.width is not None:

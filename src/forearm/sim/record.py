@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from forearm.base.errors import ForearmError
-from forearm.base.processes import serve_parent
+from forearm.base.processes import cores, serve_parent
 from forearm.recordings import Recorder, RecordingSpec
 from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, UNITS
 from forearm.sim.protocol import record_episode, session_of, session_seed
@@ -57,17 +56,13 @@ def record(
         with recorder.recording():
             missing = sorted(set(range(settings.episodes)) - set(recorder.staged()))
             missing.sort(key=lambda index: session_of(settings, index))  # so that a process changes session rarely
-            _stage_all(recorder, settings, missing, min(processes or _cores(), len(missing)), watch)
+            _stage_all(recorder, settings, missing, min(processes or cores(), len(missing)), watch)
             recorder.finish()
     except KeyboardInterrupt:
         done = len(recorder.staged())
         raise KeyboardInterrupt(
             f"stopped after {done} of {settings.episodes} episodes; run the same command again to go on"
         ) from None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stage_all(
