@@ -561,7 +561,11 @@ def test_git_lfs_pointers_are_named(tmp_path, part):
     root = make_recording(tmp_path / "set")
     path = {"table": table(root, 1), "video": video(root, 1)}.get(part, root / part)
     path.write_text(POINTER)
-    if path.suffix.startswith(".json"):
+    if part == "meta/stats.json":  # nothing needs it
+        assert open_recording(root).units
+        assert "the statistics are not used" in open_recording(root).missing_files()[0]
+        assert "Git LFS pointer" in open_recording(root).missing_files()[0]
+    elif path.suffix.startswith(".json"):
         with pytest.raises(ForearmError, match=r"Git LFS pointer.*run git lfs pull"):
             assert open_recording(root).units
     else:
@@ -578,6 +582,26 @@ def test_cells_that_hold_no_image_say_what_they_hold(tmp_path, cell, reason):
     cells = pa.array([cell] * len(old))
     pq.write_table(old.set_column(old.column_names.index(CAMERA), CAMERA, cells), table(root, 1))
     assert f"the image of row 0 {'is ' * ('bare' in reason)}{reason}" in seen(root)[1][1]
+
+
+def test_json_files_with_a_byte_order_mark_are_read(tmp_path):
+    root = make_recording(tmp_path / "set")
+    for name in ("info.json", "episodes.jsonl"):
+        path = root / "meta" / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(seen(root)[0]) == 3
+
+
+@pytest.mark.parametrize("version", ["v2.1", "v3.0"])
+def test_numbers_of_the_list_that_are_text_are_named_with_their_file(tmp_path, version):
+    root = make_recording(tmp_path / "set", version=version)
+    if version == "v3.0":
+        change_meta(root, lambda rows: [row | {"episode_index": "first"} for row in rows])
+    else:
+        path = root / "meta/episodes.jsonl"
+        path.write_text(path.read_text().replace('"episode_index": 1', '"episode_index": "first"'))
+    with pytest.raises(ForearmError, match=r"meta/episodes\S*: episode_index is 'first', not a whole number"):
+        open_recording(root)
 
 
 # Strangers' files.

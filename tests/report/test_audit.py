@@ -1,6 +1,7 @@
 """`forearm inspect --audit` on recordings, datasets and runs: exit code, lines, figures and page."""
 
 import json
+import shutil
 
 import pytest
 from support.browser import opened
@@ -48,6 +49,19 @@ def test_planted_defects_are_found_through_files(shelf, tmp_path, name):
     assert ended.out.count("\n! ") == len(PLANTED)
     assert found["joints"][0]["joint"].startswith("pan")
     assert all(sum(joint["shares"]) == pytest.approx(1) for joint in found["joints"])
+
+
+def test_links_out_of_a_recording_are_followed_if_asked(shelf, tmp_path):
+    outside = shutil.copytree(shelf / "clean", tmp_path / "linked")
+    (video,) = outside.glob("videos/*base/*/*.mp4")
+    video.rename(tmp_path / "outside.mp4")
+    video.symlink_to(tmp_path / "outside.mp4")
+    assert "leads out of the recording" in forearm("inspect", outside, "--audit").err
+    assert forearm("inspect", outside, "--audit", "--follow-links").code == 0
+    assert forearm("inspect", outside, "--pictures", tmp_path / "seen.png").code == 2
+    options = ("--pictures", tmp_path / "seen.png", "--html", tmp_path / "page.html", "--samples", 4)
+    ended = forearm("inspect", outside, "--follow-links", *options)
+    assert (ended.code, "leads out" in ended.out) == (0, False), ended.err
 
 
 def test_bad_input_is_told_apart_from_findings(shelf, tmp_path):

@@ -435,6 +435,22 @@ def test_rows_that_no_joint_can_read_are_left_out_and_named(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("lag", [0.0, 0.05])
+def test_rows_of_a_sensor_that_is_stuck_are_left_out_and_named(tmp_path, lag):
+    root = make_recording(tmp_path / "set", lengths=(40, 40))
+    path = root / "data/chunk-000/episode_000001.parquet"
+    table, states = pq.read_table(path), states_of(1, 40).tolist()
+    for row in range(20, 27):
+        states[row][2] = 1e6
+    pq.write_table(table.set_column(0, "observation.state", pa.array(states)), path)
+    data = build([root], tmp_path / "data", settings(camera_lag=lag, val=0))
+    assert data.states.max() < 200
+    stuck = set(range(20, 27 + (lag > 0)))
+    (note,) = (note["note"] for note in data.facts["notes"] if "reads" in note["note"])
+    assert f"in rows 20 to {max(stuck)}, which no joint can" in note
+    assert (data.columns.episodes == 1).sum() == sum(not stuck & {a, a + 3} for a in range(0, 37, 2))
+
+
 def test_what_does_not_fit_is_noted(tmp_path):
     root = make_recording(tmp_path / "set")
     noted = []

@@ -122,6 +122,15 @@ def test_what_is_said_of_commands_is_refused_where_the_joints_follow_in_another_
     assert "\n" not in str(failure.value)
 
 
+@pytest.mark.parametrize(("rows", "said"), [(1, ""), (3, "joints follow their commands 0.3 s (3 rows) late")])
+@pytest.mark.parametrize("kind", [target, delta, velocity])
+def test_a_delayed_command_is_told(kind, rows, said):
+    late = recording(lambda t, e: kind(t + rows - (kind is target), e), JOINTS)
+    found = find_meaning(late, STEP)
+    assert found.joints == (0, 1, 2, 3)
+    assert (said in found.found) if said else "late" not in found.found
+
+
 def test_velocities_of_a_base_are_actions_of_their_own():
     def base(t, e):
         return np.c_[np.sin(t / 3 + e), np.cos(t / 5)]

@@ -192,6 +192,23 @@ def test_true_motion_is_no_fault():
     assert not faulty_readings(states[:4]).any()
 
 
+@pytest.mark.parametrize(("first", "stop"), [(0, 5), (20, 23), (20, 34), (52, 60)])
+@pytest.mark.parametrize("joint", [0, 1])
+@pytest.mark.parametrize("reading", [1e6, -65535])
+def test_a_stuck_sensor_is_faulty_as_long_as_it_is_stuck(first, stop, joint, reading):
+    """Also of a joint that stands still; other joints move on."""
+    states = np.stack([40 * np.sin(np.arange(60) / 9), np.full(60, 5.0)], axis=1).astype(np.float32)
+    states[first:stop, joint] = reading
+    assert np.argwhere(faulty_readings(states)).tolist() == [[row, joint] for row in range(first, stop)]
+
+
+def test_a_gripper_in_counts_beside_an_arm_in_radians_is_no_fault():
+    """Whether it closes at once or gradually, for long or briefly."""
+    arm = 1.5 * np.sin(np.arange(200) / 20)
+    for close in (np.arange(200) > 190, np.clip((np.arange(200) - 180) / 12, 0, 1), (np.arange(200) // 5) == 20):
+        assert not faulty_readings(np.stack([arm, 1000 * close], axis=1).astype(np.float32)).any()
+
+
 def test_transitions_with_a_faulty_row_are_left_out():
     plan = logged([(0, MOVE_PLUS), (10, STAY), (20, MOVE_MINUS)])
     assert without_rows(plan, np.arange(40) == 15).frames.tolist() == [[0, 5], [20, 25]]

@@ -257,13 +257,13 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The content of a text file in UTF-8.
+    """The content of a text file in UTF-8, without the mark (BOM) that some editors put before it.
 
     Raises:
         ForearmError: as `read_bytes`, or it is no text.
     """
     try:
-        return read_bytes(path).decode("utf-8")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ForearmError(f"{path} cannot be read: it is no text in UTF-8") from error
 

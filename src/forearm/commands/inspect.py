@@ -31,6 +31,8 @@ class InspectOptions:
     writes that page. The exit code is 1 if something that matters is found."""
     json: Path | None = None
     """A file to write what the audit found to."""
+    follow_links: bool = False
+    """Follow links that lead out of a recording's folder."""
 
 
 RULES = (
@@ -52,9 +54,9 @@ def inspect(options: InspectOptions) -> None:
     if options.audit:
         _audit(options)
         return
-    show(facts_of(options.path), Console(highlight=False))
+    show(facts_of(options.path, options.follow_links), Console(highlight=False))
     if options.pictures is not None:
-        save_pictures(options.path, options.pictures)
+        save_pictures(options.path, options.pictures, options.follow_links)
         print(options.pictures)
     if options.html is not None:
         with counting("drawing") as watch:
@@ -64,6 +66,7 @@ def inspect(options: InspectOptions) -> None:
                 samples=options.samples,
                 data=options.data,
                 device=options.device,
+                follow_links=options.follow_links,
                 watch=watch,
             )
         show_page(options.html)
@@ -78,7 +81,7 @@ def _audit(options: InspectOptions) -> None:
     if options.html is not None:
         require_replaceable(options.html, GENERATOR, "--html")  # before anything is looked at or written
     with counting("auditing") as watch:
-        found = audit(options.path, options.device, watch)
+        found = audit(options.path, options.device, watch, options.follow_links)
     print(found.verdict)
     if found.subject.actions:
         print(f"- Actions: {shown(found.subject.actions)}.")

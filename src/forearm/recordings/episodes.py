@@ -118,9 +118,8 @@ def _single_infos(meta: Metadata, files: "_Files") -> Iterator[EpisodeInfo]:
     path = meta.root / "meta/episodes.jsonl"
     if meta.folder.has(path):
         for line in meta.folder.json_lines(path):
-            yield EpisodeInfo(
-                whole(line["episode_index"], "episode_index"), whole(line["length"], "length"), _task(line.get("tasks"))
-            )
+            index, length = (whole(line[name], f"{path}: {name}") for name in ("episode_index", "length"))
+            yield EpisodeInfo(index, length, _task(line.get("tasks")))
         return
     for index, table in sorted(files.tables.items()):
         with closing(TableFile(meta.folder.file(table))) as opened:
@@ -133,7 +132,7 @@ def _shared_sources(meta: Metadata, files: "_Files") -> Iterator[EpisodeSource]:
     videos = [camera for camera in meta.cameras if meta.is_video(camera)]
     video_path = (meta.template("video_path") if videos else None) or SHARED_VIDEO_PATH
     for row in _shared_rows(meta):
-        index = whole(row["episode_index"], "episode_index")
+        index = whole(row["episode_index"], f"{meta.root}/meta/episodes: episode_index")
         where = f"episode {index}: "
         info = EpisodeInfo(index, whole(row["length"], f"{where}length"), _task(row.get("tasks")))
         fields: dict[str, int | str] = {

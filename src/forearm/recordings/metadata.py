@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from forearm.base.errors import ForearmError
+from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.folder import Folder, whole
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
@@ -87,18 +89,35 @@ class Metadata:
 
     @cached_property
     def statistics(self) -> dict[str, Any]:
-        """The recording's statistics by feature, as far as they are written down."""
-        path = self.root / "meta/stats.json"
-        if self.folder.has(path):
+        """The recording's statistics by feature, as far as they are written down; see `statistics_trouble`."""
+        path = self.statistics_file
+        if self.statistics_trouble:
+            return {}
+        if path.suffix == ".json":
             found = self.folder.json(path)
             return found if isinstance(found, dict) else {}
-        path = self.root / "meta/episodes_stats.jsonl"
         merged: dict[str, Any] = {}
         for line in self.folder.json_lines(path) if self.folder.has(path) else ():
             stats = line.get("stats")
             for key, values in stats.items() if isinstance(stats, dict) else ():
                 merged.setdefault(key, []).append(values)
         return merged
+
+    @property
+    def statistics_file(self) -> Path:
+        """Where the statistics are, if there are any."""
+        whole = self.root / "meta/stats.json"
+        return whole if self.folder.has(whole) else self.root / "meta/episodes_stats.jsonl"
+
+    @property
+    def statistics_trouble(self) -> str:
+        """Why the file of statistics cannot be opened, as a Git LFS pointer; nothing needs it."""
+        try:
+            if self.folder.has(self.statistics_file):
+                self.folder.file(self.statistics_file)
+        except EpisodeUnreadable as error:
+            return str(error)
+        return ""
 
     def _depth(self, key: str) -> bool:
         """Whether a feature is marked as a depth map, or is grey and called so."""

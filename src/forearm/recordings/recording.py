@@ -126,7 +126,9 @@ class Recording:
     def missing_files(self) -> list[str]:
         """A line for all episodes whose files are missing, and for each other trouble that shows before opening."""
         reasons = ((source.info.index, self._reader.missing(source, self.cameras)) for source in self._sources)
-        return lines_of((index, reason) for index, reason in reasons if reason)
+        lines = lines_of((index, reason) for index, reason in reasons if reason)
+        trouble = self._meta.statistics_trouble
+        return [*lines, f"the statistics are not used: {trouble}"] if trouble else lines
 
     def read(
         self,

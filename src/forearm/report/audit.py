@@ -89,13 +89,19 @@ def coverage(subject: Subject, bins: int = 10) -> list[dict[str, Any]]:
     ]
 
 
-def audit(path: Path | str, device: str = "auto", watch: Callable[[int, int], None] = lambda done, all: None) -> Audit:
+def audit(
+    path: Path | str,
+    device: str = "auto",
+    watch: Callable[[int, int], None] = lambda done, all: None,
+    follow_links: bool = False,
+) -> Audit:
     """Look through a recording, a dataset, or a run and the dataset that it was trained on.
 
     Args:
         path: a folder, or the Hub id of a recording.
         device: where a run predicts.
         watch: is told how many episodes were looked at, and of how many.
+        follow_links: whether links may lead out of a recording's folder.
 
     Raises:
         ForearmError: it is none of these, or nothing of it can be read.
@@ -108,7 +114,7 @@ def audit(path: Path | str, device: str = "auto", watch: Callable[[int, int], No
     if (Path(path) / "dataset.json").is_file():
         data = TransitionSet(path)
         return _of_dataset(data, "dataset", data.path.resolve().name, {}, watch)
-    return _of_recording(open_recording(path), watch)
+    return _of_recording(open_recording(path, follow_links=follow_links), watch)
 
 
 def _of_recording(recording: Recording, watch: Callable[[int, int], None]) -> Audit:

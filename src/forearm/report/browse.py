@@ -67,6 +67,7 @@ def save_gallery(
     samples: int = 200,
     data: Path | None = None,
     device: str = "auto",
+    follow_links: bool = False,
     watch: Watch = lambda done, total: None,
 ) -> Path:
     """Write a page of canvases to browse and return its path; only an earlier such page is replaced.
@@ -78,6 +79,7 @@ def save_gallery(
         path: a folder, or the Hub id of a recording.
         samples: how many canvases at most; all actions, joints and episodes are among them as far as they go.
         data: what a run is shown on; its own validation part by default.
+        follow_links: whether links may lead out of a recording's folder.
         watch: called with the number of canvases drawn, and that of all.
     """
     target = Path(target)
@@ -91,7 +93,7 @@ def save_gallery(
     elif (Path(path) / "dataset.json").is_file():
         selection = _of_dataset(TransitionSet(path), samples)
     else:
-        selection = _of_recording(path, samples)
+        selection = _of_recording(path, samples, follow_links)
     page = render(selection.subject, selection.table, list(_cards(selection, watch)))
     with writing(target) as beside:
         beside.write_text(page, encoding="utf-8")
@@ -215,9 +217,9 @@ class _FramePair:
     """Which value of the action the decision was about."""
 
 
-def _of_recording(path: Path | str, samples: int) -> Selection:
+def _of_recording(path: Path | str, samples: int, follow_links: bool) -> Selection:
     """Decisions and their outcomes; without a log frames half a second apart, and what the joints did meanwhile."""
-    recording = open_recording(path)
+    recording = open_recording(path, follow_links=follow_links)
     skipped: dict[int, str] = {}
     pairs = [
         pair

@@ -17,13 +17,13 @@ Facts = dict[str, Any]
 PICTURES = 12
 
 
-def facts_of(path: Path | str) -> Facts:
+def facts_of(path: Path | str, follow_links: bool = False) -> Facts:
     """What a folder (or the recording of a Hub id) is and holds, in words and numbers."""
     if (Path(path) / "dataset.json").is_file():
         return _facts_of_dataset(Path(path))
     if is_run(path):
         return _facts_of_run(Path(path))
-    return _facts_of_recording(path)
+    return _facts_of_recording(path, follow_links)
 
 
 def is_run(path: Path | str) -> bool:
@@ -31,10 +31,10 @@ def is_run(path: Path | str) -> bool:
     return (Path(path) / "config.json").is_file() and (Path(path) / "layout.json").is_file()
 
 
-def _facts_of_recording(path: Path | str) -> Facts:
+def _facts_of_recording(path: Path | str, follow_links: bool) -> Facts:
     from forearm.recordings import open_recording
 
-    recording = open_recording(path)
+    recording = open_recording(path, follow_links=follow_links)
     lengths = np.array([episode.length for episode in recording.episodes])
     tasks = sorted({episode.task for episode in recording.episodes if episode.task})
     facts: Facts = {
@@ -138,14 +138,14 @@ def _counts(seen: dict[int, int]) -> str:
     return ", ".join(f"{CODE_NAMES[code]} {n}" if n else f"{CODE_NAMES[code]} never" for code, n in seen.items())
 
 
-def save_pictures(path: Path | str, target: Path) -> None:
+def save_pictures(path: Path | str, target: Path, follow_links: bool = False) -> None:
     """Write a contact sheet as PNG: canvases of a dataset or of a run's validation, or a recording's cameras."""
     if (Path(path) / "dataset.json").is_file():
         pictures = _canvases(Path(path))
     elif is_run(path):
         pictures = [_last_sample(Path(path))]
     else:
-        pictures = _camera_pictures(path)
+        pictures = _camera_pictures(path, follow_links)
     with writing(target) as beside:
         Image.fromarray(tile(pictures, columns=6, gap=8)).save(beside, format="PNG")
 
@@ -167,10 +167,10 @@ def _last_sample(path: Path) -> np.ndarray:
     return decoded_image(read_bytes(samples[-1]), str(samples[-1]), None)
 
 
-def _camera_pictures(path: Path | str) -> list[np.ndarray]:
+def _camera_pictures(path: Path | str, follow_links: bool) -> list[np.ndarray]:
     from forearm.recordings import EpisodeUnreadable, open_recording
 
-    recording = open_recording(path)
+    recording = open_recording(path, follow_links=follow_links)
     pictures: list[np.ndarray] = []
     every = max(1, len(recording.episodes) // PICTURES)
     for episode in recording.read(on_skip=lambda index, reason: None):

@@ -25,6 +25,7 @@ from forearm.canvas import (
 )
 from forearm.canvas.layout import with_weakest_origins
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, lines_by_recording, open_recording
+from forearm.recordings.audit import runs
 from forearm.recordings.episode import selected
 from forearm.recordings.hub import at_revision
 from forearm.recordings.idle import active_rows
@@ -151,8 +152,9 @@ def build(
                     report(progress)
 
             for read in recording.read(cameras, on_skip=skip, episodes=indices):
-                episode = dataclasses.replace(read, states=as_pictured(read.states, config.camera_lag * recording.fps))
-                faulty = faulty_readings(episode.states)
+                lag = config.camera_lag * recording.fps
+                episode = dataclasses.replace(read, states=as_pictured(read.states, lag))
+                faulty = as_pictured(faulty_readings(read.states).astype(np.float32), lag) > 0
                 plan = without_rows(_plan(recording, episode, mode, config, gathered), np.any(faulty, axis=1))
                 before = len(writer)
                 try:
@@ -164,9 +166,11 @@ def build(
                     continue
                 notes = dict.fromkeys(pairing.note for pairing in read.pairings.values() if pairing.note)
                 notes |= dict.fromkeys(
-                    f"{recording.joints[joint]} reads {episode.states[row, joint]:g} in row {row}, which no joint can: "
-                    "its transitions are left out"
-                    for row, joint in np.argwhere(faulty).tolist()
+                    f"{name} reads {episode.states[first, joint]:g} in "
+                    + (f"row {first}" if stop == first + 1 else f"rows {first} to {stop - 1}")
+                    + ", which no joint can: its transitions are left out"
+                    for joint, name in enumerate(recording.joints)
+                    for first, stop in runs(faulty[:, joint])
                 )
                 progress.notes += [(recording.name, read.index, note) for note in notes]
                 progress.episode += 1

@@ -71,7 +71,8 @@ def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = 
         raise ForearmError(f"{recording.name} has no action column; build with --actions change")
     names = matched_names(recording.action_names, recording.joints)
     values = np.concatenate([actions for _, actions in pairs])
-    explained = {meaning: explained_shares(pairs, step, recording.fps, meaning) for meaning in ACTION_MEANINGS}
+    by_lag = {meaning: explained_shares(pairs, step, recording.fps, meaning) for meaning in ACTION_MEANINGS}
+    explained = {meaning: shares.max(axis=0) for meaning, shares in by_lag.items()}
     joints = {meaning: _assigned(explained[meaning], names, values) for meaning in ACTION_MEANINGS}
     shares = {meaning: _median(explained[meaning], joints[meaning], values) for meaning in ACTION_MEANINGS}
     best, second, _ = sorted(ACTION_MEANINGS, key=shares.__getitem__, reverse=True)
@@ -98,6 +99,7 @@ def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = 
     chosen = np.where(deaf, -1, joints[best])
     if len(own := np.flatnonzero(chosen < 0)):
         how += f"; no joint answers {', '.join(recording.action_names[a] for a in own)}: an action of its own"
+    how += _delay(by_lag[best], chosen, recording.fps)
     return Commands(best, tuple(chosen.tolist()), f"{best} (explained by the states: {figures}), matched {how}")
 
 
@@ -137,7 +139,7 @@ def matched_names(actions: Sequence[str], joints: Sequence[str]) -> np.ndarray:
 def explained_shares(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]], step: int, fps: float, meaning: ActionMeaning
 ) -> np.ndarray:
-    """The share of each joint's variance that each command explains under a meaning, at the best lag: (A, J).
+    """The share of each joint's variance that each command explains under a meaning at each lag, (L, A, J).
 
     Args:
         pairs: states (n, J) and actions (n, A) of each episode, n > ``step``.
@@ -145,7 +147,7 @@ def explained_shares(
         fps: rows a second.
         meaning: target (of the position, but for an offset), delta or velocity (of the change over ``step`` rows).
     """
-    best = None
+    shares = []
     for lag in range(step + 1):
         wanted, came = [], []
         for states, actions in pairs:
@@ -159,10 +161,8 @@ def explained_shares(
             x, y = x - x.mean(axis=0), y - y.mean(axis=0)
         variance = np.square(y).mean(axis=0)
         errors = np.square(x).mean(axis=0)[:, None] + variance - 2 * x.T @ y / len(x)
-        share = np.where(variance > 0, 1 - errors / np.where(variance > 0, variance, 1), -np.inf)
-        best = share if best is None else np.maximum(best, share)
-    assert best is not None
-    return best
+        shares.append(np.where(variance > 0, 1 - errors / np.where(variance > 0, variance, 1), -np.inf))
+    return np.stack(shares)
 
 
 def _compared(
@@ -204,6 +204,19 @@ def _unanswered(share: np.ndarray, correlation: np.ndarray, times: np.ndarray) -
     switch beside its opening, another sign, no change at all. (A joint that is held up follows too, but less far.)
     """
     return (share < CLEAR) & ((correlation < CLEAR) | (times > FAR) | (times < 1 / FAR))
+
+
+def _delay(shares: np.ndarray, joints: np.ndarray, fps: float) -> str:
+    """By how much joints follow their commands late, in words; nothing where it is a row or less.
+
+    Args:
+        shares: (L, A, J) as of `explained_shares`.
+        joints: (A,) the joint of each command, −1: none.
+        fps: rows a second.
+    """
+    lags = [int(shares[:, a, j].argmax()) for a, j in enumerate(joints) if j >= 0 and shares[:, a, j].max() > CLEAR]
+    rows = round(float(np.median(lags))) if lags else 0
+    return f"; joints follow their commands {rows / fps:.2g} s ({rows} rows) late" if rows > 1 else ""
 
 
 def _require_scale(

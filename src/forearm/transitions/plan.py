@@ -8,6 +8,7 @@ import numpy as np
 from forearm.canvas import CODES, MOVE_MINUS, MOVE_PLUS, STAY, Joint, plain
 from forearm.canvas.layout import UnitOrigin
 from forearm.recordings import Episode, Recording
+from forearm.recordings.audit import runs
 from forearm.recordings.units import given_units
 
 SLACK = 2
@@ -18,6 +19,10 @@ LEAST_STEP = 0.05
 
 ADDS_UP = 1.4
 """By so much a joint's change over a transition exceeds that between neighbouring frames if it is motion, not noise."""
+
+SWITCH, NONSENSE, LONGEST_STUCK = 4, 3e4, 0.25
+"""A joint of so few values is a switch; a value so large is none of a switch; sensors are stuck for such a share of an
+episode."""
 
 SIGN_OF_CODE = np.array([{STAY: 0, MOVE_PLUS: 1, MOVE_MINUS: -1}[code] for code in CODES], np.float32)
 
@@ -61,14 +66,31 @@ def as_pictured(states: np.ndarray, lag: float) -> np.ndarray:
 
 
 def faulty_readings(states: np.ndarray) -> np.ndarray:
-    """Readings (n, J) bool that no joint can have made: one or two rows, ten times as far off the rows around them as
-    the episode's widest joint range (at least 1). A sensor that reads 65535 once would stretch the strip's bounds.
+    """Readings (n, J) bool that no joint can have made. A sensor that reads 65535 would stretch the strip's bounds.
+
+    One or two rows are faulty if they are ten times as far off the rows around them as the episode's widest joint range
+    (at least 1). So are longer stretches that are a hundred times as far off the episode's middle as the widest
+    interquartile range and begin and end by a jump, as of a sensor that is stuck. A joint with few other values may be
+    a switch, of which only far larger numbers are faulty.
     """
     if len(states) < 5:
         return np.zeros(states.shape, bool)
+    middle = np.median(states, axis=0)
+    low, high = np.quantile(states, [LONGEST_STUCK, 1 - LONGEST_STUCK], axis=0)
+    far = np.abs(states - middle) > 100 * max((high - low).max(), 1.0)
+    stuck = np.zeros(states.shape, bool)
+    for joint in np.flatnonzero(far.any(axis=0)):
+        x = states[:, joint].astype(np.float64)
+        switch = len(np.unique(x[~far[:, joint]])) <= SWITCH
+        for first, stop in runs(far[:, joint]):
+            off = np.abs(np.median(x[first:stop]) - middle[joint])
+            jumps = all(abs(x[a] - x[a - 1]) > 0.9 * off for a in (first, stop) if 0 < a < len(x))
+            short = stop - first <= LONGEST_STUCK * len(x)
+            stuck[first:stop, joint] = short and jumps and not (switch and off < NONSENSE)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(states, ((2, 2), (0, 0)), mode="reflect"), 5, axis=0)
     usual = np.median(around, axis=2)
-    return np.abs(states - usual) > 10 * max(np.ptp(usual, axis=0).max(), 1.0)
+    sound = usual[~stuck.any(axis=1)]
+    return stuck | (np.abs(states - usual) > 10 * max(np.ptp(sound, axis=0).max() if len(sound) else 1.0, 1.0))
 
 
 def without_rows(plan: EpisodePlan, rows: np.ndarray) -> EpisodePlan:
