@@ -107,6 +107,22 @@ _TEXTS = {
             "Copying is always consistent."
         ),
     },
+    "readout": {
+        "readout_position_mae": (
+            "Absolute error, over moves, of the acting joint as a network that learned from true pictures alone reads "
+            "it from the predicted picture. No strip is looked at, so it means the same for every family."
+        ),
+        "readout_position_mae_mean": "The same over all samples, mean over the joints that can be read.",
+        "readout_position_mae_per_joint": "The same over all samples, joint by joint.",
+        "readout_agreement_mae": (
+            "Absolute difference between the acting joint as read from the predicted picture and as predicted: whether "
+            "the painted arm stands where the model says. The floor is part of it."
+        ),
+        "readout_direction_accuracy": (
+            "Share of moves for which the acting joint, read from the previous true and the predicted picture, moves "
+            "in the true direction."
+        ),
+    },
     "action": {
         "action_discrimination_score": (
             "MSE between the pictures predicted under different actions. At 0 the model ignores the action. "
@@ -153,6 +169,7 @@ _UNITS = {
     **{f"{name}{over}": "dB" for name in ("psnr", "controllability_psnr") for over in ("", "_moves")},
     "motor_direction_accuracy": "share",
     "acting_joint_direction_accuracy": "share",
+    "readout_direction_accuracy": "share",
     "counterfactual_order": "share",
     "counterfactual_plus_above_minus": "share",
     "k_way_accuracy": "share",

@@ -15,6 +15,7 @@ from forearm.evaluation.catalogue import ERRORS
 from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Gallery, example_of
 from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_patch, per_sample
+from forearm.evaluation.readout import Reader, Readout, Sight
 from forearm.evaluation.samples import Samples, differences, intervals, skill_intervals, skills
 from forearm.evaluation.uncertainty import Kinds, UncertaintyStatistics
 from forearm.transitions.store import Outcomes
@@ -31,6 +32,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     cautions: tuple[str, ...] = (),
     kinds_seen: Kinds | None = None,
+    reader: Reader | None = None,
 ) -> Evaluation:
     """Score a predictor and the baselines on batches, in one pass and with one batch in memory.
 
@@ -46,12 +48,14 @@ def evaluate(
         device: where the predictor is.
         cautions: sentences to put among the warnings.
         kinds_seen: how often training saw each move of each action dimension, where that is known.
+        reader: reads joints from pictures; it was tested on the same samples.
     """
     baselines = standard_baselines() if baselines is None else baselines
     if isinstance(predictor, torch.nn.Module):
         predictor.eval()
     ours: list[Samples] = []
     theirs: dict[str, list[Samples]] = {name: [] for name in baselines}
+    floor: list[Samples] = []
     rows, codes = [], []
     gallery, extras = Gallery(samples), RunningMeans()
     clock, uncertainty = Clock(predictor, device), UncertaintyStatistics()
@@ -60,12 +64,14 @@ def evaluate(
         known = outcomes(batch.rows.numpy()) if outcomes else None
         answers = clock.ask(batch, truth.codes)
         under, expected, own = answers.under, answers.expected, taken(answers.under, truth.codes)
-        ours.append(_measure(truth, under, own, known))
+        sight = Sight(reader, truth)
+        floor.append(sight.samples(truth.last))
+        ours.append(_measure(truth, under, own, known, sight))
         copies = {}
         for name, baseline in baselines.items():
             baseline_under = ask(baseline.predict, batch, truth.codes).under
             copies[name] = taken(baseline_under, truth.codes)
-            theirs[name].append(_measure(truth, baseline_under, copies[name], known))
+            theirs[name].append(_measure(truth, baseline_under, copies[name], known, sight))
         extras.add({"squared_error_per_patch": per_patch((own - truth.last) ** 2, layout.patch)})
         extras.add(answers.figures)
         own_expected = None
@@ -104,6 +110,7 @@ def evaluate(
         episode_of_rows=of_rows,
         cautions=cautions,
         uncertainty=uncertainty.result(of_rows, kinds_seen),
+        readout=Readout.of(reader, Samples.concatenate(floor)) if reader else None,
     )
 
 
@@ -125,8 +132,11 @@ class RunningMeans:
         return {name: np.asarray(total / self._counts[name]) for name, total in self._sums.items()}
 
 
-def _measure(truth: Truth, under: dict[int, np.ndarray], own: np.ndarray, outcomes: Outcomes | None) -> Samples:
-    return per_sample(truth, own) | counterfactuals(truth, under) | against_outcomes(truth, under, outcomes)
+def _measure(
+    truth: Truth, under: dict[int, np.ndarray], own: np.ndarray, outcomes: Outcomes | None, sight: Sight
+) -> Samples:
+    of_actions = counterfactuals(truth, under) | against_outcomes(truth, under, outcomes)
+    return per_sample(truth, own) | of_actions | sight.samples(own)
 
 
 def _compare(mine: Samples, theirs: Samples, episodes: np.ndarray) -> Baseline:

@@ -10,6 +10,7 @@ from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE
 from forearm.evaluation.catalogue import CATALOGUE, KEY_METRICS, METRICS
 from forearm.evaluation.examples import Example
+from forearm.evaluation.readout import Readout
 from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value
 from forearm.evaluation.uncertainty import Uncertainty
@@ -41,7 +42,8 @@ class Evaluation:
     columns) of the last frame. samples: the metrics per sample, in the order of ``rows``, which come from the episodes
     ``episode_of_rows``; baseline_samples: the baselines' likewise. cautions: sentences that whoever evaluated knows,
     and that belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them. uncertainty: how far
-    the errors that the predictor expects can be trusted, if it expects any.
+    the errors that the predictor expects can be trusted, if it expects any. readout: how well joints can be read from
+    true pictures, if they were read.
     """
 
     layout: Layout
@@ -63,6 +65,7 @@ class Evaluation:
     cautions: tuple[str, ...] = ()
     rollouts: Rollouts | None = None
     uncertainty: Uncertainty | None = None
+    readout: Readout | None = None
 
     @property
     def guesses(self) -> list[int]:
@@ -133,6 +136,7 @@ class Evaluation:
             "extras": {name: values.tolist() for name, values in self.extras.items()},
             "rollouts": self.rollouts.to_json() if self.rollouts else None,
             "uncertainty": self.uncertainty.to_json() if self.uncertainty else None,
+            "readout": self.readout.to_json() if self.readout else None,
             "warnings": self.warnings,
         }
 

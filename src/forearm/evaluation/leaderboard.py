@@ -18,6 +18,7 @@ COLUMNS = (
     "sharpness",
     "val_mse_action_0",
     "acting_joint_direction_accuracy",
+    "readout_position_mae",
     "counterfactual_mse",
     "counterfactual_order",
     "k_way_accuracy",

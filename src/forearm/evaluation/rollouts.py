@@ -14,11 +14,14 @@ from forearm.environment import rollout_steps
 from forearm.evaluation.baselines import PERSISTENCE
 from forearm.evaluation.catalogue import METRICS
 from forearm.evaluation.metrics import Truth, per_sample
+from forearm.evaluation.readout import Reader, Sight
 from forearm.evaluation.samples import MODEL, Interval, Samples, Value, differences, intervals
 from forearm.transitions.store import TransitionSet
 
 CURVES = ("psnr", "val_mse", "ssim", "acting_joint_position_mae", "motor_position_mae_mean")
 """The metrics that are measured at every horizon."""
+READ_CURVES = ("readout_position_mae_mean",)
+"""Those that are measured too where joints are read from the pictures."""
 FILMS = 3
 """How many paths are kept as pictures."""
 AT_ONCE = 8
@@ -89,7 +92,7 @@ class Rollouts:
             "curves": self.curves,
             "intervals": self.intervals,
             "differences": self.differences,
-            "verdicts": {name: self.verdicts(name) for name in CURVES},
+            "verdicts": {name: self.verdicts(name) for name in self.curves[MODEL]},
         }
 
 
@@ -125,6 +128,7 @@ def roll_out(
     baselines: dict[str, Predictor],
     device: torch.device | str = "cpu",
     watch: Callable[[int], None] = lambda steps: None,
+    reader: Reader | None = None,
 ) -> Rollouts | None:
     """Follow paths by a predictor's own predictions, and by the baselines'; None without paths.
 
@@ -135,6 +139,7 @@ def roll_out(
         paths: (P, K) rows of the dataset, as ``draw_paths`` gives them.
         baselines: predictors on the CPU.
         watch: called with the number of steps that are done of all paths.
+        reader: reads joints from pictures.
     """
     if not len(paths):
         return None
@@ -149,9 +154,11 @@ def roll_out(
         shown = []
         for k, rows in enumerate(part.T):
             truth = Truth.of(data.batch(rows))
+            sight = Sight(reader, truth)
             for name, walk in walks.items():
                 frames = next(walk)
-                steps[name].append(per_sample(truth, frames).only(CURVES))
+                read = sight.samples(frames).only(READ_CURVES if reader else ())
+                steps[name].append(per_sample(truth, frames).only(CURVES) | read)
                 if name == MODEL:
                     shown.append(as_uint8(frames[:filmed]))
             watch(start * paths.shape[1] + len(part) * (k + 1))

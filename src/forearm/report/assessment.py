@@ -17,6 +17,7 @@ from forearm.batch import Batch, Predictor
 from forearm.evaluation.asking import Remote
 from forearm.evaluation.baselines import UNTRAINED, fitted_baselines, standard_baselines
 from forearm.evaluation.evaluate import evaluate
+from forearm.evaluation.readout import Reader, reader_of
 from forearm.evaluation.rollouts import draw_paths, roll_out
 from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
 from forearm.evaluation.uncertainty import Kinds, count_kinds
@@ -121,6 +122,9 @@ def assess(
         cautions.append("STAY was practised on frames that stay what they are (synthetic_stay); no recording shows it.")
     paths = draw_paths(transitions, rows, horizon, rollouts)
     total = len(rows) + paths.size
+    watch(0, total)
+    reader, more = _reader(run, training, transitions, rows)
+    cautions += more
     evaluation = evaluate(
         model,
         _watched(batches(transitions, rows, batch_size), total, watch),
@@ -132,8 +136,11 @@ def assess(
         device=target,
         cautions=tuple(cautions),
         kinds_seen=_kinds_seen(training),
+        reader=reader,
     )
-    followed = roll_out(model, transitions, paths, baselines, target, lambda steps: watch(len(rows) + steps, total))
+    followed = roll_out(
+        model, transitions, paths, baselines, target, lambda steps: watch(len(rows) + steps, total), reader
+    )
     return write_report(dataclasses.replace(evaluation, rollouts=followed), facts, folder)
 
 
@@ -150,6 +157,14 @@ def _baselines(run: Run, training: Path) -> tuple[dict[str, Predictor], list[str
     except ForearmError as error:
         caution = "Only persistence and the untrained model are shown, as other baselines need the training's dataset"
         return standard_baselines(), [f"{caution}: {error}."]
+
+
+def _reader(run: Run, training: Path, scored: TransitionSet, rows: np.ndarray) -> tuple[Reader | None, list[str]]:
+    """Who reads joints from pictures, learned from what the run was trained on; None, and why, if that cannot be."""
+    try:
+        return reader_of(run.data(training)).tested(scored, rows), []
+    except ForearmError as error:
+        return None, [f"No joints are read from the pictures: {error}."]
 
 
 def _kinds_seen(training: Path) -> Kinds | None:

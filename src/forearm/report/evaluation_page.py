@@ -16,6 +16,7 @@ from forearm.report.extras import extras
 from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error
 from forearm.report.headline import details, headline
 from forearm.report.html import OPEN_EXAMPLES, flattened, image, template
+from forearm.report.readout import readout_section
 from forearm.report.recommendations import recommend
 from forearm.report.rollouts import film, rollouts_section
 from forearm.report.targets import Target
@@ -81,6 +82,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         outcome_heat=lambda example, code: heat_map(outcome_error(layout, example, code), top).transpose(2, 0, 1),
         gradient=css_gradient(),
         film=film(evaluation),
+        readout=readout_section(evaluation),
         rollouts=rollouts_section(evaluation),
         uncertainty=uncertainty_section(evaluation),
         extras=list(extras(layout, evaluation.extras)),
@@ -97,6 +99,7 @@ def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[dict[str, An
     titles = {
         "picture": "Picture",
         "joints": "Joints",
+        "readout": "Joints as read from the picture",
         "action": "What the action does",
         "outcomes": "The action against the truth",
     }
@@ -104,6 +107,8 @@ def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[dict[str, An
     for metric in CATALOGUE:
         if metric.group == "outcomes" and evaluation.metrics[metric.name] is None:
             continue  # most datasets record the outcome of one action only
+        if metric.group == "readout" and evaluation.readout is None:
+            continue
         if isinstance(evaluation.metrics[metric.name], list):
             rows = [_row(evaluation, facts, metric, j) for j in range(len(evaluation.layout.joints))]
         else:

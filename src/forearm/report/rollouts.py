@@ -27,6 +27,7 @@ TITLES = {
     "ssim": "Picture, structural similarity (higher is better)",
     "acting_joint_position_mae": "Position of the acting joint, error",
     "motor_position_mae_mean": "Positions, error, mean over all joints",
+    "readout_position_mae_mean": "Positions as read from the picture, error, mean over the joints that can be read",
 }
 
 
@@ -37,14 +38,15 @@ def rollouts_section(evaluation: Evaluation) -> dict[str, Any] | None:
         return None
     steps = len(rollouts.horizons)
     stops = [horizon for horizon in SHOWN if horizon < steps] + [steps]
+    measured = [METRICS[name] for name in TITLES if name in rollouts.curves[MODEL]]
     return {
         "paths": rollouts.paths,
         "episodes": rollouts.episodes,
         "steps": steps,
         "claim": " ".join(filter(None, (_claim(rollouts), mean_frame_claim(rollouts)))),
         "stops": stops,
-        "rows": [row for name in TITLES for row in _rows(rollouts, METRICS[name], stops)],
-        "charts": [_chart(layout, rollouts, METRICS[name]) for name in TITLES],
+        "rows": [row for metric in measured for row in _rows(rollouts, metric, stops)],
+        "charts": [_chart(layout, rollouts, metric) for metric in measured],
         "strips": [_strip(layout, film, stops) for film in rollouts.films],
     }
 

@@ -11,7 +11,7 @@ from forearm.base.errors import ForearmError
 from forearm.evaluation import KEY_METRICS, METRICS, Metric
 
 RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
-LISTS = ("motor_position_mae_per_joint",)
+LISTS = ("motor_position_mae_per_joint", "readout_position_mae_per_joint")
 """Metrics with a figure for each joint, which cannot be targets."""
 
 _LINE = re.compile(r"\s*targets?\s*:(.*)", re.IGNORECASE)

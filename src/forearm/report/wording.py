@@ -25,7 +25,9 @@ def unit_of(layout: Layout, metric: Metric) -> str:
     if metric.unit != "joint":
         return metric.unit if metric.unit == "dB" else ""
     driven = [layout.joints[j] for j in layout.joint_of_dimension() if j >= 0]
-    joints = driven if metric.name.startswith(("acting_joint", "counterfactual")) else layout.joints
+    of_acting = ("acting_joint", "counterfactual", "readout_agreement")
+    is_driven = metric.name.startswith(of_acting) or metric.name == "readout_position_mae"
+    joints = driven if is_driven else layout.joints
     units = {joint.unit for joint in joints}
     return units.pop() if len(units) == 1 else ""
 
