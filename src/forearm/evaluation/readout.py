@@ -141,9 +141,9 @@ class Sight:
         """``READ_METRICS`` of predicted (or true) last frames (N, 3, H, w)."""
         truth, shape = self._truth, self._truth.positions.shape
         if self._reader is None:
-            undefined = {name: (np.zeros(shape[0]), np.zeros(shape[0])) for name in READ_METRICS}
-            return Samples.of(undefined | {"readout_position_mae_per_joint": (np.zeros(shape), np.zeros(shape))})
-        readable = np.broadcast_to(self._reader.readable, shape)
+            shapes = {name: shape if name.endswith("_per_joint") else shape[:1] for name in READ_METRICS}
+            return Samples.of({name: (np.zeros(of), np.zeros(of)) for name, of in shapes.items()})
+        readable = np.tile(self._reader.readable, (shape[0], 1))
         read, strip = self._read(region), decode_strip(truth.layout, region)[0]
         errors, acting = np.abs(read - truth.positions), truth.of_acting(readable)
         change = truth.positions - truth.before
@@ -154,7 +154,7 @@ class Sight:
                 "readout_position_mae": (truth.of_acting(errors), moves),
                 "readout_position_mae_mean": (
                     np.where(readable, errors, 0).sum(1) / np.maximum(readable.sum(1), 1),
-                    readable.any(1),
+                    readable.max(axis=1),
                 ),
                 "readout_position_mae_per_joint": (errors, readable),
                 "readout_agreement_mae": (truth.of_acting(np.abs(read - strip)), acting),
