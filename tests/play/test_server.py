@@ -109,9 +109,11 @@ def test_a_connection_is_kept_for_the_next_request_and_then_closed(port, impatie
         assert is_closed(line)
 
 
-def test_an_answer_that_nobody_reads_is_given_up(port, impatient):
+def test_an_answer_that_nobody_reads_is_given_up(port, impatient, monkeypatch):
+    gives_up, gave_up = server.Connection.give_up, threading.Event()
+    monkeypatch.setattr(server.Connection, "give_up", lambda connection: (gives_up(connection), gave_up.set()))
     with connect(port, b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n") as line:
-        time.sleep(0.5)
+        assert gave_up.wait(20)
         received = 0
         with contextlib.suppress(ConnectionError):
             while part := line.recv(1 << 16):
@@ -119,12 +121,13 @@ def test_an_answer_that_nobody_reads_is_given_up(port, impatient):
         assert received < LARGE
 
 
-def test_an_answer_that_is_read_slowly_comes_whole(port, impatient):
+def test_an_answer_that_is_read_slowly_comes_whole(port, monkeypatch):
+    monkeypatch.setattr(server, "PATIENCE", 0.6)  # on a busy machine a reader may sleep longer than it wants to
     with connect(port, b"GET /large HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") as line:
         received, begin = 0, time.monotonic()
         while part := line.recv(1 << 20):
             received += len(part)
-            time.sleep(0.02)
+            time.sleep(0.05)
         assert time.monotonic() > begin + 2 * server.PATIENCE
         assert received > LARGE
 
