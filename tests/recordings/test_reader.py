@@ -389,7 +389,7 @@ REFUSALS = {
         "codebase_version is v1.6",
     ),
     "no version": (lambda tmp: make_recording(tmp / "s", info={"codebase_version": None}), "codebase_version"),
-    "no features": (lambda tmp: make_recording(tmp / "s", info={"features": []}), "describes no features"),
+    "no features": (lambda tmp: make_recording(tmp / "s", info={"features": []}), "features is \\[\\], not an object"),
     "fps": (lambda tmp: make_recording(tmp / "s", info={"fps": 0}), "fps is 0"),
     "no camera": (lambda tmp: make_recording(tmp / "s", cameras=()), "has no camera"),
     "no state": (lambda tmp: make_recording(tmp / "s", state_key="pose"), "has no state column"),

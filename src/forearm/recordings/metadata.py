@@ -1,12 +1,12 @@
 """What meta/info.json and the statistics of a LeRobot recording say."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from forearm.base.errors import ForearmError
+from forearm.base.files import Between, checked
 from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.folder import Folder, whole
 
@@ -15,6 +15,19 @@ STATE_KEYS = ("observation.state", "state", "observation.states", "states", "obs
 ACTION_KEYS = ("action", "actions")
 DEPTH_MARKS = ("is_depth_map", "video.is_depth_map", "is_depth", "video.is_depth")
 PIXEL_FORMATS = ("pix_fmt", "video.pix_fmt")
+
+Side = Annotated[float, Between(1, 100_000)]
+"""A side of a feature's shape."""
+
+
+class Info(TypedDict):
+    """What ``meta/info.json`` has to hold, whatever else stands there; a feature is checked where it is used."""
+
+    features: dict[str, dict[str, Any]]
+    fps: Annotated[float, Between(1e-6, 1e6)]
+    data_path: NotRequired[str | None]
+    video_path: NotRequired[str | None]
+    chunks_size: NotRequired[Annotated[float, Between(0)] | None]
 
 
 class Metadata:
@@ -29,13 +42,10 @@ class Metadata:
         self.path = self.root / "meta/info.json"
         if not self.path.exists():
             raise ForearmError(f"{self.root} is not a LeRobot data set: it has no meta/info.json")
-        self.info = folder.json(self.path)
-        features = self.info.get("features") if isinstance(self.info, dict) else None
-        if not isinstance(features, dict) or not all(isinstance(f, dict) for f in features.values()):
-            raise ForearmError(f"{self.path} describes no features")
-        self.features: dict[str, dict[str, Any]] = features
+        self.info = checked(Info, folder.json(self.path), str(self.path))
+        self.features: dict[str, dict[str, Any]] = self.info["features"]
+        self.fps: float = self.info["fps"]
         self.version = self._version()
-        self.fps = self._fps()
 
     @cached_property
     def cameras(self) -> tuple[str, ...]:
@@ -55,18 +65,19 @@ class Metadata:
         """``data_path`` or ``video_path``; None where a recording of v2.x does not have it.
 
         Raises:
-            ForearmError: it is no text, or a recording of v3.0 does not have it.
+            ForearmError: a recording of v3.0 does not have it.
         """
         template = self.info.get(entry)
-        if isinstance(template, str) or (template is None and self.version != "v3.0"):
-            return template
-        raise ForearmError(f"{self.path}: {entry} is {json.dumps(template)}, not a path")
+        if template is None and self.version == "v3.0":
+            raise ForearmError(f"{self.path}: {entry} is null, not a path")
+        return template
 
     def camera_size(self, camera: str) -> tuple[int, int] | None:
         """(height, width) as the metadata has it; None where it does not say."""
         for details in _details(self.features[camera]):
             if "video.height" in details and "video.width" in details:
-                return self._side(details["video.height"], camera), self._side(details["video.width"], camera)
+                height, width = self._sides([details["video.height"], details["video.width"]], camera)
+                return height, width
         shape = self.shape(camera)
         if len(shape) == 3:
             channels_first = shape[0] in (1, 3, 4) and shape[2] not in (1, 3, 4)
@@ -76,10 +87,7 @@ class Metadata:
 
     def shape(self, key: str) -> tuple[int, ...]:
         """The shape of a feature; empty where the metadata does not say."""
-        shape = self.features.get(key, {}).get("shape") or ()
-        if not isinstance(shape, list | tuple):
-            raise ForearmError(f"{self.path}: the shape of {key} is {shape!r}, not a list")
-        return tuple(self._side(side, key) for side in shape)
+        return self._sides(self.features.get(key, {}).get("shape") or [], key)
 
     def names(self, key: str, width: int, prefix: str) -> tuple[str, ...]:
         """The names of a feature's ``width`` dimensions, however nested; numbered ones where they do not fit."""
@@ -129,11 +137,9 @@ class Metadata:
             for details in _details(self.features[key])
         )
 
-    def _side(self, value: Any, key: str) -> int:
-        side = whole(value, f"{self.path}: the shape of {key}")
-        if not 0 < side <= 100_000:
-            raise ForearmError(f"{self.path}: the shape of {key} has a side of {side}; 1 to 100000 can be read")
-        return side
+    def _sides(self, shape: Any, key: str) -> tuple[int, ...]:
+        where = f"{self.path}: the shape of {key}"
+        return tuple(whole(side, where) for side in checked(list[Side], shape, where))
 
     def _version(self) -> str:
         declared = str(self.info.get("codebase_version", "missing"))
@@ -144,12 +150,6 @@ class Metadata:
                 "convert it with LeRobot first"
             )
         return version
-
-    def _fps(self) -> float:
-        fps = self.info.get("fps")
-        if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1e6:
-            raise ForearmError(f"{self.path}: fps is {fps}, not a positive number")
-        return fps
 
 
 def is_depth_format(pixel_format: str, key: str) -> bool:

@@ -14,11 +14,15 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from forearm.base.files import reason_of
+from forearm.recordings.boxes import announced
 from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.pictures import ACCURATE_RND, FULL_CHR_H_INT, MOST_PIXELS, Size
 
 CONTAINERS = "mov,matroska,webm,avi"
 """FFmpeg's names of the containers that are read; a playlist could open other files."""
+MOST_PICTURES = 4_000_000
+"""A video file may hold; 37 hours at 30 a second. FFmpeg takes 100 bytes of memory for each."""
+NO_TIME = np.iinfo(np.int64).min
 JUMP_BEYOND = 200  # frames; decoding fewer is as fast as a seek
 # Without full chroma, shrinking throws away colour and darkens by 1.5 grey levels.
 EXACT = ACCURATE_RND | FULL_CHR_H_INT
@@ -89,19 +93,24 @@ class VideoFile:
     @cached_property
     def _stamps(self) -> np.ndarray:
         """The presentation time of every picture, (m,) int64 in the stream's time base."""
-        stamps: list[int | None] = []
+        stamps = np.fromiter(self._packet_times(), np.int64)
+        if (stamps != NO_TIME).all() and len(np.unique(stamps)) == len(stamps):
+            return np.sort(stamps)
+        rate = self._stream.average_rate or 1
+        return np.round(np.arange(len(stamps)) / float(rate * self._stream.time_base)).astype(np.int64)
+
+    def _packet_times(self) -> Iterator[int]:
         with open_container(self.path) as container:
+            held = 0
             try:
                 for packet in container.demux(container.streams.video[0]):
                     if packet.size and not packet.is_discard:  # the decoder drops what an edit list cuts off
-                        stamps.append(packet.dts if packet.pts is None else packet.pts)
+                        held += 1
+                        _require_few(held, self.path)
+                        time = packet.dts if packet.pts is None else packet.pts
+                        yield NO_TIME if time is None else time
             except (av.FFmpegError, OSError):
-                pass  # what is there can be used; `truncated` says that it is not all
-        known = [stamp for stamp in stamps if stamp is not None]
-        if len(known) == len(stamps) and len(set(known)) == len(known):
-            return np.sort(np.array(known, np.int64))
-        rate = self._stream.average_rate or 1
-        return np.round(np.arange(len(stamps)) / float(rate * self._stream.time_base)).astype(np.int64)
+                return  # what is there can be used; `truncated` says that it is not all
 
     def _number(self, frame: av.VideoFrame) -> int:
         """Which picture a decoded frame is: by its time, so that one that the decoder drops shifts no other."""
@@ -158,14 +167,20 @@ def open_container(path: Path) -> Any:
 
     Raises:
         av.FFmpegError: it is no such file.
-        EpisodeUnreadable: it holds no video.
+        EpisodeUnreadable: it holds no video, or announces too many pictures.
     """
+    _require_few(announced(path), path)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     container = av.open(str(path), options=options, metadata_errors="replace")  # titles may be no text
     if not container.streams.video:
         container.close()
         raise EpisodeUnreadable(f"{path} holds no video; it may be truncated")
     return container
+
+
+def _require_few(pictures: int, path: Path) -> None:
+    if pictures > MOST_PICTURES:
+        raise EpisodeUnreadable(f"{path} has more than {MOST_PICTURES} pictures; split the recording into more files")
 
 
 def header(path: Path) -> tuple[int, str]:
