@@ -543,6 +543,29 @@ def test_a_resume_file_without_one_of_its_parts_is_refused(tmp_path, unbroken, d
     assert weights(run) == before
 
 
+@pytest.mark.parametrize("file", ["layout", "config"])
+def test_a_resume_file_of_another_training_is_refused(tmp_path, unbroken, data, file):
+    run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
+    path = run.path / f"{file}.json"
+    told = json.loads(path.read_text())
+    if file == "layout":
+        told["joints"][0]["max_velocity"] *= 2
+    else:
+        told["model"]["synthetic_stay"] = 0.25
+    path.write_text(json.dumps(told))
+    before = files_of(run.path)
+    for go_on in (lambda: train(run, data, device="cpu", resume=True), lambda: extend(run, 30, None)):
+        with pytest.raises(ForearmError, match=rf"was trained with another {file}\.json") as failure:
+            go_on()
+        assert str(run.resume_file) in one_line(failure)
+    assert files_of(run.path) == before
+    if file == "config":
+        tensors, metadata = read_tensors(run.resume_file)
+        del metadata["settings"]  # as before 2026-11-26
+        save_tensors(run.resume_file, tensors, metadata)
+        train(run, data, device="cpu", resume=True)
+
+
 def test_a_resume_file_whose_best_weights_are_gone_is_refused(tmp_path, unbroken, data):
     run = Run(shutil.copytree(unbroken.path, tmp_path / "run"))
     run.weights_file("best").unlink()

@@ -140,9 +140,9 @@ def _train(
     model = model.to(accelerator.device)
     average = MovingAverage(model, config.ema)
     optimizer = make_optimizer(model, config)
-    progress = Progress()
+    progress, marks = Progress(), run.marks()
     if resume:
-        progress = load_state(run.resume_file, model, average, optimizer)
+        progress = load_state(run.resume_file, marks, model, average, optimizer)
         best = run.weights_file("best")
         if progress.best_step >= 0 and not best.is_file():
             raise ForearmError(f"{best} is missing, which step {progress.best_step} left; restore it or train anew")
@@ -172,7 +172,7 @@ def _train(
                 save_weights(run.weights_file("best"), average.model)
             save_weights(run.weights_file("last"), average.model)
             save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown)
-            save_state(run.resume_file, model, average, optimizer, progress)
+            save_state(run.resume_file, marks, model, average, optimizer, progress)
 
     clock = Stopwatch(progress, config.clock)
     if not resume:
@@ -230,7 +230,7 @@ def _train(
                 accelerator.set_trigger()
             stopped = accelerator.check_trigger()  # a signal may reach the processes at different steps
             if stopped and main:
-                save_state(run.resume_file, model, average, optimizer, progress)
+                save_state(run.resume_file, marks, model, average, optimizer, progress)
     accelerator.wait_for_everyone()
     accelerator.end_training()
     if stopped:

@@ -12,7 +12,7 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import checked, locked, parse_json, write_json
 from forearm.models import WorldModel
 from forearm.models.renamed import current_weights
-from forearm.training.run import Run, fill, read_tensors, save_tensors
+from forearm.training.run import Run, fill, read_tensors, require_marks, save_tensors
 from forearm.training.schedule import MovingAverage, Progress, share_done
 
 MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
@@ -20,21 +20,32 @@ MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 
 
 def save_state(
-    path: Path, model: WorldModel, average: MovingAverage, optimizer: torch.optim.Optimizer, progress: Progress
+    path: Path,
+    marks: dict[str, str],
+    model: WorldModel,
+    average: MovingAverage,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
 ) -> None:
-    """Write weights, their average, the optimiser's moments and the progress, whole or not at all."""
+    """Write weights, their average, the optimiser's moments, the progress and the run's marks, whole or not at all."""
     tensors: dict[str, Tensor] = {}
     tensors |= {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for moment, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{moment}.{name}"] = value
-    _save(path, tensors, progress)
+    _save(path, marks, tensors, progress)
 
 
-def load_state(path: Path, model: WorldModel, average: MovingAverage, optimizer: torch.optim.Optimizer) -> Progress:
-    """Fill model, average and optimiser with what ``save_state`` wrote; return the progress."""
-    progress, tensors = _read(path)
+def load_state(
+    path: Path, marks: dict[str, str], model: WorldModel, average: MovingAverage, optimizer: torch.optim.Optimizer
+) -> Progress:
+    """Fill model, average and optimiser with what ``save_state`` wrote; return the progress.
+
+    Raises:
+        ForearmError: the file is missing, damaged, or of a run with other marks.
+    """
+    progress, tensors = _read(path, marks)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
     try:
         for name, value in tensors.items():
@@ -63,18 +74,18 @@ def extend(run: Run, steps: int | None, minutes: float | None) -> None:
         config = replace(config, steps=steps, minutes=None)
     with locked(run.path.resolve()):
         if run.resume_file.is_file():
-            progress, tensors = _read(run.resume_file)
+            progress, tensors = _read(run.resume_file, run.marks())
             done = f"{progress.seconds / 60:.3g} minutes" if config.minutes else f"{progress.step} steps"
             progress.done, progress.stale, progress.stale_at_halving = share_done(config, progress), 0, 0
             if progress.done >= 1:
                 wanted = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps} steps"
                 raise ForearmError(f"run {run.name} has done {done}, so it cannot go on to {wanted}; choose more")
-            _save(run.resume_file, tensors, progress)
+            _save(run.resume_file, run.marks(), tensors, progress)
         write_json(run.config_file, run.config() | {"training": asdict(config)})
 
 
-def _save(path: Path, tensors: dict[str, Tensor], progress: Progress) -> None:
-    save_tensors(path, tensors, {"progress": json.dumps(asdict(progress)), "tensors": str(len(tensors))})
+def _save(path: Path, marks: dict[str, str], tensors: dict[str, Tensor], progress: Progress) -> None:
+    save_tensors(path, tensors, {**marks, "progress": json.dumps(asdict(progress)), "tensors": str(len(tensors))})
 
 
 def _moments(
@@ -104,9 +115,10 @@ def require_state(path: Path) -> None:
         raise ForearmError(f"{path} is missing, so there is nothing to resume from; train anew into another folder")
 
 
-def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def _read(path: Path, marks: dict[str, str]) -> tuple[Progress, dict[str, Tensor]]:
     require_state(path)
     tensors, metadata = read_tensors(path)
+    require_marks(path, metadata, marks)
     if metadata.get("tensors", str(len(tensors))) != str(len(tensors)):  # those of before 2026-11-26 do not say
         raise _no_checkpoint(path, f"it holds {len(tensors)} of {metadata['tensors']} tensors")
     told = parse_json(metadata.get("progress", "null"), path)

@@ -186,6 +186,11 @@ class Run:
         near = known_among(data.fingerprints, self.fingerprints())
         return Known(equal | near.copies, near.same_joints & ~equal)
 
+    def marks(self) -> dict[str, str]:
+        """What tells the run's layout and its model's settings from others of the same shapes."""
+        config = self.config()
+        return {"layout": _digest(self.layout().to_json()), "settings": _digest([config["family"], config["model"]])}
+
     def held_out(self, data: "TransitionSet") -> np.ndarray:
         """Rows (n,) int64 of the episodes that the run was not trained on, wherever the dataset lies now.
 
@@ -301,13 +306,23 @@ def load_weights(model: WorldModel, path: Path) -> None:
     """Fill a model with the weights of a file."""
     weights, metadata = read_tensors(path)
     fill(model, weights, path)
-    if metadata.get("layout", _digest(model.layout)) != _digest(model.layout):  # weights of before 2026-11-23 lack it
-        raise ForearmError(f"{path} was trained with another layout.json; restore the one that came with it")
+    require_marks(path, metadata, {"layout": _digest(model.layout.to_json())})
+
+
+def require_marks(path: Path, found: Mapping[str, str], marks: Mapping[str, str]) -> None:
+    """Refuse a file of another training; a file may be older than a mark.
+
+    Raises:
+        ForearmError: a mark differs.
+    """
+    for name, file in (("layout", "layout.json"), ("settings", "config.json")):
+        if name in marks and found.get(name, marks[name]) != marks[name]:
+            raise ForearmError(f"{path} was trained with another {file}; restore the one that came with it")
 
 
 def save_weights(path: Path, model: WorldModel) -> None:
     """Write a model's weights, and what tells its layout from others: the same shapes may go with other bounds."""
-    save_tensors(path, model.state_dict(), {"layout": _digest(model.layout)})
+    save_tensors(path, model.state_dict(), {"layout": _digest(model.layout.to_json())})
 
 
 def fill(model: WorldModel, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -356,8 +371,8 @@ def _opened(path: Path) -> Iterator[Any]:
         raise ForearmError(f"{path} is damaged: {reason_of(error)}; train again or restore the file") from error
 
 
-def _digest(layout: Layout) -> str:
-    return hashlib.sha256(json.dumps(layout.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _missing(weights: Path) -> ForearmError:
