@@ -27,6 +27,7 @@ def age(path) -> int:
     """Give a file of tensors the names of before; how many had another."""
     with safetensors.safe_open(path, "pt") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    metadata.pop("settings", None)  # a mark of later
     aged = {".".join(OLD.get(part, part) for part in name.split(".")): value for name, value in tensors.items()}
     safetensors.torch.save_file(aged, path, metadata)
     return len(aged.keys() - tensors.keys())
