@@ -1,17 +1,24 @@
 """`forearm inspect --audit` on recordings, datasets and runs: exit code, lines, figures and page."""
 
+import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
+import torch
 from support.browser import opened
 from support.commands import SMALL, forearm
 from support.defects import DEFECTS, clean_episodes, write_recording
 from support.pages import Page
+from support.tiny import write_data
 
+from forearm.batch import Prediction
 from forearm.recordings.audit import CHECKS
 from forearm.report.audit import audit
 from forearm.report.audit_page import CHECKED
+from forearm.training.run import Run
+from forearm.transitions import TransitionSet
 
 PLANTED = {"black_pictures": 3, "frozen_pictures": 2, "spike": 1, "idle_ends": 5}
 
@@ -93,6 +100,47 @@ def test_a_run_is_audited_on_its_data_with_its_errors(shelf):
     errors = [episode.error for episode in audit(shelf / "run", "cpu").subject.episodes]
     assert len(errors) == 8
     assert min(errors) > 0
+
+
+class Foresight:
+    """Predicts what a dataset holds, a little darker."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def predict(self, batch):
+        return Prediction(torch.from_numpy(0.9 * self.data.last_frames(batch.rows)))
+
+
+def test_a_run_is_surprised_by_the_episode_that_differs(shelf, tmp_path, monkeypatch):
+    data = TransitionSet(shelf / "clean_data")
+    monkeypatch.setattr(Run, "load", lambda run, *_: Foresight(data))
+    run = shutil.copytree(shelf / "run", tmp_path / "run")
+    assert not [f for f in audit(run, "cpu").findings if f.kind == "surprising_episodes"]
+    odd = shutil.copytree(shelf / "clean_data", tmp_path / "odd")
+    frames = np.load(odd / "frames.npy")
+    frames[data.columns.frames[data.columns.episodes == 5]] //= 2  # the light went out
+    np.save(odd / "frames.npy", frames)
+    config = run / "config.json"
+    config.write_text(config.read_text().replace(str(data.path.resolve()), str(odd)))
+    (found,) = [f for f in audit(run, "cpu").findings if f.kind == "surprising_episodes"]
+    assert [index for index, _, _ in found.spans] == [5]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "says"),
+    [
+        (lambda actions: actions, None, ""),
+        (lambda actions: -actions, "action_sign_or_unit", "pan moves the other way than it is commanded."),
+        (np.deg2rad, "action_sign_or_unit", "times as far as it is commanded: degrees against radians."),
+    ],
+)
+def test_commands_of_a_dataset_are_compared_with_what_joints_did(tmp_path, change, kind, says):
+    data = write_data(tmp_path / "data", episodes=12)
+    dataclasses.replace(data.columns, actions=change(data.columns.actions)).write(data.path / "transitions.parquet")
+    found = [f for f in audit(data.path, "cpu").findings if f.kind.startswith("action")]
+    assert [f.kind for f in found] == ([kind] if kind else [])
+    assert all(says in f.says for f in found)
 
 
 def test_every_kind_of_finding_has_a_name_on_the_page():

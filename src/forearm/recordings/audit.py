@@ -158,6 +158,8 @@ class Subject:
     """Column of the action to the joint that it should command."""
     logged: bool = False
     """Whether a log says when something is decided, so that pauses are meant."""
+    answered: Mapping[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    """Of a dataset for each commanded joint the changes (N,) that were commanded, and those that came of them."""
 
     @cached_property
     def widest(self) -> np.ndarray:
@@ -482,11 +484,10 @@ def check_calibration(subject: Subject) -> Iterator[Finding]:
 
 def check_actions(subject: Subject) -> Iterator[Finding]:
     """Targets that lie beside the states, in another unit or with another sign; actions that mean nothing clear."""
-    if not subject.actions:
-        return
+    responses = {j: _response(subject, column, j) for column, j in subject.commanded.items()}
+    responses |= {j: _line(wanted, came)[1:] for j, (wanted, came) in subject.answered.items()}
     explained, offset = True, {}
-    for column, j in subject.commanded.items():
-        slope, by = _response(subject, column, j)
+    for j, (slope, by) in responses.items():
         if slope is None:
             explained = False
         elif 0.5 < slope < 2:  # a weak joint stays behind
@@ -517,11 +518,19 @@ def _response(subject: Subject, column: int, j: int) -> tuple[float | None, floa
         ]
         if not pairs:
             break
-        x, y = (np.concatenate(part).astype(np.float64) for part in zip(*pairs, strict=True))
-        if min(x.std(), y.std()) > 0 and (share := np.corrcoef(x, y)[0, 1] ** 2) > best[0]:
-            slope = float(np.cov(x, y, bias=True)[0, 1] / x.var())
-            best = share, slope, float(np.median(y - x))
+        found = _line(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
+        best = max(best, found, key=lambda line: line[0])
     return best[1], best[2]
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float | None, float]:
+    """The share of the variance of y (n,) that x (n,) explains, the slope, and by how much y is greater; 0, None and 0
+    where x explains too little.
+    """
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    if min(x.std(), y.std()) == 0 or (share := np.corrcoef(x, y)[0, 1] ** 2) <= FOLLOWS:
+        return 0.0, None, 0.0
+    return share, float(np.cov(x, y, bias=True)[0, 1] / x.var()), float(np.median(y - x))
 
 
 def check_surprise(subject: Subject) -> Iterator[Finding]:

@@ -202,6 +202,8 @@ def _of_dataset(
         data.layout.joint_names,
         tuple(joint.unit for joint in data.layout.joints),
         episodes,
+        actions=data.facts.get("commands", ""),
+        answered=_answered(data),
     )
 
     def fetch(places: Iterable[Place]) -> dict[Place, np.ndarray]:
@@ -210,6 +212,19 @@ def _of_dataset(
         }
 
     return Audit(what, subject, findings(subject), fetch)
+
+
+def _answered(data: TransitionSet) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Joint to the changes that a dataset's last actions commanded of it, and those that came of them."""
+    if data.facts["actions"] not in ("log", "command"):
+        return {}
+    came = np.diff(data.positions(data.rows())[:, -2:], axis=1)[:, 0]
+    names = data.layout.joint_names
+    return {
+        names.index(dimension.joint): (data.columns.actions[:, -1, a], came[:, names.index(dimension.joint)])
+        for a, dimension in enumerate(data.layout.actions)
+        if dimension.joint in names
+    }
 
 
 def _thinned(grey: np.ndarray) -> np.ndarray:

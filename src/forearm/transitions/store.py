@@ -68,6 +68,7 @@ class Facts(TypedDict):
     settings: Settings
     skipped: list[Skipped]
     notes: NotRequired[list[Note]]
+    commands: NotRequired[str]
     warnings: NotRequired[list[str]]
 
 
