@@ -16,8 +16,9 @@ import torch
 from measuring import ROOT, circumstances, ratio, write_table
 
 from forearm import ForearmError
+from forearm.evaluation.intervals import differences
 from forearm.evaluation.metrics import Truth, per_sample
-from forearm.evaluation.samples import Samples, differences
+from forearm.evaluation.samples import Samples
 from forearm.models import WorldModel, family_settings, make_model
 from forearm.models.diffusion.model import DiffusionTransformer
 from forearm.training.run import Run
@@ -64,8 +65,9 @@ def table(run: Run, data: TransitionSet, rows: np.ndarray) -> str:
     for steps in STEPS:
         values = samples[steps].table()
         figures = " | ".join(f"{values[name]:{form}}" for name, form in SHOWN.items())
-        more = differences(samples[steps].only(["val_mse"]), samples[1], data.columns.episodes[rows])["val_mse"]
-        apart = f"{more[0]:+.5f} to {more[1]:+.5f}" if isinstance(more, tuple) and steps > 1 else "–"
+        groups, _ = data.independent_groups(rows)
+        more = differences(samples[steps].only(["val_mse"]), samples[1], groups[rows])["val_mse"]
+        apart = "{:+.5f} to {:+.5f}".format(*more.interval) if more and steps > 1 else "–"
         lines.append(f"| {steps} | {figures} | {apart} | {slower(steps, models[1])} | {slower(steps, mae)} |")
     count = sum(p.numel() for p in models[1].parameters())
     return "\n".join(

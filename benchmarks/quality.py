@@ -18,13 +18,16 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measuring import ROOT, circumstances, write_table
 
 from forearm.evaluation import METRICS, UNTRAINED
-from forearm.evaluation.samples import Samples, differences
+from forearm.evaluation.intervals import Difference, SeedSpread, differences, too_few, verdicts
+from forearm.evaluation.samples import Samples
 from forearm.evaluation.saved import MODEL, Saved
 from forearm.models import family_names
 from forearm.sim import MODEL_SETTINGS as SIMULATED
@@ -168,60 +171,106 @@ def best_after(run: Path) -> float:
     return max(entry["step"] for entry in validated if entry["best"]) / validated[-1]["step"]
 
 
+def with_moves(samples: Samples) -> Samples:
+    """The same samples with PSNR without STAY, where copying is all but perfect."""
+    moves = 1 - samples.weights["val_mse_action_0"]
+    return samples | Samples({"psnr_moves": samples.sums["psnr"] * moves}, {"psnr_moves": moves})
+
+
 def mean_of(seeds: list[Samples]) -> Samples:
     """The same samples under several seeds: their mean."""
     sums = {name: np.mean([samples.sums[name] for samples in seeds], axis=0) for name in seeds[0].sums}
     return Samples(sums, seeds[0].weights)
 
 
-def table(folders: dict[str, list[Path]]) -> list[str]:
-    """Rows of markdown: each family (the mean of its seeds) and each baseline, on the same samples.
+@dataclass(frozen=True)
+class Contender:
+    """A family, by all its seeds, or a baseline, on the samples of a table."""
 
-    The best of a column is bold; with ≈ stands whatever is not surely worse than it (95 %, paired, over episodes).
-    """
+    seeds: list[Samples]
+    kind: str
+    """The family's or baseline's name."""
+    baseline: bool = False
+
+    @cached_property
+    def mean(self) -> Samples:
+        return mean_of(self.seeds)
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        return self.mean.table()
+
+    def spread(self, metric: str) -> SeedSpread | None:
+        """The variance of a figure over the seeds."""
+        return SeedSpread.of([samples.only([metric]).table()[metric] for samples in self.seeds])  # type: ignore[misc]
+
+    def minus(self, other: "Contender", metric: str, groups: np.ndarray) -> Difference | None:
+        """The difference of a figure from another's, paired."""
+        mine, theirs = (of.mean.only([metric]) for of in (self, other))
+        return differences(mine, theirs, groups, lambda name: (self.spread(name), other.spread(name)))[metric]
+
+
+def marks(contenders: dict[str, Contender], shown: list[str], groups: np.ndarray) -> dict[tuple[str, str], str]:
+    """How a column's cell is shown: the best of a column bold, "≈" after whatever is not surely worse than it."""
+    best, apart = {}, {}
+    for name in shown:
+        metric = METRICS[name]
+        rivals = {
+            who: of.values[name]
+            for who, of in contenders.items()
+            if isinstance(of.values.get(name), float) and (not of.baseline or metric.fair(of.kind))
+        }
+        best[name] = min(rivals, key=lambda who: metric.loss(rivals[who]))
+        for who in rivals.keys() - {best[name]}:
+            apart[name, who] = contenders[best[name]].minus(contenders[who], name, groups)
+    judged = verdicts(apart)
+    level = {key: "{} ≈" for key, verdict in judged.items() if verdict == "level"}
+    return {(name, best[name]): "**{}**" for name, who in judged if judged[name, who]} | level
+
+
+def table(folders: dict[str, list[Path]]) -> list[str]:
+    """Rows of markdown: each family (the mean of its seeds) and each baseline, on the same samples."""
     opened = {family: [Saved.open(folder) for folder in seeds] for family, seeds in folders.items()}
     first = next(iter(opened.values()))[0]
-    predictors = {family: mean_of([saved.samples[MODEL] for saved in seeds]) for family, seeds in opened.items()}
-    predictors |= {name: first.samples[name] for name in first.samples if name not in (MODEL, UNTRAINED)}
-    predictors |= {
-        f"{UNTRAINED} {family}": mean_of([saved.samples[UNTRAINED] for saved in seeds])
+    contenders = {
+        family: Contender([saved.samples[MODEL] for saved in seeds], family) for family, seeds in opened.items()
+    }
+    contenders |= {
+        name: Contender([samples], name, baseline=True)
+        for name, samples in first.samples.items()
+        if name not in (MODEL, UNTRAINED)
+    }
+    contenders |= {
+        f"{UNTRAINED} {family}": Contender([saved.samples[UNTRAINED] for saved in seeds], UNTRAINED, baseline=True)
         for family, seeds in opened.items()
         if all(UNTRAINED in saved.samples for saved in seeds)
     }
-    values = {name: samples.table() for name, samples in predictors.items()}
-    shown = [name for name in COLUMNS if any(isinstance(row.get(name), float) for row in values.values())]
-    cells: dict[str, list[str]] = {name: [] for name in predictors}
-    for metric in shown:
-        rivals = {n: v[metric] for n, v in values.items() if isinstance(v.get(metric), float)}
-        rivals = {n: v for n, v in rivals.items() if n in folders or METRICS[metric].fair(n.split()[0])}
-        best = min(rivals, key=lambda name: METRICS[metric].loss(rivals[name]))  # type: ignore[arg-type]
-        for name, samples in predictors.items():
-            value = values[name].get(metric)
-            if not isinstance(value, float):
-                cells[name].append("–")
-                continue
-            text = COLUMNS[metric][1].format(value)
-            if name == best:
-                text = f"**{text}**"
-            elif name in rivals:
-                apart = differences(predictors[best].only([metric]), samples.only([metric]), first.episodes)[metric]
-                unclear = not isinstance(apart, tuple) or apart[0] <= 0 <= apart[1]
-                if unclear and METRICS[metric].better != "nearest 1":  # of that a difference says nothing
-                    text += " ≈"
-            cells[name].append(text)
+    shown = [name for name in COLUMNS if any(isinstance(of.values.get(name), float) for of in contenders.values())]
+    marked = marks(contenders, shown, first.groups)
+
+    def cell(column: str, name: str) -> str:
+        value = contenders[name].values.get(column)
+        text = COLUMNS[column][1].format(value) if isinstance(value, float) else "–"
+        return marked.get((column, name), "{}").format(text)
+
+    def title(name: str) -> str:
+        count = len(contenders[name].seeds)
+        return f"*{name}*" if contenders[name].baseline else f"{name}, {f'{count} seeds' if count > 1 else 'one seed'}"
+
     ends = {family: np.mean([best_after(folder.parent) for folder in seeds]) for family, seeds in folders.items()}
     latency = {f: np.median([s.figures["latency"]["single_ms"] for s in seeds]) for f, seeds in opened.items()}
     titles = [COLUMNS[name][0] + (" (given by the action)" if name in first.figures["given"] else "") for name in shown]
+    count, kind = len(np.unique(first.groups)), first.figures.get("grouped_by", "episodes")
     return [
         f"| | {' | '.join(titles)} | ms |",
         f"|---|{'---:|' * (len(shown) + 1)}",
         *(
-            f"| {name if name in folders else f'*{name}*'} | {' | '.join(row)} | "
+            f"| {title(name)} | {' | '.join(cell(column, name) for column in shown)} | "
             f"{f'{latency[name]:.0f}' if name in latency else '–'} |"
-            for name, row in cells.items()
+            for name in contenders
         ),
         "",
-        f"{len(first.rows)} samples of {len(np.unique(first.episodes))} episodes. Validation was best after "
+        f"{len(first.rows)} samples of {too_few(count, kind) or f'{count} {kind}'}. Validation was best after "
         f"{', '.join(f'{share:.0%} ({family})' for family, share in ends.items())} of the training.",
         "",
     ]
@@ -239,9 +288,11 @@ def page(sections: list[tuple[str, list[str]]], arguments: argparse.Namespace) -
             "",
             f"{circumstances()}. `{arguments.preset}` sizes, {pixels} × {pixels} pixels a camera, {seeds}, "
             f"{arguments.minutes:g} minutes of {processor} a training.",
-            "Made by `python benchmarks/quality.py`. Bold is the best of a column; ≈ is not surely worse than it",
-            "(95 %, paired, resampling episodes). Baselines in italics; where their rule decides a figure they are no",
-            "rivals.",
+            "Made by `python benchmarks/quality.py`. Bold is the best of a column; ≈ is not surely worse than it: the",
+            "difference is below 1 % of its error, or p > .05, paired, over scenes or episodes and over seeds, by",
+            "Holm's correction for each table ([how sure](../metrics.md#how-sure)). Below 6 groups nothing is",
+            "marked. With one seed, marks tell about the trained models and not about their families. Baselines in",
+            "italics; where their rule decides a figure they are no rivals.",
             "",
             *(line for title, lines in sections for line in (f"## {title}", "", *lines)),
         ]

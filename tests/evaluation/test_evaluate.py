@@ -205,7 +205,7 @@ def test_metrics_json_has_the_names_of_the_design_at_its_top():
     assert low <= written["val_mse"] <= high
     assert len(written["motor_position_mae_per_joint"]) == 2
     assert written["samples"] == 24
-    assert written["episodes"] == 12
+    assert (written["groups"], written["grouped_by"]) == (12, "episodes")
     persistence = written["baselines"]["persistence"]
     assert persistence["skill"]["val_mse"] == pytest.approx(1 - written["val_mse"] / persistence["metrics"]["val_mse"])
     assert written["latency"]["single_ms"] > 0
@@ -252,7 +252,7 @@ def test_one_episode_gives_figures_without_intervals():
     evaluation = evaluate(SlidingArm(gain=0.5), batches(), lambda rows: rows * 0, {0: 1, 1: 1, 2: 1})
     assert evaluation.intervals["val_mse"] is None
     assert evaluation.verdict("val_mse") is None
-    assert any("one episode" in warning for warning in evaluation.warnings)
+    assert any("1 episode: too few" in warning for warning in evaluation.warnings)
     json.dumps(evaluation.to_json(), allow_nan=False)
 
 

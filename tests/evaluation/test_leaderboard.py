@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from forearm.evaluation import JOINT_ONLY, KEY_METRICS, METRICS, MODEL, NEAREST_NEIGHBOUR, PERSISTENCE, UNTRAINED
+from forearm.evaluation.intervals import intervals
 from forearm.evaluation.leaderboard import Leaderboard
-from forearm.evaluation.samples import Samples, intervals
+from forearm.evaluation.samples import Samples
 from forearm.evaluation.saved import Saved
+from forearm.report.headline import comparison_details, comparison_headline
 
 N = 60
 NOISE = np.random.default_rng(0).uniform(0.5, 1.5, N)
@@ -56,14 +58,48 @@ def test_a_pair_is_told_apart_although_its_intervals_overlap():
     assert high > low
     board = Leaderboard(runs)
     assert board.verdict(*board.runs, METRICS["val_mse_moves"]) == "better"
-    low, high = board.difference(*board.runs, METRICS["val_mse_moves"])
+    low, high = board.difference(*board.runs, METRICS["val_mse_moves"]).interval
     assert low < high < 0
+    assert board.difference(*reversed(board.runs), METRICS["val_mse_moves"]).interval == (-high, -low)
+    assert board.verdict(*reversed(board.runs), METRICS["val_mse_moves"]) == "worse"
 
 
 def test_one_episode_makes_nothing_sure():
     board = Leaderboard({"a": evaluation(0.1, episodes=1), "b": evaluation(0.3, episodes=1)})
     assert [(lead.run.name, lead.over_second, lead.over_baseline) for lead in board.leads] == [("a", None, None)] * 4
     assert board.against_baselines(board.runs[0], METRICS["val_mse_moves"]) == (None, None)
+
+
+def test_five_episodes_make_nothing_sure():
+    board = Leaderboard({"a": evaluation(0.1, episodes=5), "b": evaluation(0.3, episodes=5)})
+    assert {lead.over_second for lead in board.leads} == {None}
+    assert Leaderboard({"a": evaluation(0.1, episodes=6), "b": evaluation(0.3, episodes=6)}).leads[0].over_second
+
+
+def test_a_lead_by_a_trifle_is_none():
+    """A child of the same errors but for the last digits once led on all four key figures."""
+    board = Leaderboard({"parent": evaluation(0.2), "child": evaluation(0.1999)})
+    assert [(lead.run.name, lead.ahead, lead.over_second) for lead in board.leads] == [("child", False, "level")] * 4
+    assert comparison_headline(board)[0] == "No run leads: on every key figure the best two differ by less than 1%."
+    assert [lead.ahead for lead in Leaderboard({"a": evaluation(0.2), "b": evaluation(0.1)}).leads] == [True] * 4
+
+
+def test_what_differs_between_seeds_is_no_difference_of_recipes():
+    runs = {"a-0": evaluation(0.10), "a-1": evaluation(0.20), "b-0": evaluation(0.12), "b-1": evaluation(0.25)}
+    val_mse = METRICS["val_mse_moves"]
+    blind = Leaderboard(runs)
+    assert blind.verdict(blind.runs[0], blind.runs[2], val_mse) == "better"
+    board = Leaderboard(runs, {"a-0": "a", "a-1": "a", "b-0": "b", "b-1": "b"})
+    assert board.verdict(board.runs[0], board.runs[2], val_mse) == "level"
+    assert board.verdict(board.runs[0], board.runs[1], val_mse) == "level"
+    assert "a-0 and a-1 differ only in the seed" in comparison_details(board)
+
+
+def test_an_older_evaluation_s_smaller_groups_give_way():
+    older, newer = evaluation(0.2), evaluation(0.1, episodes=8)
+    board = Leaderboard({"older": older, "newer": newer})
+    assert board.count == 8
+    assert board.difference(*board.runs, METRICS["val_mse_moves"]).groups == 8
 
 
 def test_the_best_of_the_baselines_that_are_better_counts():

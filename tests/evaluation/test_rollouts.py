@@ -1,5 +1,6 @@
 """Predictions are fed back along paths that were recorded, and every step is scored against what was recorded."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -15,6 +16,7 @@ from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import as_uint8
 from forearm.evaluation import MODEL, PERSISTENCE, UNTRAINED, Persistence, draw_paths, fitted_baselines, roll_out
+from forearm.evaluation.intervals import Difference
 from forearm.evaluation.metrics import score
 from forearm.evaluation.rollouts import CURVES, FILMS
 from forearm.report.assessment import assess
@@ -62,12 +64,13 @@ def test_who_knows_what_follows_is_right_at_every_horizon(data):
     paths, rollouts = follow(Oracle(data), data)
     ours = rollouts.curves[MODEL]
     assert rollouts.horizons.tolist() == [1, 2, 3, 4]
-    assert (rollouts.paths, rollouts.episodes) == (5, 4)
+    assert (rollouts.paths, rollouts.groups) == (5, 4)
     assert ours["val_mse"] == pytest.approx([0] * 4, abs=1e-12)
     assert ours["psnr"] == [100] * 4
     assert ours["ssim"] == pytest.approx([1] * 4)
     assert ours["acting_joint_position_mae"] == pytest.approx([0] * 4, abs=1e-3)
-    assert rollouts.verdicts("val_mse")[-1] == "better"
+    assert rollouts.differences[PERSISTENCE]["val_mse"][-1].value < 0
+    assert rollouts.verdicts("val_mse") == [None] * 4  # 4 episodes are too few to tell
     for film, path in zip(rollouts.films, paths, strict=False):
         assert film.rows.tolist() == path.tolist()
         assert np.array_equal(film.predicted, film.truth)
@@ -82,7 +85,7 @@ def test_persistence_holds_the_first_frame_still(data):
         for name in CURVES:
             assert rollouts.curves[PERSISTENCE][name][k] == pytest.approx(table[name], rel=1e-4), name
     assert rollouts.curves[MODEL] == rollouts.curves[PERSISTENCE]
-    assert set(rollouts.verdicts("psnr")) == {"level"}
+    assert [found.value for found in rollouts.differences[PERSISTENCE]["psnr"]] == [0] * 4
 
 
 def test_a_prediction_is_what_the_next_one_sees(data):
@@ -135,11 +138,12 @@ def test_paths_are_as_long_as_enough_episodes_allow(tmp_path):
 
 
 def test_where_no_verdict_is_possible_the_means_say_who_is_better(data):
-    _, rollouts = follow(Oracle(data), data)
-    assert rollouts.better_than(PERSISTENCE) == ([True] * 4, True)
-    rollouts.differences[PERSISTENCE]["val_mse"][1] = None
-    rollouts.curves[MODEL]["val_mse"][2] = 1.0
-    assert rollouts.better_than(PERSISTENCE) == ([True, True, False, True], False)
+    _, few = follow(Oracle(data), data)
+    few.curves[MODEL]["val_mse"][2] = 1.0
+    assert few.better_than(PERSISTENCE) == ([True, True, False, True], False)
+    better = Difference(-1.0, (-2.0, -0.5), 1e-6, 9, relevant=True)
+    enough = dataclasses.replace(few, differences={PERSISTENCE: {"val_mse": [better] * 4}})
+    assert enough.better_than(PERSISTENCE) == ([True] * 4, True)
 
 
 def test_no_paths_no_rollouts(data):
@@ -150,7 +154,7 @@ def test_no_paths_no_rollouts(data):
 def test_with_one_episode_nothing_is_sure(data):
     paths = draw_paths(data, data.rows()[:6], 3, 9)
     rollouts = roll_out(Oracle(data), data, paths, {PERSISTENCE: Persistence()})
-    assert rollouts.episodes == 1
+    assert rollouts.groups == 1
     assert rollouts.intervals["val_mse"] == rollouts.verdicts("val_mse") == [None] * 3
     json.dumps(rollouts.to_json(), allow_nan=False)
 
@@ -164,7 +168,7 @@ def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
     seen = []
     rollouts = written(watch=lambda done, total: seen.append((done, total)))
     assert rollouts["horizons"] == [1, 2, 3, 4, 5, 6]
-    assert rollouts["episodes"] == rollouts["paths"] == 2  # each episode holds one path of six
+    assert rollouts["groups"] == rollouts["paths"] == 2  # each episode holds one path of six
     assert list(rollouts["curves"]) == [MODEL, *fitted_baselines(tiny_data), UNTRAINED]
     assert {len(curve) for curves in rollouts["curves"].values() for curve in curves.values()} == {6}
     assert seen[-1] == (12 + 12, 12 + 12)  # samples and steps
@@ -186,6 +190,6 @@ def test_an_evaluation_asks_the_dataset_for_the_outcomes_of_every_action(tiny_da
     began = TransitionSet(began.path)
     assert began.has_outcomes
     figures = json.loads(assess(run.path, data=began.path, device="cpu").with_name("metrics.json").read_text())
-    assert figures["episodes"] == 1  # what began in one moment is one thing
+    assert figures["groups"] == 1  # what began in one moment is one thing
     assert figures["baselines"][PERSISTENCE]["metrics"]["counterfactual_effect_error"] == pytest.approx(1)
     assert figures["counterfactual_mse"] > 0

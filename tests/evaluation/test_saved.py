@@ -13,7 +13,7 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import write_json
 from forearm.canvas import CODES
 from forearm.evaluation import MODEL, PERSISTENCE, Persistence, evaluate
-from forearm.evaluation.samples import intervals
+from forearm.evaluation.intervals import intervals
 from forearm.evaluation.saved import EXAMPLES_FILE, SAMPLES_FILE, Examples, Saved, digest_of, save
 from forearm.transitions.loader import batches
 from forearm.transitions.store import TransitionSet
@@ -42,14 +42,14 @@ def test_samples_come_back_as_they_were(evaluation, folder):
     saved = Saved.open(folder, evaluation.layout)
     assert list(saved.samples) == [MODEL, PERSISTENCE]
     assert np.array_equal(saved.rows, evaluation.rows)
-    assert np.array_equal(saved.episodes, evaluation.episode_of_rows)
+    assert np.array_equal(saved.groups, evaluation.group_of_rows)
     for was, came in ((evaluation.samples, saved.samples[MODEL]), (evaluation.baseline_samples[PERSISTENCE],) * 2):
         assert came.sums.keys() == was.sums.keys()
         for name in was.sums:
             assert np.array_equal(came.sums[name], was.sums[name])
             assert np.array_equal(came.weights[name], was.weights[name])
     assert saved.samples[MODEL].table() == evaluation.metrics
-    assert intervals(saved.samples[MODEL], saved.episodes) == evaluation.intervals
+    assert intervals(saved.samples[MODEL], saved.groups) == evaluation.intervals
     assert saved.samples[PERSISTENCE].sums["motor_position_mae_per_joint"].shape == (6, 2)
 
 

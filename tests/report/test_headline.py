@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import numpy as np
 from support.tiny import make_layout
 
 from forearm.canvas import STAY
@@ -12,22 +11,27 @@ from forearm.report.headline import comparison_details, comparison_headline
 from forearm.report.wording import unit_of
 
 
-def board_of(leaders, over_second, baselines, episodes=60, guesses=()):
+def board_of(leaders, over_second, baselines, episodes=60, guesses=(), ahead=True):
     """A leaderboard of runs a, b, c: who leads on each key metric, how surely, and verdicts against baselines."""
-    runs = {name: Row(name, None, {"guesses": list(guesses) if name != "a" else []}, {}) for name in "abc"}
+    runs = {name: Row(name, None, {"guesses": list(guesses) if name != "a" else []}, {}, None) for name in "abc"}
     metrics = [METRICS[name] for name in KEY_METRICS]
     leads = [
-        Lead(metric, runs[leader], runs["c"], verdict, None, None)
+        Lead(metric, runs[leader], runs["c"], ahead, verdict, None, None)
         for metric, leader, verdict in zip(metrics, leaders, over_second, strict=True)
     ]
     verdicts = dict(zip(KEY_METRICS, baselines, strict=True))
 
     def against_baselines(run, metric):
         verdict = verdicts[metric.name]
-        return verdict, Row(JOINT_ONLY, None, {}, {}, JOINT_ONLY) if verdict == "worse" else None
+        return verdict, Row(JOINT_ONLY, None, {}, {}, None, JOINT_ONLY) if verdict == "worse" else None
 
     return SimpleNamespace(
-        runs=list(runs.values()), leads=leads, episodes=np.arange(episodes), against_baselines=against_baselines
+        runs=list(runs.values()),
+        leads=leads,
+        count=episodes,
+        grouped_by="episodes",
+        seeds={},
+        against_baselines=against_baselines,
     )
 
 
@@ -67,9 +71,9 @@ def test_runs_that_guess_the_same_are_named_together():
 
 
 def test_few_episodes_are_a_caution():
-    few, one = (comparison_details(board_of("aaaa", ["better"] * 4, ["better"] * 4, n)) for n in (7, 1))
-    assert few == "The samples are from only 7 episodes, so this judgement is rough."
-    assert one == "All samples are from one episode, so no difference can be called real."
+    few, enough = (comparison_details(board_of("aaaa", ["better"] * 4, ["better"] * 4, n)) for n in (3, 7))
+    assert few == "The samples are from 3 episodes: too few to tell (at least 6)."
+    assert enough == ""
 
 
 def test_only_joints_have_a_unit():

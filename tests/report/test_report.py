@@ -32,6 +32,7 @@ from forearm.evaluation import (
     Rollouts,
     evaluate,
 )
+from forearm.evaluation.intervals import Difference
 from forearm.evaluation.rollouts import CURVES
 from forearm.media.colours import heat_map
 from forearm.media.words import figure, reading
@@ -198,10 +199,10 @@ def test_one_episode_is_too_little_to_judge(good, tmp_path):
     baseline = good.baselines["persistence"]
     unknown = dict.fromkeys(baseline.differences)
     lone = dataclasses.replace(
-        good, episodes=1, baselines={"persistence": dataclasses.replace(baseline, differences=unknown)}
+        good, groups=1, baselines={"persistence": dataclasses.replace(baseline, differences=unknown)}
     )
     text = page_of(lone, tmp_path).text
-    assert "too few to say" in text
+    assert "The data do not say whether this model beats copying the last frame (1 episode: too few to tell" in text
     assert "24 from 1 episode " in text
 
 
@@ -274,7 +275,7 @@ def test_a_baseline_that_is_ahead_is_named_where_copying_is_not(tmp_path):
     assert nearly.ahead("acting_joint_position_mae") == "joint-only"
     assert "On acting-joint position" not in texts(nearly), "what is all but right needs no remedy"
 
-    noisy = evaluation_of(Joined(picture=Noisy(SlidingArm(), 0.05), joints=SlidingArm(gain=0.9)), baselines=rivals)
+    noisy = evaluation_of(Joined(picture=Noisy(SlidingArm(), 0.03), joints=SlidingArm(gain=0.9)), baselines=rivals)
     text = page_of(noisy, tmp_path).text
     assert "beats copying the last frame on all 4 key figures. The nearest-neighbour baseline beats it on " in text
     assert "structural similarity of moves. The joint-only baseline beats it on acting-joint position." in text
@@ -437,11 +438,18 @@ def test_charts_take_the_page_s_colours():
     assert "metadata" not in svg
 
 
+SURE = {
+    "+": Difference(1.5, (1.0, 2.0), 1e-6, 9, relevant=True),
+    "-": Difference(-1.5, (-2.0, -1.0), 1e-6, 9, relevant=True),
+    "0": Difference(0.0, (-1.0, 1.0), 1.0, 9, relevant=False),
+    "?": None,
+}
+
+
 def rollouts_of(psnrs, verdicts, ssim_verdicts):
     """Rollouts with given PSNR of the model (persistence has 10 dB), in which a verdict is "+", "−" or "0"."""
     steps, k = 1 + np.arange(len(psnrs)), len(psnrs)
-    sure = {"+": (1.0, 2.0), "-": (-2.0, -1.0), "0": (-1.0, 1.0), "?": None}
-    level = [sure["0"]] * k
+    level = [SURE["0"]] * k
     random = np.random.default_rng(0)
     shape = (k, 3, LAYOUT.height, LAYOUT.frame_width)
     film = Film(
@@ -456,7 +464,8 @@ def rollouts_of(psnrs, verdicts, ssim_verdicts):
     return Rollouts(
         horizons=steps,
         paths=9,
-        episodes=5,
+        groups=5,
+        grouped_by="episodes",
         curves={
             MODEL: {name: list(psnrs) if name == "psnr" else [0.5] * k for name in CURVES},
             PERSISTENCE: {name: [10.0] * k if name == "psnr" else [0.25] * k for name in CURVES},
@@ -464,7 +473,7 @@ def rollouts_of(psnrs, verdicts, ssim_verdicts):
         intervals=dict.fromkeys(CURVES, [(0.4, 0.6)] * k),
         differences={
             PERSISTENCE: dict.fromkeys(CURVES, level)
-            | {"psnr": [sure[v] for v in verdicts], "ssim": [sure[v] for v in ssim_verdicts]}
+            | {"psnr": [SURE[v] for v in verdicts], "ssim": [SURE[v] for v in ssim_verdicts]}
         },
         films=[film],
     )
@@ -499,20 +508,20 @@ def test_the_steps_at_which_the_model_is_better_are_named(good, tmp_path, verdic
 @pytest.mark.parametrize(
     ("mine", "mean", "differences", "says"),
     [
-        ([1.0] * 3, [3.0] * 3, [(-2, -1)] * 3, "surely nearer to the truth than the mean frame at each of 3 steps."),
-        ([1.0, 2.0, 5.0], [3.0] * 3, [(-2, -1), (-1, 1), (1, 2)], "From step 2 on the predicted picture is no longer"),
-        ([5.0] * 3, [3.0] * 3, [(1, 2)] * 3, "surely nearer to the truth than the mean frame at no step."),
-        ([1.0, 4.0, 1.0], [3.0] * 3, [(-2, -1), (-1, 1), (-2, -1)], "than the mean frame at 2 of 3 steps."),
-        ([1.0, 2.0, 5.0], [3.0] * 3, [None] * 3, "From step 3 on the predicted picture is no longer nearer"),
+        ([1.0] * 3, [3.0] * 3, "---", "surely nearer to the truth than the mean frame at each of 3 steps."),
+        ([1.0, 2.0, 5.0], [3.0] * 3, "-0+", "From step 2 on the predicted picture is no longer"),
+        ([5.0] * 3, [3.0] * 3, "+++", "surely nearer to the truth than the mean frame at no step."),
+        ([1.0, 4.0, 1.0], [3.0] * 3, "-0-", "than the mean frame at 2 of 3 steps."),
+        ([1.0, 2.0, 5.0], [3.0] * 3, "???", "From step 3 on the predicted picture is no longer nearer"),
     ],
 )
 def test_the_step_from_which_the_mean_frame_is_as_good_is_named(mine, mean, differences, says):
     rollouts = rollouts_of([20.0] * 3, "+++", "+++")
     rollouts.curves[MODEL]["val_mse"], rollouts.curves[MEAN_FRAME] = mine, {"val_mse": mean}
-    rollouts.differences[MEAN_FRAME] = {"val_mse": differences}
+    rollouts.differences[MEAN_FRAME] = {"val_mse": [SURE[of] for of in differences]}
     claim = mean_frame_claim(rollouts)
     assert says in claim
-    assert ("too few to be sure" in claim) == (None in differences)
+    assert ("too few to be sure" in claim) == ("?" in differences)
 
 
 def test_without_a_mean_frame_nothing_is_said_of_it():

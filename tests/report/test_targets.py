@@ -63,15 +63,15 @@ def test_lines_that_cannot_be_understood(line, says):
 @given(TARGETS, NUMBERS, NUMBERS, NUMBERS)
 def test_a_verdict_is_sure_only_if_the_whole_interval_is(target, one, two, three):
     low, value, high = sorted((one, two, three))
-    verdict = target.verdict(value, (low, high))
+    verdict = target.verdict(value, (low, high), 6)
     kept = {RELATIONS[target.relation](figure, target.value) for figure in (low, value, high)}
     assert verdict == {(True,): "reached", (False,): "missed"}.get(tuple(kept), "too close to call")
-    assert target.verdict(value, None) in ("reached", "missed")
-    assert target.verdict(None, None) == "not measured"
+    assert target.verdict(value, None, 6) == target.verdict(value, (low, high), 5) == "too few to tell"
+    assert target.verdict(None, None, 6) == "not measured"
 
 
 def test_who_sets_no_targets_is_to_be_reached():
     targets = key_targets({"val_mse": 0.01, "ssim": 0.8, "val_mse_dynamic": None, "psnr": 20.0})
     assert [str(target) for target in targets] == ["val_mse <= 0.01", "ssim >= 0.8"]
-    assert targets[0].verdict(0.01, None) == "reached"
-    assert targets[1].verdict(0.8, None) == "reached"
+    assert targets[0].verdict(0.01, (0.01, 0.01), 6) == "reached"
+    assert targets[1].verdict(0.8, (0.8, 0.8), 6) == "reached"

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE, UNTRAINED
-from forearm.evaluation.samples import Interval
 
 
 @dataclass(frozen=True)
@@ -49,18 +48,6 @@ class Metric:
     def arrow(self) -> str:
         """The better direction."""
         return {"lower": "↓", "higher": "↑"}.get(self.better, "→ 1")
-
-    def verdict(self, difference: Interval) -> str | None:
-        """What the interval of (one figure − another) says of the one: "better", "worse", or "level" if it holds 0.
-
-        None where nearest 1 is best, as a difference does not say which is nearer.
-        """
-        if difference is None or isinstance(difference, list) or self.better == "nearest 1":
-            return None
-        low, high = difference
-        if low <= 0 <= high:
-            return "level"
-        return "better" if (high < 0) == (self.better == "lower") else "worse"
 
 
 _TEXTS = {

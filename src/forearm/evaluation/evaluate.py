@@ -14,9 +14,10 @@ from forearm.evaluation.baselines import standard_baselines
 from forearm.evaluation.catalogue import ERRORS
 from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Gallery, example_of
+from forearm.evaluation.intervals import differences, intervals, skill_intervals
 from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_patch, per_sample
 from forearm.evaluation.readout import Reader, Readout, Sight
-from forearm.evaluation.samples import Samples, differences, intervals, skill_intervals, skills
+from forearm.evaluation.samples import Samples, skills
 from forearm.evaluation.uncertainty import Kinds, UncertaintyStatistics
 from forearm.transitions.store import Outcomes
 
@@ -24,7 +25,7 @@ from forearm.transitions.store import Outcomes
 def evaluate(
     predictor: Predictor,
     batches: Iterable[Batch],
-    episodes: np.ndarray | Callable[[np.ndarray], np.ndarray],
+    groups: np.ndarray | Callable[[np.ndarray], np.ndarray],
     actions_seen: dict[int, int],
     baselines: dict[str, Predictor] | None = None,
     outcomes: Callable[[np.ndarray], Outcomes] | None = None,
@@ -33,14 +34,15 @@ def evaluate(
     cautions: tuple[str, ...] = (),
     kinds_seen: Kinds | None = None,
     reader: Reader | None = None,
+    grouped_by: str = "episodes",
 ) -> Evaluation:
     """Score a predictor and the baselines on batches, in one pass and with one batch in memory.
 
     Every prediction is made from a batch's context, in which the truth is blacked out.
 
     Args:
-        episodes: the episode (or group of them) that each row of the dataset comes from: an array that rows index, or
-            a function of rows (n,).
+        groups: the independent group (an episode, or a scene that several share) that each row of the dataset comes
+            from: an array that rows index, or a function of rows (n,).
         actions_seen: how often training saw each action code.
         baselines: predictors on the CPU; by default ``standard_baselines``, as others have to be fitted.
         outcomes: what every action leads to from the contexts of rows (n,), where that is known.
@@ -49,6 +51,7 @@ def evaluate(
         cautions: sentences to put among the warnings.
         kinds_seen: how often training saw each move of each action dimension, where that is known.
         reader: reads joints from pictures; it was tested on the same samples.
+        grouped_by: what a group is, "episodes" or "scenes".
     """
     baselines = standard_baselines() if baselines is None else baselines
     if isinstance(predictor, torch.nn.Module):
@@ -88,7 +91,7 @@ def evaluate(
     if not ours:
         raise ForearmError("there are no validation samples to evaluate on; build the dataset with a validation part")
     all_rows, all_codes = np.concatenate(rows), np.concatenate(codes)
-    of_rows = episodes(all_rows) if callable(episodes) else np.asarray(episodes)[all_rows]
+    of_rows = groups(all_rows) if callable(groups) else np.asarray(groups)[all_rows]
     mine = Samples.concatenate(ours)
     others = {name: Samples.concatenate(parts) for name, parts in theirs.items()}
     return Evaluation(
@@ -98,7 +101,8 @@ def evaluate(
         baselines={name: _compare(mine, other, of_rows) for name, other in others.items()},
         actions_seen=actions_seen,
         validated={code: int((all_codes == code).sum()) for code in CODES},
-        episodes=len(np.unique(of_rows)),
+        groups=len(np.unique(of_rows)),
+        grouped_by=grouped_by,
         latency=clock.latency(),
         drawn=gallery.drawn(),
         best=gallery.best(),
@@ -107,7 +111,7 @@ def evaluate(
         samples=mine,
         baseline_samples=others,
         rows=all_rows,
-        episode_of_rows=of_rows,
+        group_of_rows=of_rows,
         cautions=cautions,
         uncertainty=uncertainty.result(of_rows, kinds_seen),
         readout=Readout.of(reader, Samples.concatenate(floor)) if reader else None,
@@ -139,13 +143,13 @@ def _measure(
     return per_sample(truth, own) | of_actions | sight.samples(own)
 
 
-def _compare(mine: Samples, theirs: Samples, episodes: np.ndarray) -> Baseline:
+def _compare(mine: Samples, theirs: Samples, groups: np.ndarray) -> Baseline:
     metrics = theirs.table()
     my_errors, their_errors = mine.only(ERRORS), theirs.only(ERRORS)
     return Baseline(
         metrics=metrics,
-        intervals=intervals(theirs, episodes),
+        intervals=intervals(theirs, groups),
         skill=skills(my_errors.table(), their_errors.table()),
-        skill_intervals=skill_intervals(my_errors, their_errors, episodes),
-        differences=differences(mine, theirs, episodes),
+        skill_intervals=skill_intervals(my_errors, their_errors, groups),
+        differences=differences(mine, theirs, groups),
     )

@@ -1,7 +1,7 @@
 """What is known about a predictor when it has been evaluated."""
 
-import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,27 +10,30 @@ from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE
 from forearm.evaluation.catalogue import CATALOGUE, KEY_METRICS, METRICS
 from forearm.evaluation.examples import Example
+from forearm.evaluation.intervals import Difference, Differences, difference_spans, too_few, verdicts
 from forearm.evaluation.readout import Readout
 from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value
 from forearm.evaluation.uncertainty import Uncertainty
-
-FEW_EPISODES = 10
 
 
 @dataclass(frozen=True)
 class Baseline:
     """How a baseline does on the same samples, and how the model compares.
 
-    skill: 1 − the model's error / the baseline's, for metrics that are errors. differences: 95% intervals of
-    (the model's metric − the baseline's), paired.
+    skill: 1 − the model's error / the baseline's, for metrics that are errors. differences: the model's metric − the
+    baseline's, paired.
     """
 
     metrics: dict[str, Value]
     intervals: dict[str, Interval]
     skill: dict[str, Value]
     skill_intervals: dict[str, Interval]
-    differences: dict[str, Interval]
+    differences: Differences
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds of it: of differences their intervals."""
+        return {**vars(self), "differences": difference_spans(self.differences)}
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,12 @@ class Evaluation:
 
     actions_seen: how often each code occurs in training; validated: how often among the scored samples.
     latency: milliseconds. extras: means of the family's own figures, and ``squared_error_per_patch`` (rows,
-    columns) of the last frame. samples: the metrics per sample, in the order of ``rows``, which come from the episodes
-    ``episode_of_rows``; baseline_samples: the baselines' likewise. cautions: sentences that whoever evaluated knows,
-    and that belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them. uncertainty: how far
-    the errors that the predictor expects can be trusted, if it expects any. readout: how well joints can be read from
-    true pictures, if they were read.
+    columns) of the last frame. samples: the metrics per sample, in the order of ``rows``; group_of_rows: the
+    independent group of each, of which there are ``groups``, each an episode or a scene (``grouped_by``);
+    baseline_samples: the baselines' metrics per sample. cautions: sentences that whoever evaluated knows, and that
+    belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them. uncertainty: how far the
+    errors that the predictor expects can be trusted, if it expects any. readout: how well joints can be read from true
+    pictures, if they were read.
     """
 
     layout: Layout
@@ -52,7 +56,8 @@ class Evaluation:
     baselines: dict[str, Baseline]
     actions_seen: dict[int, int]
     validated: dict[int, int]
-    episodes: int
+    groups: int
+    grouped_by: str
     latency: dict[str, float]
     drawn: list[Example]
     best: list[Example]
@@ -61,7 +66,7 @@ class Evaluation:
     samples: Samples
     baseline_samples: dict[str, Samples]
     rows: np.ndarray
-    episode_of_rows: np.ndarray
+    group_of_rows: np.ndarray
     cautions: tuple[str, ...] = ()
     rollouts: Rollouts | None = None
     uncertainty: Uncertainty | None = None
@@ -86,26 +91,36 @@ class Evaluation:
     def warnings(self) -> list[str]:
         """What makes the figures less sure than they look, a sentence each."""
         warnings = list(self.cautions)
-        if self.episodes == 1:
-            warnings.append("All validation samples are from one episode, so nothing can be said about their spread.")
-        elif self.episodes < FEW_EPISODES:
-            warnings.append(
-                f"Only {self.episodes} validation episodes: the 95% intervals are rough, likely too narrow."
-            )
+        if few := self.too_few:
+            warnings.append(f"No comparison is judged better or worse: the samples are from {few}.")
         for code in self.guesses:
             warnings.append(f"{CODE_NAMES[code]} was never seen in training: predictions under it are guesses.")
         return warnings
 
-    def verdict(self, name: str, baseline: str = PERSISTENCE) -> str | None:
-        """Whether the model is "better" or "worse" than a baseline, or "level" as the interval includes both.
+    @property
+    def too_few(self) -> str | None:
+        """Why nothing is judged better or worse, in words; None where there are groups enough."""
+        return too_few(self.groups, self.grouped_by)
 
-        None where it cannot be said: the metric is undefined, one episode gives no interval, or the baseline is
-        no rival in this metric (``Metric.fair``).
+    @cached_property
+    def _verdicts(self) -> dict[tuple[Any, ...], str | None]:
+        """Every metric that is one number, against every baseline that is a rival in it."""
+        return verdicts(
+            {
+                (metric.name, name): difference
+                for metric in CATALOGUE
+                for name, baseline in self.baselines.items()
+                if metric.fair(name) and isinstance(difference := baseline.differences.get(metric.name), Difference)
+            }
+        )
+
+    def verdict(self, name: str, baseline: str = PERSISTENCE) -> str | None:
+        """Whether the model is "better" than a baseline, "worse", or "level" (``intervals.verdicts``).
+
+        None where it cannot be said: the metric is undefined, the groups are too few, or the baseline is no rival in
+        this metric (``Metric.fair``).
         """
-        if not METRICS[name].fair(baseline):
-            return None
-        difference = self.baselines[baseline].differences.get(name) if baseline in self.baselines else None
-        return METRICS[name].verdict(difference)
+        return self._verdicts.get((METRICS[name].name, baseline))
 
     def ahead(self, name: str) -> str | None:
         """The best of the baselines that are surely better than the model where persistence is not; None without one.
@@ -123,11 +138,12 @@ class Evaluation:
         return {
             **self.metrics,
             "samples": len(self.samples),
-            "episodes": self.episodes,
+            "groups": self.groups,
+            "grouped_by": self.grouped_by,
             "intervals": self.intervals,
             "skill": persistence.skill if persistence else {},
             "skill_intervals": persistence.skill_intervals if persistence else {},
-            "baselines": {name: dataclasses.asdict(baseline) for name, baseline in self.baselines.items()},
+            "baselines": {name: baseline.to_json() for name, baseline in self.baselines.items()},
             "actions_seen": {str(code): self.actions_seen.get(code, 0) for code in CODES},
             "guesses": self.guesses,
             "given": self.given,

@@ -1,14 +1,23 @@
 """Which of several runs is ahead on which metric, and how sure that is: evaluations in, ranks and verdicts out."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from forearm.evaluation.catalogue import KEY_METRICS, METRICS, Metric
-from forearm.evaluation.samples import MODEL, Interval, Resampled, Samples, percentiles, resample
+from forearm.evaluation.intervals import (
+    Difference,
+    LeaveOneOut,
+    SeedSpread,
+    left_out_differences,
+    smallest_effect,
+    spans,
+    verdicts,
+)
+from forearm.evaluation.samples import MODEL, Samples
 from forearm.evaluation.saved import Saved
 
 COLUMNS = (
@@ -25,6 +34,7 @@ COLUMNS = (
     "controllability_psnr_moves",
 )
 """The metrics of a leaderboard, from left to right; those that no run has are left out."""
+OPPOSITE = {"better": "worse", "worse": "better", "level": "level"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +46,9 @@ class Row:
     samples: Samples
     metrics: dict[str, Any]
     intervals: dict[str, Any]
+    """Made anew from the samples, as an older evaluation has others."""
+    left_out: LeaveOneOut
+    """The figures of ``COLUMNS`` over all groups but each."""
     baseline: str = ""
     """The baseline's name; empty for a run."""
 
@@ -52,6 +65,8 @@ class Lead:
     run: Row
     """The best run."""
     second: Row | None
+    ahead: bool
+    """Whether its figure is better than the second's by the smallest effect that counts, be that sure or not."""
     over_second: str | None
     """Whether the best run is "better", "level" or "worse"; None where that cannot be said."""
     baseline: Row | None
@@ -63,37 +78,55 @@ class Lead:
 class Leaderboard:
     """Runs and baselines that were evaluated on the same samples in the same order, and all paired differences."""
 
-    def __init__(self, evaluations: dict[str, Saved]):
-        self.runs = [
-            Row(name, saved.samples[MODEL], saved.figures, saved.figures["intervals"])
-            for name, saved in evaluations.items()
-        ]
-        self.baselines = list(_baselines(evaluations))
+    def __init__(self, evaluations: Mapping[str, Saved], recipes: Mapping[str, Hashable] | None = None):
+        """Take evaluations by the runs' names.
+
+        Args:
+            recipes: what tells the runs apart besides their seed: runs with equal recipes are seeds of one. Their
+                spread then counts in every comparison, so that no verdict rests on the seed.
+        """
+        # Older evaluations hold smaller groups; the coarsest is right for all, as all have the same samples.
+        self.groups = min((saved.groups for saved in evaluations.values()), key=lambda of: len(np.unique(of)))
+        self.count = len(np.unique(self.groups))
+        coarsest = next(saved for saved in evaluations.values() if saved.groups is self.groups)
+        self.grouped_by = str(coarsest.figures.get("grouped_by", "episodes"))
+        self.runs = [self._row(name, saved.samples[MODEL], saved.figures) for name, saved in evaluations.items()]
+        self.baselines = [self._row(*parts) for parts in _baselines(evaluations)]
         self.rows = self.runs + self.baselines
         self.given = {name for run in self.runs for name in run.metrics.get("given", ())}
         """Metrics that the action answers, of one of the runs at least."""
-        self.episodes = next(iter(evaluations.values())).episodes
         self.metrics = [
             METRICS[name] for name in COLUMNS if any(run.metrics.get(name) is not None for run in self.runs)
         ]
+        recipes = recipes or {}
+        self.seeds = {
+            run.name: [other for other in self.runs if run.name in recipes and recipes[other.name] == recipes[run.name]]
+            for run in self.runs
+        }
 
     def ranked(self, rows: list[Row], metric: Metric) -> list[Row]:
         """Those of some rows that compete on a metric, the best first."""
         competing = [row for row in rows if row.competes(metric)]
         return sorted(competing, key=lambda row: metric.loss(row.metrics[metric.name]))
 
-    def difference(self, one: Row, other: Row, metric: Metric) -> Interval:
-        """95% interval of (one's figure − the other's), the same episodes drawn for both; None where there is none."""
-        mine, theirs = self._resampled[one], self._resampled[other]
-        if metric.name not in mine or metric.name not in theirs:
+    def difference(self, one: Row, other: Row, metric: Metric) -> Difference | None:
+        """One row's figure − another's, paired; None where there is none, or both are baselines."""
+        if found := self._differences.get((metric.name, one, other)):
+            return found
+        turned = self._differences.get((metric.name, other, one))
+        if turned is None:
             return None
-        return percentiles({metric.name: mine[metric.name] - theirs[metric.name]})[metric.name]
+        low, high = turned.interval
+        return replace(turned, value=-turned.value, interval=(-high, -low))
 
     def verdict(self, one: Row, other: Row, metric: Metric) -> str | None:
-        """Whether one row is "better", "worse" or "level" with another; None where it cannot be said."""
-        if not (one.competes(metric) and other.competes(metric)):
-            return None
-        return metric.verdict(self.difference(one, other, metric))
+        """Whether one row is "better", "worse" or "level" with another; None where it cannot be said.
+
+        Holm's correction is for all comparisons of the page: every run with every other row, on every metric.
+        """
+        if verdict := self._verdicts.get((metric.name, one, other)):
+            return verdict
+        return OPPOSITE.get(self._verdicts.get((metric.name, other, one)) or "")
 
     def against_baselines(self, run: Row, metric: Metric) -> tuple[str | None, Row | None]:
         """How a run does against all baselines on a metric.
@@ -117,17 +150,43 @@ class Leaderboard:
         best, *others = self.ranked(self.runs, metric)
         second, baseline = next(iter(others), None), next(iter(self.ranked(self.baselines, metric)), None)
         over_second, over_baseline = (self.verdict(best, row, metric) if row else None for row in (second, baseline))
-        return Lead(metric, best, second, over_second, baseline, over_baseline)
+        ahead = second is None or self._ahead(best, second, metric)
+        return Lead(metric, best, second, ahead, over_second, baseline, over_baseline)
+
+    def _ahead(self, best: Row, second: Row, metric: Metric) -> bool:
+        one, other = best.metrics[metric.name], second.metrics[metric.name]
+        return bool(one != other and abs(one - other) >= smallest_effect(metric, other))
+
+    def _row(self, name: str, samples: Samples, metrics: dict[str, Any], baseline: str = "") -> Row:
+        left_out = LeaveOneOut.of(samples.only(COLUMNS), self.groups)
+        return Row(name, samples, metrics, spans(left_out), left_out, baseline)
 
     @cached_property
-    def _resampled(self) -> dict[Row, Resampled]:
-        if len(np.unique(self.episodes)) < 2:  # nothing to draw from, so nothing is sure
-            return {row: {} for row in self.rows}
-        names = [metric.name for metric in self.metrics]
-        return {row: resample(row.samples.only(names), self.episodes) for row in self.rows}
+    def _differences(self) -> dict[tuple[str, Row, Row], Difference | None]:
+        """Every run's difference from every later run and from every baseline, where both compete."""
+        return {
+            (metric.name, run, other): found[metric.name]
+            for i, run in enumerate(self.runs)
+            for other in self.rows[i + 1 :]
+            for found in [self._apart(run, other)]
+            for metric in self.metrics
+            if metric.name in found and run.competes(metric) and other.competes(metric)
+        }
+
+    def _apart(self, run: Row, other: Row) -> dict[str, Any]:
+        def spread(name: str) -> list[SeedSpread | None]:
+            alike = [self.seeds.get(row.name, []) for row in (run, other) if not row.baseline]
+            figures = [[seed.metrics[name] for seed in seeds if seed.metrics.get(name) is not None] for seeds in alike]
+            return [SeedSpread.of(values, averaged=False) for values in figures]
+
+        return left_out_differences(run.left_out, other.left_out, spread)
+
+    @cached_property
+    def _verdicts(self) -> dict[tuple[str, Row, Row], str | None]:
+        return verdicts(self._differences)
 
 
-def _baselines(evaluations: dict[str, Saved]) -> Iterator[Row]:
+def _baselines(evaluations: Mapping[str, Saved]) -> Iterator[tuple[str, Samples, dict[str, Any], str]]:
     """Every baseline once; where runs of different training data have different ones, each with its runs' names."""
     for baseline in dict.fromkeys(name for saved in evaluations.values() for name in saved.samples if name != MODEL):
         variants: list[list[str]] = []
@@ -138,9 +197,8 @@ def _baselines(evaluations: dict[str, Saved]) -> Iterator[Row]:
                 equal[0].append(run) if equal else variants.append([run])
         for runs in variants:
             saved = evaluations[runs[0]]
-            figures = saved.figures["baselines"][baseline]
             name = baseline if len(variants) == 1 else f"{baseline} of {' and '.join(runs)}"
-            yield Row(name, saved.samples[baseline], figures["metrics"], figures["intervals"], baseline)
+            yield name, saved.samples[baseline], saved.figures["baselines"][baseline]["metrics"], baseline
 
 
 def _equal(one: Samples, other: Samples) -> bool:

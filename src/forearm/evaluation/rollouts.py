@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import torch
 from forearm.batch import Predictor
 from forearm.canvas import as_uint8
 from forearm.environment import rollout_steps
-from forearm.evaluation.baselines import PERSISTENCE
+from forearm.evaluation.baselines import MEAN_FRAME, PERSISTENCE
 from forearm.evaluation.catalogue import METRICS
+from forearm.evaluation.intervals import Differences, difference_spans, differences, intervals, verdicts
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.readout import Reader, Sight
-from forearm.evaluation.samples import MODEL, Interval, Samples, Value, differences, intervals
+from forearm.evaluation.samples import MODEL, Interval, Samples, Value
 from forearm.transitions.store import TransitionSet
 
 CURVES = ("psnr", "val_mse", "ssim", "acting_joint_position_mae", "motor_position_mae_mean")
@@ -52,25 +54,39 @@ class Film:
 
 @dataclass(frozen=True)
 class Rollouts:
-    """Errors by horizon, over ``paths`` paths from ``episodes`` episodes.
+    """Errors by horizon, over ``paths`` paths from ``groups`` independent groups (``grouped_by`` episodes or scenes).
 
     horizons: (K,) how many steps were predicted, 1 to K. curves: for the model (``MODEL``) and each baseline, for each
-    of ``CURVES``, K values. intervals: 95% intervals of the model's. differences: those of (the model's − the
-    baseline's), paired, for each baseline.
+    of ``CURVES``, K values. intervals: 95% intervals of the model's. differences: (the model's − the baseline's),
+    paired, for each baseline.
     """
 
     horizons: np.ndarray
     paths: int
-    episodes: int
+    groups: int
+    grouped_by: str
     curves: dict[str, dict[str, list[float | None]]]
     intervals: dict[str, list[tuple[float, float] | None]]
-    differences: dict[str, dict[str, list[tuple[float, float] | None]]]
+    differences: dict[str, Differences]
     films: list[Film]
 
     def verdicts(self, name: str, baseline: str = PERSISTENCE) -> list[str | None]:
-        """Whether the model is "better", "worse" or "level" at each horizon; None where it cannot be said."""
-        of_baseline = self.differences.get(baseline, {name: [None] * len(self.horizons)})
-        return [METRICS[name].verdict(difference) for difference in of_baseline[name]]
+        """Whether the model is "better", "worse" or "level" at each horizon; None where it cannot be said.
+
+        Holm's correction is for all horizons and metrics, against persistence and the mean frame.
+        """
+        return [self._verdicts.get((name, baseline, k)) for k in range(len(self.horizons))]
+
+    @cached_property
+    def _verdicts(self) -> dict[tuple[Any, ...], str | None]:
+        return verdicts(
+            {
+                (name, baseline, k): difference
+                for baseline in (PERSISTENCE, MEAN_FRAME)
+                for name in self.curves[MODEL]
+                for k, difference in enumerate(self.differences.get(baseline, {}).get(name, ()))
+            }
+        )
 
     def better_than(self, baseline: str, name: str = "val_mse") -> tuple[list[bool], bool]:
         """Whether the model is better than a baseline at each horizon, and whether that is sure.
@@ -88,10 +104,11 @@ class Rollouts:
         return {
             "horizons": self.horizons.tolist(),
             "paths": self.paths,
-            "episodes": self.episodes,
+            "groups": self.groups,
+            "grouped_by": self.grouped_by,
             "curves": self.curves,
             "intervals": self.intervals,
-            "differences": self.differences,
+            "differences": {name: difference_spans(found) for name, found in self.differences.items()},
             "verdicts": {name: self.verdicts(name) for name in self.curves[MODEL]},
         }
 
@@ -167,14 +184,16 @@ def roll_out(
         psnr = measured[MODEL][-1].sums["psnr"]
         films += [_film(data, part[i], np.stack([frames[i] for frames in shown]), psnr[i]) for i in range(filmed)]
     samples_of = {name: Samples.concatenate(parts) for name, parts in measured.items()}
-    episodes, mine = data.groups[paths[:, 0]], samples_of[MODEL]
+    of_rows, grouped_by = data.independent_groups(np.unique(paths))
+    groups, mine = of_rows[paths[:, 0]], samples_of[MODEL]
     return Rollouts(
         horizons=1 + np.arange(paths.shape[1]),
         paths=len(paths),
-        episodes=len(np.unique(episodes)),
+        groups=len(np.unique(groups)),
+        grouped_by=grouped_by,
         curves={name: _lists(samples.table()) for name, samples in samples_of.items()},
-        intervals=_lists(intervals(mine, episodes)),
-        differences={name: _lists(differences(mine, samples_of[name], episodes)) for name in baselines},
+        intervals=_lists(intervals(mine, groups)),
+        differences={name: _lists(differences(mine, samples_of[name], groups)) for name in baselines},
         films=films,
     )
 
@@ -211,6 +230,6 @@ def _film(data: TransitionSet, path: np.ndarray, predicted: np.ndarray, psnr: np
     )
 
 
-def _lists(table: dict[str, Value] | dict[str, Interval]) -> dict[str, Any]:
+def _lists(table: dict[str, Value] | dict[str, Interval] | Differences) -> dict[str, Any]:
     """The table of metrics that have a value for each horizon, and so are lists."""
     return {name: list(values) for name, values in table.items() if isinstance(values, list)}

@@ -1,9 +1,9 @@
 """An evaluation on disk, sample by sample, from which runs are compared.
 
 ``samples.parquet`` holds a row for each sample and predictor: ``predictor`` (``model`` or a baseline's name), ``row``
-and ``episode`` of the dataset, and for every metric its sum under the metric's name and its weight under
-``<name>.weight``, so that metric = Σ sums / Σ weights; lists for a metric per joint. ``examples.npz`` holds the
-samples that are drawn as pictures, arrays as ``Examples`` says. Neither holds code.
+of the dataset, ``group`` (the independent group it is of), and for every metric its sum under the metric's name and
+its weight under ``<name>.weight``, so that metric = Σ sums / Σ weights; lists for a metric per joint. ``examples.npz``
+holds the samples that are drawn as pictures, arrays as ``Examples`` says. Neither holds code.
 """
 
 import dataclasses
@@ -25,8 +25,9 @@ from forearm.canvas import CODES, Layout
 from forearm.evaluation.catalogue import CATALOGUE, METRICS
 from forearm.evaluation.evaluation import Evaluation
 from forearm.evaluation.examples import Example
+from forearm.evaluation.intervals import intervals
 from forearm.evaluation.metrics import of_moves
-from forearm.evaluation.samples import MODEL, Interval, Samples, intervals
+from forearm.evaluation.samples import MODEL, Interval, Samples
 from forearm.recordings.tables import TableFile
 from forearm.transitions.store import TransitionSet
 
@@ -146,8 +147,8 @@ class Saved:
     """Its ``metrics.json``."""
     rows: np.ndarray
     """(N,) int64, the scored samples."""
-    episodes: np.ndarray
-    """(N,) int64, the episode of each."""
+    groups: np.ndarray
+    """(N,) int64, the independent group of each: an episode, or a scene that several share."""
     samples: dict[str, Samples]
     """Their metrics, the model's under ``model`` and each baseline's under its name."""
     examples: Examples
@@ -163,12 +164,12 @@ class Saved:
             predictors = np.array(table["predictor"].to_pylist())
             samples = {str(name): _read(table.filter(predictors == name)) for name in dict.fromkeys(predictors)}
             models = table.filter(predictors == MODEL)
-            episodes = models["episode"].to_numpy().astype(np.int64)
+            groups = models[_group_name(models)].to_numpy().astype(np.int64)
             saved = cls(
                 figures,
                 models["row"].to_numpy().astype(np.int64),
-                episodes,
-                {name: _with_moves(of, figures, name, episodes) for name, of in samples.items()},
+                groups,
+                {name: _with_moves(of, figures, name, groups) for name, of in samples.items()},
                 _examples(read_arrays(folder / EXAMPLES_FILE), layout),
             )
             if {*samples} - {MODEL} != {*figures["baselines"]} or not len(saved.rows):
@@ -183,7 +184,7 @@ class Saved:
 def save(evaluation: Evaluation, folder: Path) -> None:
     """Write ``samples.parquet`` and ``examples.npz`` into a folder."""
     samples = {MODEL: evaluation.samples, **evaluation.baseline_samples}
-    tables = [_table(name, of, evaluation.rows, evaluation.episode_of_rows) for name, of in samples.items()]
+    tables = [_table(name, of, evaluation.rows, evaluation.group_of_rows) for name, of in samples.items()]
     pq.write_table(pa.concat_tables(tables, promote_options="default"), folder / SAMPLES_FILE)
     examples = Examples.of(evaluation.drawn, evaluation)
     np.savez_compressed(folder / EXAMPLES_FILE, **vars(examples))
@@ -235,11 +236,15 @@ def digest_of(data: TransitionSet, rows: np.ndarray) -> str:
     return digest.hexdigest()[:16]
 
 
-def _table(predictor: str, samples: Samples, rows: np.ndarray, episodes: np.ndarray) -> pa.Table:
-    columns = {"predictor": pa.array([predictor] * len(rows)), "row": pa.array(rows), "episode": pa.array(episodes)}
+def _table(predictor: str, samples: Samples, rows: np.ndarray, groups: np.ndarray) -> pa.Table:
+    columns = {"predictor": pa.array([predictor] * len(rows)), "row": pa.array(rows), "group": pa.array(groups)}
     for name, sums in samples.sums.items():
         columns |= {name: _column(sums), f"{name}.weight": _column(samples.weights[name])}
     return pa.table(columns)
+
+
+def _group_name(table: pa.Table) -> str:
+    return "group" if "group" in table.column_names else "episode"  # its name before 2026-11-26
 
 
 def _column(values: np.ndarray) -> pa.Array:
@@ -263,14 +268,14 @@ def _read(table: pa.Table) -> Samples:
     return samples
 
 
-def _with_moves(samples: Samples, figures: dict[str, Any], predictor: str, episodes: np.ndarray) -> Samples:
+def _with_moves(samples: Samples, figures: dict[str, Any], predictor: str, groups: np.ndarray) -> Samples:
     """Samples with the metrics of moves, which evaluations of before 2026-11-26 lack; their figures are put in too."""
     if "val_mse_moves" in samples.sums:
         return samples
     more = of_moves(samples, 1 - samples.weights["val_mse_action_0"])
     baseline = figures["baselines"].get(predictor)
     (figures if baseline is None else baseline["metrics"]).update(more.table())
-    (figures if baseline is None else baseline)["intervals"].update(intervals(more, episodes))
+    (figures if baseline is None else baseline)["intervals"].update(intervals(more, groups))
     return samples | more
 
 

@@ -14,8 +14,9 @@ from scipy.stats import rankdata
 
 from forearm.canvas import CODE_NAMES, CODES, STAY, Layout
 from forearm.evaluation.asking import taken
+from forearm.evaluation.intervals import LeaveOneOut, estimate, intervals
 from forearm.evaluation.metrics import Truth, per_patch
-from forearm.evaluation.samples import Interval, Samples, Value, interval, intervals, resample
+from forearm.evaluation.samples import Interval, Samples, Value
 from forearm.transitions.store import Outcomes
 
 BINS = 10
@@ -127,8 +128,8 @@ class UncertaintyStatistics:
         self._means.append((np.stack([uncertainty[code].mean(1) for code in CODES], axis=1), true))
         self._dimensions.append(dimensions)
 
-    def result(self, episodes: np.ndarray, seen: Kinds | None) -> Uncertainty | None:
-        """What all samples say, which come from episodes (N,); None without any."""
+    def result(self, groups: np.ndarray, seen: Kinds | None) -> Uncertainty | None:
+        """What all samples say, which come from independent groups (N,); None without any."""
         if self._layout is None:
             return None
         expected, true = (np.concatenate(parts).astype(np.float64) for parts in zip(*self._patches, strict=True))
@@ -136,8 +137,9 @@ class UncertaintyStatistics:
         within, between = "expected_error_correlation_within", "expected_error_correlation_between"
         samples = _binned(expected, true) | Samples.of({within: _correlation(expected, true)})
         samples |= Samples({"expected_error_ratio": expected.mean(1)}, {"expected_error_ratio": true.mean(1)})
-        table, spread = samples.table(), intervals(samples, episodes)
-        resampled = resample(samples.only(("expected", "true")), episodes) if len(np.unique(episodes)) > 1 else {}
+        table, spread = samples.table(), intervals(samples, groups)
+        bins = LeaveOneOut.of(samples.only(("expected", "true")), groups)
+        miss = estimate(_miss(**bins.figures), bins.weights["true"].sum(1))
         uncertain_first, ideal = _remaining(expected, true), _remaining(true, true)
         return Uncertainty(
             figures={
@@ -149,7 +151,7 @@ class UncertaintyStatistics:
             },
             intervals={
                 "expected_error_ratio": spread["expected_error_ratio"],
-                "expected_error_calibration": interval(_miss(**resampled)) if resampled else None,
+                "expected_error_calibration": (max(miss.interval()[0], 0.0), miss.interval()[1]) if miss else None,
                 within: spread[within],
                 between: None,
                 "expected_error_sparsification": None,
@@ -159,7 +161,7 @@ class UncertaintyStatistics:
             true_intervals=spread["true"],  # type: ignore[arg-type]
             uncertain_first=uncertain_first.tolist(),
             ideal=ideal.tolist(),
-            kinds=_by_kind(self._layout, np.concatenate(self._dimensions), asked, came, episodes, seen),
+            kinds=_by_kind(self._layout, np.concatenate(self._dimensions), asked, came, groups, seen),
         )
 
 
@@ -186,7 +188,7 @@ def _by_kind(
     dimensions: np.ndarray,
     expected: np.ndarray,
     true: np.ndarray,
-    episodes: np.ndarray,
+    groups: np.ndarray,
     seen: Kinds | None,
 ) -> list[OfKind]:
     """From dimensions (N,) and mean errors under each code, (N, 3) twice, to the kinds that were asked about."""
@@ -207,7 +209,7 @@ def _by_kind(
                 known=int(known.sum()),
                 true=float(error[known].mean()) if known.any() else None,
                 ratio=ratio.table()["ratio"],
-                interval=intervals(ratio, episodes)["ratio"],
+                interval=intervals(ratio, groups)["ratio"],
             )
         )
     return kinds

@@ -121,6 +121,7 @@ def assess(
     if run.practised_stay():
         cautions.append("STAY was practised on frames that stay what they are (synthetic_stay); no recording shows it.")
     paths = draw_paths(transitions, rows, horizon, rollouts)
+    groups, grouped_by = transitions.independent_groups(rows)
     total = len(rows) + paths.size
     watch(0, total)
     reader, more = _reader(run, training, transitions, rows)
@@ -128,7 +129,8 @@ def assess(
     evaluation = evaluate(
         model,
         _watched(batches(transitions, rows, batch_size), total, watch),
-        episodes=transitions.groups,
+        groups=groups,
+        grouped_by=grouped_by,
         actions_seen=run.actions_seen(),
         baselines=baselines,
         outcomes=transitions.outcomes if transitions.has_outcomes else None,

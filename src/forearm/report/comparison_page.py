@@ -39,7 +39,7 @@ class ComparedRun:
 
 def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
     """The comparison of runs, all evaluated on the same samples in the same order, as one self-contained page."""
-    board = Leaderboard({run.name: run.evaluation for run in runs})
+    board = Leaderboard({run.name: run.evaluation for run in runs}, {run.name: _recipe(run) for run in runs})
     first, colours = runs[0], {run.name: f"var(--series-{i % SERIES + 1})" for i, run in enumerate(runs)}
     units = {metric.name: unit_of(first.layout, metric) for metric in board.metrics}
     first_sentence, second_sentence = comparison_headline(board)
@@ -50,7 +50,8 @@ def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
         tiles=[_tile(lead, units[lead.metric.name]) for lead in board.leads],
         data=first.evaluation.figures["data"],
         samples=len(first.evaluation.rows),
-        episodes=len(np.unique(first.evaluation.episodes)),
+        groups=board.count,
+        grouped_by=board.grouped_by,
         newest=max(run.evaluation.figures["date"] for run in runs)[:10],
         runs=runs,
         colours=colours,
@@ -71,6 +72,12 @@ def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
         lineage=draw(lineage, colours) if any(run.parent for run in lineage) else None,
         nothing=NOTHING,
     )
+
+
+def _recipe(run: ComparedRun) -> str:
+    """Everything that made a run but its seed."""
+    config = run.config | {"training": {k: v for k, v in run.config.get("training", {}).items() if k != "seed"}}
+    return repr(sorted(flattened(config)))
 
 
 def _tile(lead: Lead, unit: str) -> dict[str, Any]:
@@ -130,7 +137,8 @@ def _cell(board: Leaderboard, row: Row, metric: Metric, scale: tuple[float, floa
     values = [other.metrics[metric.name] for other in competing]
     mark = ""
     if row in competing and values[0] != values[-1]:
-        mark = "best" if value == values[0] else "worst" if value == values[-1] else ""
+        level = board.verdict(competing[0], row, metric) == "level"
+        mark = "best" if value == values[0] else "≈ best" if level else "worst" if value == values[-1] else ""
     return {
         "value": number(value, metric),
         "exact": NOTHING if value is None else repr(value),
@@ -202,12 +210,12 @@ def _matrix(board: Leaderboard, metric: Metric, unit: str) -> dict[str, Any]:
 def _pair(board: Leaderboard, run: Row, other: Row, metric: Metric) -> dict[str, str] | None:
     if run is other:
         return None
-    verdict = board.verdict(run, other, metric) or ""
+    verdict, difference = board.verdict(run, other, metric) or "", board.difference(run, other, metric)
     return {
         "verdict": verdict,
         "sign": {"better": "▲", "level": "≈", "worse": "▼"}.get(verdict, NOTHING),
         "difference": number(run.metrics[metric.name] - other.metrics[metric.name], metric, signed=True),
-        "interval": span(board.difference(run, other, metric), metric, signed=True),
+        "interval": span(difference.interval if difference else None, metric, signed=True),
     }
 
 

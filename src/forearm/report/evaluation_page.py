@@ -183,7 +183,7 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
 def _target(evaluation: Evaluation, target: Target) -> dict[str, Any]:
     metric, value, interval = target.metric, evaluation.metrics[target.name], evaluation.intervals[target.name]
     unit = unit_of(evaluation.layout, metric)
-    verdict = target.verdict(value, interval)
+    verdict = target.verdict(value, interval, evaluation.groups)
     return {
         "metric": metric,
         "target": f"{target.sign} {number(target.value, metric, unit)}",

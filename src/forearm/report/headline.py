@@ -2,11 +2,9 @@
 
 from collections import Counter
 
-import numpy as np
-
 from forearm.canvas import CODE_NAMES
-from forearm.evaluation import KEY_METRICS, PERSISTENCE, Evaluation
-from forearm.evaluation.evaluation import FEW_EPISODES
+from forearm.evaluation import KEY_METRICS, Evaluation
+from forearm.evaluation.intervals import SMALLEST_EFFECT, too_few
 from forearm.evaluation.leaderboard import Lead, Leaderboard
 from forearm.media.words import figure
 from forearm.report.wording import listed
@@ -23,7 +21,8 @@ def _against_copying(evaluation: Evaluation) -> str:
     verdicts = {title: evaluation.verdict(name) for name, title in evaluation.key_metrics.items()}
     known = {title: verdict for title, verdict in verdicts.items() if verdict}
     if not known:
-        return "The data are too few to say whether this model beats copying the last frame."
+        why = f" ({evaluation.too_few})" if evaluation.too_few else ""
+        return f"The data do not say whether this model beats copying the last frame{why}."
     groups = {kind: [t for t, v in known.items() if v == kind] for kind in ("better", "worse", "level")}
     first = "worse" if len(groups["worse"]) > len(groups["better"]) else "better"
     if not groups[first]:
@@ -57,7 +56,7 @@ def details(evaluation: Evaluation) -> str:
         sentences.append(f"The model moves the acting joint the right way in {_of_moves(accuracy)}{remark}.")
     gain = evaluation.metrics["controllability_psnr_moves"]
     interval = evaluation.intervals["controllability_psnr_moves"]
-    if isinstance(gain, float) and isinstance(interval, tuple):
+    if isinstance(gain, float) and isinstance(interval, tuple) and not evaluation.too_few:
         if interval[0] > 0:
             sentences.append(
                 f"The true action brings the picture {figure(gain, 'dB')} nearer to the truth than other actions."
@@ -66,8 +65,6 @@ def details(evaluation: Evaluation) -> str:
             sentences.append("The action makes no certain difference to the predicted picture.")
     for code in evaluation.guesses:
         sentences.append(f"Training never saw {CODE_NAMES[code]}. Predictions under it are guesses.")
-    if PERSISTENCE in evaluation.baselines and 1 < evaluation.episodes < FEW_EPISODES:
-        sentences.append(f"The validation part has only {evaluation.episodes} episodes, so this judgement is rough.")
     return " ".join(sentences)
 
 
@@ -83,16 +80,19 @@ def comparison_headline(board: Leaderboard) -> tuple[str, str]:
 
     With a single run the sentence about the baselines comes first, and nothing follows.
     """
-    leads = Counter(lead.run.name for lead in board.leads)
-    if not leads:
+    if not board.leads:
         return "The samples hold no move, so there is no key figure to compare.", ""
+    leads = Counter(lead.run.name for lead in board.leads if lead.ahead) or Counter([board.leads[0].run.name])
     leader = max(leads, key=lambda name: leads[name])  # of equally many, the one of the first key figure
     baselines = _over_baselines(leader, board)
     return (_over_others(leader, board.leads), baselines) if len(board.runs) > 1 else (baselines, "")
 
 
 def _over_others(leader: str, leads: list[Lead]) -> str:
-    led = [lead for lead in leads if lead.run.name == leader]
+    level = [lead for lead in leads if not lead.ahead]
+    if len(level) == len(leads):
+        return f"No run leads: on every key figure the best two differ by less than {SMALLEST_EFFECT:.0%}."
+    led = [lead for lead in leads if lead.run.name == leader and lead.ahead]
     where = f"all {len(led)} key figures" if len(led) == len(leads) else listed(_titles(led))
     sure = [lead for lead in led if lead.over_second == "better"]
     if all(lead.over_second is None for lead in led):
@@ -105,9 +105,11 @@ def _over_others(leader: str, leads: list[Lead]) -> str:
         how = "It is nowhere surely ahead of the second."
     others: dict[str, list[Lead]] = {}
     for lead in leads:
-        if lead not in led:
+        if lead.ahead and lead not in led:
             others.setdefault(lead.run.name, []).append(lead)
     rest = [f"{name} leads on {listed(_titles(theirs))}." for name, theirs in others.items()]
+    if level:
+        rest.append(f"On {listed(_titles(level))} the best two differ by less than {SMALLEST_EFFECT:.0%}.")
     return " ".join([f"{leader} leads on {where}.", how, *rest])
 
 
@@ -139,11 +141,10 @@ def _titles(leads: list[Lead]) -> list[str]:
 def comparison_details(board: Leaderboard) -> str:
     """What makes the comparison less sure than it looks."""
     sentences = []
-    episodes = len(np.unique(board.episodes))
-    if episodes == 1:
-        sentences.append("All samples are from one episode, so no difference can be called real.")
-    elif episodes < FEW_EPISODES:
-        sentences.append(f"The samples are from only {episodes} episodes, so this judgement is rough.")
+    if few := too_few(board.count, board.grouped_by):
+        sentences.append(f"The samples are from {few}.")
+    for runs in {tuple(run.name for run in seeds) for seeds in board.seeds.values() if len(seeds) > 1}:
+        sentences.append(f"{listed(list(runs))} differ only in the seed, and their spread counts in every comparison.")
     unseen: dict[tuple[int, ...], list[str]] = {}
     for run in board.runs:
         unseen.setdefault(tuple(run.metrics["guesses"]), []).append(run.name)

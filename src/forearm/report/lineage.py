@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from forearm.evaluation import METRICS
-from forearm.evaluation.samples import differences
+from forearm.evaluation.intervals import Difference, differences, verdicts
 from forearm.evaluation.saved import MODEL, Saved
 from forearm.media.words import figure
 from forearm.report.html import template
@@ -47,6 +48,10 @@ class LineageRun:
 def draw(runs: list[LineageRun], colours: dict[str, str]) -> Markup:
     """The tree as inline SVG, children indented below their parents; ``colours`` are those of the compared runs."""
     by_key = {run.key: run for run in runs}
+    apart = {
+        (KEY.name, run.key): _difference(run, by_key[run.parent]) for run in runs if run.parent and run.parent in by_key
+    }
+    judged = verdicts(apart)
     nodes: dict[str, dict[str, Any]] = {}
     depths, y = [], 0
     for run, depth in _rows(runs):
@@ -58,7 +63,7 @@ def draw(runs: list[LineageRun], colours: dict[str, str]) -> Markup:
             "top": y,
             "colour": colours.get(run.name, "none"),
             "parent_bottom": nodes[parent.key]["top"] + HEIGHT if parent else None,
-            "change": _change(run, parent) if parent else None,
+            "change": _change(apart[KEY.name, run.key], parent, judged[KEY.name, run.key]) if parent else None,
         }
         depths.append(depth)
         y += HEIGHT + GAP
@@ -103,16 +108,23 @@ def _node(run: LineageRun) -> dict[str, Any]:
     }
 
 
-def _change(child: LineageRun, parent: LineageRun) -> tuple[str, str] | None:
-    """The verdict on how the key figure changed from parent to child, and the change in words; None if unknown."""
+def _difference(child: LineageRun, parent: LineageRun) -> Difference | None:
+    """The child's key figure minus the parent's; None unless both were evaluated."""
     if child.evaluation is None or parent.evaluation is None:
         return None
-    mine, theirs = (evaluation.figures[KEY.name] for evaluation in (child.evaluation, parent.evaluation))
+    groups = min(child.evaluation.groups, parent.evaluation.groups, key=lambda of: len(np.unique(of)))
     ours, others = (evaluation.samples[MODEL].only([KEY.name]) for evaluation in (child.evaluation, parent.evaluation))
-    verdict = KEY.verdict(differences(ours, others, child.evaluation.episodes)[KEY.name])
+    return differences(ours, others, groups)[KEY.name]
+
+
+def _change(difference: Difference | None, parent: LineageRun, verdict: str | None) -> tuple[str, str] | None:
+    """The verdict on how the key figure changed from parent to child, and the change in words; None if unknown."""
+    if difference is None or parent.evaluation is None:
+        return None
+    theirs = parent.evaluation.figures[KEY.name]
     words = {"better": "surely better", "worse": "surely worse", "level": "no clear difference"}
-    text = f"{figure(mine / theirs - 1, 'share', signed=True)} {KEY.name}" if theirs else ""
-    return verdict or "level", " · ".join(filter(None, (text, words.get(verdict or "", ""))))
+    text = f"{figure(difference.value / theirs, 'share', signed=True)} {KEY.name}" if theirs else ""
+    return verdict or "level", " · ".join(filter(None, (text, words.get(verdict or "", "too few to tell"))))
 
 
 def _cut(text: str, most: int) -> str:

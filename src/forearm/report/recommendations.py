@@ -15,6 +15,7 @@ from forearm.evaluation import (
     UNTRAINED,
     Evaluation,
 )
+from forearm.evaluation.intervals import MIN_GROUPS
 from forearm.media.words import figure
 from forearm.report.wording import span
 
@@ -65,7 +66,8 @@ class _Figures:
 
     def interval(self, name: str) -> tuple[float, float]:
         interval = self.evaluation.intervals[name]
-        return interval if isinstance(interval, tuple) else (np.nan, np.nan)
+        sure = isinstance(interval, tuple) and not self.evaluation.too_few
+        return interval if sure else (np.nan, np.nan)  # type: ignore[return-value]
 
     @property
     def _compared(self) -> bool:
@@ -86,11 +88,11 @@ def below_persistence(figures: _Figures, log: Log) -> Iterator[Recommendation]:
         "motor strip more weight in the loss.",
     }
     for name, text in remedies.items():
-        if figures[name] > figures.persistence(name):
+        if figures[name] > figures.persistence(name) and figures.evaluation.verdict(name) != "level":
             yield Recommendation(
                 text,
                 f"{name} {figure(figures[name])}, copying {figure(figures.persistence(name))}",
-                "error above persistence's",
+                "error above persistence's, and not level with it",
             )
 
 
@@ -199,12 +201,19 @@ def strip_against_picture(figures: _Figures, log: Log) -> Iterator[Recommendatio
 
 
 def too_few_samples(figures: _Figures, log: Log) -> Iterator[Recommendation]:
+    evaluation = figures.evaluation
+    if few := evaluation.too_few:
+        yield Recommendation(
+            "The validation set is too small to judge by. Hold out more episodes, of more scenes.",
+            few,
+            f"fewer than {MIN_GROUPS} independent episodes or scenes",
+        )
     low, high = figures.interval("val_mse")
     half_width = (high - low) / 2
     if half_width > WIDE * figures["val_mse"]:
         yield Recommendation(
             "The validation set is too small or too uneven to tell good models apart. Hold out more episodes.",
-            f"val_mse {figure(figures['val_mse'])} ± {figure(half_width)}, {figures.evaluation.episodes} episodes",
+            f"val_mse {figure(figures['val_mse'])} ± {figure(half_width)}, {evaluation.groups} {evaluation.grouped_by}",
             f"half of the 95% interval is more than {WIDE:.0%} of val_mse",
         )
 

@@ -41,7 +41,8 @@ def rollouts_section(evaluation: Evaluation) -> dict[str, Any] | None:
     measured = [METRICS[name] for name in TITLES if name in rollouts.curves[MODEL]]
     return {
         "paths": rollouts.paths,
-        "episodes": rollouts.episodes,
+        "groups": rollouts.groups,
+        "grouped_by": rollouts.grouped_by,
         "steps": steps,
         "claim": " ".join(filter(None, (_claim(rollouts), mean_frame_claim(rollouts)))),
         "stops": stops,

@@ -9,6 +9,7 @@ from typing import Any
 
 from forearm.base.errors import ForearmError
 from forearm.evaluation import KEY_METRICS, METRICS, Metric
+from forearm.evaluation.intervals import MIN_GROUPS
 
 RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
 LISTS = ("motor_position_mae_per_joint", "readout_position_mae_per_joint")
@@ -37,16 +38,17 @@ class Target:
     def metric(self) -> Metric:
         return METRICS[self.name]
 
-    def verdict(self, value: Any, interval: Any) -> str:
-        """Whether a figure "reached" the target, "missed" it, or is "too close to call".
+    def verdict(self, value: Any, interval: Any, groups: int) -> str:
+        """Whether a figure of so many independent groups "reached" the target, "missed" it, or is "too close to call".
 
-        It is too close if the target lies in the figure's 95% interval. Without an interval the figure alone decides.
-        Without a figure the target is "not measured".
+        It is too close if the target lies in the figure's 95% interval. Few groups are "too few to tell". Without a
+        figure the target is "not measured".
         """
         if not isinstance(value, float):
             return "not measured"
-        ends = interval or (value, value)
-        kept = {bool(RELATIONS[self.relation](end, self.value)) for end in ends}
+        if interval is None or groups < MIN_GROUPS:
+            return "too few to tell"
+        kept = {bool(RELATIONS[self.relation](end, self.value)) for end in interval}
         if len(kept) == 2:
             return "too close to call"
         return "reached" if kept.pop() else "missed"

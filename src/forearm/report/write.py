@@ -38,7 +38,10 @@ def _origin(evaluation: Evaluation, facts: Facts) -> dict[str, Any]:
     """What ``metrics.json`` holds besides the figures."""
     metrics, intervals = evaluation.metrics, evaluation.intervals
     targets = [
-        {"target": str(target), "verdict": target.verdict(metrics[target.name], intervals[target.name])}
+        {
+            "target": str(target),
+            "verdict": target.verdict(metrics[target.name], intervals[target.name], evaluation.groups),
+        }
         for target in facts.targets
     ]
     return {**facts.origin, "notes": facts.notes, "targets": targets, "targets_from": facts.targets_from}

@@ -447,6 +447,28 @@ class TransitionSet:
         """For each transition the group it belongs to, (N,) int64: see `groups_of`."""
         return groups_of(self.episodes)[self.columns.episodes]
 
+    def independent_groups(self, rows: np.ndarray) -> tuple[np.ndarray, str]:
+        """What may be taken for independent among some rows.
+
+        Returns:
+            The group of each of all transitions, (N,) int64, and what a group is: "scenes", which are a simulated
+            session's seed or a recording's session, where the rows have several; else "episodes", as in ``groups``.
+        """
+
+        def scene(number: int, episode: dict[str, Any]) -> tuple[Any, ...]:
+            if episode["scene"] is not None:
+                return ("scene", episode["scene"])
+            session = episode.get("session")
+            return ("group", int(own[number])) if session is None else ("session", episode["recording"], session)
+
+        own = groups_of(self.episodes)
+        keys = [scene(number, episode) for number, episode in enumerate(self.episodes)]
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        scenes = np.array([numbers[key] for key in keys], np.int64)[self.columns.episodes]
+        several = len(np.unique(scenes[rows])) > 1
+        shared = len(np.unique(scenes[rows])) < len(np.unique(self.groups[rows]))
+        return (scenes, "scenes") if several and shared else (self.groups, "episodes")
+
     def paths(self, horizon: int, rows: np.ndarray | None = None) -> np.ndarray:
         """Transitions that follow one another, each beginning with the frames in which the one before ended.
 
