@@ -68,13 +68,13 @@ def numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
         yield key, float(value)
 
 
-def results(name: str, data: Path, work: Path, steps: int) -> dict[str, Any]:
+def results(name: str, data: Path, work: Path, steps: int, families: list[str]) -> dict[str, Any]:
     """Digests and numbers of a dataset and of every family that is trained on it."""
     found: dict[str, Any] = {
         f"{name}: frames": digest([np.load(data / "frames.npy", mmap_mode="r")]),
         f"{name}: states": digest([np.load(data / "states.npy")]),
     }
-    for family in FAMILIES:
+    for family in families:
         run, plan = work / f"{name}-{family}", work / f"{name}-{family}-plan"
         print(f"{name} {family}", file=sys.stderr)
         forearm("train", family, "--data", data, "--out", run, "--steps", steps, "--seed", 0, "--device", "cpu")
@@ -114,16 +114,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--against", type=Path, help="JSON file of another commit")
     parser.add_argument("--real", type=Path, help="a real recording to train on as well")
+    parser.add_argument("--families", nargs="+", default=FAMILIES, help="those that both commits have")
     parser.add_argument("--steps", type=int, default=100, help="training steps of each family")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         forearm("record", "--episodes", 24, "--size", 64, "--fps", 2, "--sessions", 4, "--seed", 0, "--out", work / "r")
         forearm("build", work / "r", "--preset", "tiny", "--out", work / "simulated")
-        found = results("simulated", work / "simulated", work, arguments.steps)
+        found = results("simulated", work / "simulated", work, arguments.steps, arguments.families)
         if arguments.real:
             forearm("build", arguments.real, "--preset", "tiny", "--out", work / "real")
-            found |= results("real", work / "real", work, arguments.steps)
+            found |= results("real", work / "real", work, arguments.steps, arguments.families)
     arguments.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
     if arguments.against:
         before = json.loads(arguments.against.read_text(encoding="utf-8"))

@@ -70,7 +70,7 @@ class JointNumbers(nn.Module):
 
     def named_change(self, batch: Batch) -> Tensor:
         """The change of the joints that the last action names, (B, J) as a share of the largest."""
-        return batch.actions[:, -1] @ self.drives
+        return (batch.actions[:, -1, :, None] * self.drives).sum(dim=1)  # autocast would make a product coarse
 
     def state(self, batch: Batch, inputs: Tensor, change: Tensor) -> JointState:
         """The joints before and after a change, (B, J) as a share of the largest; nothing learns through it."""

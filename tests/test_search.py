@@ -1,0 +1,32 @@
+"""The contest of families is fair: as many tries for each, on scenes of their own, and what was tried is used."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from forearm.models import OURS, family_settings
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """The two benchmarks as modules."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield __import__("quality"), __import__("search")
+    for name in ("quality", "search", "measuring"):
+        sys.modules.pop(name, None)
+
+
+def test_every_family_has_as_many_tries_and_is_trained_with_one_of_them(modules):
+    quality, search = modules
+    rounds = search.rounds()
+    for each in rounds:
+        assert [attempt.family for attempt in each] == list(OURS)
+    assert set(quality.CHOSEN) == set(OURS)
+    for family, chosen in quality.CHOSEN.items():
+        tries = [(a.rate, a.settings) for each in rounds for a in each if a.family == family]
+        assert all(tries.count(one) == 1 for one in tries)
+        assert (chosen.rate, dict(chosen.settings)) in tries
+        family_settings(family, "tiny", dict(chosen.settings))
