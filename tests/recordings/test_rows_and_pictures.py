@@ -656,6 +656,24 @@ def test_playlists_and_programs_are_no_pictures(tmp_path):
     assert "cannot be opened" in seen(root)[1][1]
 
 
+def test_a_video_whose_title_is_no_text_is_read(tmp_path):
+    import av
+
+    root = make_recording(tmp_path / "set", lengths=(5,))
+    path = video(root, 0)
+    with av.open(str(path)) as old, av.open(str(tmp_path / "titled.mp4"), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        new.metadata["title"] = "A picture"
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+    content = (tmp_path / "titled.mp4").read_bytes()
+    assert content.count(b"A picture") == 1
+    path.write_bytes(content.replace(b"A picture", b"A\xff\xfeicture"))
+    assert seen(root) == ({0: right(0, range(5))}, {})
+
+
 def test_pictures_too_large_are_refused_before_they_are_decoded(tmp_path):
     root = make_recording(tmp_path / "set", images="bytes")
     coded = io.BytesIO()
