@@ -45,6 +45,8 @@ COLUMNS = {
     "motor_position_mae_mean": ("joints' MAE", "{:.4f}"),
     "acting_joint_position_mae": ("acting joint's MAE", "{:.4f}"),
     "acting_joint_direction_accuracy": ("direction", "{:.1%}"),
+    "readout_position_mae": ("acting joint's MAE as read from the picture", "{:.3f}"),
+    "readout_direction_accuracy": ("direction as read", "{:.1%}"),
     "k_way_accuracy": ("which action", "{:.1%}"),
     "counterfactual_mse": ("MSE, actions not taken", "{:.5f}"),
     "val_mse_action_0": ("MSE of STAY", "{:.5f}"),
@@ -288,6 +290,8 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
     latency = {f: np.median([s.figures["latency"]["single_ms"] for s in seeds]) for f, seeds in opened.items()}
     titles = [COLUMNS[name][0] + (" (given by the action)" if name in first.figures["given"] else "") for name in shown]
     count, kind = len(np.unique(first.groups)), first.figures.get("grouped_by", "episodes")
+    of_truth = (first.figures.get("readout") or {}).get("floor", {}).get("readout_position_mae")
+    floor = f" The acting joint is read from true pictures with an MAE of {of_truth:.3f}." if of_truth else ""
     return [
         f"| | {' | '.join(titles)} | ms |",
         f"|---|{'---:|' * (len(shown) + 1)}",
@@ -298,7 +302,7 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
         ),
         "",
         f"{len(first.rows)} samples of {too_few(count, kind) or f'{count} {kind}'}. Validation was best after "
-        f"{', '.join(f'{share:.0%} ({family})' for family, share in ends.items())} of the training.",
+        f"{', '.join(f'{share:.0%} ({family})' for family, share in ends.items())} of the training.{floor}",
         "",
     ]
 

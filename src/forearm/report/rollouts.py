@@ -36,7 +36,8 @@ def rollouts_section(evaluation: Evaluation) -> dict[str, Any] | None:
     rollouts, layout = evaluation.rollouts, evaluation.layout
     if rollouts is None:
         return None
-    steps = len(rollouts.horizons)
+    steps, claim = len(rollouts.horizons), _claim(rollouts)
+    of_mean = mean_frame_claim(rollouts, "it") if claim else mean_frame_claim(rollouts)
     stops = [horizon for horizon in SHOWN if horizon < steps] + [steps]
     measured = [METRICS[name] for name in TITLES if name in rollouts.curves[MODEL]]
     return {
@@ -44,7 +45,7 @@ def rollouts_section(evaluation: Evaluation) -> dict[str, Any] | None:
         "groups": rollouts.groups,
         "grouped_by": rollouts.grouped_by,
         "steps": steps,
-        "claim": " ".join(filter(None, (_claim(rollouts), mean_frame_claim(rollouts)))),
+        "claim": f"{claim} {of_mean}".strip(),
         "stops": stops,
         "rows": [row for metric in measured for row in _rows(rollouts, metric, stops)],
         "charts": [_chart(layout, rollouts, metric) for metric in measured],
@@ -93,7 +94,7 @@ def film_frames(layout: Layout, film: Film) -> list[np.ndarray]:
     ]
 
 
-def mean_frame_claim(rollouts: Rollouts) -> str:
+def mean_frame_claim(rollouts: Rollouts, subject: str = "the predicted picture") -> str:
     """From which step on the prediction is no better than the mean frame; empty where there is no mean frame."""
     if MEAN_FRAME not in rollouts.curves:
         return ""
@@ -102,8 +103,8 @@ def mean_frame_claim(rollouts: Rollouts) -> str:
     nearer, steps = f"{surely}nearer to the truth than the mean frame", len(better)
     first = better.index(False) if False in better else steps
     if 0 < first < steps and not any(better[first:]):
-        return f"From step {first + 1} on the predicted picture is no longer {nearer}{doubt}."
-    return f"The predicted picture is {nearer} {_steps(better)}{doubt}."
+        return f"From step {first + 1} on {subject} is no longer {nearer}{doubt}."
+    return f"{subject.capitalize()} is {nearer} {_steps(better)}{doubt}."
 
 
 def _claim(rollouts: Rollouts) -> str:
