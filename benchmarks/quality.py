@@ -259,7 +259,10 @@ def marks(contenders: dict[str, Contender], shown: list[str], groups: np.ndarray
 
 def table(folders: dict[str, list[Path]]) -> list[str]:
     """Rows of markdown: each family (the mean of its seeds) and each baseline, on the same samples."""
-    opened = {family: [Saved.open(folder) for folder in seeds] for family, seeds in folders.items()}
+    opened = {
+        family: [Saved.open(folder, Run.open(folder.parent).layout()) for folder in seeds]
+        for family, seeds in folders.items()
+    }
     first = next(iter(opened.values()))[0]
     contenders = {
         family: Contender([saved.samples[MODEL] for saved in seeds], family) for family, seeds in opened.items()

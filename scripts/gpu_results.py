@@ -29,7 +29,7 @@ COLUMNS = {
 TITLES = {
     "val": "Held-out episodes of the same recording",
     "known-scenes": "New moments of the scenes of training, every action from each",
-    "new-scenes": "Scenes that training never saw, every action from each",
+    "new-scenes": "Other objects and light than in training, every action from each",
 }
 BASELINES = ("persistence", "nearest-neighbour", "joint-only")
 
@@ -66,7 +66,8 @@ def quality(runs: dict[str, Any]) -> list[str]:
             if test == "val":
                 blank = " | ".join("–" for _ in range(len(COLUMNS) - 5))
                 lines += [f"| reference: {name} | {' | '.join(cells)} | {blank} |" for name, cells in reference.items()]
-            lines += ["", f"{first['samples']} samples of {first['episodes']} episodes.", ""]
+            groups = first["groups"] if "groups" in first else first["episodes"]  # its name before 2026-11-26
+            lines += ["", f"{first['samples']} samples of {groups} {first.get('grouped_by', 'episodes')}.", ""]
     return lines
 
 
@@ -136,8 +137,8 @@ def page(results: dict[str, Any]) -> str:
             "Made by `bash scripts/gpu_job.sh` and `python scripts/gpu_results.py`.",
             "",
             f"Training: `{options}`, bfloat16 on a GPU. Rates and batch sizes were set before the job;",
-            "nothing was tuned on a test set. The recordings are of the simulated arm (shoulder, moves of 10°), "
-            f"{results['recordings']};",
+            "nothing was tuned on a test set. Differences tell about these runs, not about their families.",
+            f"The recordings are of the simulated arm (shoulder, moves of 10°), {results['recordings']};",
             "their videos are encoded as LeRobot does (AV1, CRF 30).",
             "",
             *([f"Not all was done: {'; '.join(outcome)}.", ""] if outcome else []),

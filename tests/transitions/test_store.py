@@ -185,6 +185,23 @@ def test_outcomes_of_every_action_recorded(moments_data):
     assert data.groups.tolist() == np.repeat([0, 0, 0, 3, 3, 5, 6, 7], 2).tolist()
 
 
+@pytest.mark.parametrize(
+    ("told", "expected", "kind"),
+    [
+        ([{"scene": s} for s in (7, 9, 7, 9, 7, 9, 7, 9)], [0, 1] * 4, "scenes"),
+        ([{"session": s} for s in (1, 1, 1, 1, 2, 2, 3, 3)], [0, 0, 0, 0, 1, 1, 2, 2], "scenes"),
+        ([{"session": 1}] * 8, [0, 0, 0, 3, 3, 5, 6, 7], "episodes"),  # one scene: its episodes
+        ([{"scene": s} for s in (0, 0, 0, 3, 3, 5, 6, 7)], [0, 0, 0, 3, 3, 5, 6, 7], "episodes"),  # each its own
+        ([{"scene": None}] * 8, [0, 0, 0, 3, 3, 5, 6, 7], "episodes"),
+    ],
+)
+def test_scenes_are_independent_where_episodes_share_them(moments_data, told, expected, kind):
+    for episode, more in zip(moments_data.episodes, told, strict=True):
+        episode.update({"scene": None, "session": None} | more)
+    groups, found = moments_data.independent_groups(moments_data.rows())
+    assert (groups.tolist(), found) == (np.repeat(expected, 2).tolist(), kind)
+
+
 def test_outcomes_are_drawn_with_the_layout_given(moments_data):
     layout = moments_data.layout.with_bounds(np.array([-200, -200]), np.array([200, 200]), np.array([50, 50]))
     rows = np.array([2])

@@ -230,6 +230,12 @@ def spans(left_out: LeaveOneOut) -> dict[str, Interval]:
     return left_out.each(span)
 
 
+def share_interval(successes: np.ndarray, groups: np.ndarray) -> Span:
+    """95% interval of a share of successes (N,), each 0 or 1 and of one of the groups (N,); None of a single group."""
+    found = LeaveOneOut.of(Samples.of({"share": np.asarray(successes, float)}), groups).estimate("share")
+    return found.share() if found else None
+
+
 def skill_intervals(ours: Samples, theirs: Samples, groups: np.ndarray) -> dict[str, Interval]:
     """95% interval of 1 − our metric / theirs on the same samples, paired; None as in ``intervals``."""
     mine, other = LeaveOneOut.of(ours, groups), LeaveOneOut.of(theirs, groups)
