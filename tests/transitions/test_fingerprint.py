@@ -125,6 +125,11 @@ def test_a_grid_of_positions_raises_no_alarm(scenes):
     assert not known.copies.any()
 
 
+def test_episodes_that_stand_still_are_known_where_the_scene_is():
+    first, other = (print_of(np.full((6, 2), 7.5), 20, scene) for scene in (3, 4))
+    assert known_among([first, other], [first]).copies.tolist() == [True, False]
+
+
 def test_episodes_that_stand_still_and_damaged_fingerprints_are_never_known():
     still = print_of(np.zeros((30, 2)), 20)
     for each in (still, "", "torn", "zz" * 64 + " 00"):

@@ -33,7 +33,7 @@ def fingerprint(states: np.ndarray, first: np.ndarray, last: np.ndarray, scene: 
         scene: the scene, where it is known; in different ones joints may move alike.
     """
     looks = np.stack([look(first), look(last)]).tobytes().hex()
-    if not np.ptp(states, axis=0).any():  # joints that stand still are alike in many episodes
+    if scene is None and not np.ptp(states, axis=0).any():  # joints that stand still are alike in many episodes
         return f" {looks}"
     of_scene = b"" if scene is None else str(scene).encode()
     rows = {np.ascontiguousarray(row, np.float32).tobytes() for row in states}
