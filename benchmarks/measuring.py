@@ -53,22 +53,14 @@ def in_own_process(script: str, *arguments: str) -> dict:
     return figures
 
 
-def processor() -> str:
-    """What the machine calls its processor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = (
-        [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
-    )
-    return names[0].partition(":")[2].strip() if names else platform.machine()
-
-
 def circumstances() -> str:
     """When, with what and on what was measured, for the head of a table."""
     import torch
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    from forearm.base.machine import commit, processor
+
     return (
-        f"{datetime.date.today()}, commit {commit.strip() or 'unknown'}, {processor()}, {os.cpu_count()} cores, "
+        f"{datetime.date.today()}, commit {commit() or 'unknown'}, {processor()}, {os.cpu_count()} cores, "
         f"{torch.get_num_threads()} threads, Python {platform.python_version()}, PyTorch {torch.__version__}"
     )
 

@@ -152,7 +152,19 @@ def test_a_report_says_whether_the_parent_s_targets_were_reached(page, project):
     assert ">first</th>" in text  # compared with its parent
     first = (project / "first/evaluation/report.html").read_text()
     assert "A first try &amp; &lt;no&gt; more." in first  # its own notes
-    assert "<h2>Targets</h2>" not in first
+    assert "These targets come from its own notes." in first
+
+
+def test_a_child_is_measured_by_its_own_notes_too(mine):
+    (mine / "own.txt").write_text("target: ssim >= -1, val_mse <= 0")
+    child = train(mine / "data", mine / "child", "--parent", mine / "first", "--notes", mine / "own.txt")
+    assert forearm("evaluate", child, *CPU).code == 0
+    metrics = json.loads((child / "evaluation/metrics.json").read_text())
+    judged = {one["target"]: one["verdict"] for one in metrics["targets"]}
+    assert judged["ssim >= -1"] == "reached"
+    assert judged["val_mse <= 0"] == "missed"  # in place of the parent's 0.9
+    assert [*judged][2:] == ["acting_joint_direction_accuracy > 2"]  # the parent's other one holds as well
+    assert metrics["targets_from"] == "its own notes and the notes of its parent first"
 
 
 def test_a_parent_without_targets_is_to_be_reached_itself(page, mine):

@@ -19,6 +19,7 @@ from support.commands import files as files_of
 from support.pages import Page
 
 from forearm.base.errors import ForearmError
+from forearm.base.machine import circumstances
 from forearm.batch import Prediction, make_batch
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, draw
 from forearm.evaluation import (
@@ -40,6 +41,7 @@ from forearm.report import Facts, recommend, write_report
 from forearm.report.charts import bar_chart, line_chart
 from forearm.report.extras import extras
 from forearm.report.rollouts import film_frames, mean_frame_claim
+from forearm.report.training import curves
 from forearm.report.uncertainty import uncertainty_section
 from forearm.transitions.store import Outcomes
 
@@ -157,9 +159,12 @@ def page_of(evaluation, folder, **facts):
 
 def test_the_page_holds_everything_in_order_and_needs_nothing_else(good, tmp_path):
     page = page_of(good, tmp_path)
-    headings = ["Run Name", "Analysis Notes", "Metrics", "Recommendations", "Counterfactual Action Grids"]
+    headings = ["Analysis Notes", "Metrics", "Recommendations", "Counterfactual Action Grids"]
     headings += ["Where the model errs", "Training", "Settings"]
-    places = [page.text.index(heading) for heading in headings]
+    assert re.findall(r"<h2>(.*?)</h2>", page.source) == headings
+    linked = re.findall(r'<a href="#(.*?)">', page.source)
+    assert linked == re.findall(r'<section id="(.*?)">', page.source)
+    places = [page.text.index(part) for part in ("before", "truth", "prediction", "This model beats", "Run Name")]
     assert places == sorted(places)
     for expected in (FACTS.run_name, FACTS.checkpoint, FACTS.dataset, FACTS.date, "24 from 24 episodes"):
         assert expected in page.text
@@ -206,6 +211,76 @@ def test_one_episode_is_too_little_to_judge(good, tmp_path):
     assert "24 from 1 episode " in text
 
 
+def test_the_page_begins_with_the_median_move(good, tmp_path):
+    moves = sorted((e for e in good.drawn if e.code != STAY), key=lambda e: e.error)
+    page = page_of(good, tmp_path)
+    head = page.text[: page.text.index("This model beats")]
+    sign = "+" if moves[1].code == MOVE_PLUS else "−"
+    assert f"pan {sign}10° row {moves[1].row}: of the 3 moves drawn below" in head
+    assert page.source[: page.source.index('class="headline"')].count("<img") == 4
+
+
+def test_stay_does_not_fill_the_page(good):
+    assert [example.code for example in good.drawn] == [MOVE_PLUS, MOVE_MINUS, MOVE_PLUS, STAY]
+    assert STAY not in {example.code for example in (*good.best, *good.worst)}
+    still = evaluation_of(SlidingArm(), codes=(STAY, STAY, STAY, STAY, STAY, MOVE_PLUS), samples=8)
+    assert [example.code for example in still.drawn] == [MOVE_PLUS] * 4 + [STAY] * 4
+
+
+TRAINED = {"steps": 965, "samples": 7720, "seconds": 240.0}
+
+
+def test_a_training_is_told_in_a_line_and_settings_without_effect_are_not(good, tmp_path):
+    machine = circumstances(torch.device("cpu"))
+    settings = {"training": {"steps": 3000, "minutes": 4.0, "seed": 0}}
+    facts = {"origin": {"training": TRAINED}, "transitions": 800, "machine": machine, "settings": settings}
+    text = page_of(good, tmp_path, **facts).text
+    line = "Trained for 965 steps with 7,720 samples, 9.7 times its 800 transitions, in 4.00 minutes, on"
+    assert line in text
+    for known in (machine["machine"], f"PyTorch {torch.__version__}"):
+        assert known in text
+    assert "training.steps" not in text
+    assert "3000" not in text
+    steps = page_of(good, tmp_path, settings={"training": {"steps": 3000, "minutes": None}}).text
+    assert "training.steps3000" in steps.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("samples", "losses", "hardly"),
+    [
+        (120, (1, 0.9), "it saw 120 samples, fewer than the 800 transitions of its data"),
+        (2000, (1, 0.4), "its validation loss fell to less than half between the last two evaluations"),
+        (2000, (1, 0.4, 0.3), ""),
+        (2000, (), ""),
+    ],
+)
+def test_a_run_that_is_hardly_trained_says_so(good, tmp_path, samples, losses, hardly):
+    log = [{"step": i, "val_loss": loss} for i, loss in enumerate(losses)]
+    origin = {"training": {"steps": 15, "samples": samples, "seconds": 9.0}}
+    text = page_of(good, tmp_path, log=log, origin=origin, transitions=800).text
+    assert ("Hardly trained:" in text) == bool(hardly)
+    assert hardly in text
+    assert ("Train longer before judging" in text) == bool(hardly)
+
+
+def test_a_chart_compares_losses_that_are_measured_alike():
+    log = [{"step": 1, "loss": 9.0, "visual": 0.5}, {"step": 1, "val_loss": 1.0, "val_visual": 0.4}]
+    titles = [title for title, _ in curves(log)]
+    assert titles == ["Squared error of the picture"]
+    assert [title for title, _ in curves([{"step": 1, "loss": 9.0, "val_loss": 1.0}])] == [
+        "Training loss",
+        "Validation loss",
+    ]
+
+
+def test_a_ratio_to_next_to_nothing_is_a_dash(tmp_path):
+    """The error of STAY in simulation is below anything that can be seen; dividing by it gave 195567003.71."""
+    page = page_of(evaluation_of(Doubtful(gain=1.0), replayed=True), tmp_path)
+    rows = re.findall(r"<tr>.*?</tr>", page.source[page.source.index('id="uncertainty"') :], re.DOTALL)
+    (stay,) = [row for row in rows if "<th>STAY" in row]
+    assert '<span class="own">–</span>' in stay
+
+
 def test_an_unseen_action_is_marked_as_a_guess_wherever_it_appears(without_stay, good, tmp_path):
     text = page_of(without_stay, tmp_path).text
     assert text.count("guess: never seen in training") == 1 + 4  # the table of actions, and every grid
@@ -221,14 +296,14 @@ def test_grids_are_four_canvases_at_their_own_pixels(good, tmp_path):
     write_report(good, FACTS, tmp_path)
     names = sorted(path.name for path in (tmp_path / "grids").iterdir())
     assert names == [f"{kind}_{i:03d}.png" for kind in ("counterfactual", "error") for i in range(4)]
-    pixels = np.asarray(Image.open(tmp_path / "grids" / "counterfactual_001.png"))
+    pixels = np.asarray(Image.open(tmp_path / "grids" / "counterfactual_000.png"))
     assert pixels.shape == (4 * LAYOUT.height, LAYOUT.width, 3)
     middle = LAYOUT.separator_columns(-1).start
     colours = pixels[:: LAYOUT.height, middle].tolist()
     assert colours[1:] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
-    assert colours[0] == [0, 255, 0]  # sample 1 was a MOVE+
-    assert np.array_equal(pixels[: LAYOUT.height], good.drawn[1].truth.transpose(1, 2, 0))
-    error = np.asarray(Image.open(tmp_path / "grids" / "error_001.png"))
+    assert colours[0] == [0, 255, 0]  # sample 0 was a MOVE+
+    assert np.array_equal(pixels[: LAYOUT.height], good.drawn[0].truth.transpose(1, 2, 0))
+    error = np.asarray(Image.open(tmp_path / "grids" / "error_000.png"))
     assert error.shape == (LAYOUT.height, 2 * LAYOUT.frame_width + LAYOUT.patch, 3)
 
 
@@ -238,10 +313,10 @@ def test_the_true_outcome_of_every_action_stands_beside_its_prediction(good, tmp
     assert "what that action really leads to" in page.text
     assert "counterfactual_effect_error" in page.text
     assert page.text.count("true ") >= 4 * 2 * 3  # samples, joints, actions
-    example = evaluation.drawn[1]  # a MOVE+
+    example = evaluation.drawn[0]  # a MOVE+
     assert f"true {reading(example.positions_after[MOVE_MINUS][0], LAYOUT.joints[0])}" in page.text
     assert f"val_mse {figure(example.errors_under[MOVE_MINUS])}" in page.text
-    pixels = np.asarray(Image.open(tmp_path / "grids" / "counterfactual_001.png"))
+    pixels = np.asarray(Image.open(tmp_path / "grids" / "counterfactual_000.png"))
     frame, gap = LAYOUT.frame_width, LAYOUT.patch
     assert pixels.shape == (4 * LAYOUT.height, LAYOUT.width + 2 * (gap + frame), 3)
     truth = pixels[:, LAYOUT.width + gap :][:, :frame].reshape(4, LAYOUT.height, frame, 3)
@@ -287,7 +362,7 @@ def test_the_table_marks_the_best_baseline_and_those_ahead(tmp_path):
     write_report(evaluation_of(SlidingArm(gain=0.9), baselines=rivals), FACTS, tmp_path)
     rows = re.findall(r"<tr>.*?</tr>", (tmp_path / "report.html").read_text())
     (row,) = [row for row in rows if "acting_<wbr />joint_<wbr />position" in row]
-    assert re.findall(r'<td(?: class="(.*?)")?>', row)[1:4] == ["", "best ahead", ""]
+    assert re.findall(r'<td(?: class="(.*?)")?>', row)[2:5] == ["", "best ahead", ""]
     (row,) = [row for row in rows if "action_<wbr />discrimination" in row]
     assert "best" not in row  # the largest difference is not the goal
     alone = write_report(evaluation_of(SlidingArm(gain=0.9)), FACTS, tmp_path).read_text()
@@ -414,6 +489,27 @@ def validations(*losses):
     return [{"step": 100 * i, "val_loss": loss} for i, loss in enumerate(losses)]
 
 
+@pytest.mark.parametrize("groups", [9, 2])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("val_mse_static", "the model disturbs what stands still"),
+        ("motor_velocity_mae_mean", "Copying the last frame is better on these figures."),
+    ],
+)
+def test_what_is_worse_than_copying_is_never_passed_over(good, name, says, groups):
+    """A report said that there was nothing to mend while the static error was 50 times copying's."""
+    copied = good.baselines["persistence"]
+    found = Difference(0.49, (0.4, 0.5), 1e-9, groups, relevant=True)
+    copied = dataclasses.replace(
+        copied, metrics=copied.metrics | {name: 0.01}, differences=copied.differences | {name: found}
+    )
+    worse = dataclasses.replace(with_metrics(good, **{name: 0.5}), baselines={"persistence": copied})
+    (one,) = recommend(worse, [])
+    assert says in one.text
+    assert one.figure == f"{name} 0.500, copying 0.0100"
+
+
 def test_recommendations_follow_from_the_training_curve(good):
     assert "still improving" in texts(good, validations(10, 8, 6, 5, 4, 3.5))
     assert "overfit" in texts(good, validations(10, 4, 3, 3.2, 3.5, 4))
@@ -482,10 +578,9 @@ def rollouts_of(psnrs, verdicts, ssim_verdicts):
 def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
     rolled = dataclasses.replace(good, rollouts=rollouts_of([24.5, 20.25, 16.0, 11.0], "+++0", "0---"))
     page = page_of(rolled, tmp_path)
-    places = [
-        page.text.index(heading) for heading in ("Counterfactual Action Grids", "Rollouts", "Where the model errs")
-    ]
-    assert places == sorted(places)
+    headings = re.findall(r"<h2>(.*?)</h2>", page.source)
+    assert headings[3:6] == ["Counterfactual Action Grids", "Rollouts", "Where the model errs"]
+    assert page.source.index("<video") < page.source.index('class="headline"')
     assert "than the first frame by squared error at no step, by PSNR at steps 1 to 3, by structural" in page.text
     assert "4 steps along 9 recorded paths from 5 episodes" in page.text
     assert re.search(r"psnr ↑ ?24\.5 ?20\.2 ?16\.0 ?11\.0", page.text)
@@ -599,14 +694,14 @@ def test_who_expects_no_error_is_not_asked_about_it(good, tmp_path):
 def test_moves_are_only_called_unknown_where_that_is_known():
     asked = evaluation_of(Doubtful(), kinds=None)
     assert "never saw" not in " ".join(uncertainty_section(asked)["claims"])
-    assert {kind.seen for kind in uncertainty_section(asked)["kinds"]} == {None}
+    assert {kind["seen"] for kind in uncertainty_section(asked)["kinds"]} == {None}
     strange = evaluation_of(Doubtful(), kinds={})
     assert uncertainty_section(strange)["claims"][-1] == "Training saw none of these moves."
     untaken = evaluation_of(Doubtful(0.5), codes=(MOVE_PLUS,), kinds={(0, MOVE_PLUS): 8})
     claims = uncertainty_section(untaken)["claims"]
     assert "never saw MOVE−" in claims[-1]
     assert "the error is" not in claims[-1]  # as nobody knows what MOVE− leads to
-    assert [kind.true is None for kind in uncertainty_section(untaken)["kinds"]] == [True, False, True]
+    assert [kind["true"] is None for kind in uncertainty_section(untaken)["kinds"]] == [True, False, True]
 
 
 def test_losses_per_position_share_a_chart_in_which_the_strip_is_marked():

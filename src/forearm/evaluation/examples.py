@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from forearm.batch import Batch
-from forearm.canvas import CODES, as_uint8, decode_strip
+from forearm.canvas import CODES, STAY, as_uint8, decode_strip
 from forearm.evaluation.metrics import Truth, picture_error
 from forearm.transitions.store import Outcomes
 
@@ -49,10 +49,12 @@ class Example:
 
 EXTREMES = 2
 """How many of the best and of the worst samples are kept."""
+STAY_SHARE = 4
+"""One in so many samples that are drawn is a STAY."""
 
 
 class Gallery:
-    """Chooses examples in one pass: ``size`` at random, equally over the actions, and the best and the worst.
+    """Chooses examples in one pass: ``size`` at random, most of them moves, and the best and the worst moves.
 
     The random choice depends on the sample's row alone, so that every model evaluated on a dataset shows the same.
     """
@@ -66,11 +68,9 @@ class Gallery:
     def consider(self, row: int, code: int, error: float, make: Callable[[], Example]) -> None:
         """Keep a sample if it is among the first by any of the three orders; only then ``make`` is called."""
         random = np.random.default_rng(row).random()
-        orders = (
-            (self._drawn[code], random, self.size),
-            (self._best, error, EXTREMES),
-            (self._worst, -error, EXTREMES),
-        )
+        orders = [(self._drawn[code], random, self.size)]
+        if code != STAY:
+            orders += [(self._best, error, EXTREMES), (self._worst, -error, EXTREMES)]
         wanted = [(kept, key, size) for kept, key, size in orders if len(kept) < size or (size and key < kept[-1][0])]
         example = make() if wanted else None
         for kept, key, size in wanted:
@@ -79,16 +79,19 @@ class Gallery:
             del kept[size:]
 
     def drawn(self) -> list[Example]:
-        """The random choice, in turn over the actions."""
-        in_turn = itertools.chain(*itertools.zip_longest(*self._drawn.values()))
-        return [pair[1] for pair in in_turn if pair][: self.size]
+        """The random choice: moves in turn, and one STAY in four, which all look alike; more where moves are few."""
+        stays = [pair[1] for pair in self._drawn[STAY]]
+        in_turn = itertools.zip_longest(*(kept for code, kept in self._drawn.items() if code != STAY))
+        moves = [pair[1] for pair in itertools.chain(*in_turn) if pair]
+        few = max(self.size // STAY_SHARE, self.size - len(moves))
+        return moves[: self.size - min(few, len(stays))] + stays[:few]
 
     def best(self) -> list[Example]:
-        """Samples of the lowest error, the best first."""
+        """Moves of the lowest error, the best first."""
         return [example for _, example in self._best]
 
     def worst(self) -> list[Example]:
-        """Samples of the highest error, the worst first."""
+        """Moves of the highest error, the worst first."""
         return [example for _, example in self._worst]
 
 

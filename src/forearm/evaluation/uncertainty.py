@@ -32,8 +32,8 @@ class OfKind:
     """What is expected under one kind of action.
 
     name: what is done. seen: how often in training, None where nobody knows. samples: how many contexts were asked
-    about it; expected: their mean expected error. known: of how many the outcome is known; true: their mean error, and
-    ratio: expected / true error over these, with its interval.
+    about it; expected: their mean expected error. known: of how many the outcome is known; expected_of_known and true:
+    their mean expected and true error, and ratio: one by the other, with its interval.
     """
 
     name: str
@@ -41,6 +41,7 @@ class OfKind:
     samples: int
     expected: float
     known: int
+    expected_of_known: float | None
     true: float | None
     ratio: Value
     interval: Interval
@@ -207,6 +208,7 @@ def _by_kind(
                 samples=int(asked.sum()),
                 expected=float(uncertainty[asked].mean()),
                 known=int(known.sum()),
+                expected_of_known=float(uncertainty[known].mean()) if known.any() else None,
                 true=float(error[known].mean()) if known.any() else None,
                 ratio=ratio.table()["ratio"],
                 interval=intervals(ratio, groups)["ratio"],

@@ -79,17 +79,21 @@ def assess(
     digest = digest_of(transitions, rows)
     parent, cautions = _parent(run, digest)
     model = run.load(checkpoint, target)
+    own_notes = checked_notes(notes) if notes else run.notes()
+    targets, targets_from = _targets(own_notes, parent)
     facts = Facts(
         run_name=run.name,
         model_type=config["family"],
         checkpoint=str(run.weights_file(checkpoint)),
         dataset=str(transitions.path),
         date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        notes=checked_notes(notes) if notes else run.notes(),
-        targets=parent.targets if parent else (),
-        targets_from=parent.whose if parent else "",
+        notes=own_notes,
+        targets=targets,
+        targets_from=targets_from,
         settings={"model": config["model"], "training": config["training"]},
         log=run.log(),
+        transitions=config["data"]["train"],
+        machine=run.machine(),
         against_name=Run.open(against).name if against else parent.name if parent else "",
         against=_compared(against, digest) if against else parent.figures if parent else None,
         origin=_origin(run, checkpoint, model, transitions, digest),
@@ -194,6 +198,8 @@ class Parent:
     targets: tuple[Target, ...]
     whose: str
     figures: dict[str, Any] | None
+    has_set: bool = False
+    """Whether its notes set the targets, and not its figures."""
 
 
 def _parent(run: Run, digest: str) -> tuple[Parent | None, list[str]]:
@@ -208,12 +214,24 @@ def _parent(run: Run, digest: str) -> tuple[Parent | None, list[str]]:
     figures = next((figures for _, figures in evaluations_of(path) if scored_on(figures) == digest), None)
     notes = (figures or {}).get("notes") or parent.notes()
     if targets := parse_targets(notes):
-        return Parent(parent.name, tuple(targets), f"the notes of its parent {parent.name}", figures), []
+        return Parent(parent.name, tuple(targets), f"the notes of its parent {parent.name}", figures, True), []
     if figures:
         whose = f"the figures of its parent {parent.name}, whose notes set none: to be at least as good"
         return Parent(parent.name, tuple(key_targets(figures)), whose, figures), []
     caution = f"The parent {parent.name} set no targets and has not been evaluated on these samples, so there are none."
     return Parent(parent.name, (), "", None), [caution]
+
+
+def _targets(notes: str, parent: Parent | None) -> tuple[tuple[Target, ...], str]:
+    """What a run is measured by, and who set it: its own notes, then its parent where its notes name no target for a
+    figure. A parent that set no targets is a target itself only for a run without its own."""
+    own = parse_targets(notes)
+    if not own:
+        return (parent.targets, parent.whose) if parent else ((), "")
+    named = {target.name for target in own}
+    theirs = [target for target in parent.targets if target.name not in named] if parent and parent.has_set else []
+    whose = f"its own notes and {parent.whose}" if parent and theirs else "its own notes"
+    return (*own, *theirs), whose
 
 
 def _compared(run: Path, digest: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from forearm.media import words
 
 SERIES = 8
-"""How many curves have a colour of their own; report.css names them."""
+"""How many curves have a colour of their own; page.css names them."""
 
 LEGEND_COLUMNS = 3
 

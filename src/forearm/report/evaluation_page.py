@@ -4,26 +4,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
-from markupsafe import Markup
-
-from forearm.canvas import CODE_NAMES, CODES, Layout
+from forearm.canvas import CODE_NAMES, CODES, STAY, Layout, decode_separator
 from forearm.evaluation import CATALOGUE, KEY_METRICS, METRICS, PERSISTENCE, Evaluation, Example, Metric
 from forearm.media.colours import css_colour, css_gradient, heat_map
-from forearm.media.words import NOTHING, figure
-from forearm.report.charts import line_chart
+from forearm.media.pictures import channels_last
+from forearm.media.words import NOTHING, action_words, figure
 from forearm.report.extras import extras
 from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error
 from forearm.report.headline import details, headline
-from forearm.report.html import OPEN_EXAMPLES, flattened, image, template
+from forearm.report.html import OPEN_EXAMPLES, image, template
 from forearm.report.readout import readout_section
-from forearm.report.recommendations import recommend
+from forearm.report.recommendations import HARDLY_TRAINED, recommend
 from forearm.report.rollouts import film, rollouts_section
 from forearm.report.targets import Target
-from forearm.report.uncertainty import uncertainty_section
+from forearm.report.training import curves, hardly_trained, settings_lines, training_line
+from forearm.report.uncertainty import UNSEEN, uncertainty_section
 from forearm.report.wording import number, span, unit_of
 
-SHOWN = {"canvas": 290, "heat": 200, "small heat": 130}
+SHOWN = {"hero": 236, "canvas": 290, "heat": 200, "small heat": 130}
 """About how many pixels wide canvases and heat maps are shown."""
 TITLES = {
     "model": "error of this model",
@@ -52,6 +50,10 @@ class Facts:
     """The run's configuration, nested dictionaries."""
     log: list[dict[str, Any]] = field(default_factory=list)
     """The lines of ``log.jsonl``."""
+    transitions: int = 0
+    """How many the run was trained on."""
+    machine: dict[str, Any] = field(default_factory=dict)
+    """What it was trained on, and with which versions."""
     against: dict[str, Any] | None = None
     """Another run's ``metrics.json``, shown beside this run's."""
     against_name: str = "other run"
@@ -62,6 +64,8 @@ class Facts:
 def render(evaluation: Evaluation, facts: Facts) -> str:
     """The report as one HTML page that needs nothing else."""
     layout, top = evaluation.layout, heat_top(evaluation)
+    trained = facts.origin.get("training", {})
+    hardly = hardly_trained(facts.log, trained["samples"], facts.transitions) if trained else ""
     return template("evaluation.html").render(
         facts=facts,
         evaluation=evaluation,
@@ -73,7 +77,11 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         baselines=list(evaluation.baselines),
         metrics=CATALOGUE,
         actions=[_action(evaluation, code) for code in CODES],
-        recommendations=recommend(evaluation, facts.log),
+        hero=_hero(evaluation, top),
+        trained=training_line(trained, facts.transitions, facts.machine) if trained else "",
+        hardly=hardly,
+        rule=HARDLY_TRAINED,
+        recommendations=recommend(evaluation, facts.log, hardly),
         layout=layout,
         open_examples=OPEN_EXAMPLES,
         widths=SHOWN | {"frame": SHOWN["canvas"] * layout.frame_width / layout.width},
@@ -86,10 +94,35 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         rollouts=rollouts_section(evaluation),
         uncertainty=uncertainty_section(evaluation),
         extras=list(extras(layout, evaluation.extras)),
-        curves=_curves(facts.log),
-        settings=list(flattened(facts.settings)),
+        curves=curves(facts.log),
+        settings=settings_lines(facts.settings),
         nothing=NOTHING,
     )
+
+
+def _hero(evaluation: Evaluation, top: float) -> dict[str, Any] | None:
+    """The picture row at the head of a page: of the moves that are drawn, the one of median error; None without any."""
+    layout = evaluation.layout
+    moves = sorted((e for e in evaluation.drawn if e.code != STAY), key=lambda example: example.error)
+    if not moves:
+        return None
+    example, picture_rows = moves[len(moves) // 2], slice(layout.frame_height)
+    regions = {
+        "before": example.truth[..., layout.frame_columns(-2)],
+        "truth": example.truth[..., layout.frame_columns(-1)],
+        "prediction": example.under[example.code][..., layout.frame_columns(-1)],
+    }
+    pictures = {name: channels_last(region[:, picture_rows]) for name, region in regions.items()}
+    pictures["error"] = heat_map(error_maps(layout, example)["model"][picture_rows], top)
+    values = decode_separator(layout, example.truth[None, ..., layout.separator_columns(-1)])[0]
+    return {
+        "action": {"name": action_words(layout, values), "colour": css_colour(layout.palette[example.code])},
+        "code": example.code,
+        "row": example.row,
+        "moves": len(moves),
+        "error": example.error,
+        "pictures": [(name, image(pixels, SHOWN["hero"])) for name, pixels in pictures.items()],
+    }
 
 
 # Figures in tables
@@ -130,6 +163,8 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
     unit = joints[joint].unit if joint is not None else unit_of(evaluation.layout, metric)
     persistence = evaluation.baselines.get(PERSISTENCE)
     skill = cell(persistence.skill) if persistence else None
+    if persistence and not _has_ratio(evaluation.layout, metric, cell(persistence.metrics), joint):
+        skill = None
     best = _best(
         [cell(baseline.metrics) for name, baseline in evaluation.baselines.items() if metric.fair(name)], metric
     )
@@ -147,7 +182,8 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
             }
             for name, baseline in evaluation.baselines.items()
         ],
-        "skill": _skill(skill),
+        "samples": _population(evaluation, metric),
+        "skill": figure(skill, signed=True),
         "verdict": (evaluation.verdict(metric.name) if joint is None else None) or "",
         "against": number(cell(facts.against), metric) if facts.against else "",
     }
@@ -159,10 +195,20 @@ def _best(values: list[Any], metric: Metric) -> float | None:
     return min(defined, key=metric.loss) if len(defined) > 1 else None
 
 
-def _skill(skill: float | None) -> str:
-    if skill is None:
-        return NOTHING
-    return figure(skill, signed=True)
+def _population(evaluation: Evaluation, metric: Metric) -> int:
+    """How many samples define a metric."""
+    weights = evaluation.samples.weights[metric.name]
+    return int((weights.reshape(len(weights), -1) > 0).any(axis=1).sum())
+
+
+def _has_ratio(layout: Layout, metric: Metric, error: Any, joint: int | None) -> bool:
+    """Whether a baseline's error is large enough that a share of it means something: a tenth of a grey level."""
+    if not isinstance(error, float):
+        return False
+    if metric.unit != "joint":
+        return error >= UNSEEN**2
+    ranges = layout.highs - layout.lows
+    return error >= UNSEEN * (ranges[joint] if joint is not None else ranges.min())
 
 
 def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
@@ -214,25 +260,3 @@ def _heat_maps(layout: Layout, top: float, example: Example, about: int) -> list
     """The maps of a sample's errors, each with its title; colours end at ``top``."""
     maps = error_maps(layout, example)
     return [(TITLES[name], image(heat_map(values, top), about)) for name, values in maps.items()]
-
-
-# Curves, settings
-
-
-def _curves(log: list[dict[str, Any]]) -> list[tuple[str, Markup]]:
-    charts = {
-        "Loss": ({"loss": "training", "val_loss": "validation"}, True),
-        "Learning rate": ({"learning_rate": "learning rate"}, False),
-        "Gradient norm": ({"gradient_norm": "gradient norm"}, True),
-    }
-    curves = []
-    for title, (names, log_scale) in charts.items():
-        series = {label: _series(log, name) for name, label in names.items() if any(name in entry for entry in log)}
-        if series:
-            curves.append((title, line_chart(series, "step", title.lower(), log_scale)))
-    return curves
-
-
-def _series(log: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    entries = [entry for entry in log if name in entry]
-    return np.array([entry["step"] for entry in entries]), np.array([entry[name] for entry in entries], float)

@@ -8,16 +8,19 @@ import numpy as np
 
 from forearm.canvas import CODE_NAMES, MOVE_MINUS, MOVE_PLUS
 from forearm.evaluation import (
+    CATALOGUE,
     JOINT_ONLY,
     MEAN_FRAME,
+    METRICS,
     NEAREST_NEIGHBOUR,
     PERSISTENCE,
     UNTRAINED,
     Evaluation,
+    Metric,
 )
 from forearm.evaluation.intervals import MIN_GROUPS
 from forearm.media.words import figure
-from forearm.report.wording import span
+from forearm.report.wording import number, span
 
 IGNORED = 0.25
 ORDERED = 0.8
@@ -26,6 +29,10 @@ NEGLIGIBLE = 0.01
 WIDE = 0.25
 IMPROVED = 0.02
 OVERFITTED = 0.1
+FAR = 2.0
+HARDLY_TRAINED = (
+    "fewer samples seen than the data has, or the validation loss less than half of that at the evaluation before"
+)
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,17 @@ class Recommendation:
 Log = list[dict[str, Any]]
 
 
-def recommend(evaluation: Evaluation, log: Log) -> list[Recommendation]:
-    """All recommendations that the figures of an evaluation and the entries of a ``log.jsonl`` give rise to."""
+def recommend(evaluation: Evaluation, log: Log, hardly: str = "") -> list[Recommendation]:
+    """All recommendations that the figures of an evaluation and the entries of a ``log.jsonl`` give rise to.
+
+    Args:
+        hardly: why the run counts as hardly trained, as ``report.training.hardly_trained`` says; empty if it does not.
+    """
     figures = _Figures(evaluation)
-    return [advice for rule in RULES for advice in rule(figures, log)]
+    advice = [advice for rule in RULES for advice in rule(figures, log)]
+    if hardly:
+        advice.insert(0, Recommendation("Train longer before judging this model.", hardly, HARDLY_TRAINED))
+    return advice + list(worse_elsewhere(figures, advice))
 
 
 class _Figures:
@@ -238,6 +252,37 @@ def training_course(figures: _Figures, log: Log) -> Iterator[Recommendation]:
             f"more than {OVERFITTED:.0%} above its minimum, which lies before the last fifth",
         )
 
+
+def worse_elsewhere(figures: _Figures, advice: list[Recommendation]) -> Iterator[Recommendation]:
+    """What is surely worse than copying and no other rule has named, so that no figure is passed over in silence."""
+    named = {one.figure.split(" ")[0] for one in advice}
+    worse = {metric.name for metric in CATALOGUE if _behind(figures, metric)} - named
+    texts = {name: text for name, text in OTHERWISE.items() if name in worse}
+    groups = [([name], text) for name, text in texts.items()]
+    if rest := sorted(worse - texts.keys()):
+        groups.append((rest, "Copying the last frame is better on these figures."))
+    for names, text in groups:
+        compared = (
+            f"{name} {number(figures[name], METRICS[name])}, copying {number(figures.persistence(name), METRICS[name])}"
+            for name in names
+        )
+        yield Recommendation(
+            text, "; ".join(compared), f"surely worse than persistence or, where that cannot be told, {FAR:g} times it"
+        )
+
+
+def _behind(figures: _Figures, metric: Metric) -> bool:
+    """Whether copying is better on a metric."""
+    verdict = figures.evaluation.verdict(metric.name)
+    far = metric.better == "lower" and figures[metric.name] > FAR * figures.persistence(metric.name) > 0
+    return verdict == "worse" or (verdict is None and metric.fair(PERSISTENCE) and far)
+
+
+OTHERWISE = {
+    "val_mse_static": "Where nothing changes, the prediction is further from the truth than the last frame: the model "
+    "disturbs what stands still. Train longer, or with a model that copies what it does not move.",
+}
+"""What to do where a figure is worse than copying's that no rule is about."""
 
 RULES: tuple[Callable[[_Figures, Log], Iterator[Recommendation]], ...] = (
     below_persistence,

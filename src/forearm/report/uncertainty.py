@@ -12,6 +12,8 @@ from forearm.report.charts import line_chart
 from forearm.report.wording import listed, span
 
 TENTH = int(np.flatnonzero(np.isclose(REMOVED, 0.1))[0])
+UNSEEN = 0.1 / 255
+"""A tenth of a grey level: what lies below can neither be seen nor be divided by."""
 NAMED = 3
 """So many unknown moves are named one by one."""
 
@@ -30,7 +32,21 @@ def uncertainty_section(evaluation: Evaluation) -> dict[str, Any] | None:
             ("Error of ten equal groups of patches, ordered by expected error", _calibration(uncertainty)),
             ("Mean error of the remaining patches as patches are removed", _sparsification(uncertainty)),
         ],
-        "kinds": uncertainty.kinds,
+        "kinds": [_kind(kind) for kind in uncertainty.kinds],
+    }
+
+
+def _kind(kind: OfKind) -> dict[str, Any]:
+    """A line of the table, in which all figures are of the same samples: those of known outcome, if there are any."""
+    measured = kind.true is not None and kind.true >= UNSEEN**2
+    return {
+        "name": kind.name,
+        "seen": kind.seen,
+        "samples": kind.known or kind.samples,
+        "expected": kind.expected if kind.expected_of_known is None else kind.expected_of_known,
+        "true": kind.true,
+        "ratio": kind.ratio if measured else None,
+        "interval": kind.interval if measured else None,
     }
 
 

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import append_line, locked, write_json, writing, writing_folder
+from forearm.base.machine import circumstances
 from forearm.base.processes import serve_parent
 from forearm.models import WorldModel, make_model
 from forearm.training.config import TrainConfig
@@ -149,6 +150,8 @@ def _train(
     wrapped = accelerator.prepare(model) if accelerator.num_processes > 1 else model
 
     log = Log(run, progress.step if resume else -1, accelerator, report)
+    if main:
+        write_json(run.machine_file, circumstances(accelerator.device, accelerator.num_processes))
     share = TrainingSteps(
         data,
         data.rows("train"),

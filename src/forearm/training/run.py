@@ -58,6 +58,19 @@ class RunFacts(TypedDict):
     fine_tuned_from: NotRequired[str | None]
 
 
+class MachineFacts(TypedDict):
+    """What ``machine.json`` says."""
+
+    machine: str
+    cores: Count
+    threads: Count
+    processes: Count
+    forearm: str
+    commit: str
+    python: str
+    torch: str
+
+
 class LogEntry(TypedDict):
     """A line of ``log.jsonl``; the other values are numbers too."""
 
@@ -104,6 +117,10 @@ class Run:
     @property
     def notes_file(self) -> Path:
         return self.path / "notes.txt"
+
+    @property
+    def machine_file(self) -> Path:
+        return self.path / "machine.json"
 
     @property
     def resume_file(self) -> Path:
@@ -236,6 +253,12 @@ class Run:
         last = next((entry for entry in reversed(self.log()) if "seconds" in entry), {"step": 0, "seconds": 0.0})
         samples = last["step"] * self.training().batch_size
         return {"steps": last["step"], "samples": samples, "seconds": last["seconds"]}
+
+    def machine(self) -> dict[str, Any]:
+        """What the run was trained on last, and with which versions; nothing of one that is older than its note."""
+        if not self.machine_file.is_file():
+            return {}
+        return dict(checked(MachineFacts, read_json(self.machine_file), str(self.machine_file)))
 
     def weights_digest(self, checkpoint: Checkpoint) -> str:
         """What tells the weights of a checkpoint from others: 16 hexadecimal digits."""
