@@ -560,7 +560,7 @@ def command(*words: object) -> tuple[int, str, float, int]:
                 progress, since = f"{user} {system}", time.monotonic()
             elif time.monotonic() - since > WAIT:
                 os.kill(child, signal.SIGKILL)
-            time.sleep(0.005)
+            time.sleep(0.02)
         said.seek(0)
         return os.waitstatus_to_exitcode(status), said.read(), used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
 
