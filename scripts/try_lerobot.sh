@@ -20,7 +20,7 @@ cd "$work"
 forearm=$venv/bin/forearm
 "$forearm" record --out recording --episodes 24 --size 64 --fps 10
 "$forearm" build recording --out data
-"$forearm" train --data data --out run --steps 20 --evaluate-every 10 --device cpu
+"$forearm" train --data data --out run --size tiny --steps 20 --evaluate-every 10 --device cpu
 "$forearm" evaluate run --device cpu --samples 2 --rollouts 2
 "$venv/bin/python" -c '
 from lerobot.datasets.lerobot_dataset import LeRobotDataset

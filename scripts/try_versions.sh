@@ -1,12 +1,13 @@
 #!/bin/sh
 # Tries the formats, the canvas and a training with the lowest or the newest versions of the packages that are declared.
-# Usage: sh scripts/try_versions.sh lowest|newest [VENV]     PYTHON=python3.13 chooses another Python.
+# Usage: sh scripts/try_versions.sh lowest|newest [VENV]     PYTHON=python3.13 chooses another Python; an environment that
+# has PyTorch keeps it.
 set -eu
 cd "$(dirname "$0")/.."
 versions=$1
 venv=${2:-$(mktemp -d)/venv}
 
-"${PYTHON:-python3}" -m venv "$venv"
+[ -x "$venv/bin/pip" ] || "${PYTHON:-python3}" -m venv "$venv"
 pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
 newer=$("$venv/bin/python" -c 'import sys; print(int(sys.version_info >= (3, 13)))')
 case $versions in
@@ -21,7 +22,7 @@ newest) packages="" ;;
 *) echo "say lowest or newest" >&2; exit 2 ;;
 esac
 torch=2.13.0
-pip install "torch==$torch+cpu" 2>/dev/null ||
+"$venv/bin/python" -c 'import torch' 2>/dev/null || pip install "torch==$torch+cpu" 2>/dev/null ||
     pip install "torch==$torch+cpu" --extra-index-url "${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}"
 # shellcheck disable=SC2086
 pip install --only-binary :all: $packages pytest pytest-timeout hypothesis psutil

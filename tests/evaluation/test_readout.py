@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from forearm.evaluation import Persistence, evaluate
 from forearm.evaluation.metrics import Truth
 from forearm.evaluation.readout import FILE, READ_METRICS, RECIPE, Sight, reader_of
 from forearm.report.assessment import assess
+from forearm.training.run import read_tensors, save_tensors
 from forearm.transitions import TransitionSet
 from forearm.transitions.loader import batches
 
@@ -114,7 +116,7 @@ def test_equal_data_gives_an_equal_reader_kept_or_not(reader, data, monkeypatch)
     np.testing.assert_array_equal(reader_of(data).read(pictures), read)
 
 
-@pytest.mark.parametrize("damage", ["garbage", "half", "other data"])
+@pytest.mark.parametrize("damage", ["garbage", "half", "other data", "other joints", "pipe"])
 def test_a_kept_reader_that_does_not_fit_is_made_anew(damage, reader, data):
     path = data.path / FILE
     if not path.exists():
@@ -124,6 +126,12 @@ def test_a_kept_reader_that_does_not_fit_is_made_anew(damage, reader, data):
         path.write_bytes(b"\0" * 100)
     elif damage == "half":
         path.write_bytes(whole[: len(whole) // 2])
+    elif damage == "other joints":
+        tensors, metadata = read_tensors(path)
+        save_tensors(path, tensors | {"centre": tensors["centre"][:1]}, metadata)
+    elif damage == "pipe":
+        path.unlink()
+        os.mkfifo(path)
     else:
         path.write_bytes(whole.replace(b'"digest":"', b'"digest":"0')[: len(whole)])
     pictures = data.frames[:5].transpose(0, 3, 1, 2)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import writing
+from forearm.base.files import MOST_BYTES, writing
 from forearm.canvas import STAY, decode_strip
 from forearm.evaluation.metrics import MOVED, Truth
 from forearm.evaluation.samples import Samples, Value
@@ -243,13 +243,17 @@ def _varied(pictures: Tensor, random: torch.Generator) -> Tensor:
 
 def _kept(path: Path, blank: Reader, digest: str) -> Reader | None:
     """The reader that a file holds; None if there is none, or one of another recipe, other data or other shapes."""
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return None
     try:
         with safe_open(path, "pt") as file:
             if (file.metadata() or {}).get("digest") != digest:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        known = {name: tensors.pop(name) for name in ("centre", "spread")}
-        if not all(torch.isfinite(values).all() for values in (*tensors.values(), *known.values())):
+        known = {name: tensors.pop(name).float() for name in ("centre", "spread")}
+        if any(values.shape != blank.centre.shape for values in known.values()) or not all(
+            torch.isfinite(values).all() for values in (*tensors.values(), *known.values())
+        ):
             return None
         blank.network.load_state_dict(tensors)
     except (OSError, SafetensorError, KeyError, RuntimeError):
