@@ -241,7 +241,7 @@ def test_every_report_has_all_baselines(run, tiny_data):
     written = figures(page)
     assert list(written["baselines"]) == NAMES
     assert all(name in page.read_text() for name in NAMES)
-    rows = tiny_data.rows("val")
+    rows = run.reported_on(tiny_data)
     for name, baseline in fitted_baselines(tiny_data).items():
         alone = evaluate(baseline, batches(tiny_data, rows, 5), tiny_data.columns.episodes, {}, baselines={})
         assert written["baselines"][name]["metrics"]["val_mse"] == pytest.approx(alone.metrics["val_mse"])
@@ -270,10 +270,10 @@ def test_without_the_training_s_data_persistence_is_left(run, tiny_data, tmp_pat
 
 
 def test_a_moved_dataset_is_still_the_one_of_the_training(run, tiny_data, tmp_path):
-    val = len(tiny_data.rows("val"))
+    reported = len(run.reported_on(tiny_data))
     moved = tiny_data.path.rename(tmp_path / "moved")
     written = figures(assess(run.path, data=moved, device="cpu"))
-    assert written["samples"] == val
+    assert written["samples"] == reported
     assert list(written["baselines"]) == NAMES
     everything = figures(assess(run.path, data=moved, split="all", device="cpu"))
     assert any("include those of training" in warning for warning in everything["warnings"])
@@ -287,8 +287,28 @@ def test_on_all_of_its_own_data_the_neighbour_remembers_and_the_report_says_so(r
 
 def test_the_untrained_row_is_the_run_s_first_model(run, tiny_data):
     written = figures(assess(run.path, device="cpu"))
-    source = batches(tiny_data, tiny_data.rows("val"), 16)
+    source = batches(tiny_data, run.reported_on(tiny_data), 16)
     alone = evaluate(run.untrained(), source, tiny_data.columns.episodes, {}, baselines={})
     for name in ("val_mse", "acting_joint_position_mae", "action_discrimination_score"):
         assert written["baselines"]["untrained"]["metrics"][name] == pytest.approx(alone.metrics[name])
     assert run.untrained().training is False
+
+
+def test_a_report_says_which_of_its_samples_picked_the_weights(run, tiny_data, tmp_path):
+    def said(page):
+        return [warning for warning in figures(page)["warnings"] if "best weights" in warning]
+
+    assert said(assess(run.path, device="cpu")) == []
+    (both,) = said(assess(run.path, split="val", device="cpu"))
+    assert "chosen by 6 of the 12 scored samples" in both
+    single = write_data(tmp_path / "single", val=1)
+    (alone,) = said(assess(untrained(single, tmp_path / "alone").path, device="cpu"))
+    assert "the scored samples themselves, as no more than one group of episodes is held out" in alone
+    config = run.config()
+    del config["data"]["picked_on"], config["data"]["picked_fingerprints"]
+    run.config_file.write_text(json.dumps(config))
+    (older,) = said(assess(run.path, device="cpu"))
+    assert "the run was trained before 2026-11-26" in older
+    assert figures(run.path / "evaluation" / "report.html")["samples"] == 6
+    other = write_data(tmp_path / "other", seed=5)
+    assert said(assess(run.path, data=other.path, device="cpu")) == []

@@ -168,11 +168,11 @@ def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
     seen = []
     rollouts = written(watch=lambda done, total: seen.append((done, total)))
     assert rollouts["horizons"] == [1, 2, 3, 4, 5, 6]
-    assert rollouts["groups"] == rollouts["paths"] == 2  # each episode holds one path of six
+    assert rollouts["groups"] == rollouts["paths"] == 1  # the episode that is reported on holds one path of six
     assert list(rollouts["curves"]) == [MODEL, *fitted_baselines(tiny_data), UNTRAINED]
     assert {len(curve) for curves in rollouts["curves"].values() for curve in curves.values()} == {6}
-    assert seen[-1] == (12 + 12, 12 + 12)  # samples and steps
-    assert written(horizon=3, rollouts=5)["paths"] == 5
+    assert seen[-1] == (6 + 6, 6 + 6)  # samples and steps
+    assert written(horizon=3, rollouts=3)["paths"] == 3
     assert written(rollouts=0) is None
     with pytest.raises(ForearmError, match="rollouts is -1"):
         assess(run.path, rollouts=-1)

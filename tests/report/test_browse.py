@@ -26,7 +26,7 @@ from forearm.transitions import TransitionSet
 def project(tmp_path_factory):
     """A dataset with 12 transitions to validate on, and a run that was evaluated on them; only to be read."""
     project = tmp_path_factory.mktemp("project")
-    write_data(project / "data")
+    write_data(project / "data", episodes=10, val=4)  # two of the four pick the weights
     options = ("--data", project / "data", "--out", project / "run", "--steps", 3, *SMALL, "--device", "cpu")
     assert forearm("train", "mae", *options).code == 0
     assert forearm("evaluate", project / "run", "--rollouts", 0, "--device", "cpu").code == 0
@@ -60,14 +60,14 @@ def test_a_dataset_shows_what_it_holds(project, tmp_path):
     page = Cards(save_gallery(project / "data", tmp_path / "page.html"))
     data = TransitionSet(project / "data")
     assert page.needs_nothing_else()
-    assert "48 transitions show STAY, MOVE+ and MOVE− on pan." in page.text
-    assert "48 of 8 episodes, 56 frames stored once" in page.text
-    assert "All 48 are shown" in page.text
-    assert page.values("index") == list(range(48))
+    assert "60 transitions show STAY, MOVE+ and MOVE− on pan." in page.text
+    assert "60 of 10 episodes, 70 frames stored once" in page.text
+    assert "All 60 are shown" in page.text
+    assert page.values("index") == list(range(60))
     assert page.values("action") == data.codes.tolist()
     assert page.values("episode") == data.columns.episodes.tolist()
-    assert page.values("split", str) == ["val" if row >= 36 else "train" for row in range(48)]
-    assert page.values("joint", str) == ["pan"] * 48
+    assert page.values("split", str) == ["val" if row >= 36 else "train" for row in range(60)]
+    assert page.values("joint", str) == ["pan"] * 60
     before, after = data.positions(data.rows()).transpose(1, 0, 2)
     np.testing.assert_allclose(page.values("motion", float), np.abs(after - before)[:, 0], rtol=1e-4)
     one, other = (data.frames[data.columns.frames[:, t]].astype(float) / 255 for t in (0, 1))
@@ -83,8 +83,8 @@ def test_of_many_some_are_shown_and_the_page_says_how_many(project, tmp_path):
     page = Cards(save_gallery(project / "data", tmp_path / "page.html", samples=11))
     assert len(page.cards) == 11
     assert set(page.values("action")) == {0, 1, 2}
-    assert set(page.values("episode")) == set(range(8))
-    assert "11 of 48 are shown, from 8 of 8 episodes" in page.text
+    assert set(page.values("episode")) == set(range(10))
+    assert "11 of 60 are shown, from 10 of 10 episodes" in page.text
 
 
 def test_a_run_stands_beside_the_truth(project, tmp_path):
@@ -97,7 +97,7 @@ def test_a_run_stands_beside_the_truth(project, tmp_path):
     assert {tuple(picture.shape for picture in card["pictures"]) for card in page.cards} == {((48, 40, 3), (48, 16, 3))}
     for k, row in enumerate(saved.examples.row.tolist()):  # the same predictions as in the report
         predicted = saved.examples.under[k][saved.examples.code[k]].transpose(1, 2, 0)
-        shown = page.cards[row - 36]["pictures"][1][::2, ::2]
+        shown = page.cards[saved.rows.tolist().index(row)]["pictures"][1][::2, ::2]
         assert np.abs(shown.astype(int) - predicted).mean() < 12
     assert 'class="guess"' not in page.source
 

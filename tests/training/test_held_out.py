@@ -71,3 +71,59 @@ def test_episodes_that_differ_in_one_pixel_or_one_position_are_others(tiny_data,
         values[tiny_data.columns.frames[-1, -1]].flat[0] += 1
         np.save(changed / name, values)
         assert (without_digests(TransitionSet(changed)).episode_digests != digests).tolist() == [False] * 7 + [True]
+
+
+# Picked on one half, reported on the other
+
+
+def in_halves(path, val=5, **options) -> TransitionSet:
+    return write_data(path, episodes=8, length=3, val=val, **options)
+
+
+def test_weights_are_picked_on_one_half_of_the_held_out_episodes_and_reported_on_the_other(tmp_path):
+    data = in_halves(tmp_path / "data")
+    runs = [start_run(tmp_path / name, "mae", SMALL, TrainConfig(steps=1, seed=i), data) for i, name in enumerate("ab")]
+    picked, reported = runs[0].picked_on(data), runs[0].reported_on(data)
+    np.testing.assert_array_equal(picked, data.rows("picking"))
+    np.testing.assert_array_equal(np.sort([*picked, *reported]), data.rows("val"))
+    assert len(np.unique(data.groups[picked])) == 2
+    assert len(np.unique(data.groups[reported])) == 3
+    np.testing.assert_array_equal(runs[1].reported_on(data), reported)
+    assert not np.array_equal(data.rows("val")[len(reported) :], picked), "or the order of episodes decides"
+
+
+@pytest.mark.parametrize("age", ["new", "old"])
+def test_the_halves_are_the_same_in_a_copy_and_in_a_combined_dataset(tmp_path, age):
+    data = in_halves(tmp_path / "data")
+    run = start_run(tmp_path / "run", "mae", SMALL, TrainConfig(steps=1), data)
+    if age == "old":
+        config = run.config()
+        for key in ("picked_on", "picked_fingerprints"):
+            del config["data"][key]
+        run.config_file.write_text(json.dumps(config))
+    assert run.picks_apart() == (age == "new")
+    reported = run.reported_on(data)
+    assert 0 < len(reported) < len(data.rows("val"))
+    np.testing.assert_array_equal(
+        run.reported_on(TransitionSet(shutil.copytree(data.path, tmp_path / "copy"))), reported
+    )
+    other = in_halves(tmp_path / "other", seed=5)
+    np.testing.assert_array_equal(run.reported_on(other), other.rows())
+    both = combine([other, data], tmp_path / "both")
+    np.testing.assert_array_equal(run.reported_on(both), [*other.rows(), *(len(other) + reported)])
+
+
+def test_a_single_held_out_episode_is_for_both(tmp_path):
+    data = in_halves(tmp_path / "data", val=1)
+    run = start_run(tmp_path / "run", "mae", SMALL, TrainConfig(steps=1), data)
+    np.testing.assert_array_equal(run.picked_on(data), data.rows("val"))
+    np.testing.assert_array_equal(run.reported_on(data), data.rows("val"))
+
+
+def test_what_the_run_before_was_picked_on_is_not_reported(tmp_path):
+    data, other = in_halves(tmp_path / "data"), in_halves(tmp_path / "other", seed=5)
+    run = start_run(tmp_path / "run", "mae", SMALL, TrainConfig(steps=1), data)
+    shutil.copy(run.path / "layout.json", other.path / "layout.json")
+    after = start_run(tmp_path / "after", "mae", {}, TrainConfig(steps=1), TransitionSet(other.path), fine_tune=run)
+    np.testing.assert_array_equal(after.reported_on(data), run.reported_on(data))
+    np.testing.assert_array_equal(after.reported_on(other), np.setdiff1d(other.rows("val"), other.rows("picking")))

@@ -29,8 +29,9 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import locked
 from forearm.canvas import ActionDimension, as_uint8
 from forearm.models import make_model
+from forearm.training import loop
 from forearm.training.config import TrainConfig
-from forearm.training.loop import make_accelerator, make_optimizer, start_run, train, validate
+from forearm.training.loop import make_accelerator, make_optimizer, seed_of, start_run, train, validate
 from forearm.training.resume import extend
 from forearm.training.run import Run, read_tensors, save_tensors
 from forearm.training.schedule import Progress, learning_rate
@@ -70,7 +71,7 @@ def assert_same(run: Run, other: Run) -> None:
 
 
 def mean_loss(run: Run, checkpoint, data: TransitionSet) -> float:
-    model, rows = run.load(checkpoint), data.rows("val")
+    model, rows = run.load(checkpoint), data.rows("picking")
     with torch.no_grad():
         return float(model.validation_loss(data.with_layout(run.layout(), "a test").batch(rows))["loss"])
 
@@ -144,10 +145,10 @@ def test_the_log_says_what_happened(unbroken, data):
 
 def test_the_checkpoints_are_the_averages_that_were_validated(tmp_path, data):
     unsteady = {"schedule": "plateau", "learning_rate": 0.02, "ema": 0.0}
-    run = trained(tmp_path / "run", data, steps=18, evaluate_every=6, **unsteady)
+    run = trained(tmp_path / "run", data, steps=28, evaluate_every=4, **unsteady)
     evaluations = [entry for entry in run.log() if "val_loss" in entry]
     best = min(evaluations, key=lambda entry: entry["val_loss"])
-    assert 0 < best["step"] < 18, "or nothing is tested"
+    assert 0 < best["step"] < 28, "or nothing is tested"
     assert [entry["step"] for entry in evaluations if entry["best"]][-1] == best["step"]
     assert mean_loss(run, "best", data) == pytest.approx(best["val_loss"], rel=1e-5)
     assert mean_loss(run, "last", data) == pytest.approx(evaluations[-1]["val_loss"], rel=1e-5)
@@ -182,7 +183,7 @@ def test_sample_pictures_show_truth_above_and_prediction_below(unbroken, data):
     pictures = [np.asarray(Image.open(file)) for file in files]
     layout = data.layout
     assert pictures[0].shape == (2 * layout.height, 6 * layout.width, 3)
-    val = data.rows("val")
+    val = data.rows("picking")
     first, last = data.batch(val[[0, -1]]).canvas.numpy()
     for picture in pictures:
         above, below = picture[: layout.height], picture[layout.height :]
@@ -377,11 +378,19 @@ def test_two_processes_train_as_one(tmp_path, data):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
-    both = [process(double, few, RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)]
+    seeds = [tmp_path / f"seeds-{rank}.json" for rank in range(2)]
+    both = [
+        process(double, few, "--seeds", str(seeds[rank]), RANK=str(rank), LOCAL_RANK=str(rank), **shared)
+        for rank in range(2)
+    ]
     train(single, few, device="cpu")
     for one in both:
         _, stderr = one.communicate(timeout=120)
         assert one.returncode == 0, stderr
+    # Beyond the first weights, which are the same, no process draws what the other draws.
+    drawn = [{seed % 2**32 for seed in json.loads(path.read_text())} - {CONFIG.seed} for path in seeds]
+    assert len(drawn[1]) >= 4
+    assert drawn[0].isdisjoint(drawn[1])
     logs = [log_without_timings(run) for run in (single, double)]
     assert len(logs[0]) == len(logs[1]) == 4
     for alone, together in zip(*logs, strict=True):
@@ -410,6 +419,34 @@ def test_validation_is_shared_out(data):
     assert whole["loss"] == pytest.approx(float(expected), rel=1e-5)
     for name, value in whole.items():
         assert sum(part[name] for part in parts) == pytest.approx(value, rel=1e-6)
+
+
+def test_validation_is_on_so_many_rows_of_the_picking_half_equally_from_its_episodes(tmp_path, data, monkeypatch):
+    many = write_data(tmp_path / "data", episodes=8, val=5, length=4)
+    seen = []
+
+    def note(model, data, rows, *others):
+        seen.append(rows.tolist())
+        return {"loss": 1.0}
+
+    monkeypatch.setattr(loop, "validate", note)
+    trained(tmp_path / "all", many, steps=2, evaluate_every=1)
+    assert seen == [many.rows("picking").tolist()] * 3
+    assert 0 < len(seen[0]) < len(many.rows("val"))
+    monkeypatch.setattr(loop, "MOST_VALIDATED", 6)
+    seen.clear()
+    trained(tmp_path / "few", many, steps=1)
+    trained(tmp_path / "other-seed", many, steps=1, seed=9)
+    assert len(seen[0]) == 6
+    assert all(rows == seen[0] for rows in seen), "drawn once, whatever the seed of the training"
+    assert set(seen[0]) < set(many.rows("picking").tolist())
+    assert np.unique(many.groups[seen[0]], return_counts=True)[1].tolist() == [3, 3]
+
+
+def test_no_two_processes_or_steps_draw_the_same():
+    low = {seed_of(3, step, process) % 2**32 for step in range(100) for process in range(16)}
+    assert len(low) == 1600, "PyTorch's generator on the CPU takes the lowest 32 bits alone"
+    assert seed_of(3, 7, 0) == 3 * 1_000_003 + 7, "of a single process it is what it was"
 
 
 # Fine-tuning

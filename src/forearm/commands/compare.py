@@ -14,8 +14,8 @@ class CompareOptions:
     out: Path = Path("comparison.html")
     """The page to write; only an earlier comparison there is replaced."""
     data: Path | None = None
-    """The dataset to compare on: its validation part if a run was trained on it, else all of it. By default each run's
-    own validation data, which have to be the same samples for all."""
+    """The dataset to compare on: all episodes that neither trained one of the runs nor chose its best weights. By
+    default those of each run's own validation data, which have to be the same samples for all."""
     device: Device = "auto"
     """Where to predict."""
 

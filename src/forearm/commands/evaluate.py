@@ -15,8 +15,8 @@ class EvaluateOptions:
     data: Path | None = None
     """The dataset to score on; that of its training by default."""
     split: Literal["auto", "val", "all"] = "auto"
-    """auto: the episodes that the run was not trained on, also of a copied or combined dataset; val: the dataset's
-    validation episodes; all: all of it."""
+    """auto: the episodes that neither trained the run nor chose its best weights, also of a copied or combined dataset;
+    val: all validation episodes of the dataset; all: all of it."""
     checkpoint: Literal["best", "last"] = "best"
     """Which weights."""
     notes: Path | None = None

@@ -1,6 +1,5 @@
 """How errors grow with the horizon: predictions fed back along recorded paths."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from forearm.evaluation.intervals import Differences, difference_spans, differen
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.readout import Reader, Sight
 from forearm.evaluation.samples import MODEL, Interval, Samples, Value
+from forearm.transitions.split import in_turn
 from forearm.transitions.store import TransitionSet
 
 CURVES = ("psnr", "val_mse", "ssim", "acting_joint_position_mae", "motor_position_mae_mean")
@@ -130,12 +130,7 @@ def draw_paths(data: TransitionSet, rows: np.ndarray, horizon: int, count: int) 
     if longest < 2:
         return np.empty((0, 0), np.int64)
     paths = data.paths(longest, rows)
-    paths = paths[np.random.default_rng(0).permutation(len(paths))]
-    turns, taken = [], Counter[int]()
-    for episode in data.groups[paths[:, 0]].tolist():
-        turns.append(taken[episode])
-        taken[episode] += 1
-    return paths[np.argsort(turns, kind="stable")[:count]]
+    return paths[in_turn(data.groups[paths[:, 0]], count)]
 
 
 def roll_out(

@@ -49,8 +49,8 @@ def assess(
     """Score a run on a dataset and write metrics.json, report.html and grids; return the report's path.
 
     They go to ``evaluation/`` in the run's folder, or to ``evaluation-NAME/`` for a dataset that is not the run's own.
-    ``split`` is auto for the episodes that the run was not trained on, wherever they lie, val for the validation
-    episodes of the dataset, all for everything; ``rows`` names rows instead.
+    ``split`` is auto for the episodes that neither trained the run nor chose its best weights, wherever they lie, val
+    for the validation episodes of the dataset, all for everything; ``rows`` names rows instead.
     Without ``notes`` the report shows those that the run was started with; without ``against`` it is compared with
     its parent, if that has been evaluated on the same samples.
 
@@ -71,8 +71,9 @@ def assess(
     folder = run.path / ("evaluation" if own else f"evaluation-{transitions.path.resolve().name}")
     require_folder(folder)  # before minutes are spent
     held_out = run.held_out(transitions)
+    auto = rows is None and split == "auto"
     if rows is None:
-        rows = held_out if split == "auto" else transitions.rows("val" if split == "val" else None)
+        rows = run.reported_on(transitions) if auto else transitions.rows("val" if split == "val" else None)
     if not len(rows):
         lacks = "no validation transitions" if split == "val" else "no episode that the run was not trained on"
         raise ForearmError(f"{transitions.path} has {lacks}; evaluate it with --split all")
@@ -107,9 +108,10 @@ def assess(
         cautions.append(
             f"The scored samples include those of training ({share}the nearest neighbour knows them by heart)."
         )
-    if not own and split == "auto" and len(rows) == len(held_out) < len(transitions):
+    cautions += _picked(run, transitions, rows)
+    if not own and auto and len(held_out) < len(transitions):
         cautions.append(
-            f"{len(transitions) - len(rows)} of the {len(transitions)} samples of {transitions.path.name} are left "
+            f"{len(transitions) - len(held_out)} of the {len(transitions)} samples of {transitions.path.name} are left "
             "out: they are from episodes of the training."
         )
     if number := int(run.known_in(transitions).same_joints[transitions.columns.episodes[rows]].sum()):
@@ -148,6 +150,19 @@ def assess(
         model, transitions, paths, baselines, target, lambda steps: watch(len(rows) + steps, total), reader
     )
     return write_report(dataclasses.replace(evaluation, rollouts=followed), facts, folder)
+
+
+def _picked(run: Run, data: TransitionSet, rows: np.ndarray) -> list[str]:
+    """A caution where the scored rows include some by which the best weights were chosen."""
+    picked = run.picked_on(data) if run.picks_apart() else data.rows("val") if run.is_own(data) else rows[:0]
+    number = len(np.intersect1d(rows, picked))
+    if not number:
+        return []
+    why = "" if run.picks_apart() else " (the run was trained before 2026-11-26, when they were chosen by all of them)"
+    if run.picks_apart() and len(np.unique(data.groups[run.held_out(data)])) == 1:
+        why = ", as no more than one group of episodes is held out"
+    part = "the" if number == len(rows) else f"{number} of the {len(rows)}"
+    return [f"The best weights were chosen by {part} scored samples themselves{why}: expect more error on others."]
 
 
 def _training_data(run: Run, scored: TransitionSet) -> Path:

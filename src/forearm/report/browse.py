@@ -158,9 +158,9 @@ def _of_dataset(data: TransitionSet, samples: int) -> Selection:
 
 
 def _of_run(run: Run, samples: int, path: Path | None, device: torch.device) -> Selection:
-    """A run on the episodes of a dataset that it was not trained on; its highest errors are shown if they are known."""
+    """A run on the episodes of a dataset that it is reported on; its highest errors are shown if they are known."""
     data = run.data(path)
-    rows = run.held_out(data)
+    rows = run.reported_on(data)
     if not len(rows):
         raise ForearmError(f"{data.path} has no episode that the run was not trained on; name others with --data")
     table = _held(data, rows)

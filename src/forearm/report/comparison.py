@@ -34,8 +34,8 @@ def compare(
     """Write one page that says which of several runs is best and how sure that is; return its path.
 
     A run that has not been evaluated on the samples in question, or not with the weights it has now, is evaluated
-    first. The samples are the validation part of the runs' own data, or ``data``: its validation part if one of the
-    runs was trained on it, else all of it.
+    first. The samples are those of the runs' own data, or of ``data``, that neither trained a run nor chose its best
+    weights.
 
     Args:
         out: an HTML file; an earlier comparison there is replaced, anything else is not.
@@ -85,13 +85,13 @@ def saved_on(run: Run, digest: str) -> Saved | None:
 
 
 def _samples(runs: list[Run], data: Path | None) -> tuple[str, np.ndarray | None]:
-    """The digest of the samples to compare on, and their rows; None for those that each run held out of its own data.
+    """The digest of the samples to compare on, and their rows; None for those of its own data that each run reports on.
 
-    On ``data`` they are those of episodes that no run was trained on.
+    On ``data`` they are those of episodes that neither trained a run nor chose its best weights.
     """
     if data is not None:
         transitions = TransitionSet(data)
-        rows = reduce(np.intersect1d, (run.held_out(transitions) for run in runs))
+        rows = reduce(np.intersect1d, (run.reported_on(transitions) for run in runs))
         if not len(rows):
             raise ForearmError(f"{data} has no episode that none of the runs was trained on; name other data")
         return digest_of(transitions, rows), rows
@@ -108,7 +108,7 @@ def _samples(runs: list[Run], data: Path | None) -> tuple[str, np.ndarray | None
 
 
 def _own_digest(run: Run) -> str:
-    """The digest of a run's own validation samples; where its data are gone, what its evaluation says they were."""
+    """The digest of the samples of its own data that a run reports on; without the data, what its evaluation says."""
     try:
         data = TransitionSet(run.data_path())
     except ForearmError:
@@ -117,7 +117,7 @@ def _own_digest(run: Run) -> str:
         if digest is None:
             raise
         return digest
-    return digest_of(data, run.held_out(data))
+    return digest_of(data, run.reported_on(data))
 
 
 def _lineage(runs: list[Run], found: dict[Path, Saved], digest: str) -> list[LineageRun]:

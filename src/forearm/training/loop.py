@@ -29,10 +29,14 @@ from forearm.training.resume import load_state, require_state, save_state
 from forearm.training.run import Run, load_weights, save_weights
 from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 from forearm.transitions.loader import TrainingSteps, batches
+from forearm.transitions.split import in_turn
 from forearm.transitions.store import TransitionSet
 
 LOG_EVERY = 10
 """Steps between log entries."""
+
+MOST_VALIDATED = 2_000
+"""Of more validation transitions than these, so many are drawn once, equally from the episodes."""
 
 FAR_BEYOND = 100
 """A joint that is so many times its range from the middle of its bounds is a fault of its sensor."""
@@ -86,8 +90,8 @@ def start_run(
             "actions_seen": data.actions_seen("train"),
             "scenes": sorted({e["scene"] for e in data.episodes if e["scene"] is not None}),
             "directions_seen": data.directions_seen("train"),
-            "trained_on": sorted({*data.digests_of("train"), *((fine_tune and fine_tune.trained_on()) or ())}),
-            "fingerprints": sorted({*data.fingerprints_of("train"), *(fine_tune.fingerprints() if fine_tune else ())}),
+            **_episodes("trained_on", "fingerprints", "train", data, fine_tune),
+            **_episodes("picked_on", "picked_fingerprints", "picking", data, fine_tune),
         },
     }
     with writing_folder(path) as folder:
@@ -96,6 +100,15 @@ def start_run(
         if notes:
             Run(folder).notes_file.write_text(notes, encoding="utf-8")
     return Run(path)
+
+
+def _episodes(
+    digests: str, fingerprints: str, split: Literal["train", "picking"], data: TransitionSet, fine_tune: Run | None
+) -> dict[str, list[str]]:
+    """What the episodes of a split are known by, and those of the run that this one starts from."""
+    before = fine_tune.episodes_of(split) if fine_tune else ([], [])
+    mine = data.digests_of(split), data.fingerprints_of(split)
+    return {name: sorted({*a, *b}) for name, a, b in zip((digests, fingerprints), mine, before, strict=True)}
 
 
 def train(
@@ -160,7 +173,8 @@ def _train(
         accelerator.process_index,
         accelerator.num_processes,
     )
-    val_rows = data.rows("val")
+    val_rows = data.rows("picking")
+    val_rows = np.sort(val_rows[in_turn(data.groups[val_rows], MOST_VALIDATED)])
     shown = data.batch(val_rows[np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)])
     shown = shown.to(accelerator.device)
 
@@ -196,7 +210,7 @@ def _train(
             rate = learning_rate(config, progress)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            torch.manual_seed(config.seed * 1_000_003 + progress.step)  # whatever a model draws is repeatable too
+            torch.manual_seed(seed_of(config.seed, progress.step, accelerator.process_index))
             wrapped.train()
             with accelerator.autocast():
                 losses = wrapped(batch)
@@ -287,8 +301,8 @@ def validate(
     """Mean losses over validation rows, each process taking its part."""
     mine = rows[accelerator.process_index :: accelerator.num_processes]
     sums: dict[str, float] = {}
-    for batch in batches(data, mine, batch_size):
-        torch.manual_seed(0)
+    for number, batch in enumerate(batches(data, mine, batch_size)):
+        torch.manual_seed(seed_of(0, number, accelerator.process_index))
         with accelerator.autocast():
             losses = model.validation_loss(batch.to(accelerator.device))
         for name, value in losses.items():
@@ -298,6 +312,14 @@ def validate(
     if not np.isfinite(list(means.values())).all():
         raise ForearmError(f"the validation loss is no number; {_likely_cause(data, rows)}")
     return means
+
+
+def seed_of(seed: int, number: int, process: int) -> int:
+    """A seed for whatever a model draws in one batch (noise, masks, augmentation): repeatable, another in each process.
+
+    They differ in the lowest 32 bits, which are all that PyTorch's generator on the CPU takes.
+    """
+    return seed * 1_000_003 + number + process * 1_000_000_007
 
 
 def _likely_cause(data: TransitionSet, rows: np.ndarray) -> str:

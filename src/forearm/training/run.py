@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -44,6 +44,8 @@ class TrainedOn(TypedDict):
     scenes: NotRequired[list[int]]
     directions_seen: NotRequired[dict[str, tuple[Count, Count]]]
     trained_on: NotRequired[list[str]]
+    picked_on: NotRequired[list[str]]
+    picked_fingerprints: NotRequired[list[str]]
     fingerprints: NotRequired[list[str]]
 
 
@@ -177,30 +179,30 @@ class Run:
 
         None where nobody knows: the run is older than its note of them, and its dataset is gone.
         """
-        noted = self.config()["data"].get("trained_on")
-        if noted is not None:
-            return set(noted)
-        try:
-            return set(self.data().digests_of("train"))
-        except ForearmError:
-            return None
+        found = self._noted("trained_on", lambda data: data.digests_of("train"))
+        return None if found is None else set(found)
 
-    def fingerprints(self) -> list[str]:
-        """The fingerprints of those episodes, as far as they are known."""
-        noted = self.config()["data"].get("fingerprints")
+    def picks_apart(self) -> bool:
+        """Whether the best weights were chosen by one half of the validation episodes alone, as since 2026-11-26."""
+        return "picked_on" in self.config()["data"]
+
+    def _noted(self, key: str, read: "Callable[[TransitionSet], list[str]]") -> list[str] | None:
+        """What the run notes of its data, or what its dataset says where the run is older than the note; else None."""
+        noted = self.config()["data"].get(key)
         if noted is not None:
             return noted
         try:
-            return self.data().fingerprints_of("train")
+            return read(self.data())
         except ForearmError:
-            return []
+            return None
 
     def known_in(self, data: "TransitionSet") -> "Known":
         """Which episodes of a dataset the run knows from its training, wherever and however the dataset was built."""
         from forearm.transitions.fingerprint import Known, known_among
 
-        equal = np.isin(data.episode_digests, list(self.trained_on() or ()))
-        near = known_among(data.fingerprints, self.fingerprints())
+        trained_on, fingerprints = self.episodes_of("train")
+        equal = np.isin(data.episode_digests, trained_on)
+        near = known_among(data.fingerprints, fingerprints)
         return Known(equal | near.copies, near.same_joints & ~equal)
 
     def marks(self) -> dict[str, str]:
@@ -208,12 +210,45 @@ class Run:
         config = self.config()
         return {"layout": _digest(self.layout().to_json()), "settings": _digest([config["family"], config["model"]])}
 
+    def episodes_of(self, split: Literal["train", "picking"]) -> tuple[list[str], list[str]]:
+        """Digests and fingerprints of the episodes of a split, as far as they are known; of the run that this one was
+        fine-tuned from, too.
+        """
+        digests, prints = {"train": ("trained_on", "fingerprints"), "picking": ("picked_on", "picked_fingerprints")}[
+            split
+        ]
+        return (
+            self._noted(digests, lambda data: data.digests_of(split)) or [],
+            self._noted(prints, lambda data: data.fingerprints_of(split)) or [],
+        )
+
     def held_out(self, data: "TransitionSet") -> np.ndarray:
         """Rows (n,) int64 of the episodes that the run was not trained on, wherever the dataset lies now.
 
         All rows where nobody knows what the run was trained on.
         """
         return np.flatnonzero(~self.known_in(data).copies[data.columns.episodes])
+
+    def picked_on(self, data: "TransitionSet") -> np.ndarray:
+        """Rows (n,) int64 of the episodes by which the run's best weights were chosen, wherever the dataset lies now.
+
+        Of a run of before 2026-11-26, which chose by all validation episodes, those by which it would be chosen now: so
+        older and newer runs are reported on the same samples.
+        """
+        from forearm.transitions.fingerprint import known_among
+
+        digests, fingerprints = self.episodes_of("picking")
+        picked = np.isin(data.episode_digests, digests) | known_among(data.fingerprints, fingerprints).copies
+        return np.flatnonzero(picked[data.columns.episodes])
+
+    def reported_on(self, data: "TransitionSet") -> np.ndarray:
+        """Rows (n,) int64 of the held-out episodes by which the run's best weights were not chosen either.
+
+        All held-out rows where it leaves none, as where a single group of episodes is held out.
+        """
+        held_out = self.held_out(data)
+        apart = np.setdiff1d(held_out, self.picked_on(data))
+        return apart if len(apart) else held_out
 
     def parent(self) -> Path | None:
         """Where the run was that this one follows; None where it follows none. It may be gone by now."""

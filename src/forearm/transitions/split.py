@@ -1,5 +1,7 @@
 """Which episodes train and which validate, and the bounds that the training part gives."""
 
+from collections import Counter
+
 import numpy as np
 
 from forearm.base.errors import ForearmError
@@ -53,6 +55,19 @@ def split_episodes(episodes: np.ndarray, kinds: np.ndarray, share: float, seed: 
     if len(chosen) == len(numbers):
         chosen.pop()
     return np.isin(episodes, chosen)
+
+
+def in_turn(groups: np.ndarray, most: int) -> np.ndarray:
+    """Places of at most ``most`` of (N,) members, drawn by lot, one of each group in turn until a group has no more.
+
+    The draw is always the same.
+    """
+    places = np.random.default_rng(0).permutation(len(groups))
+    turns, taken = [], Counter[int]()
+    for group in groups[places].tolist():
+        turns.append(taken[group])
+        taken[group] += 1
+    return places[np.argsort(turns, kind="stable")[:most]]
 
 
 def fit_bounds_to(layout: Layout, positions: np.ndarray) -> Layout:

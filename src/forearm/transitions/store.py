@@ -26,7 +26,8 @@ from forearm.transitions.fingerprint import fingerprint
 from forearm.transitions.layout import read_layout
 
 FORMAT = 1
-Split = Literal["train", "val"]
+Split = Literal["train", "val", "picking"]
+"""``picking`` is the half of the validation episodes by which the best weights of a training are chosen."""
 
 
 class RecordingFacts(TypedDict):
@@ -345,7 +346,19 @@ class TransitionSet:
         """Rows of a split, or of all, (N,) int64."""
         if split is None:
             return np.arange(len(self))
+        if split == "picking":
+            return self._picking_rows
         return np.flatnonzero(self.columns.validation == (split == "val"))
+
+    @cached_property
+    def _picking_rows(self) -> np.ndarray:
+        """Every second group of validation episodes, by their digests, so the same in every copy; the other groups are
+        left for reports. All of them where there is one group.
+        """
+        validation = self.rows("val")
+        groups = np.unique(self.groups[validation])
+        chosen = groups[np.argsort(self.episode_digests[groups], kind="stable")][1::2]
+        return validation[np.isin(self.groups[validation], chosen)] if len(chosen) else validation
 
     def positions(self, rows: np.ndarray) -> np.ndarray:
         """Joint positions of transitions, (n, T, J) float32 in the joints' units."""
