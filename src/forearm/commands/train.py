@@ -45,7 +45,7 @@ class TrainOptions(Generic[Model]):
     """The run that this one follows and whose targets it is measured by; that of --fine-tune by default."""
     notes: Path | None = None
     """A text file with your notes: what changed, why, what to expect. Lines such as "target: val_mse <= 0.01, ssim >
-    0.8" set targets for this run's children. It is kept in the run's folder."""
+    0.8" set targets for this run and its children. It is kept in the run's folder."""
     resume: bool = False
     """Go on with an interrupted training, with the settings it was started with. With --steps or --minutes it goes on
     to a later end, also if it had finished."""

@@ -188,7 +188,7 @@ def _train(
             if best:
                 save_weights(run.weights_file("best"), average.model)
             save_weights(run.weights_file("last"), average.model)
-            save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown)
+            save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown, progress.step)
             save_state(run.resume_file, marks, model, average, optimizer, progress)
 
     clock = Stopwatch(progress, config.clock)

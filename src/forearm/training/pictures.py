@@ -8,14 +8,36 @@ from PIL import Image
 
 from forearm.base.files import writing
 from forearm.batch import Batch, Predictor
-from forearm.canvas import as_uint8
+from forearm.canvas import CODE_NAMES, action_codes, as_uint8
+from forearm.media.colours import heat_map
+from forearm.media.labels import labelled
+from forearm.media.pictures import channels_last, tile
+from forearm.media.words import action_words, figure
+
+COLUMNS = 2
+"""How many samples stand beside each other."""
+TOP = 0.3
+"""The error at which its colours end, the same at every step so that pictures of a run can be compared."""
 
 
 @torch.no_grad()
-def save_samples(path: Path, predictor: Predictor, batch: Batch) -> None:
-    """Write a PNG: the true canvases above, and below them the same with the predicted last frame."""
-    predicted = batch.canvas.clone()
-    predicted[..., batch.layout.frame_columns(-1)] = predictor.predict(batch.context()).frame.to(predicted)
-    rows = [np.concatenate(as_uint8(canvases.cpu().numpy()), axis=2) for canvases in (batch.canvas, predicted)]
+def save_samples(path: Path, predictor: Predictor, batch: Batch, step: int) -> None:
+    """Write a PNG: of each sample the frame before, the truth, the prediction and its error, and the action in words.
+
+    Args:
+        step: the training's step, which stands below each sample.
+    """
+    layout, height = batch.layout, batch.layout.frame_height
+    predicted = as_uint8(predictor.predict(batch.context()).frame.float().cpu().numpy())
+    canvases, actions = as_uint8(batch.canvas.cpu().numpy()), batch.actions[:, -1].cpu().numpy()
+    samples = []
+    for canvas, region, values, code in zip(canvases, predicted, actions, action_codes(actions), strict=True):
+        regions = [canvas[..., layout.frame_columns(-2)], canvas[..., layout.frame_columns(-1)], region]
+        before, truth, prediction = (channels_last(one)[:height] for one in regions)
+        error = np.abs(prediction.astype(np.float32) - truth).mean(2) / 255
+        columns = [("before", before), ("truth", truth), ("prediction", prediction), ("error", heat_map(error, TOP))]
+        name, words = CODE_NAMES[code], action_words(layout, values)
+        mean = f"val_mse {figure(float(((prediction.astype(np.float32) - truth) ** 2).mean() / 255**2))}"
+        samples.append(labelled(columns, (f"step {step:,} · {mean}", name if name == words else f"{name} {words}")))
     with writing(path) as beside:
-        Image.fromarray(np.concatenate(rows, axis=1).transpose(1, 2, 0)).save(beside, format="PNG")
+        Image.fromarray(tile(samples, COLUMNS)).save(beside, format="PNG")
