@@ -183,7 +183,7 @@ def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None
             for name, baseline in evaluation.baselines.items()
         ],
         "samples": _population(evaluation, metric),
-        "skill": figure(skill, signed=True),
+        "skill": figure(skill, "share", signed=True),
         "verdict": (evaluation.verdict(metric.name) if joint is None else None) or "",
         "against": number(cell(facts.against), metric) if facts.against else "",
     }
