@@ -188,7 +188,8 @@ def _train(
             if best:
                 save_weights(run.weights_file("best"), average.model)
             save_weights(run.weights_file("last"), average.model)
-            save_samples(run.path / "samples" / f"step_{progress.step:06d}.png", average.model, shown, progress.step)
+            picture = run.path / "samples" / f"step_{progress.step:06d}.png"
+            log.show(progress.step, save_samples(picture, average.model, shown, progress.step))
             save_state(run.resume_file, marks, model, average, optimizer, progress)
 
     clock = Stopwatch(progress, config.clock)
@@ -387,8 +388,22 @@ class Log:
         """Add an entry to the file and to the trackers."""
         if self.accelerator.is_main_process:
             append_line(self.path, json.dumps(entry))
-            self.accelerator.log({k: v for k, v in entry.items() if k != "step"}, step=entry["step"])
+            group = "validation" if "val_loss" in entry else "train"
+            named = {f"{group}/{name.removeprefix('val_')}": value for name, value in entry.items() if name != "step"}
+            self.accelerator.log(named, step=entry["step"])
             self.report(entry)
+
+    def show(self, step: int, picture: np.ndarray) -> None:
+        """Give a picture (h, w, 3) uint8 to the trackers that take some."""
+        for tracker in self.accelerator.trackers:
+            if tracker.name == "tensorboard":
+                tracker.log_images({"validation/samples": picture[None]}, step=step, dataformats="NHWC")
+            elif tracker.name == "trackio":
+                import trackio
+
+                tracker.log({"validation/samples": trackio.Image(picture)}, step=step)
+            elif hasattr(tracker, "log_images"):
+                tracker.log_images({"validation/samples": [picture]}, step=step)
 
 
 @contextlib.contextmanager

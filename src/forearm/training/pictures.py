@@ -21,11 +21,14 @@ TOP = 0.3
 
 
 @torch.no_grad()
-def save_samples(path: Path, predictor: Predictor, batch: Batch, step: int) -> None:
+def save_samples(path: Path, predictor: Predictor, batch: Batch, step: int) -> np.ndarray:
     """Write a PNG: of each sample the frame before, the truth, the prediction and its error, and the action in words.
 
     Args:
         step: the training's step, which stands below each sample.
+
+    Returns:
+        the picture, (h, w, 3) uint8.
     """
     layout, height = batch.layout, batch.layout.frame_height
     predicted = as_uint8(predictor.predict(batch.context()).frame.float().cpu().numpy())
@@ -39,5 +42,7 @@ def save_samples(path: Path, predictor: Predictor, batch: Batch, step: int) -> N
         name, words = CODE_NAMES[code], action_words(layout, values)
         mean = f"val_mse {figure(float(((prediction.astype(np.float32) - truth) ** 2).mean() / 255**2))}"
         samples.append(labelled(columns, (f"step {step:,} · {mean}", name if name == words else f"{name} {words}")))
+    sheet = tile(samples, COLUMNS)
     with writing(path) as beside:
-        Image.fromarray(tile(samples, COLUMNS)).save(beside, format="PNG")
+        Image.fromarray(sheet).save(beside, format="PNG")
+    return sheet
