@@ -1,32 +1,38 @@
 # make demo   simulate, train, evaluate: ends with the path of a report, in about five minutes on two cores
 # make test   the tests
 # make docs   these documents and the API reference as pages, in site/
-# Each does all the set-up itself, once, into .venv.
+# Each does all the set-up itself, once, into .venv; what only developers need comes with test, lint and docs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NEEDS := pyproject.toml constraints.txt scripts/setup.sh
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup setup-dev demo test lint docs clean
 
 setup: $(VENV)/.ready
+setup-dev: $(VENV)/.ready-dev
 
-$(VENV)/.ready: pyproject.toml constraints.txt scripts/setup.sh
+$(VENV)/.ready: $(NEEDS)
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh "$(VENV)"
 	@touch $@
+
+$(VENV)/.ready-dev: $(NEEDS)
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh "$(VENV)" "--editable .[sim,play,dev]"
+	@touch $(VENV)/.ready $@
 
 demo: setup
 	@$(BIN)/forearm demo
 
-test: setup
+test: setup-dev
 	@$(BIN)/pytest
 
-lint: setup
+lint: setup-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: setup
+docs: setup-dev
 	@$(BIN)/mkdocs build --quiet --strict
 
 clean:

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Sets forearm up in a virtual environment: python, packages, and what MuJoCo needs to draw without a display.
-# Usage: sh scripts/setup.sh VENV [WHAT]     WHAT is what pip installs, this checkout for developers by default.
+# Usage: sh scripts/setup.sh VENV [WHAT]     WHAT is what pip installs, this checkout for users by default.
 # PYTHON=python3.12 chooses another Python.
 set -eu
 
 venv=$1
-what=${2:-"--editable .[sim,play,dev]"}
+what=${2:-"--editable .[sim,play]"}
 python=${PYTHON:-python3}
 torch=2.13.0
 gl_packages="libegl1 libopengl0 libgl1-mesa-dri"
@@ -61,4 +61,4 @@ if ! can_draw; then
         give_up "MuJoCo cannot draw here; run: apt-get install $gl_packages"
     fi
 fi
-say "forearm is ready in $venv"
+say "forearm is ready in $venv; to type it in this shell: . $venv/bin/activate"

@@ -134,7 +134,7 @@ def _next_steps(run: Path) -> list[str]:
     return [
         *lines,
         f"forearm play {name} --simulator 7  # steer what it imagines, in the browser",
-        f"forearm plan {name} --simulator 7 --joints shoulder_pan -20  # find the actions that lead there",
+        f"forearm plan {name} --simulator 7 --joints shoulder_pan -30  # find the actions that lead there",
     ]
 
 
