@@ -118,9 +118,11 @@ def page(found: dict[Try, Outcome], minutes: float) -> str:
             f"{circumstances()}. `tiny` sizes, 64 × 64 pixels a camera, {count} tries of each family, {minutes:g} "
             "minutes of one core a try, one seed.",
             "",
-            "Made by `python benchmarks/search.py`. Six joints, 900 simulated actions in 16 scenes, which no reported "
-            "table contains. The error is the mean squared error of the pictures of 108 held-out actions; the best of "
-            "a family is bold and is what [quality](quality.md) trains with.",
+            f"Made by `python benchmarks/search.py --rounds {count}`. Six joints, 900 simulated actions in 16 scenes, "
+            "which no reported table contains. The error is the mean squared error of the pictures of 108 held-out "
+            "actions, a third of them STAY; the best of a family is bold and is what [quality](quality.md) trains "
+            "with. Tries so short find no fine differences and favour what learns soon; a squared error favours "
+            "losses of squares.",
             "",
             "| family | learning rate | settings | steps | error |",
             "|---|---:|---|---:|---:|",
