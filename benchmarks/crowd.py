@@ -126,7 +126,7 @@ def main() -> int:
                 "|---:|---:|",
                 *(f"| {step:,} | {held:.0f} |" for step, held in readings),
                 "",
-                f"From the first row to the last it grew by {100 * (grown - 1):.1f} %: "
+                f"From the first row to the last it changed by {100 * (grown - 1):+.1f} %: "
                 f"{'flat' if grown < FLAT else 'not flat'}.",
                 "",
             ]
