@@ -147,7 +147,7 @@ def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[dict[str, An
         else:
             rows = [_row(evaluation, facts, metric)]
         groups[titles[metric.group]] += rows
-    return groups
+    return {title: rows for title, rows in groups.items() if rows}
 
 
 def _row(evaluation: Evaluation, facts: Facts, metric: Metric, joint: int | None = None) -> dict[str, Any]:

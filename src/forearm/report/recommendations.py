@@ -20,6 +20,7 @@ from forearm.evaluation import (
 )
 from forearm.evaluation.intervals import MIN_GROUPS
 from forearm.media.words import figure
+from forearm.report.uncertainty import UNSEEN
 from forearm.report.wording import number, span
 
 IGNORED = 0.25
@@ -274,7 +275,8 @@ def worse_elsewhere(figures: _Figures, advice: list[Recommendation]) -> Iterator
 def _behind(figures: _Figures, metric: Metric) -> bool:
     """Whether copying is better on a metric."""
     verdict = figures.evaluation.verdict(metric.name)
-    far = metric.better == "lower" and figures[metric.name] > FAR * figures.persistence(metric.name) > 0
+    copied = figures.persistence(metric.name)
+    far = "_mse" in metric.name and figures[metric.name] > FAR * copied >= FAR * UNSEEN**2
     return verdict == "worse" or (verdict is None and metric.fair(PERSISTENCE) and far)
 
 
