@@ -23,6 +23,8 @@ CONTAINERS = "mov,matroska,webm,avi"
 MOST_PICTURES = 4_000_000
 """A video file may hold; 37 hours at 30 a second. FFmpeg takes 100 bytes of memory for each."""
 NO_TIME = np.iinfo(np.int64).min
+TITLES: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+"""Titles may be no text, which PyAV 19 reads by itself."""
 JUMP_BEYOND = 200  # frames; decoding fewer is as fast as a seek
 # Without full chroma, shrinking throws away colour and darkens by 1.5 grey levels.
 EXACT = ACCURATE_RND | FULL_CHR_H_INT
@@ -171,7 +173,7 @@ def open_container(path: Path) -> Any:
     """
     _require_few(announced(path), path)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-    container = av.open(str(path), options=options, metadata_errors="replace")  # titles may be no text
+    container = av.open(str(path), options=options, **TITLES)
     if not container.streams.video:
         container.close()
         raise EpisodeUnreadable(f"{path} holds no video; it may be truncated")
