@@ -99,6 +99,8 @@ CHOSEN = {
 }
 """The best of each family's tries in `benchmarks/search.py`, none of whose data is reported here."""
 PIXELS = {"tiny": 64, "so101": 224}
+SCENES = "24"
+"""In every recording: scenes are what counts as independent, and few of them show little."""
 WITHOUT_STAY = ("--STAY", "0")
 KNOWN_SCENES = ("--scene-seed", "0")
 EVERY_ACTION = ("--every-action", "--episodes", "300")
@@ -111,7 +113,7 @@ ALL_TESTED = ("--val", "1")
 def tasks(arguments: argparse.Namespace) -> list[Task]:
     """What is asked for, on simulated recordings and, where there are any, on real ones."""
     pictures = ("--size", str(arguments.size or PIXELS[arguments.preset]), "--fps", "2")
-    common = (*pictures, "--sessions", "8")
+    common = (*pictures, "--sessions", SCENES)
 
     def shoulder(episodes: int, actions: tuple[str, ...]) -> tuple[Recorded, dict[str, Recorded]]:
         training = Recorded(("--episodes", str(episodes), *actions, *common), ())
@@ -132,7 +134,7 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
             *shoulder(1500, ()),
         ),
     ]
-    training = Recorded((*ARM, "--episodes", "1500", *pictures, "--sessions", "24"), ())
+    training = Recorded((*ARM, "--episodes", "1500", *common), ())
     tests = {"new-scenes": Recorded((*ARM, "--every-action", "--episodes", "324", *common, "--seed", "2"), ALL_TESTED)}
     known.append(Task("arm", "Simulated, all six joints, 1,500 actions, a third of them STAY", training, tests))
     if arguments.real_train:
