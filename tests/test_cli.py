@@ -567,7 +567,7 @@ def test_the_demo_and_what_it_does_not_do_twice(tmp_path):
     assert first.code == 0, first.err
     report = out / "run/evaluation/report.html"
     assert first.out.splitlines()[-1] == str(report)
-    require_report(report.parent, samples=1)
+    require_report(report.parent, samples=10)
     assert json.loads((report.parent / "metrics.json").read_text())["rollouts"]["horizons"] == [*range(1, 11)]
     assert f"forearm play {out}/run" in first.err
     assert "training run: 2 of 2, loss " in first.err
