@@ -103,6 +103,7 @@ def test_the_folder_is_whole(unbroken, data):
         "last.safetensors",
         "layout.json",
         "log.jsonl",
+        "machine.json",
         "resume.safetensors",
         "samples",
     ]

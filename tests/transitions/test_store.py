@@ -309,3 +309,17 @@ def test_continuous_actions_on_several_entries(tmp_path):
     data = write_data(tmp_path / "data", make_layout(actions=dimensions, discrete=False, history=3))
     assert data.action_values(data.rows()).shape == (48, 2, 2)
     assert set(np.unique(data.action_values(data.rows()))) == {-0.5, 0, 0.5}
+
+
+def test_digests_that_are_missing_are_made_and_those_that_are_no_texts_refused(tmp_path):
+    data = write_data(tmp_path / "data")
+    table = pq.read_table(data.path / "episodes.parquet")
+    at, count = table.column_names.index("digest"), len(table)
+
+    def told(values) -> TransitionSet:
+        pq.write_table(table.set_column(at, "digest", pa.array(values)), data.path / "episodes.parquet")
+        return TransitionSet(data.path)
+
+    assert told([None, *data.episode_digests[1:]]).episode_digests.tolist() == data.episode_digests.tolist()
+    with pytest.raises(ForearmError, match=r"episodes\.parquet: 0: digest is 0, not a text"):
+        told(range(count))

@@ -22,11 +22,11 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import append_line, locked, write_json, writing, writing_folder
 from forearm.base.machine import circumstances
 from forearm.base.processes import serve_parent
-from forearm.models import WorldModel, make_model
+from forearm.models import WorldModel
 from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples
 from forearm.training.resume import load_state, require_state, save_state
-from forearm.training.run import Run, load_weights, save_weights
+from forearm.training.run import Run, load_weights, plan_model, save_weights
 from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 from forearm.transitions.loader import TrainingSteps, batches
 from forearm.transitions.split import in_turn
@@ -75,8 +75,7 @@ def start_run(
         data.require_fit(layout, f"run {fine_tune.name}")
         family, settings = fine_tune.config()["family"], fine_tune.config()["model"]
     parent = parent or fine_tune
-    with torch.device("meta"):
-        make_model(family, layout, settings)  # refuses impossible settings before anything is written
+    plan_model(family, layout, settings)  # refuses impossible settings before anything is written
     facts = {
         "family": family,
         "model": settings,

@@ -334,8 +334,7 @@ class Run:
         """
         config, layout = self.config(), self.layout()
         if weights is not None:
-            with torch.device("meta"), _Unfilled():
-                planned = make_model(config["family"], layout, config["model"]).state_dict()
+            planned = plan_model(config["family"], layout, config["model"]).state_dict()
             with _opened(weights) as file:
                 names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
                 if prefix and not names:
@@ -343,6 +342,12 @@ class Run:
                 shapes = {name.removeprefix(prefix): tuple(file.get_slice(name).get_shape()) for name in names}
             _require_shapes({name: tuple(tensor.shape) for name, tensor in planned.items()}, shapes, weights)
         return make_model(config["family"], layout, config["model"])
+
+
+def plan_model(family: str, layout: Layout, settings: dict[str, Any]) -> WorldModel:
+    """A model without memory: what it would be, and whether its settings can be."""
+    with torch.device("meta"), _Unfilled():
+        return make_model(family, layout, settings)
 
 
 class _Unfilled(TorchFunctionMode):

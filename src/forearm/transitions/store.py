@@ -78,6 +78,7 @@ class EpisodeFacts(TypedDict):
 
     moment: NotRequired[Count | None]
     scene: NotRequired[int | None]
+    digest: NotRequired[str | None]
     fingerprint: NotRequired[str | None]
 
 
@@ -433,7 +434,7 @@ class TransitionSet:
     @cached_property
     def episode_digests(self) -> np.ndarray:
         """What tells each episode from others, (E,) str; see `episode_digests`. Older datasets are read for it."""
-        if all("digest" in episode for episode in self.episodes):
+        if all(episode.get("digest") for episode in self.episodes):
             return np.array([episode["digest"] for episode in self.episodes])
         pictures = lambda row: _picture_digest(self.frames[row])  # noqa: E731
         return np.array(episode_digests(self.columns, pictures, self.states, len(self.episodes)))
