@@ -6,12 +6,13 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from support.bars import BarArm, BarDynamics, goals
+from support.bars import BarArm, BarDynamics, goals, seen_at
 
-from forearm.batch import Prediction
+from forearm.batch import Prediction, present
 from forearm.control.episode_log import episode_json, film, save_episode_log, uncertainty_words
 from forearm.control.loop import control
 from forearm.control.planners import TreeSearch
+from forearm.environment import ImaginedEnvironment
 
 
 def drive(layout, goal):
@@ -76,6 +77,11 @@ def test_a_log_says_how_unsure_the_model_was_and_how_wrong(pan_layout) -> None:
     ]
     assert [step.get("true_error") for step in told] == [*episode.true_errors, None]
     assert "the model expected 0.02, and 0.0099 was observed" in uncertainty_words(episode)
+    environment = ImaginedEnvironment(Unsure(pan_layout))
+    environment.reset(present(pan_layout, seen_at(pan_layout, np.array([-10.0, 0]))))
+    alone = control(environment, Unsure(pan_layout), goals(pan_layout, 10)[0], TreeSearch(2))
+    assert alone.true_errors == []
+    assert uncertainty_words(alone).endswith("expected 0.02; what came of it is imagined too")
     certain = drive(pan_layout, goals(pan_layout, 10)[0])
     assert certain.expected_errors == [None, None]
     assert "does not say" in uncertainty_words(certain)

@@ -60,15 +60,14 @@ def uncertainty_words(episode: EpisodeLog) -> str:
     """How unsure the model was of the actions that were taken, and how wrong it turned out to be; empty without any."""
     if not episode.actions:
         return ""
-    true, expected = episode.true_errors, episode.expected_errors
-    count = f"{len(true)} action{'' if len(true) == 1 else 's'}"
-    known = [error for error in expected if error is not None]
-    said = f"expected {np.mean(known):.2g}" if known else "does not say what it expected"
+    true, known = episode.true_errors, [error for error in episode.expected_errors if error is not None]
+    count = f"{episode.actions} action{'' if episode.actions == 1 else 's'}"
+    words = f"picture error (MSE) over {count}: the model "
+    words += f"expected {np.mean(known):.2g}" if known else "does not say what it expected"
+    if not true:
+        return f"{words}; what came of it is imagined too"
     worst = int(np.argmax(true))
-    return (
-        f"picture error (MSE) over {count}: the model {said}, and {np.mean(true):.2g} was observed; "
-        f"at most {true[worst]:.2g}, after action {worst + 1}"
-    )
+    return f"{words}, and {np.mean(true):.2g} was observed; at most {true[worst]:.2g}, after action {worst + 1}"
 
 
 def film(episode: EpisodeLog, goal: Goal) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ from forearm.canvas import Action, Layout, Observation, as_float
 from forearm.canvas.actions import DEAD_BAND
 from forearm.control.goals import Goal
 from forearm.control.planners import Plan, Planner
+from forearm.environment import ImaginedEnvironment
 from forearm.media.words import action_words
 
 REACHED, STAYING, SPENT = "the goal is reached", "staying is best", "all steps are taken"
@@ -49,6 +50,8 @@ class EpisodeLog:
     layout: Layout
     steps: list[Step] = field(default_factory=list)
     outcome: str = ""
+    imagined: bool = False
+    """Whether what was seen is itself a prediction, so that no error can be observed."""
 
     @property
     def actions(self) -> int:
@@ -63,7 +66,10 @@ class EpisodeLog:
 
     @property
     def true_errors(self) -> list[float]:
-        """The mean squared error of the picture predicted for each action taken, against what was then observed."""
+        """The mean squared error of the picture predicted for each action taken, against what was then observed; none
+        where all is imagined."""
+        if self.imagined:
+            return []
         pairs = zip(self.steps, self.steps[1:], strict=False)
         return [_squared_error(step.plan.predicted.observation(self.layout), after.seen) for step, after in pairs]
 
@@ -120,7 +126,7 @@ def control(
     Raises:
         ForearmError: what the arm shows does not fit the layout, or the arm cannot act.
     """
-    episode = EpisodeLog(arm.layout)
+    episode = EpisodeLog(arm.layout, imagined=isinstance(arm, ImaginedEnvironment))
     while True:
         seen = arm.observe()
         context = present(arm.layout, seen).to(device)
