@@ -52,6 +52,14 @@ def test_a_video_that_announces_millions_of_pictures_is_refused_unopened(tmp_pat
             look(tmp_path / "a.mp4")
 
 
+def test_a_video_of_an_unknown_codec_is_refused(tmp_path):
+    path = write(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    for look in (VideoFile, header):
+        with pytest.raises(EpisodeUnreadable, match="does not know"):
+            look(path)
+
+
 def test_a_video_without_an_end_is_given_up(tmp_path, monkeypatch):
     path = write(tmp_path / "a.mkv")  # announces nothing
     monkeypatch.setattr(video, "MOST_PICTURES", 14)

@@ -169,7 +169,7 @@ def open_container(path: Path) -> Any:
 
     Raises:
         av.FFmpegError: it is no such file.
-        EpisodeUnreadable: it holds no video, or announces too many pictures.
+        EpisodeUnreadable: it holds no video, one of an unknown codec, or announces too many pictures.
     """
     _require_few(announced(path), path)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
@@ -177,6 +177,9 @@ def open_container(path: Path) -> Any:
     if not container.streams.video:
         container.close()
         raise EpisodeUnreadable(f"{path} holds no video; it may be truncated")
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise EpisodeUnreadable(f"{path} is coded in a way that FFmpeg does not know; it may be damaged")
     return container
 
 
