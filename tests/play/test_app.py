@@ -16,6 +16,7 @@ from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import CODE_NAMES, MOVE_PLUS
 from forearm.evaluation.baselines import Persistence
+from forearm.play.state import at_bounds
 from forearm.play.visitors import KEPT, KEPT_START, MOST, Full, Visitors
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run
@@ -23,7 +24,8 @@ from forearm.training.run import Run
 
 testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra `play`", exc_type=ImportError)
 
-from forearm.play.access import OPEN, Access  # noqa: E402 (needs the extra)
+from forearm.play import clip  # noqa: E402 (needs the extra)
+from forearm.play.access import OPEN, Access  # noqa: E402
 from forearm.play.app import COOKIE, make_app  # noqa: E402
 
 BASE = "http://127.0.0.1:8000"
@@ -165,11 +167,56 @@ def test_the_path_to_take_home(visitor, stage):
             frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
         assert len(frames) == len(places)
         palette = np.array(stage.layout.palette)
-        for frame, code in zip(frames, codes, strict=False):  # right of the cameras, the action to come
-            colour = frame[frame.shape[0] // 2, -4].astype(int)
+        for frame, code in zip(frames[1:], codes, strict=True):  # left of the pictures, the action that led there
+            colour = frame[frame.shape[0] // 2, 4].astype(int)
             assert np.abs(palette - colour).sum(axis=1).argmin() == code
-        left = frames[0][: frames[0].shape[0] // 2, : frames[0].shape[1] // 3]
-        assert left.std() > 10
+        assert frames[0][:, :16].min() > 200  # nothing leads to the start
+
+
+def test_films_show_the_truth_beside_what_is_imagined_by_name(visitor, stage, data, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(clip, "labelled", lambda *args: drawn.append(args) or np.zeros((2, 2, 3), np.uint8))
+    told = post(visitor, "begin", source="recording", number=0)
+    for which in (told["recorded"], next(code for code in (0, 1) if code != data.codes[1])):  # then, what nobody did
+        told = post(visitor, "step", number=told["now"]["number"], which=which)
+    assert visitor.get("/api/path.gif").status_code == 200
+    (start, first, second), words = [columns for columns, _ in drawn], [caption for _, caption in drawn]
+    assert [[title for title, _ in columns] for columns in (start, first, second)] == [
+        ["truth", "imagined"],
+        ["truth", "imagined"],
+        ["truth unknown", "imagined"],
+    ]
+    assert np.array_equal(start[0][1], start[1][1])
+    assert np.array_equal(first[0][1], data.frames[data.columns.frames[0, -1]])
+    assert second[0][1] is None
+    assert words[1] == (f"step 1 of 2, path error {told['path'][1]['path_error']}", told["path"][1]["words"])
+    assert words[2] == ("step 2 of 2", told["path"][2]["words"])
+
+
+def test_a_joint_at_its_end_says_so(stage):
+    lows, highs = stage.layout.lows, stage.layout.highs
+    span = highs - lows
+    assert set(at_bounds(stage.layout, lows + 0.005 * span)) == {-1}
+    assert set(at_bounds(stage.layout, highs - 0.005 * span)) == {1}
+    assert set(at_bounds(stage.layout, highs + span)) == {1}
+    assert set(at_bounds(stage.layout, lows + 0.02 * span)) == set(at_bounds(stage.layout, highs - 0.02 * span)) == {0}
+
+
+def test_figures_have_as_many_digits_as_their_unit_needs(visitor, stage):
+    told = step(visitor, 1)
+    for name, position in zip(told["now"]["readings"], told["now"]["joints"], strict=True):
+        assert name == f"{position:.2f}°".replace("-", "−")
+    change = told["previews"][2]["joints"][0] - told["now"]["joints"][0]
+    assert told["previews"][2]["changes"][0] == f"{change:+.2f}°".replace("-", "−")
+    assert told["reach"] == "±10.0°"
+    assert re.fullmatch(r"\d+\.\d%", told["path"][1]["expected_error"])
+
+
+def test_what_moments_showed_can_be_played_after_the_page_was_closed(visitor):
+    seen = [visitor.get("/api/path").json()["now"]]
+    for code in (1, 2, 0):
+        seen.append(step(visitor, code)["now"])
+    assert [node["moment"] for node in visitor.get("/api/path").json()["path"]] == seen
 
 
 def test_a_path_of_no_steps_can_be_taken_home_too(visitor):

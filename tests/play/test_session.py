@@ -185,6 +185,26 @@ def test_following_the_recording_shows_the_truth(data):
     assert session.now.truth is not None
 
 
+@pytest.mark.parametrize("source", ["long"], indirect=True)
+def test_errors_of_a_step_and_of_the_path_are_told_apart(model, source):
+    """A step's error is that of one prediction from the truth: what evaluation makes of the same transition."""
+    data = source.data
+    session = dreaming(model, source, number=0)
+    while session.start.truth.recorded() is not None:
+        session.step(session.recorded())
+    for row, state in enumerate(session.path[1:]):
+        with torch.inference_mode():
+            shown = model.predict(data.batch(np.array([row])).context()).observation(data.layout)
+        error = ((shown.picture / 255 - state.truth.picture / 255) ** 2).mean()
+        assert session.step_errors[state.number] == pytest.approx(error, rel=1e-3)
+    errors = [(session.step_errors[state.number], float(state.error.mean())) for state in session.path[1:]]
+    assert errors[0][0] == pytest.approx(errors[0][1])  # the first step is the whole path
+    assert len(errors) > 2
+    assert all(abs(step - path) > 1e-4 for step, path in errors[1:])
+    session.step(0)
+    assert session.now.number not in session.step_errors  # nobody knows the truth
+
+
 def test_leaving_the_recording_ends_the_truth(data):
     source = Recording(data)
     session = dreaming(Persistence(), source, number=0)

@@ -4,7 +4,15 @@
 """
 
 from forearm.environment.environment import Environment
-from forearm.environment.imagined import Imagined, ImaginedEnvironment, rollout, rollout_steps
+from forearm.environment.imagined import Imagined, ImaginedEnvironment, rollout, rollout_steps, squared_error
 from forearm.environment.recorded import RecordedEnvironment
 
-__all__ = ["Environment", "Imagined", "ImaginedEnvironment", "RecordedEnvironment", "rollout", "rollout_steps"]
+__all__ = [
+    "Environment",
+    "Imagined",
+    "ImaginedEnvironment",
+    "RecordedEnvironment",
+    "rollout",
+    "rollout_steps",
+    "squared_error",
+]

@@ -59,7 +59,12 @@ class Imagined:
         truth."""
         if self.truth is None:
             return None
-        return ((as_float(self.observation.picture) - as_float(self.truth.picture)) ** 2).mean(axis=-1)
+        return squared_error(self.observation, self.truth)
+
+
+def squared_error(one: Observation, other: Observation) -> np.ndarray:
+    """The squared difference of two pictures' pixels, mean over the channels, (h, w) float32."""
+    return ((as_float(one.picture) - as_float(other.picture)) ** 2).mean(axis=-1)
 
 
 class ImaginedEnvironment(Environment[Imagined]):

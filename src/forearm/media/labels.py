@@ -9,6 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 HEIGHT = 384
 """About how high a picture is drawn, in pixels."""
 MARGIN, HEADING, FOOTING = 12, 26, 58
+NARROWEST = 420
+"""A page is at least so wide, so that the text below the pictures has room."""
 PAPER, INK, FAINT, EMPTY, MARK = (255, 255, 255), (32, 34, 38), (120, 124, 132), (238, 240, 243), (255, 196, 0)
 
 
@@ -27,7 +29,7 @@ def labelled(
     frame_height, frame_width = next(picture.shape[:2] for _, picture in columns if picture is not None)
     scale = max(1, HEIGHT // frame_height)
     height, width = frame_height * scale, frame_width * scale
-    size = (MARGIN + len(columns) * (width + MARGIN), MARGIN + HEADING + height + FOOTING)
+    size = (max(NARROWEST, MARGIN + len(columns) * (width + MARGIN)), MARGIN + HEADING + height + FOOTING)
     page = Image.new("RGB", (size[0] + size[0] % 2, size[1] + size[1] % 2), PAPER)
     pen, top = ImageDraw.Draw(page), MARGIN + HEADING
     for i, (title, picture) in enumerate(columns):

@@ -145,12 +145,14 @@ def make_app(stage: Stage, access: Access = OPEN) -> FastAPI:
 
     @app.get("/api/path.json")
     async def as_json(visitor: Visitor) -> Response:
-        start, path = await on_worker(visitor, lambda session: (session.start, list(session.path)))
+        start, path = await on_worker(
+            visitor, lambda session: (session.start, clip.numbers(stage.layout, session.path, session.step_errors))
+        )
         episode = {
             "run": stage.run_name,
             "family": stage.family,
             "start": {"source": start.source, "number": start.number, "note": start.note},
-            "path": clip.numbers(stage.layout, path),
+            "path": path,
         }
         return JSONResponse(episode, headers=_to_keep("json"))
 

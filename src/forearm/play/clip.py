@@ -1,6 +1,6 @@
 """A path to take home: as a film, as an animation, as numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,42 +8,31 @@ import numpy as np
 from forearm.canvas import Layout
 from forearm.environment import Imagined
 from forearm.media import films
-from forearm.media.pictures import enlarge, tile
-from forearm.play.state import words
+from forearm.media.labels import PAPER, labelled
+from forearm.play.state import percent, words
 
-HEIGHT = 256
-"""About how high a camera's picture is in a clip, pixels."""
-GAP = 8
+BAR = 16
+"""Width of the bar in the colour of the action, pixels."""
 FPS = 2
 """States a second, as long as an action of the arm takes."""
 
 
 def frames(layout: Layout, path: Sequence[Imagined]) -> list[np.ndarray]:
-    """The pictures of a path, as on a canvas: the cameras, right of them a bar in the colour of the action to come.
-
-    Where the truth is known anywhere beyond the start, it stands below, dark where it is unknown. They are (H, W, 3)
-    uint8 of one size, H and W even.
+    """A picture for each state: truth and imagined frame by name, empty where the truth is unknown; the action that led
+    there in words and, left of them as on a canvas, as a bar in its colour. (H, W, 3) uint8 of one size, H and W even.
     """
-    with_truth = any(state.truth for state in path[1:])
-    pictures = []
-    for state, following in zip(path, [*path[1:], None], strict=True):
-        picture = state.observation.picture
-        rows = [side_by_side(layout, picture)]
-        if with_truth:
-            rows.append(side_by_side(layout, state.truth.picture if state.truth else np.full_like(picture, 24)))
-        sheet = tile(rows, columns=1, gap=GAP, fill=0)
-        bar = np.zeros((len(sheet), 2 * GAP, 3), np.uint8)
-        if following and following.action:
-            bar[:, GAP // 2 :] = layout.palette[following.action.code]
-        sheet = np.concatenate([sheet, bar], axis=1)
-        pictures.append(np.pad(sheet, ((0, len(sheet) % 2), (0, sheet.shape[1] % 2), (0, 0))))
-    return pictures
+    return [_frame(layout, state, number, len(path) - 1) for number, state in enumerate(path)]
 
 
-def side_by_side(layout: Layout, picture: np.ndarray) -> np.ndarray:
-    """The cameras of a picture (h, w, 3) uint8 next to each other, enlarged, (H, W, 3) uint8."""
-    cameras = tile(layout.split(picture), fill=0)
-    return enlarge(cameras, max(1, round(HEIGHT / len(cameras))))
+def _frame(layout: Layout, state: Imagined, number: int, steps: int) -> np.ndarray:
+    caption = ("start", "both show the frame that is known")
+    if state.action:
+        error = "" if state.error is None else f", path error {percent(state.error)}"
+        caption = (f"step {number} of {steps}{error}", words(layout, state.action))
+    truth = ("truth", state.truth.picture) if state.truth else ("truth unknown", None)
+    page = labelled([truth, ("imagined", state.observation.picture)], caption)
+    colour = layout.palette[state.action.code] if state.action else PAPER
+    return np.concatenate([np.full((len(page), BAR, 3), colour, np.uint8), page], axis=1)
 
 
 def gif(layout: Layout, path: Sequence[Imagined]) -> bytes:
@@ -56,8 +45,11 @@ def mp4(layout: Layout, path: Sequence[Imagined]) -> bytes:
     return films.mp4(frames(layout, path), FPS)
 
 
-def numbers(layout: Layout, path: Sequence[Imagined]) -> list[dict[str, Any]]:
-    """The path as JSON: for each state the action that led there, the joints, what was expected and what is true."""
+def numbers(layout: Layout, path: Sequence[Imagined], step_errors: Mapping[int, float]) -> list[dict[str, Any]]:
+    """The path as JSON: for each state the action that led there, the joints, what was expected and what is true.
+
+    ``step_errors`` are those of a `PlaySession`.
+    """
     return [
         {
             "action": words(layout, state.action) if state.action else None,
@@ -65,6 +57,7 @@ def numbers(layout: Layout, path: Sequence[Imagined]) -> list[dict[str, Any]]:
             "joints": _named(layout, state.observation.joints),
             "expected_mse": _mean(state.observation.expected_error),
             "true_joints": _named(layout, state.truth.joints) if state.truth else None,
+            "step_mse": step_errors.get(state.number),
             "mse": _mean(state.error),
         }
         for state in path

@@ -1,14 +1,15 @@
 """A visitor's path through what a world model imagines: actions to choose from, previews, steps."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 
 from forearm.base.errors import ForearmError
-from forearm.batch import Batch, Predictor
-from forearm.canvas import CODES, Action, counterfactual
-from forearm.environment import Environment, Imagined, ImaginedEnvironment
+from forearm.batch import Batch, Predictor, present
+from forearm.canvas import CODES, Action, Observation, counterfactual
+from forearm.environment import Environment, Imagined, ImaginedEnvironment, squared_error
 
 USUAL_VALUE = 0.5
 """The value of a continuous move until somebody chooses another, as in `canvas.counterfactual`."""
@@ -61,6 +62,9 @@ class PlaySession:
     def reset(self, start: Start) -> None:
         """Begin a new path. The action dimension chosen is that of what was recorded there."""
         self.start, self._previews = start, list[Imagined]()
+        self.step_errors = dict[int, float]()
+        """The mean squared error of single steps, by the number of the state that they lead to: the prediction from the
+        true pictures before it, against the truth. Steps whose truth is unknown have none."""
         self._environment = ImaginedEnvironment(self._predictor, self._device, start.truth)
         self._environment.reset(start.context)
         recorded = start.truth.recorded()
@@ -101,8 +105,11 @@ class PlaySession:
             raise ForearmError(f"there is no action {which} here; choose one from 0 to {len(previews) - 1}")
         if len(self.path) > self.longest:
             raise ForearmError(f"this session is {self.longest} steps long; undo some, or begin anew")
+        alone = self._alone(previews[which])  # before the path goes on: it may fail
         self._environment.enter(previews[which])
         self._previews = []
+        if alone and self.now.truth:
+            self.step_errors[self.now.number] = float(squared_error(alone, self.now.truth).mean())
         return self.now
 
     def undo(self, steps: int = 1) -> None:
@@ -117,6 +124,25 @@ class PlaySession:
         if number not in numbers:
             raise ForearmError(f"this session has no state {number}; it may have been taken back")
         self.undo(len(numbers) - 1 - numbers.index(number))
+
+    @torch.inference_mode()
+    def _alone(self, step: Imagined) -> Observation | None:
+        """What a step shows if every picture before it is the truth; None where that is unknown.
+
+        The first step begins at the truth, so that it costs no further prediction.
+        """
+        if self.now.truth is None:
+            return None
+        if self.now.is_start:
+            return step.observation
+        recent = [*self.path[1:], step][-self.layout.history :]  # all that a context holds
+        context = recent[0].context
+        for before, after in pairwise(recent):
+            assert before.truth is not None
+            assert after.action is not None
+            values, dimension = torch.from_numpy(after.action.values)[None], torch.tensor([after.action.dimension])
+            context = context.then(present(self.layout, before.truth).known(), values, dimension)
+        return self._predictor.predict(context.to(self._device)).observation(self.layout)
 
     def _action(self, code: int) -> Action:
         nothing = np.zeros((1, len(self.layout.actions)), np.float32)

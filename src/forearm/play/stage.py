@@ -11,6 +11,7 @@ from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.batch import Predictor
 from forearm.canvas import CODES, STAY, Layout
+from forearm.media.words import reading
 from forearm.play.session import PlaySession
 from forearm.play.starts import Recording, Simulation, Source
 from forearm.play.visitors import MOST
@@ -58,9 +59,12 @@ class Stage:
             "run": self.run_name,
             "family": self.family,
             "cameras": [{"name": c.name, "height": c.height, "width": c.width} for c in layout.cameras],
-            "joints": [{"name": j.name, "unit": j.unit, "low": j.low, "high": j.high} for j in layout.joints],
+            "joints": [
+                {"name": j.name, "low": j.low, "high": j.high, "bounds": [reading(j.low, j), reading(j.high, j)]}
+                for j in layout.joints
+            ],
             "dimensions": [
-                {"name": dimension.name, "unit": dimension.unit, "scale": dimension.scale, "joint": int(joint)}
+                {"name": dimension.name, "joint": int(joint)}
                 for dimension, joint in zip(layout.actions, layout.joint_of_dimension(), strict=True)
             ],
             "discrete": layout.discrete,

@@ -8,28 +8,32 @@ from forearm.canvas import CODE_NAMES, Action, Layout
 from forearm.environment import Imagined
 from forearm.media.colours import OVERLAY, heat_map
 from forearm.media.pictures import data_uri
-from forearm.media.words import action_words
+from forearm.media.words import action_words, figure, reading
 from forearm.play.session import PlaySession
 
 HEAT_TOP = 0.4
 """The root of the squared error at which heat is at its strongest, as a share of the range from black to white."""
 
+AT_BOUND = 0.01
+"""A joint is at a bound if it is nearer to it than this share of its range."""
+
 
 def state_of(session: PlaySession, whole: bool = False) -> dict[str, Any]:
     """Where a path has come to: the present, what each action would show, and the path so far.
 
-    The path's pictures are included only with ``whole``: who has followed the path has seen them.
+    What earlier moments showed is included only with ``whole``: who has followed the path has seen it.
     """
-    layout, now = session.layout, session.now
-    previews = session.previews()
+    layout, previews = session.layout, session.previews()
+    reach = layout.actions[session.dimension]
     return {
         "start": {"source": session.start.source, "number": session.start.number, "note": session.start.note},
         "dimension": session.dimension,
         "value": session.value,
         "recorded": session.recorded(),
-        "now": _now(layout, now),
-        "previews": [_preview(layout, preview) for preview in previews],
-        "path": [_step(layout, state, whole) for state in session.path],
+        "reach": f"±{figure(session.value * reach.scale, reach.unit)}",
+        "now": _moment(layout, session.now),
+        "previews": [_preview(layout, session.now, preview) for preview in previews],
+        "path": [_step(session, state, whole) for state in session.path],
     }
 
 
@@ -46,12 +50,18 @@ def cameras(layout: Layout, picture: np.ndarray) -> list[str]:
     return [data_uri(each, "fast") for each in layout.split(picture)]
 
 
-def _now(layout: Layout, state: Imagined) -> dict[str, Any]:
+def at_bounds(layout: Layout, joints: np.ndarray) -> list[int]:
+    """For each joint (J,) whether it is at its lower bound (−1), at its upper one (1), or at neither (0)."""
+    near = AT_BOUND * (layout.highs - layout.lows)
+    return ((joints >= layout.highs - near).astype(int) - (joints <= layout.lows + near)).tolist()
+
+
+def _moment(layout: Layout, state: Imagined) -> dict[str, Any]:
     shown, truth = state.observation, state.truth
     return {
         "number": state.number,
         "pictures": cameras(layout, shown.picture),
-        "joints": shown.joints.tolist(),
+        **_joints(layout, shown.joints),
         "uncertainty": _heat(layout, shown.expected_error),
         "truth": None if truth is None else cameras(layout, truth.picture),
         "true_joints": None if truth is None else truth.joints.tolist(),
@@ -59,26 +69,38 @@ def _now(layout: Layout, state: Imagined) -> dict[str, Any]:
     }
 
 
-def _preview(layout: Layout, state: Imagined) -> dict[str, Any]:
+def _joints(layout: Layout, joints: np.ndarray) -> dict[str, Any]:
+    return {
+        "joints": joints.tolist(),
+        "readings": [reading(value, joint, unit=True) for value, joint in zip(joints, layout.joints, strict=True)],
+        "bounds": at_bounds(layout, joints),
+    }
+
+
+def _preview(layout: Layout, now: Imagined, state: Imagined) -> dict[str, Any]:
     shown = state.observation
+    changes = zip(shown.joints - now.observation.joints, layout.joints, strict=True)
     return {
         "code": state.action.code if state.action else None,
         "words": words(layout, state.action),
         "pictures": cameras(layout, shown.picture),
-        "joints": shown.joints.tolist(),
-        "expected_error": _root_mean(shown.expected_error),
+        **_joints(layout, shown.joints),
+        "changes": [reading(change, joint, signed=True, unit=True) for change, joint in changes],
+        "expected_error": percent(shown.expected_error),
         "uncertainty": _heat(layout, shown.expected_error),
     }
 
 
-def _step(layout: Layout, state: Imagined, whole: bool) -> dict[str, Any]:
+def _step(session: PlaySession, state: Imagined, whole: bool) -> dict[str, Any]:
+    layout = session.layout
     return {
         "number": state.number,
-        "pictures": cameras(layout, state.observation.picture) if whole else None,
+        "moment": _moment(layout, state) if whole else None,
         "code": state.action.code if state.action else None,
         "words": words(layout, state.action),
-        "expected_error": _root_mean(state.observation.expected_error),
-        "error": _root_mean(state.error),
+        "expected_error": percent(state.observation.expected_error),
+        "step_error": percent(session.step_errors.get(state.number)),
+        "path_error": percent(None if state.is_start else state.error),
     }
 
 
@@ -87,6 +109,6 @@ def _heat(layout: Layout, squared: np.ndarray | None) -> list[str] | None:
     return None if squared is None else cameras(layout, heat_map(np.sqrt(squared), HEAT_TOP, OVERLAY))
 
 
-def _root_mean(squared: np.ndarray | None) -> float | None:
-    """The root of the mean squared error: a share of the range from black to white."""
-    return None if squared is None else float(np.sqrt(float(squared.mean())))
+def percent(squared: np.ndarray | float | None) -> str | None:
+    """The root of the mean squared error, as a share of the range from black to white, in words."""
+    return None if squared is None else figure(np.sqrt(np.mean(squared)), "share")

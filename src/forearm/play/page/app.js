@@ -6,10 +6,12 @@ const RECORDED = 3;
 const ORDER = [2, 0, 1, RECORDED]; // as the arrow keys lie
 const KEYS = ["S", "→", "←", "F"];
 const MOST_WAITING = 2;
+const PACE = 500; // ms a step, as long as an action of the arm takes
+const BOUNDS = { "-1": "lower bound", 1: "upper bound" };
 
 const find = (selector) => document.querySelector(selector);
-const view = { overlay: "", beside: true };
-const pictures = new Map(); // of each state of the path, by its number
+const view = { overlay: "", beside: true, at: null }; // at: the moment of the path that is played; null: the present
+const moments = new Map(); // what each state of the path shows, by its number
 let stage, state;
 
 // Elements
@@ -27,12 +29,7 @@ function set(element, name, value) {
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
-const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
-const plain = (value, digits) => value.toFixed(digits).replace("-", "−");
-/** Numbers in a joint's unit, with as many digits as its range asks for. */
-const number = (value, joint) => plain(value, joint.high - joint.low < 20 ? 2 : 1);
-const signed = (said) => (/[1-9]/.test(said) ? (said.startsWith("−") ? said : `+${said}`) : `±${said.replace("−", "")}`);
-const bound = (value) => make("span", "", plain(value, Math.abs(value) < 10 ? 1 : 0));
+const known = (figure) => figure ?? "–";
 
 // What the server is asked, one thing after the other
 
@@ -49,7 +46,7 @@ async function fetchState(path, body) {
   const wanted = typeof body === "function" ? body() : body;
   try {
     const told = await talk(path, wanted);
-    if (!told.path.every((node) => node.pictures || node.number === told.now.number || pictures.has(node.number)))
+    if (!told.path.every((node) => node.moment || node.number === told.now.number || moments.has(node.number)))
       show(await talk("/api/path")); // another tab has gone on with this path
     else show(told);
   } catch (error) {
@@ -83,25 +80,90 @@ function trouble(message) {
 
 // What one can do
 
-function step(which) {
+/** Take an action; it is what `repeat` repeats. */
+function step(which, follows = which === RECORDED) {
+  stop();
+  repeated = follows ? "recorded" : which;
+  take(which);
+}
+
+async function take(which) {
   if (waiting >= MOST_WAITING || !(which in state.previews)) return;
   const choice = find(`.choice[data-which="${which}"]`);
   choice.classList.add("taken");
   setTimeout(() => choice.classList.remove("taken"), 120);
-  ask("/api/path/step", () => ({ number: state.now.number, which }));
+  await ask("/api/path/step", () => ({ number: state.now.number, which }));
 }
-const undo = () => { if (waiting < MOST_WAITING && state.path.length > 1) ask("/api/path/undo", {}); };
-const begin = (source, number) => ask("/api/path/begin", { source, number });
+/** Ask for another path than that which is played. */
+function change(path, body) {
+  stop();
+  if (waiting < MOST_WAITING) ask(path, body);
+}
+const undo = () => { if (state.path.length > 1) change("/api/path/undo", {}); };
+const begin = (source, number) => change("/api/path/begin", { source, number });
 const reset = () => begin(state.start.source, state.start.number);
-const choose = (dimension) => { if (dimension in stage.dimensions && waiting < MOST_WAITING) ask("/api/path/choose", { dimension }); };
-const follow = () => { if (state.recorded !== null) step(state.recorded); };
+const choose = (dimension, value) => { if (dimension in stage.dimensions) change("/api/path/choose", { dimension, value }); };
+const follow = () => { if (state.recorded !== null) step(state.recorded, true); };
 function lay(overlay) {
   view.overlay = view.overlay === overlay ? "" : overlay;
-  show(state);
+  render();
 }
 function beside() {
   view.beside = !view.beside;
-  show(state);
+  render();
+}
+
+// Auto-play: an action again and again, or the path from its start
+
+let playing = null; // "repeat" or "path"
+let pause;
+let repeated = null; // the action that the visitor took last, or "recorded"
+
+/** The action to repeat: null where there is none. */
+const again = () => (repeated === "recorded" ? state.recorded : repeated ?? state.path.at(-1).code);
+
+function stop(why) {
+  if (!playing) return;
+  clearTimeout(pause);
+  [playing, view.at] = [null, null];
+  render();
+  if (why) trouble(why);
+}
+
+/** Start to play, or stop what plays; `go` plays one step and says why it is the last, if it is. */
+function play(what, go) {
+  const was = playing;
+  stop();
+  if (was === what) return;
+  playing = what;
+  const next = async () => {
+    const end = await go();
+    if (playing !== what) return; // stopped meanwhile
+    if (end === undefined) pause = setTimeout(next, PACE);
+    else stop(end);
+  };
+  next();
+}
+
+function repeat() {
+  if (playing !== "repeat" && again() === null) return;
+  play("repeat", async () => {
+    const which = again(), { length } = state.path, { joint } = stage.dimensions[state.dimension];
+    if (which === null) return "The recording ends here.";
+    const { code } = state.previews[which], bound = code === 1 ? 1 : code === 2 ? -1 : null;
+    if (repeated !== "recorded" && state.now.bounds[joint] === bound) return `${stage.joints[joint].name} is at its ${BOUNDS[bound]}.`;
+    await take(which);
+    if (state.path.length === length) return ""; // refused, and said so
+  });
+}
+
+function playPath() {
+  if (state.path.length < 2) return;
+  play("path", () => {
+    view.at = view.at === null ? 0 : view.at + 1;
+    if (view.at === state.path.length) return "";
+    render();
+  });
 }
 
 // What is seen
@@ -131,27 +193,35 @@ function fill(node, sources, over, captions) {
 
 function show(told) {
   state = told;
-  for (const node of told.path) if (node.pictures) pictures.set(node.number, node.pictures);
-  pictures.set(told.now.number, told.now.pictures);
+  for (const node of told.path) if (node.moment) moments.set(node.number, node.moment);
+  moments.set(told.now.number, told.now);
   const here = new Set(told.path.map((node) => node.number));
-  for (const number of pictures.keys()) if (!here.has(number)) pictures.delete(number);
-  showNow();
-  showJoints();
-  showChoices();
-  showPath();
+  for (const number of moments.keys()) if (!here.has(number)) moments.delete(number);
+  if (playing === "path") stop(); // another path than that which was played
+  else render();
 }
 
-function showNow() {
-  const { now, path, start } = state;
-  const node = path[path.length - 1], steps = path.length - 1;
-  find("#step").textContent = steps ? `Step ${steps}` : "The start";
-  find("#words").textContent = find("#words").title = steps ? node.words : start.note;
-  find("#truth-note").textContent = now.truth ? (start.source === "simulator" ? "simulated beside" : "as recorded") : "not recorded";
+function render() {
+  const at = view.at ?? state.path.length - 1, node = state.path[at], now = moments.get(node.number);
+  document.body.classList.toggle("playing", view.at !== null);
+  showNow(at, node, now);
+  showJoints(now);
+  showChoices();
+  showPath(at);
+  showPlaying();
+}
+
+function showNow(at, node, now) {
+  const { path, start } = state, steps = path.length - 1;
+  find("#title").textContent = at ? "Imagined" : "Start";
+  find("#words").textContent = find("#words").title = at ? `step ${at}${at < steps ? ` of ${steps}` : ""}: ${node.words}` : start.note;
+  find("#truth-note").textContent = now.truth ? (start.source === "simulator" ? "simulated" : "recorded") : "unknown: nobody recorded this";
   find("#truth").hidden = !view.beside;
   fill(find("#imagined .cameras"), now.pictures, view.overlay ? now[view.overlay] : null, true);
   fill(find("#truth .cameras"), now.truth, null, true);
-  find("#uncertainty").textContent = percent(node.expected_error);
-  find("#error").textContent = steps ? percent(node.error) : "–";
+  find("#expected-error").textContent = known(node.expected_error);
+  find("#step-error").textContent = known(node.step_error);
+  find("#path-error").textContent = known(node.path_error);
   for (const button of document.querySelectorAll("[data-overlay]")) set(button, "aria-checked", button.dataset.overlay === view.overlay);
   set(find("#beside"), "aria-pressed", view.beside);
   find("#scale").hidden = !view.overlay;
@@ -159,12 +229,13 @@ function showNow() {
   find("#source").value = start.source;
   limitNumber();
   const dimension = stage.dimensions[state.dimension], joint = stage.joints[dimension.joint];
-  const told = joint ? `${joint.name} ${number(now.joints[dimension.joint], joint)} ${joint.unit}` : "";
-  find("#status").textContent = `${find("#step").textContent}, ${node.words}. ${told}`;
+  const bound = joint && BOUNDS[now.bounds[dimension.joint]];
+  const told = joint ? `${joint.name} ${now.readings[dimension.joint]}${bound ? `, at its ${bound}` : ""}` : "";
+  find("#status").textContent = `${at ? `Step ${at}` : "The start"}, ${node.words}. ${told}`;
 }
 
-function showJoints() {
-  const { now, previews } = state;
+function showJoints(now) {
+  const { previews } = state;
   for (const row of document.querySelectorAll(".joint")) {
     const dimension = row.dataset.dimension === "" ? null : Number(row.dataset.dimension);
     const chosen = dimension === state.dimension;
@@ -173,20 +244,26 @@ function showJoints() {
     const index = Number(row.dataset.joint), joint = stage.joints[index];
     if (!joint) continue;
     const at = (value) => `${100 * Math.min(1, Math.max(0, (value - joint.low) / (joint.high - joint.low)))}%`;
-    row.querySelector(".value b").textContent = number(now.joints[index], joint);
+    row.querySelector(".value").textContent = now.readings[index];
+    bounded(row.querySelector(".chip.bound"), now.bounds[index]);
     row.querySelector(".fill").style.width = at(now.joints[index]);
     row.querySelector(".now").style.left = at(now.joints[index]);
-    const known = view.beside && now.true_joints !== null;
-    row.querySelector(".true").hidden = !known;
-    if (known) row.querySelector(".true").style.left = at(now.true_joints[index]);
+    const isTrueKnown = view.beside && now.true_joints !== null;
+    row.querySelector(".true").hidden = !isTrueKnown;
+    if (isTrueKnown) row.querySelector(".true").style.left = at(now.true_joints[index]);
     row.querySelectorAll(".tick").forEach((tick, code) => {
-      tick.hidden = !chosen;
+      tick.hidden = !chosen || view.at !== null;
       tick.style.left = at(previews[code].joints[index]);
     });
   }
-  const { scale, unit } = stage.dimensions[state.dimension];
   find("#value").value = state.value;
-  find("#value-told").textContent = `±${(state.value * scale).toPrecision(2)} ${unit}`;
+  find("#value-told").textContent = state.reach;
+}
+
+/** Say at which bound a joint is. */
+function bounded(chip, bound) {
+  chip.hidden = !(bound in BOUNDS);
+  chip.textContent = BOUNDS[bound] ?? "";
 }
 
 function showChoices() {
@@ -206,43 +283,60 @@ function showChoices() {
     const told = choice.querySelector(".outcome");
     if (which === RECORDED) told.textContent = preview.words;
     else if (joint) {
-      const change = preview.joints[index] - state.now.joints[index];
-      told.textContent = `${number(preview.joints[index], joint)} ${joint.unit} `;
-      told.append(make("small", "soft", signed(number(change, joint))));
+      told.textContent = `${preview.readings[index]} `;
+      told.append(make("small", "soft", preview.changes[index]));
     }
+    const bound = joint && which !== RECORDED && code ? preview.bounds[index] : 0;
+    bounded(choice.querySelector(".chip.bound"), bound);
     const uncertainty = choice.querySelector(".uncertainty");
     uncertainty.hidden = preview.expected_error === null;
-    uncertainty.lastChild.textContent = percent(preview.expected_error);
-    set(choice, "aria-label", `${which === RECORDED ? "replay the recorded action" : preview.words}: ${told.textContent.trim()}${isGuess ? ", a guess" : ""}`);
+    uncertainty.lastChild.textContent = known(preview.expected_error);
+    set(choice, "aria-label", `${which === RECORDED ? "replay the recorded action" : preview.words}: ${told.textContent.trim()}${bound ? `, the ${BOUNDS[bound]}` : ""}${isGuess ? ", a guess" : ""}`);
   }
 }
 
-function showPath() {
+function showPath(at) {
   const { path } = state, list = find("#path");
   find("#length").textContent = path.length > 1 ? `${path.length - 1} step${path.length > 2 ? "s" : ""}; click a picture to go back there` : "no step yet";
   const wanted = path.map((node) => String(node.number));
   for (const item of [...list.children]) if (!wanted.includes(item.dataset.number)) item.remove();
   path.forEach((node, i) => {
     if (!list.children[i]) list.append(thumbnail(node, i));
-    set(list.children[i].querySelector(".thumb"), "aria-current", i === path.length - 1);
+    set(list.children[i].querySelector(".thumb"), "aria-current", i === at);
   });
+  find(".strip").classList.toggle("alone", !view.beside);
   find("#undo").disabled = path.length < 2;
-  list.scrollLeft = list.scrollWidth;
+  const current = list.children[at];
+  if (view.at === null) list.scrollLeft = list.scrollWidth;
+  else list.scrollLeft = current.offsetLeft - (list.clientWidth - current.offsetWidth) / 2;
+}
+
+function showPlaying() {
+  const which = again(), isRepeating = playing === "repeat", isPath = playing === "path";
+  find("#repeat span").textContent = isRepeating ? "■ Stop" : repeated === "recorded" ? "↻ Follow the recording" : which === null ? "↻ Repeat" : `↻ Repeat ${NAMES[which]}`;
+  find("#repeat").disabled = !isRepeating && which === null;
+  find("#repeat").classList.toggle("on", isRepeating);
+  find("#play span").textContent = isPath ? "■ Stop" : "▶\uFE0E Play";
+  find("#play").disabled = state.path.length < 2;
+  find("#play").classList.toggle("on", isPath);
 }
 
 function thumbnail(node, i) {
-  const frame = make("span", "frame");
-  for (const source of pictures.get(node.number)) {
-    const picture = make("img");
-    [picture.src, picture.alt] = [source, ""];
-    frame.append(picture);
-  }
-  const told = make("span", "told", i ? String(i) : "start");
-  if (i && node.error !== null) told.append(" · ", make("span", "true", percent(node.error)));
-  const button = make("button", "thumb", frame, told);
+  const moment = moments.get(node.number);
+  const frame = (sources, kind) => {
+    const shown = make("span", `frame ${kind}`);
+    stage.cameras.forEach((camera, each) => {
+      const picture = make("img");
+      [picture.width, picture.height, picture.src, picture.alt] = [camera.width, camera.height, (sources ?? moment.pictures)[each], ""];
+      shown.append(picture);
+    });
+    return shown;
+  };
+  const button = make("button", "thumb", make("span", "told", i ? String(i) : "start"), frame(moment.pictures, "imagined"),
+    frame(moment.truth, moment.truth ? "beside" : "beside unknown"), make("span", "told", known(node.step_error)), make("span", "told true", known(node.path_error)));
   button.title = node.words;
   set(button, "aria-label", i ? `go back to step ${i}, ${node.words}` : "go back to the start");
-  button.addEventListener("click", () => ask("/api/path/back", { number: node.number }));
+  button.addEventListener("click", () => change("/api/path/back", { number: node.number }));
   const item = make("li");
   item.dataset.number = node.number;
   if (node.code !== null) {
@@ -260,6 +354,7 @@ function build() {
   const root = document.documentElement.style;
   COLOURS.forEach((name, code) => root.setProperty(name, `rgb(${stage.palette[code].join(" ")})`));
   root.setProperty("--cameras", stage.cameras.length);
+  root.setProperty("--aspect", Math.max(...stage.cameras.map((camera) => camera.height / camera.width)));
   document.documentElement.classList.toggle("single", stage.cameras.length === 1);
   document.title = `${stage.run} · forearm play`;
   find("#run").textContent = `${stage.run} · family ${stage.family}`;
@@ -268,7 +363,7 @@ function build() {
     option.value = source.name;
     find("#source").append(option);
   }
-  find('[data-overlay="uncertainty"]').hidden = find("#uncertainty").parentElement.hidden = !stage.knowsUncertainty;
+  find('[data-overlay="uncertainty"]').hidden = find("#expected-error").parentElement.hidden = !stage.knowsUncertainty;
   find("#value-row").hidden = stage.discrete;
   buildJoints();
   find("#footnote").textContent = stage.guesses.map((code) => stage.practised.includes(code)
@@ -293,14 +388,14 @@ function buildJoints() {
     if (dimension >= 0 && dimension < 9) row.firstChild.append(make("kbd", "", String(dimension + 1)));
     if (dimension >= 0) row.addEventListener("click", () => choose(dimension));
     if (joint) {
-      row.append(make("span", "value", make("b", ""), make("small", "", joint.unit)));
+      row.append(make("span", "chip bound"), make("b", "value"));
       const ticks = COLOURS.map((name) => {
         const tick = make("span", "tick");
         tick.style.background = `var(${name})`;
         return tick;
       });
       const gauge = make("span", "gauge", make("span", "fill"), make("span", "now"), ...ticks, make("span", "true"));
-      row.append(make("span", "range", bound(joint.low), gauge, bound(joint.high)));
+      row.append(make("span", "range", make("span", "", joint.bounds[0]), gauge, make("span", "", joint.bounds[1])));
     }
     find("#joints").append(row);
   }
@@ -308,9 +403,9 @@ function buildJoints() {
 
 function choice(which) {
   const name = which === RECORDED ? "REPLAY" : NAMES[which];
-  const head = make("span", "head", make("b", "", name), make("kbd", "", KEYS[which]), make("span", "chip guess", "guess"), make("span", "chip recorded", "recorded"));
+  const head = make("span", "head", make("b", "", name), make("kbd", "", KEYS[which]), make("span", "chip bound"), make("span", "chip guess", "guess"), make("span", "chip recorded", "recorded"));
   const told = make("span", "told", make("span", "outcome"), make("small", "uncertainty soft", make("i", "", "expected error "), ""));
-  const button = make("button", "choice", head, make("span", "shots"), told);
+  const button = make("button", "choice", make("span", "about", head, told), make("span", "shots"));
   button.dataset.which = which;
   button.addEventListener("click", () => step(which));
   return button;
@@ -325,7 +420,7 @@ function limitNumber() {
 
 const onKey = {
   " ": () => step(0), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), arrowup: () => choose(state.dimension - 1), arrowdown: () => choose(state.dimension + 1), "-": () => step(2), "−": () => step(2),
-  f: follow, z: undo, backspace: undo, r: reset, t: beside, u: () => { if (stage.knowsUncertainty) lay("uncertainty"); }, e: () => lay("error"),
+  f: follow, z: undo, backspace: undo, r: reset, a: repeat, p: playPath, escape: () => stop(), t: beside, u: () => { if (stage.knowsUncertainty) lay("uncertainty"); }, e: () => lay("error"),
 };
 
 function listen() {
@@ -343,6 +438,8 @@ function listen() {
   });
   for (const button of document.querySelectorAll("[data-overlay]")) button.addEventListener("click", () => lay(button.dataset.overlay));
   find("#beside").addEventListener("click", beside);
+  find("#repeat").addEventListener("click", repeat);
+  find("#play").addEventListener("click", playPath);
   find("#undo").addEventListener("click", undo);
   find("#reset").addEventListener("click", reset);
   find("#random").addEventListener("click", () => begin(find("#source").value, null));
@@ -352,7 +449,7 @@ function listen() {
     begin(find("#source").value, find("#number").valueAsNumber);
     find("#number").blur();
   });
-  find("#value").addEventListener("change", () => ask("/api/path/choose", { dimension: state.dimension, value: find("#value").valueAsNumber }));
+  find("#value").addEventListener("change", () => choose(state.dimension, find("#value").valueAsNumber));
 }
 
 /** Say that all places are taken, and ask again until one is free. */
