@@ -108,6 +108,13 @@ def test_no_room_may_import_one_below_its_own():
     assert not below
 
 
+@pytest.mark.parametrize("package", sorted(PACKAGE.rglob("__init__.py")), ids=lambda file: file.parent.name)
+def test_nothing_lazy_is_called_as_a_module_beside_it(package):
+    """Importing the module sets the package's attribute of that name: it would be the module from then on."""
+    offered = re.findall(r'^        "(\w+)": "forearm', package.read_text(encoding="utf-8"), re.MULTILINE)
+    assert not set(offered) & {module.name for module in pkgutil.iter_modules([str(package.parent)])}
+
+
 def test_imports_are_found_wherever_they_stand():
     source = """
 import numpy, forearm.canvas.layout

@@ -30,7 +30,7 @@ def record(options: RecordOptions) -> None:
 
     Example: forearm record --episodes 300 --out recording
     """
-    from forearm.sim.record import record as record_into
+    from forearm.sim.dataset import record as record_into
 
     with counting("recording") as watch:
         record_into(options.out, options.recording, options.processes, watch)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from forearm.base.lazy import attach
 
 if TYPE_CHECKING:
-    from forearm.sim.film import change_of, film, settle
+    from forearm.sim.dataset import record
+    from forearm.sim.filming import change_of, film, settle
     from forearm.sim.names import CAMERAS, JOINTS
     from forearm.sim.protocol import record_episode
-    from forearm.sim.record import record
     from forearm.sim.settings import MODEL_SETTINGS, SingleActionSettings
     from forearm.sim.simulator import Simulator
 
@@ -33,10 +33,10 @@ __getattr__, __dir__ = attach(
         "MODEL_SETTINGS": "forearm.sim.settings:MODEL_SETTINGS",
         "Simulator": "forearm.sim.simulator:Simulator",
         "SingleActionSettings": "forearm.sim.settings:SingleActionSettings",
-        "change_of": "forearm.sim.film:change_of",
-        "film": "forearm.sim.film:film",
-        "record": "forearm.sim.record:record",
+        "change_of": "forearm.sim.filming:change_of",
+        "film": "forearm.sim.filming:film",
+        "record": "forearm.sim.dataset:record",
         "record_episode": "forearm.sim.protocol:record_episode",
-        "settle": "forearm.sim.film:settle",
+        "settle": "forearm.sim.filming:settle",
     },
 )

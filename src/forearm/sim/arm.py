@@ -14,7 +14,7 @@ from forearm.canvas import (
     target_changes,
     trajectory,
 )
-from forearm.sim.film import settle
+from forearm.sim.filming import settle
 from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, PHYSICS_HZ, Vary
 from forearm.sim.poses import sample_pose
 from forearm.sim.simulator import Simulator

@@ -15,7 +15,7 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import DiscreteActionLog, EpisodeData
-from forearm.sim.film import change_of, film, settle
+from forearm.sim.filming import change_of, film, settle
 from forearm.sim.names import CAMERAS, JOINTS
 from forearm.sim.poses import reach, sample_pose
 from forearm.sim.settings import ACTIONS, SingleActionSettings
