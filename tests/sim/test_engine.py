@@ -54,8 +54,8 @@ def test_missing_libraries_are_named(error: str) -> None:
 
 
 def test_a_users_backend_wins() -> None:
-    assert output("import forearm.sim, os; print(os.environ['MUJOCO_GL'])") == "egl"
-    assert output("import forearm.sim, os; print(os.environ['MUJOCO_GL'])", MUJOCO_GL="disable") == "disable"
+    assert output("import forearm.sim.engine, os; print(os.environ['MUJOCO_GL'])") == "egl"
+    assert output("import forearm.sim.engine, os; print(os.environ['MUJOCO_GL'])", MUJOCO_GL="disable") == "disable"
 
 
 def test_a_display_that_leads_nowhere_is_none() -> None:

@@ -202,6 +202,17 @@ def test_scenes_are_independent_where_episodes_share_them(moments_data, told, ex
     assert (groups.tolist(), found) == (np.repeat(expected, 2).tolist(), kind)
 
 
+def test_the_half_that_picks_shares_no_scene_with_the_half_that_is_reported_on(tiny_data):
+    for number, episode in enumerate(tiny_data.episodes):
+        episode.update(scene=number % 4, session=None)
+    tiny_data.columns.validation[:] = True
+    scenes = tiny_data.independent_groups(tiny_data.rows())[0]
+    picking = tiny_data.rows("picking")
+    others = np.setdiff1d(tiny_data.rows("val"), picking)
+    assert len(picking) == len(others)
+    assert not set(scenes[picking]) & set(scenes[others])
+
+
 def test_outcomes_are_drawn_with_the_layout_given(moments_data):
     layout = moments_data.layout.with_bounds(np.array([-200, -200]), np.array([200, 200]), np.array([50, 50]))
     rows = np.array([2])

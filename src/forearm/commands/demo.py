@@ -21,6 +21,8 @@ from forearm.models import DEFAULT, family_settings
 
 ACTIONS = 10
 """Of an episode: so the report can feed predictions back along recorded paths."""
+SCENES = 50
+"""So many that the half of the held-out episodes that is reported on has more than six."""
 
 NOTES = """Forearm's demo: a simulated SO-101 turns its shoulder by about 10° or stays, ten times in a row. A small
 model, {family}, learns to predict what its two cameras and its joints show half a second later. It was trained for
@@ -80,13 +82,15 @@ def demo(options: DemoOptions) -> None:
     started = time.perf_counter()
     if not recordings.exists():
         console.print("[bold]1 of 4[/] simulating an SO-101")
-        settings = SingleActionSettings(episodes=options.episodes, decisions=ACTIONS, seed=options.seed, fps=2, size=64)
+        settings = SingleActionSettings(
+            episodes=options.episodes, decisions=ACTIONS, sessions=SCENES, seed=options.seed, fps=2, size=64
+        )
         with counting("recording") as watch:
             record(recordings, settings, watch=watch)
     if not data_path.exists():
         console.print("[bold]2 of 4[/] building transitions: frame, action, next frame")
         with building() as report:
-            build([recordings], data_path, BuildConfig(preset="tiny", seed=options.seed, val=0.15), report)
+            build([recordings], data_path, BuildConfig(preset="tiny", seed=options.seed, val=0.2), report)
     began = Run(run_path).config_file.is_file()
     family = Run(run_path).config()["family"] if began else options.family
     console.print(f"[bold]3 of 4[/] training {family}, which predicts the next frame")

@@ -27,8 +27,8 @@ class SingleActionSettings:
     decisions: int = 1
     """How many actions of the joint follow one another in an episode, to test predictions fed back. They are drawn as
     often as wanted, among those for which the arm has room."""
-    sessions: int = 6
-    """How many arrangements of the objects."""
+    sessions: int = 24
+    """How many arrangements of the objects. A report takes these scenes, not episodes, for independent."""
     seed: int = 0
     """Decides everything; episode i is the same however many episodes or processes there are."""
     scene_seed: int | None = None

@@ -353,13 +353,15 @@ class TransitionSet:
 
     @cached_property
     def _picking_rows(self) -> np.ndarray:
-        """Every second group of validation episodes, by their digests, so the same in every copy; the other groups are
-        left for reports. All of them where there is one group.
+        """Every second independent group of validation rows, by its episodes' digests, so the same in every copy; the
+        other groups are left for reports. All of them where there is one group.
         """
         validation = self.rows("val")
-        groups = np.unique(self.groups[validation])
-        chosen = groups[np.argsort(self.episode_digests[groups], kind="stable")][1::2]
-        return validation[np.isin(self.groups[validation], chosen)] if len(chosen) else validation
+        groups, digests = self.independent_groups(validation)[0][validation], self.episode_digests
+        order = np.argsort(digests[self.columns.episodes[validation]], kind="stable")
+        in_order = dict.fromkeys(groups[order].tolist())  # a group stands where its first digest does
+        chosen = list(in_order)[1::2]
+        return validation[np.isin(groups, chosen)] if chosen else validation
 
     def positions(self, rows: np.ndarray) -> np.ndarray:
         """Joint positions of transitions, (n, T, J) float32 in the joints' units."""
