@@ -191,6 +191,9 @@ def test_the_path_is_played_through_and_an_action_repeated_until_somebody_stops(
     assert page.locator(".thumb[aria-current=true] .told").first.inner_text() == "1"
     page.get_by_role("button", name="Stop").click()
     assert page.locator("#words").inner_text().startswith("step 6: ")
+    page.keyboard.press("p")
+    page.keyboard.press("Escape")
+    assert page.evaluate("playing === null && view.at === null")
     assert page.evaluate("state.path.map(node => node.number)") == path  # looking back takes nothing back
 
     begin(page, 0)
@@ -198,7 +201,7 @@ def test_the_path_is_played_through_and_an_action_repeated_until_somebody_stops(
     steps(page, 1)
     page.keyboard.press("a")
     page.wait_for_function("() => state.path.length > 2")
-    page.keyboard.press("Escape")
+    page.keyboard.press(" ")  # stops, and takes no step
     page.wait_for_function("() => playing === null && waiting === 0")
     assert set(page.evaluate("state.path.slice(1).map(node => node.code)")) == {MOVE_PLUS}
 
@@ -215,6 +218,20 @@ def test_a_joint_at_its_end_stops_what_repeats(page):
     page.wait_for_selector("#trouble:visible")
     assert page.locator("#trouble").inner_text() == "pan is at its upper bound."
     assert page.evaluate("state.path.length") == 1
+
+
+def test_guesses_of_the_chosen_joint_are_explained(page):
+    assert page.locator("#footnote").is_hidden()
+    page.evaluate("Object.assign(stage, { unseen: [[0, 1], [0, 2], [1, 0]], guesses: [], practised: [] }); render()")
+    assert page.locator("#footnote").inner_text() == (
+        "MOVE+ and MOVE− are guesses: the training data do not contain them."
+    )
+    assert page.locator(".choice .chip.guess:visible").count() == 2
+    page.evaluate("Object.assign(stage, { unseen: [], guesses: [0], practised: [0] }); render()")
+    assert page.locator("#footnote").inner_text() == (
+        "STAY is a guess: the training data do not contain it; the model practised it on frames that do not change."
+    )
+    assert page.locator(".choice .chip.guess:visible").count() == 1
 
 
 @pytest.mark.parametrize("page", [{"viewport": {"width": 1280, "height": 800}}], indirect=True)

@@ -136,6 +136,7 @@ function play(what, go) {
   stop();
   if (was === what) return;
   playing = what;
+  find("#trouble").hidden = true;
   const next = async () => {
     const end = await go();
     if (playing !== what) return; // stopped meanwhile
@@ -266,7 +267,19 @@ function bounded(chip, bound) {
   chip.textContent = BOUNDS[bound] ?? "";
 }
 
+/** Whether training never moved the chosen joint so. */
+const isUnseen = (code) => stage.unseen.some(([dimension, move]) => dimension === state.dimension && move === code);
+
+/** Why actions of the chosen joint are guesses. */
+function guesses() {
+  const codes = NAMES.map((_, code) => code).filter((code) => stage.guesses.includes(code) || isUnseen(code));
+  const [unpractised, practised] = [false, true].map((is) => codes.filter((code) => stage.practised.includes(code) === is));
+  const why = (some, end) => some.length ? [`${some.map((code) => NAMES[code]).join(" and ")} ${some.length > 1 ? "are guesses" : "is a guess"}: the training data do not contain ${some.length > 1 ? "them" : "it"}${end}.`] : [];
+  return [...why(unpractised, ""), ...why(practised, "; the model practised it on frames that do not change")].join(" ");
+}
+
 function showChoices() {
+  find("#footnote").textContent = guesses();
   for (const choice of document.querySelectorAll(".choice")) {
     const which = Number(choice.dataset.which), preview = state.previews[which];
     choice.hidden = !preview;
@@ -274,8 +287,7 @@ function showChoices() {
     const { code } = preview;
     choice.style.setProperty("--action", `var(${COLOURS[code]})`);
     fill(choice.querySelector(".shots"), preview.pictures, view.overlay === "uncertainty" ? preview.uncertainty : null, false);
-    const isUnseen = which !== RECORDED && stage.unseen.some(([dimension, move]) => dimension === state.dimension && move === code);
-    const isGuess = isUnseen || stage.guesses.includes(code), isRecorded = state.recorded === which;
+    const isGuess = stage.guesses.includes(code) || (which !== RECORDED && isUnseen(code)), isRecorded = state.recorded === which;
     choice.classList.toggle("guess", isGuess);
     choice.querySelector(".chip.guess").hidden = !isGuess;
     choice.querySelector(".chip.recorded").hidden = !isRecorded || which === RECORDED;
@@ -335,7 +347,8 @@ function thumbnail(node, i) {
   const button = make("button", "thumb", make("span", "told", i ? String(i) : "start"), frame(moment.pictures, "imagined"),
     frame(moment.truth, moment.truth ? "beside" : "beside unknown"), make("span", "told", known(node.step_error)), make("span", "told true", known(node.path_error)));
   button.title = node.words;
-  set(button, "aria-label", i ? `go back to step ${i}, ${node.words}` : "go back to the start");
+  const error = node.path_error ? `, step error ${known(node.step_error)}, path error ${node.path_error}` : "";
+  set(button, "aria-label", i ? `go back to step ${i}, ${node.words}${error}` : "go back to the start");
   button.addEventListener("click", () => change("/api/path/back", { number: node.number }));
   const item = make("li");
   item.dataset.number = node.number;
@@ -365,12 +378,8 @@ function build() {
   }
   find('[data-overlay="uncertainty"]').hidden = find("#expected-error").parentElement.hidden = !stage.knowsUncertainty;
   find("#value-row").hidden = stage.discrete;
+  find(".choices h2 small").hidden = !stage.discrete; // the slider takes its place
   buildJoints();
-  find("#footnote").textContent = stage.guesses.map((code) => stage.practised.includes(code)
-    ? `${NAMES[code]} is a guess: the training data do not contain it; the model practised it on frames that do not change.`
-    : `${NAMES[code]} is a guess: the training data do not contain it.`).concat(stage.unseen
-    .filter(([, code]) => !stage.guesses.includes(code))
-    .map(([dimension, code]) => `${stage.dimensions[dimension].name} ${NAMES[code]} is a guess: the training data do not contain it.`)).join(" ");
   ORDER.forEach((which) => find("#choices").append(choice(which)));
 }
 
@@ -419,7 +428,7 @@ function limitNumber() {
 }
 
 const onKey = {
-  " ": () => step(0), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), arrowup: () => choose(state.dimension - 1), arrowdown: () => choose(state.dimension + 1), "-": () => step(2), "−": () => step(2),
+  " ": () => (playing ? stop() : step(0)), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), arrowup: () => choose(state.dimension - 1), arrowdown: () => choose(state.dimension + 1), "-": () => step(2), "−": () => step(2),
   f: follow, z: undo, backspace: undo, r: reset, a: repeat, p: playPath, escape: () => stop(), t: beside, u: () => { if (stage.knowsUncertainty) lay("uncertainty"); }, e: () => lay("error"),
 };
 
