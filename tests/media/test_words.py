@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.tiny import make_layout
 
 from forearm.canvas import ActionDimension, Joint
-from forearm.media.words import DECIMALS, action_words, figure, reading
+from forearm.media.words import DECIMALS, SMALLEST, action_words, figure, reading
 
 ACTIONS = (
     ActionDimension("pan", "pan", "deg", 10.0),
@@ -52,6 +52,10 @@ def read(text):
 def test_a_figure_says_three_digits_of_what_it_is(value, unit):
     text = figure(value, unit)
     number = text.removesuffix("°").removesuffix(f" {unit}")
+    assert figure(value, measured=bool(unit)) == number
+    if unit and 0 < abs(value) < SMALLEST:  # no power of ten stands before a unit
+        assert number == ("<0.0001" if value > 0 else ">−0.0001")
+        return
     assert read(number) == pytest.approx(value, rel=0.0051)
     assert not re.search("[e-]", number)
     assert len(number) <= len("−1.00 × 10⁻¹²")
@@ -80,6 +84,9 @@ def test_a_share_is_whole_or_none_only_if_it_is(share):
         (0.00000049, "", "4.90 × 10⁻⁷"),
         (195567003.71, "", "1.96 × 10⁸"),
         (1670, "", "1,670"),
+        (8.88e-16, "dB", "0 dB"),
+        (-8.88e-16, "", "0"),
+        (5.92e-5, "deg", "<0.0001°"),
         (-27.71, "dB", "−27.7 dB"),
         (0.0352, "deg", "0.0352°"),
         (0.9996, "share", "<100%"),

@@ -1,5 +1,6 @@
 """What each metric means, which way it is better, and in what unit it is."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
@@ -191,6 +192,16 @@ KEY_METRICS = {
     "acting_joint_position_mae": "acting-joint position",
 }
 """The metrics by which models are judged at a glance, each with its title."""
+
+TITLES = KEY_METRICS | {"readout_position_mae": "acting joint, read from the picture"}
+"""Those, and what stands for a key metric that the action answers."""
+
+
+def key_metrics(given: Collection[str]) -> dict[str, str]:
+    """``KEY_METRICS``, where the action answers some: the joint is then read from the predicted picture."""
+    left_out = "acting_joint_position_mae" if "acting_joint_position_mae" in given else "readout_position_mae"
+    return {name: title for name, title in TITLES.items() if name != left_out}
+
 
 ERRORS = tuple(name for name, metric in METRICS.items() if metric.better == "lower")
 """Metrics that are 0 at best, for which skill = 1 − error / persistence's error makes sense."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE
-from forearm.evaluation.catalogue import CATALOGUE, KEY_METRICS, METRICS
+from forearm.evaluation.catalogue import CATALOGUE, METRICS, key_metrics
 from forearm.evaluation.examples import Example
 from forearm.evaluation.intervals import Difference, Differences, difference_spans, too_few, verdicts
 from forearm.evaluation.readout import Readout
@@ -85,7 +85,7 @@ class Evaluation:
     @property
     def key_metrics(self) -> dict[str, str]:
         """The key metrics that the action does not answer, each with its title."""
-        return {name: title for name, title in KEY_METRICS.items() if name not in self.given}
+        return key_metrics(self.given)
 
     @property
     def warnings(self) -> list[str]:

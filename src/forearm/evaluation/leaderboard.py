@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from forearm.evaluation.catalogue import KEY_METRICS, METRICS, Metric
+from forearm.evaluation.catalogue import KEY_METRICS, METRICS, Metric, key_metrics
 from forearm.evaluation.intervals import (
     Difference,
     LeaveOneOut,
@@ -15,6 +15,7 @@ from forearm.evaluation.intervals import (
     left_out_differences,
     smallest_effect,
     spans,
+    too_few,
     verdicts,
 )
 from forearm.evaluation.samples import MODEL, Samples
@@ -141,10 +142,20 @@ class Leaderboard:
             return "worse", ranked[verdicts.index("worse")]
         return next((verdict for verdict in ("level", "better") if verdict in verdicts), None), None
 
+    @property
+    def key_metrics(self) -> dict[str, str]:
+        """The key metrics that the action does not answer, each with its title."""
+        return key_metrics(self.given)
+
+    @property
+    def too_few(self) -> str | None:
+        """Why nothing is judged better or worse, in words; None where there are groups enough."""
+        return too_few(self.count, self.grouped_by)
+
     @cached_property
     def leads(self) -> list[Lead]:
         """Who leads on each key metric that the action does not answer."""
-        return [self._lead(m) for m in self.metrics if m.name in KEY_METRICS and m.name not in self.given]
+        return [self._lead(metric) for metric in self.metrics if metric.name in self.key_metrics]
 
     def _lead(self, metric: Metric) -> Lead:
         best, *others = self.ranked(self.runs, metric)

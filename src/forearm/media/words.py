@@ -13,7 +13,9 @@ NOTHING = "–"
 DIGITS = 3
 """Significant digits of a figure."""
 SMALLEST, LARGEST = 1e-4, 1e6
-"""Figures outside of these are written as a power of ten."""
+"""Figures outside of these are written as a power of ten; in a unit, what is smaller only as smaller."""
+ROUNDING = 1e-12
+"""What is smaller is what rounding leaves of 0."""
 UNITS = {"share": "%", "deg": "°"}
 """Units that a page writes differently."""
 DECIMALS = {"deg": 2, "%": 2, "mm": 2, "ticks": 0, "rad": 4, "m": 4}
@@ -24,20 +26,26 @@ NAMED = 2
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def figure(value: Any, unit: str = "", signed: bool = False) -> str:
+def figure(value: Any, unit: str = "", signed: bool = False, measured: bool = False) -> str:
     """A number in three significant digits, with its unit if one is given; a dash for what is no finite number.
 
     A ``share`` is given in percent with one decimal. Only zero is written as 0, and only a whole share as 100%.
 
     Args:
         signed: write + before a positive number.
+        measured: it has a unit, which stands elsewhere.
     """
     if not isinstance(value, int | float | np.number) or not math.isfinite(value):
         return NOTHING
-    value = float(value)
-    text = _percent(abs(value)) if unit == "share" else _significant(abs(value))
+    value = float(value) if abs(value) >= ROUNDING or unit == "share" else 0.0
+    if unit == "share":
+        text = _percent(abs(value))
+    elif (unit or measured) and 0 < abs(value) < SMALLEST:
+        text = f"<{SMALLEST:.4f}"
+    else:
+        text = _significant(abs(value))
     sign = "−" if value < 0 else "+" if signed and value > 0 else ""
-    if text[0] in "<>":  # what is nearer to 0 than 0.1% lies below it, or, negative, above
+    if text[0] in "<>":  # what is nearer to 0 than a bound lies below it, or, negative, above
         bound = text[0] if value > 0 else "<>".replace(text[0], "")
         return f"{bound}{sign}{text[1:]}{_unit(unit)}"
     return f"{sign}{text}{_unit(unit)}"

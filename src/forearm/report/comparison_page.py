@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
-from forearm.evaluation import KEY_METRICS, METRICS, MODEL, PERSISTENCE, Metric
+from forearm.evaluation import METRICS, MODEL, PERSISTENCE, TITLES, UNTRAINED, Metric
 from forearm.evaluation.leaderboard import Lead, Leaderboard, Row
 from forearm.evaluation.saved import Saved
 from forearm.media.colours import css_colour
@@ -17,7 +17,9 @@ from forearm.report.charts import SERIES, line_chart
 from forearm.report.headline import comparison_details, comparison_headline
 from forearm.report.html import OPEN_EXAMPLES, flattened, template
 from forearm.report.lineage import LineageRun, draw
+from forearm.report.recommendations import HARDLY_TRAINED
 from forearm.report.side_by_side import samples_side_by_side, shown_frame
+from forearm.report.training import hardly_trained, settings_lines
 from forearm.report.wording import duration, number, span, unit_of
 
 GENERATOR = '<meta name="generator" content="forearm compare" />'
@@ -36,6 +38,11 @@ class ComparedRun:
     log: list[dict[str, Any]]
     """The lines of the run's training log."""
 
+    @property
+    def hardly_trained(self) -> str:
+        """Why it counts as hardly trained; empty if it does not."""
+        return hardly_trained(self.log, self.evaluation.figures["training"]["samples"], self.config["data"]["train"])
+
 
 def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
     """The comparison of runs, all evaluated on the same samples in the same order, as one self-contained page."""
@@ -47,9 +54,12 @@ def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
         generator=Markup(GENERATOR),
         headline=first_sentence,
         details=" ".join(filter(None, (second_sentence, comparison_details(board)))),
-        tiles=[_tile(lead, units[lead.metric.name]) for lead in board.leads],
+        hardly={run.name: run.hardly_trained for run in runs if run.hardly_trained},
+        rule=HARDLY_TRAINED,
+        tiles=[_tile(board, lead, units[lead.metric.name]) for lead in board.leads],
         data=first.evaluation.figures["data"],
-        samples=len(first.evaluation.rows),
+        scored=len(first.evaluation.rows),
+        too_few=board.too_few,
         groups=board.count,
         grouped_by=board.grouped_by,
         newest=max(run.evaluation.figures["date"] for run in runs)[:10],
@@ -58,7 +68,7 @@ def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
         columns=[(metric, units[metric.name]) for metric in board.metrics],
         given=board.given,
         costs=COSTS,
-        rows=_rows(board, {run.name: run.config["family"] for run in runs}),
+        blocks=_blocks(board, {run.name: run.config["family"] for run in runs}),
         matrices=[_matrix(board, metric, units[metric.name]) for metric in board.metrics],
         actions=[
             {"code": code, "name": CODE_NAMES[code], "colour": css_colour(first.layout.palette[code])} for code in CODES
@@ -80,7 +90,17 @@ def _recipe(run: ComparedRun) -> str:
     return repr(sorted(flattened(config)))
 
 
-def _tile(lead: Lead, unit: str) -> dict[str, Any]:
+VERDICTS = {"better": "surely better than", "worse": "surely worse than", "level": "no clear difference from"}
+
+
+def _undecided(board: Leaderboard, metric: Metric) -> str:
+    """Why a comparison has no verdict."""
+    if metric.better == "nearest 1":
+        return "not judged"
+    return "too few to tell" if board.too_few else "not compared"
+
+
+def _tile(board: Leaderboard, lead: Lead, unit: str) -> dict[str, Any]:
     metric = lead.metric
     remarks = []
     for other, verdict, where in (
@@ -88,11 +108,10 @@ def _tile(lead: Lead, unit: str) -> dict[str, Any]:
         (lead.baseline, lead.over_baseline, "best baseline"),
     ):
         if other is not None:
-            words = {"better": "surely better than", "worse": "surely worse than", "level": "no clear difference from"}
-            text = f"{words.get(verdict or '', 'not compared with')} {other.name}"
+            text = f"{VERDICTS[verdict]} {other.name}" if verdict else f"{other.name}: {_undecided(board, metric)}"
             remarks.append((text, f"{where}, {number(other.metrics[metric.name], metric)}", verdict or ""))
     return {
-        "title": KEY_METRICS[metric.name],
+        "title": TITLES[metric.name],
         "arrow": metric.arrow,
         "name": lead.run.name,
         "value": number(lead.run.metrics[metric.name], metric, unit),
@@ -107,11 +126,18 @@ COSTS = ("parameters", "training time", "steps", "samples seen", "latency, one s
 """The last columns of the leaderboard, in all of which lower is better."""
 
 
-def _rows(board: Leaderboard, families: dict[str, str]) -> list[dict[str, Any]]:
-    """The lines of the leaderboard, the best by the first metric first."""
-    first = board.metrics[0]
-    ranked = board.ranked(board.rows, first)
-    ranked += [row for row in board.rows if row not in ranked]
+def _blocks(board: Leaderboard, families: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """The lines of the leaderboard in blocks: runs, untrained models, baselines; the best of each first."""
+    untrained = [row for row in board.baselines if row.baseline == UNTRAINED]
+    others = [row for row in board.baselines if row.baseline != UNTRAINED]
+    blocks = {"Runs": board.runs, "Untrained: the runs' first weights": untrained, "Baselines": others}
+    return {title: _rows(board, rows, families) for title, rows in blocks.items() if rows}
+
+
+def _rows(board: Leaderboard, rows: list[Row], families: dict[str, str]) -> list[dict[str, Any]]:
+    """Lines of the leaderboard, the best by the first metric first."""
+    ranked = board.ranked(rows, board.metrics[0])
+    ranked += [row for row in rows if row not in ranked]
     scales = {metric.name: _scale(board, metric) for metric in board.metrics}
     return [
         {
@@ -194,7 +220,7 @@ def _matrix(board: Leaderboard, metric: Metric, unit: str) -> dict[str, Any]:
     runs = board.ranked(board.runs, metric)
     return {
         "metric": metric,
-        "title": KEY_METRICS.get(metric.name, ""),
+        "title": board.key_metrics.get(metric.name, ""),
         "opponents": opponents,
         "rows": [(run, [_pair(board, run, other, metric) for other in opponents]) for run in runs],
         "pairs": [
@@ -213,7 +239,8 @@ def _pair(board: Leaderboard, run: Row, other: Row, metric: Metric) -> dict[str,
     verdict, difference = board.verdict(run, other, metric) or "", board.difference(run, other, metric)
     return {
         "verdict": verdict,
-        "sign": {"better": "▲", "level": "≈", "worse": "▼"}.get(verdict, NOTHING),
+        "sign": {"better": "▲", "level": "≈", "worse": "▼"}.get(verdict, ""),
+        "words": {"level": "no clear difference", "": _undecided(board, metric)}.get(verdict, f"surely {verdict}"),
         "difference": number(run.metrics[metric.name] - other.metrics[metric.name], metric, signed=True),
         "interval": span(difference.interval if difference else None, metric, signed=True),
     }
@@ -259,9 +286,17 @@ def _curve(rollouts: dict[str, Any] | None, who: str, name: str) -> tuple[np.nda
     return np.array(rollouts["horizons"]), np.array([np.nan if value is None else value for value in values], float)
 
 
+def _settings_of(config: dict[str, Any]) -> dict[str, Any]:
+    data = {name: config["data"].get(name) for name in ("path", "train", "val")}
+    return {name: config.get(name) for name in ("family", "fine_tuned_from", "model", "training")} | {"data": data}
+
+
 def _settings(runs: list[ComparedRun]) -> list[tuple[str, list[str]]]:
-    """The settings in which the runs differ, each with its value for every run; the parent is in the lineage."""
-    flat = [dict(flattened(run.config | {"parent": None})) for run in runs]
+    """The settings in which the runs differ, each with its value for every run.
+
+    The parent is in the lineage. Of what the data hold, only their path and size are shown.
+    """
+    flat = [dict(settings_lines(_settings_of(run.config))) for run in runs]
     names = dict.fromkeys(name for settings in flat for name in settings)
     rows = [(name, [settings.get(name, NOTHING) for settings in flat]) for name in names]
     return [(name, values) for name, values in rows if len(set(values)) > 1]

@@ -12,7 +12,7 @@ from forearm.media.words import NOTHING, action_words, figure
 from forearm.report.extras import extras
 from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error
 from forearm.report.headline import details, headline
-from forearm.report.html import OPEN_EXAMPLES, image, template
+from forearm.report.html import image, template
 from forearm.report.readout import readout_section
 from forearm.report.recommendations import HARDLY_TRAINED, recommend
 from forearm.report.rollouts import film, rollouts_section
@@ -21,6 +21,8 @@ from forearm.report.training import curves, hardly_trained, settings_lines, trai
 from forearm.report.uncertainty import UNSEEN, uncertainty_section
 from forearm.report.wording import number, span, unit_of
 
+OPEN_CARDS = 2
+"""How many samples stand open; the others, of one and a half screens each, fold out."""
 SHOWN = {"hero": 236, "canvas": 290, "heat": 200, "small heat": 130}
 """About how many pixels wide canvases and heat maps are shown."""
 TITLES = {
@@ -71,9 +73,10 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         evaluation=evaluation,
         headline=headline(evaluation),
         details=details(evaluation),
-        tiles=[_tile(evaluation, name, title) for name, title in KEY_METRICS.items()],
+        tiles=[_tile(evaluation, name, title) for name, title in _key_figures(evaluation).items()],
         targets=[_target(evaluation, target) for target in facts.targets],
-        groups=_groups(evaluation, facts),
+        groups=_groups(evaluation, facts, by_joint=False),
+        by_joint=_groups(evaluation, facts, by_joint=True),
         baselines=list(evaluation.baselines),
         metrics=CATALOGUE,
         actions=[_action(evaluation, code) for code in CODES],
@@ -83,7 +86,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         rule=HARDLY_TRAINED,
         recommendations=recommend(evaluation, facts.log, hardly),
         layout=layout,
-        open_examples=OPEN_EXAMPLES,
+        open_examples=OPEN_CARDS,
         widths=SHOWN | {"frame": SHOWN["canvas"] * layout.frame_width / layout.width},
         heat_maps=partial(_heat_maps, layout, top),
         heat_top=figure(top),
@@ -128,7 +131,8 @@ def _hero(evaluation: Evaluation, top: float) -> dict[str, Any] | None:
 # Figures in tables
 
 
-def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[dict[str, Any]]]:
+def _groups(evaluation: Evaluation, facts: Facts, by_joint: bool) -> dict[str, list[dict[str, Any]]]:
+    """Lines of the table of metrics by their group: of metrics that are one figure, or of those of each joint."""
     titles = {
         "picture": "Picture",
         "joints": "Joints",
@@ -142,7 +146,9 @@ def _groups(evaluation: Evaluation, facts: Facts) -> dict[str, list[dict[str, An
             continue  # most datasets record the outcome of one action only
         if metric.group == "readout" and evaluation.readout is None:
             continue
-        if isinstance(evaluation.metrics[metric.name], list):
+        if isinstance(evaluation.metrics[metric.name], list) != by_joint:
+            continue
+        if by_joint:
             rows = [_row(evaluation, facts, metric, j) for j in range(len(evaluation.layout.joints))]
         else:
             rows = [_row(evaluation, facts, metric)]
@@ -211,15 +217,27 @@ def _has_ratio(layout: Layout, metric: Metric, error: Any, joint: int | None) ->
     return error >= UNSEEN * (ranges[joint] if joint is not None else ranges.min())
 
 
+def _key_figures(evaluation: Evaluation) -> dict[str, str]:
+    """What the tiles show: without a reader, what the action gives stands for what would be read."""
+    return KEY_METRICS if evaluation.readout is None else evaluation.key_metrics
+
+
 def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
     """A key figure of the model, of persistence, and of another baseline that is surely better."""
     metric = METRICS[name]
-    baseline, ahead = evaluation.baselines.get(PERSISTENCE), evaluation.ahead(name)
+    baseline, ahead, verdict = (
+        evaluation.baselines.get(PERSISTENCE),
+        evaluation.ahead(name),
+        evaluation.verdict(name) or "",
+    )
     return {
         "title": title,
         "value": number(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric)),
         "persistence": number(baseline.metrics[name], metric) if baseline else NOTHING,
-        "verdict": evaluation.verdict(name) or "",
+        "verdict": verdict,
+        "words": {"level": "no clear difference", "": "too few to tell" if evaluation.too_few else "not compared"}.get(
+            verdict, verdict
+        ),
         "ahead": f"{ahead} {number(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
         "arrow": metric.arrow,
         "given": metric.given(evaluation.layout),

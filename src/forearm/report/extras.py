@@ -26,20 +26,25 @@ TEXTS = {
 }
 LEVELS = {"loss_by_noise_level": ("0 to ¼", "¼ to ½", "½ to ¾", "¾ to 1")}
 MAP_WIDTH = 200
-PER_POSITION = "_loss_per_position"
+PER_POSITION, PER_PATCH = "_loss_per_position", "_error_per_patch"
 
 
 def extras(layout: Layout, figures: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
-    """Figures of shape (), (K,) or (rows, columns) as a page shows them; all losses per position in one chart."""
+    """Figures of shape (), (K,) or (rows, columns) as a page shows them.
+
+    All losses per position share a chart. All errors per patch share a colour scale.
+    """
     per_position = {name: values for name, values in figures.items() if name.endswith(PER_POSITION)}
+    errors = [float(values.max()) for name, values in figures.items() if name.endswith(PER_PATCH)]
     for name, values in figures.items():
         if name not in per_position:
-            yield {"name": name, "text": TEXTS.get(name, ""), **_shown(layout, name, values)}
+            top = max(errors) if name.endswith(PER_PATCH) else float(values.max())
+            yield {"name": name, "text": TEXTS.get(name, ""), **_shown(layout, name, values, top)}
     if per_position:
         yield _per_position(layout, per_position)
 
 
-def _shown(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
+def _shown(layout: Layout, name: str, values: np.ndarray, top: float) -> dict[str, Any]:
     if values.ndim == 0:
         return {"kind": "number", "value": figure(float(values))}
     if name in LEVELS and len(values) == len(LEVELS[name]):
@@ -48,8 +53,8 @@ def _shown(layout: Layout, name: str, values: np.ndarray) -> dict[str, Any]:
     if values.ndim == 1:
         return {"kind": "chart", "svg": line_chart({name: (np.arange(len(values)), values)}, "index", name)}
     plane = values.reshape(values.shape[0], -1)
-    cells = enlarge(heat_map(plane, float(plane.max())), layout.patch)
-    return {"kind": "map", "image": image(cells, MAP_WIDTH), "top": figure(plane.max())}
+    cells = enlarge(heat_map(plane, top), layout.patch)
+    return {"kind": "map", "image": image(cells, MAP_WIDTH), "top": figure(top)}
 
 
 def _per_position(layout: Layout, losses: dict[str, np.ndarray]) -> dict[str, Any]:

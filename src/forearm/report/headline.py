@@ -3,7 +3,7 @@
 from collections import Counter
 
 from forearm.canvas import CODE_NAMES
-from forearm.evaluation import KEY_METRICS, Evaluation
+from forearm.evaluation import TITLES, Evaluation
 from forearm.evaluation.intervals import SMALLEST_EFFECT, too_few
 from forearm.evaluation.leaderboard import Lead, Leaderboard
 from forearm.media.words import figure
@@ -119,7 +119,7 @@ def _over_baselines(leader: str, board: Leaderboard) -> str:
     found: dict[str, list[str]] = {}
     for lead in board.leads:
         verdict, baseline = board.against_baselines(run, lead.metric)
-        title = KEY_METRICS[lead.metric.name]
+        title = TITLES[lead.metric.name]
         if verdict:
             found.setdefault(verdict, []).append(f"{title} ({baseline.name})" if baseline else title)
     if not found:
@@ -135,7 +135,7 @@ def _over_baselines(leader: str, board: Leaderboard) -> str:
 
 
 def _titles(leads: list[Lead]) -> list[str]:
-    return [KEY_METRICS[lead.metric.name] for lead in leads]
+    return [TITLES[lead.metric.name] for lead in leads]
 
 
 def comparison_details(board: Leaderboard) -> str:

@@ -9,7 +9,7 @@ from forearm.media.words import NOTHING, figure
 
 def number(value: Any, metric: Metric, unit: str = "", signed: bool = False) -> str:
     """A metric's figure, with its unit if one is given; a dash where it is undefined."""
-    return figure(value, "share" if metric.unit == "share" else unit, signed)
+    return figure(value, "share" if metric.unit == "share" else unit, signed, _measured(metric))
 
 
 def span(interval: Any, metric: Metric | None = None, signed: bool = False) -> str:
@@ -17,7 +17,12 @@ def span(interval: Any, metric: Metric | None = None, signed: bool = False) -> s
     if not isinstance(interval, tuple | list) or None in interval:
         return NOTHING
     unit = "share" if metric and metric.unit == "share" else ""
-    return " to ".join(figure(end, unit, signed).removesuffix("%") for end in interval)
+    measured = metric is not None and _measured(metric)
+    return " to ".join(figure(end, unit, signed, measured).removesuffix("%") for end in interval)
+
+
+def _measured(metric: Metric) -> bool:
+    return metric.unit in ("dB", "joint")
 
 
 def unit_of(layout: Layout, metric: Metric) -> str:

@@ -1,5 +1,5 @@
-// Sorts a table by the column whose head is pressed: the better end first, pressed again the other. Figures that are
-// missing stay at the bottom.
+// Sorts a table, block by block, by the column whose head is pressed: the better end first, pressed again the other.
+// Figures that are missing stay at the bottom.
 document.documentElement.classList.add("js");
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
@@ -16,12 +16,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
       head.setAttribute("aria-sort", order);
       const value = (row) => row.cells[column].dataset.sort;
       const compare = (a, b) => (column === 0 ? a.localeCompare(b) : a - b);
-      const rows = [...table.tBodies[0].rows].sort((one, two) => {
-        const [a, b] = [value(one), value(two)];
-        if (a === "" || b === "") return (a === "") - (b === "");
-        return order === "ascending" ? compare(a, b) : compare(b, a);
-      });
-      table.tBodies[0].append(...rows);
+      for (const block of table.tBodies) {
+        const rows = [...block.querySelectorAll("tr:not(.group)")].sort((one, two) => {
+          const [a, b] = [value(one), value(two)];
+          if (a === "" || b === "") return (a === "") - (b === "");
+          return order === "ascending" ? compare(a, b) : compare(b, a);
+        });
+        block.append(...rows);
+      }
     });
   });
 }
