@@ -37,7 +37,9 @@ def figure(value: Any, unit: str = "", signed: bool = False, measured: bool = Fa
     """
     if not isinstance(value, int | float | np.number) or not math.isfinite(value):
         return NOTHING
-    value = float(value) if abs(value) >= ROUNDING or unit == "share" else 0.0
+    value = float(value)
+    if abs(value) < ROUNDING and unit != "share":
+        value = 0.0
     if unit == "share":
         text = _percent(abs(value))
     elif (unit or measured) and 0 < abs(value) < SMALLEST:
