@@ -147,7 +147,13 @@ class Layout:
                 f"{what} {size} is not divisible by the patch {self.patch}; choose sizes that are multiples of it",
             )
         for camera in self.cameras:
-            self._require(min(camera.height, camera.width) >= 1, f"camera {camera.name} has no pixels")
+            smallest = min(camera.height, camera.width, *(camera.recorded_size or ()))
+            self._require(smallest >= 1, f"camera {camera.name} has no pixels")
+            rate = camera.fps
+            self._require(
+                rate is None or 0 < rate < math.inf,
+                f"camera {camera.name} shows {rate} pictures a second; that has to be positive",
+            )
         pixels = self.height * self.width
         self._require(pixels <= MOST_PIXELS, f"a canvas of {pixels} pixels is too large; {MOST_PIXELS} are possible")
         patches = pixels // self.patch**2
@@ -176,7 +182,8 @@ class Layout:
             )
         for dimension in self.actions:
             self._require(
-                dimension.scale > 0, f"action {dimension.name} has scale {dimension.scale}; it must be positive"
+                0 < dimension.scale < math.inf,
+                f"action {dimension.name} has scale {dimension.scale}; it must be positive",
             )
             known = dimension.joint is None or dimension.joint in self.joint_names
             self._require(
