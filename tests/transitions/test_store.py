@@ -242,10 +242,12 @@ def cut(path, keep=0.5):
     path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
 
 
-def point_beyond_the_frames(path):
+def replace_column(path, name, values):
     table = pq.read_table(path / "transitions.parquet")
-    beyond = pa.array([[10**6, 10**6 + 1]] * len(table), pa.list_(pa.int64(), 2))
-    pq.write_table(table.set_column(0, "frames", beyond), path / "transitions.parquet")
+    changed = table.drop_columns(name)
+    if values is not None:
+        changed = changed.append_column(name, pa.array([values] * len(table)))
+    pq.write_table(changed, path / "transitions.parquet")
 
 
 def rewrite_json(path, **changes):
@@ -274,7 +276,10 @@ DAMAGE = {
     "cut table": lambda path: cut(path / "transitions.parquet"),
     "empty table": lambda path: cut(path / "transitions.parquet", 0),
     "another table": lambda path: shutil.copy(path / "episodes.parquet", path / "transitions.parquet"),
-    "frames beyond the end": point_beyond_the_frames,
+    "frames beyond the end": lambda path: replace_column(path, "frames", [10**6, 10**6 + 1]),
+    "no split": lambda path: replace_column(path, "split", None),
+    "a split of another name": lambda path: replace_column(path, "split", "test"),
+    "a split that is no text": lambda path: replace_column(path, "split", 1),
     "no episodes": lambda path: (path / "episodes.parquet").unlink(),
 }
 

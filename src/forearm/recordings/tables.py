@@ -52,9 +52,10 @@ class TableFile:
         """The whole table, or some of its columns.
 
         Raises:
-            EpisodeUnreadable: it announces more values than can be read, or is damaged.
+            EpisodeUnreadable: a column is missing, it announces more values than can be read, or is damaged.
         """
         columns = self.columns if columns is None else columns
+        self._require(*columns)
         roots = {name.split(".")[0] for name in columns}
         held = sum(values for group in self._held for name, values in group if name in roots)
         if held > MOST_VALUES:
@@ -91,8 +92,7 @@ class TableFile:
         Raises:
             EpisodeUnreadable: the column is missing, or holds anything else.
         """
-        if column not in self.columns:
-            raise EpisodeUnreadable(f"{self.path} has no column {column!r}, only {', '.join(self.columns)}")
+        self._require(column)
         values = self._values(column, 0, len(self), pa.float64())
         if not ((values >= 0) & (values < count) & (values % 1 == 0)).all():
             raise EpisodeUnreadable(f"{self.path}: {column!r} holds something else than whole numbers below {count}")
@@ -104,9 +104,13 @@ class TableFile:
         Raises:
             EpisodeUnreadable: the column is missing, or its lists have no common length.
         """
-        if column not in self.columns:
-            raise EpisodeUnreadable(f"{self.path} has no column {column!r}, only {', '.join(self.columns)}")
+        self._require(column)
         return self._values(column, start, stop, pa.float32())
+
+    def _require(self, *columns: str) -> None:
+        for column in columns:
+            if column not in self.columns:
+                raise EpisodeUnreadable(f"{self.path} has no column {column!r}, only {', '.join(self.columns)}")
 
     def _values(self, column: str, start: int, stop: int, kind: pa.DataType) -> np.ndarray:
         array = self._read(start, stop, column).combine_chunks()

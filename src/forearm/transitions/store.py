@@ -162,13 +162,16 @@ class Columns:
         with closing(TableFile(path)) as table:
             dimension = "dimension" if "dimension" in table.columns else "entry"  # its name before 2026-11-26
             actions, n = table.vectors("action", 0, len(table)), len(table)
+            splits = table.table(["split"])["split"].to_numpy()
             found = cls(
                 frames=table.indices("frames", frames),
                 actions=actions.reshape(n, -1, len(layout.actions)),
                 dimensions=table.indices(dimension, len(layout.actions))[:, 0],
                 episodes=table.indices("episode", episodes)[:, 0],
-                validation=table.table(["split"])["split"].to_numpy() == "val",
+                validation=splits == "val",
             )
+        if not np.isin(splits, ("train", "val")).all():
+            raise ValueError("transitions.parquet has rows that are neither of train nor of val")
         if found.frames.shape[1] != layout.history or found.actions.shape[1] != layout.history - 1:
             raise ValueError(f"transitions.parquet is of another history than {layout.history}")
         if not np.isfinite(actions).all():
