@@ -1,8 +1,6 @@
 """What is imported when, told by the modules that a fresh process holds, and the public API."""
 
-import importlib
 import json
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,11 +103,3 @@ def test_the_version_has_one_source():
     text = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text()
     assert 'dynamic = ["version"]' in text
     assert 'attr = "forearm.__version__"' in text
-
-
-@pytest.mark.parametrize("package", ["forearm", "forearm.recordings", "forearm.sim", "forearm.transitions"])
-def test_no_module_takes_the_place_of_what_a_package_offers(package):
-    # Importing a module `sim/record.py` would set the package's name `record`, which offered a function.
-    offering = importlib.import_module(package)
-    modules = {module.name for module in pkgutil.iter_modules(offering.__path__)}
-    assert not modules & set(dir(offering))
