@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.commands import SMALL, error_of, files, forearm
@@ -11,8 +12,9 @@ from support.pages import Page
 from support.tiny import make_layout, write_data
 
 from forearm.canvas import Joint
-from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE, UNTRAINED
+from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, METRICS, NEAREST_NEIGHBOUR, PERSISTENCE, UNTRAINED
 from forearm.evaluation.saved import Saved
+from forearm.report.comparison_page import differing_settings, undecided
 from forearm.training.run import Run
 
 BASELINES = (PERSISTENCE, MEAN_FRAME, NEAREST_NEIGHBOUR, JOINT_ONLY, UNTRAINED)
@@ -61,6 +63,7 @@ def test_the_page_holds_every_run_and_baseline_and_needs_nothing_else(page):
     for part in ("Leaderboard", "Which differences are real", "side by side", "Training", "Settings that differ"):
         assert part in page.text
     assert page.needs_nothing_else()
+    assert "training.seed" in page.text[page.text.index("Settings that differ") :]
     assert "No run leads: on every key figure the best two differ by less than 1%." in page.text
     assert "A first try &amp; &lt;no&gt; more." in page.source  # in the lineage
 
@@ -115,6 +118,9 @@ def test_runs_of_other_data_are_compared_on_data_that_is_named(page, mine):
     text = Page(mine / "other.html").text
     assert "nearest-neighbour of elsewhere" in text  # the runs learned from different data
     assert "persistence of" not in text
+    settings = text[text.index("Settings that differ") : text.index("Lineage", text.index("Settings that differ"))]
+    assert "data.path" in settings
+    assert "trained_on" not in settings  # a name for each episode made the page 200,000 pixels long
     assert "second" in text  # the parent, in the lineage
 
 
@@ -216,3 +222,32 @@ def test_notes_and_parents_that_cannot_be(mine, monkeypatch):
     ):
         assert says in error_of(forearm(*args))
         assert files(mine) == before
+
+
+@pytest.mark.parametrize(("minutes", "named"), [(0.01, False), (None, True)])
+def test_settings_without_effect_do_not_differ(minutes, named):
+    """Runs that ended by the clock differed in a number of steps that neither had done."""
+    runs = [
+        SimpleNamespace(config={"training": {"steps": steps, "minutes": minutes}, "data": {}}) for steps in (100, 3000)
+    ]
+    assert ("training.steps" in dict(differing_settings(runs))) == named
+
+
+def test_a_comparison_without_a_verdict_says_why():
+    few, many = SimpleNamespace(too_few="3 episodes: too few to tell"), SimpleNamespace(too_few=None)
+    assert undecided(few, METRICS["val_mse"]) == "too few to tell"
+    assert undecided(many, METRICS["sharpness"]) == undecided(few, METRICS["sharpness"]) == "not judged"
+    assert undecided(many, METRICS["val_mse"]) == "not compared"
+
+
+def test_a_hardly_trained_run_is_marked(project, page):
+    once = train(project / "data", project / "once", "--batch-size", 1)
+    out = project / "once.html"
+    assert forearm("compare", project / "first", once, "--out", out, *CPU).code == 0
+    text = Page(out).text
+    assert "once is hardly trained: it saw 2 samples" in text
+    assert (
+        text.count("first is hardly trained")
+        == text.count("first hardly trained")
+        == page.text.count("first is hardly")
+    )

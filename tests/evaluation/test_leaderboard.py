@@ -5,7 +5,16 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from forearm.evaluation import JOINT_ONLY, KEY_METRICS, METRICS, MODEL, NEAREST_NEIGHBOUR, PERSISTENCE, UNTRAINED
+from forearm.evaluation import (
+    JOINT_ONLY,
+    KEY_METRICS,
+    METRICS,
+    MODEL,
+    NEAREST_NEIGHBOUR,
+    PERSISTENCE,
+    UNTRAINED,
+    key_metrics,
+)
 from forearm.evaluation.intervals import intervals
 from forearm.evaluation.leaderboard import Leaderboard
 from forearm.evaluation.samples import Samples
@@ -162,3 +171,8 @@ def test_nearest_1_is_best_without_a_verdict():
 def test_metrics_that_no_run_has_are_left_out():
     names = [metric.name for metric in Leaderboard({"a": evaluation(0.1)}).metrics]
     assert names == [*KEY_METRICS, "controllability_psnr_moves"]
+
+
+def test_what_is_read_from_the_picture_stands_for_what_the_action_gives():
+    assert list(key_metrics(())) == list(KEY_METRICS)
+    assert list(key_metrics({"acting_joint_position_mae"})) == [*list(KEY_METRICS)[:3], "readout_position_mae"]

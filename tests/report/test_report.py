@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.browser import opened
 from support.canvases import SlidingArm
 from support.commands import files as files_of
 from support.pages import Page
@@ -28,6 +29,7 @@ from forearm.evaluation import (
     METRICS,
     MODEL,
     PERSISTENCE,
+    UNTRAINED,
     Film,
     Persistence,
     Rollouts,
@@ -175,6 +177,17 @@ def test_the_page_holds_everything_in_order_and_needs_nothing_else(good, tmp_pat
     assert "<script" not in page.source
 
 
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_settings_fold_and_print_shows_them(good, tmp_path, media):
+    write_report(good, FACTS, tmp_path)
+    with opened((tmp_path / "report.html").as_uri(), viewport={"width": 956, "height": 800}) as page:
+        page.emulate_media(media=media)
+        assert page.locator("#settings").is_visible() == (media == "print")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 956
+        page.evaluate("location.hash = 'settings'")
+        assert page.locator("#settings").is_visible()
+
+
 def test_the_figures_on_the_page_are_those_of_metrics_json(good, tmp_path):
     page = page_of(good, tmp_path)
     written = json.loads((tmp_path / "metrics.json").read_text())
@@ -207,7 +220,7 @@ def test_one_episode_is_too_little_to_judge(good, tmp_path):
         good, groups=1, baselines={"persistence": dataclasses.replace(baseline, differences=unknown)}
     )
     text = page_of(lone, tmp_path).text
-    assert "The data do not say whether this model beats copying the last frame (1 episode: too few to tell" in text
+    assert "The data do not say whether this model beats copying the last frame. 1 episode: too few to tell" in text
     assert "24 from 1 episode " in text
 
 
@@ -510,6 +523,15 @@ def test_what_is_worse_than_copying_is_never_passed_over(good, name, says, group
     assert one.figure == f"{name} 0.500, copying 0.0100"
 
 
+@pytest.mark.parametrize("predictor", [Blind(), Noisy(SlidingArm(), 0.05), SlidingArm(gain=-1.0)])
+def test_beside_an_untrained_baseline_all_that_is_worse_than_copying_is_named(predictor):
+    evaluation = evaluation_of(predictor, baselines={PERSISTENCE: Persistence(), UNTRAINED: Blind()})
+    worse = {metric.name for metric in CATALOGUE if evaluation.verdict(metric.name) == "worse"}
+    named = " ".join(one.figure for one in recommend(evaluation, []))
+    assert worse
+    assert {name for name in worse if not re.search(rf"\b{name}\b", named)} == set()
+
+
 def test_recommendations_follow_from_the_training_curve(good):
     assert "still improving" in texts(good, validations(10, 8, 6, 5, 4, 3.5))
     assert "overfit" in texts(good, validations(10, 4, 3, 3.2, 3.5, 4))
@@ -721,12 +743,30 @@ def test_losses_per_position_share_a_chart_in_which_the_strip_is_marked():
     assert shown["spread"]["kind"] == "chart"
 
 
+def test_maps_of_errors_share_a_scale():
+    """Two maps that were to be compared each ended at their own largest error."""
+    figures = {name: scale * np.ones((5, 4)) for name, scale in (("squared_error_per_patch", 1), ("attention", 7))}
+    figures["expected_error_per_patch"] = 2 * np.ones((5, 4))
+    assert {extra["name"]: extra["top"] for extra in extras(LAYOUT, figures)} == {
+        "squared_error_per_patch": "2.00",
+        "expected_error_per_patch": "2.00",
+        "attention": "7.00",
+    }
+
+
 def test_losses_by_noise_level_are_bars_with_the_levels_names():
     (extra,) = extras(LAYOUT, {"loss_by_noise_level": np.array([0.001, 0.01, 0.1, 0.2])})
     for words in ("0 to ¼", "¾ to 1", "0.00100", "share of noise"):
         assert f">{words}<" in extra["svg"]
     (other,) = extras(LAYOUT, {"loss_by_noise_level": np.ones(7)})
     assert "¼" not in other["svg"]
+
+
+def test_a_wide_interval_does_not_flatten_the_curves():
+    x, y = np.arange(5), np.linspace(0, 1, 5)
+    chart = line_chart({"this": (x, y)}, "steps", "error", bands={"this": np.array([y - 1000, y + 1000])})
+    assert "1000" not in chart
+    assert ">1.0<" in chart
 
 
 def test_a_chart_has_a_colour_for_each_curve_and_band():

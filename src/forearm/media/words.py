@@ -106,7 +106,7 @@ def _significant(value: float) -> str:
 
 def _percent(share: float) -> str:
     """A share ≥ 0 as percent without the sign."""
-    text = f"{100 * share:,.1f}"
+    text = f"{100 * share:,.1f}" if share < 10 else f"{100 * share:,.0f}"
     if share in (0, 1):
         return text.removesuffix(".0")
     if text == "0.0":

@@ -42,17 +42,24 @@ def line_chart(
     """Curves as inline SVG without a size of its own, each series of x (K,) and y (K,); after eight, dashes.
 
     Args:
-        bands: for some of the series lower and upper bounds, (2, K), shaded in the curve's colour.
+        bands: for some of the series lower and upper bounds, (2, K), shaded in the curve's colour; cut off where they
+            reach further than the range of all curves beyond them.
         span: what to mark in the background.
     """
     legend_rows = -(-len(series) // LEGEND_COLUMNS) if len(series) > 1 else 0
     figure, axes = _axes(x_label, y_label, height=2.5 + 0.19 * legend_rows)
+    shown = np.concatenate([np.asarray(y, float) for _, y in series.values()])
+    shown = shown[np.isfinite(shown)]
     for i, (name, (x, y)) in enumerate(series.items()):
         sparse, colour, dashes = len(x) <= 30, _SERIES[i % SERIES], "--" if i >= SERIES else "-"
         marker, width = ("o", 1.6) if sparse else ("", 1.0)
         axes.plot(x, y, dashes, color=colour, label=name, linewidth=width, marker=marker, markersize=3)
         if bands and name in bands:
             axes.fill_between(x, *bands[name], color=colour, alpha=0.18, linewidth=0)
+    if bands and not log and len(shown):  # a wide interval, as of two episodes, may not flatten the curves
+        room = np.ptp(shown) or 1.0
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, shown.min() - room), min(high, shown.max() + room))
     if log:
         axes.set_yscale("log")
         low, high = axes.get_ylim()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from forearm.canvas import CODE_NAMES, CODES, Layout
+from forearm.canvas import CODE_NAMES, CODES, STAY, Layout
 from forearm.evaluation import METRICS, MODEL, PERSISTENCE, TITLES, UNTRAINED, Metric
 from forearm.evaluation.leaderboard import Lead, Leaderboard, Row
 from forearm.evaluation.saved import Saved
@@ -50,6 +50,7 @@ def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
     first, colours = runs[0], {run.name: f"var(--series-{i % SERIES + 1})" for i, run in enumerate(runs)}
     units = {metric.name: unit_of(first.layout, metric) for metric in board.metrics}
     first_sentence, second_sentence = comparison_headline(board)
+    cards = list(samples_side_by_side({run.name: run.evaluation for run in runs}, first.layout))
     return template("comparison.html").render(
         generator=Markup(GENERATOR),
         headline=first_sentence,
@@ -73,12 +74,13 @@ def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
         actions=[
             {"code": code, "name": CODE_NAMES[code], "colour": css_colour(first.layout.palette[code])} for code in CODES
         ],
-        cards=list(samples_side_by_side({run.name: run.evaluation for run in runs}, first.layout)),
+        cards=cards,
+        hero=next((card for card in cards if card["code"] != STAY), None),
         open_cards=OPEN_EXAMPLES,
         frame=partial(shown_frame, first.layout),
         curves=_curves(runs),
         rollouts=_rollouts(runs),
-        settings=_settings(runs),
+        settings=differing_settings(runs),
         lineage=draw(lineage, colours) if any(run.parent for run in lineage) else None,
         nothing=NOTHING,
     )
@@ -93,7 +95,7 @@ def _recipe(run: ComparedRun) -> str:
 VERDICTS = {"better": "surely better than", "worse": "surely worse than", "level": "no clear difference from"}
 
 
-def _undecided(board: Leaderboard, metric: Metric) -> str:
+def undecided(board: Leaderboard, metric: Metric) -> str:
     """Why a comparison has no verdict."""
     if metric.better == "nearest 1":
         return "not judged"
@@ -108,7 +110,7 @@ def _tile(board: Leaderboard, lead: Lead, unit: str) -> dict[str, Any]:
         (lead.baseline, lead.over_baseline, "best baseline"),
     ):
         if other is not None:
-            text = f"{VERDICTS[verdict]} {other.name}" if verdict else f"{other.name}: {_undecided(board, metric)}"
+            text = f"{VERDICTS[verdict]} {other.name}" if verdict else f"{other.name}: {undecided(board, metric)}"
             remarks.append((text, f"{where}, {number(other.metrics[metric.name], metric)}", verdict or ""))
     return {
         "title": TITLES[metric.name],
@@ -240,7 +242,7 @@ def _pair(board: Leaderboard, run: Row, other: Row, metric: Metric) -> dict[str,
     return {
         "verdict": verdict,
         "sign": {"better": "▲", "level": "≈", "worse": "▼"}.get(verdict, ""),
-        "words": {"level": "no clear difference", "": _undecided(board, metric)}.get(verdict, f"surely {verdict}"),
+        "words": {"level": "no clear difference", "": undecided(board, metric)}.get(verdict, f"surely {verdict}"),
         "difference": number(run.metrics[metric.name] - other.metrics[metric.name], metric, signed=True),
         "interval": span(difference.interval if difference else None, metric, signed=True),
     }
@@ -291,7 +293,7 @@ def _settings_of(config: dict[str, Any]) -> dict[str, Any]:
     return {name: config.get(name) for name in ("family", "fine_tuned_from", "model", "training")} | {"data": data}
 
 
-def _settings(runs: list[ComparedRun]) -> list[tuple[str, list[str]]]:
+def differing_settings(runs: list[ComparedRun]) -> list[tuple[str, list[str]]]:
     """The settings in which the runs differ, each with its value for every run.
 
     The parent is in the lineage. Of what the data hold, only their path and size are shown.

@@ -21,8 +21,8 @@ def _against_copying(evaluation: Evaluation) -> str:
     verdicts = {title: evaluation.verdict(name) for name, title in evaluation.key_metrics.items()}
     known = {title: verdict for title, verdict in verdicts.items() if verdict}
     if not known:
-        why = f" ({evaluation.too_few})" if evaluation.too_few else ""
-        return f"The data do not say whether this model beats copying the last frame{why}."
+        why = f" {evaluation.too_few}." if evaluation.too_few else ""
+        return f"The data do not say whether this model beats copying the last frame.{why}"
     groups = {kind: [t for t, v in known.items() if v == kind] for kind in ("better", "worse", "level")}
     first = "worse" if len(groups["worse"]) > len(groups["better"]) else "better"
     if not groups[first]:

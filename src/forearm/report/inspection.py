@@ -91,8 +91,8 @@ def _lines(entries: list[dict[str, Any]], key: str) -> list[str]:
 
 
 def _facts_of_run(path: Path) -> Facts:
-    from forearm.evaluation.catalogue import METRICS
     from forearm.evaluation.saved import METRICS_FILE, read_figures
+    from forearm.report.targets import key_targets
     from forearm.report.wording import count, duration, number
     from forearm.training.run import Run
 
@@ -114,9 +114,9 @@ def _facts_of_run(path: Path) -> Facts:
         facts["best"] = f"validation loss {figure(best['val_loss'])} at step {best['step']:,}"
     if (path / "evaluation" / METRICS_FILE).is_file():
         metrics = read_figures(path / "evaluation")
-        names = ("val_mse", "ssim", "psnr", "val_mse_dynamic", "acting_joint_direction_accuracy")
         facts["evaluation"] = ", ".join(
-            f"{name} {number(metrics[name], METRICS[name])}" for name in names if metrics.get(name) is not None
+            f"{key.name} {number(key.value, key.metric)}"
+            for key in key_targets(metrics)  # what a child has to reach
         )
     return facts
 
