@@ -500,6 +500,18 @@ def test_a_log_that_makes_no_sense_skips_its_episode(tmp_path, decision, reason)
     assert reason in skipped[1]
 
 
+@pytest.mark.parametrize("value", ["1e999", "Infinity", "NaN", "0", "-0.5", "1e300", "1" + 400 * "0", '"soon"'])
+@pytest.mark.parametrize("name", ["action_duration", "position_delta"])
+def test_a_log_s_numbers_are_positive_and_finite(tmp_path, name, value):
+    root = make_recording(tmp_path / "set", log_numbers=(0, 1, 2))
+    header = {"joint_name": "elbow_flex.pos", "action_duration": 1, "position_delta": 5}
+    write_log_lines(root, 1, [{"frame_index": 4, "discrete_action": 2}], header)
+    path = root / "meta/discrete_action_logs/episode_000001.jsonl"
+    path.write_text(re.sub(rf'"{name}": \d+', f'"{name}": {value}', path.read_text()))
+    skipped = assert_whole(root, (0, 2))
+    assert "cannot be understood" in skipped[1]
+
+
 # Names and units.
 
 

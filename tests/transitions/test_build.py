@@ -530,6 +530,11 @@ REFUSALS = {
     "one episode": (lambda root: make_recording(root, lengths=(12,)), {}, "1 episode"),
     "one transition": (lambda root: make_recording(root, lengths=(4,)), {}, r"1 transition\(s\) in 1 episode"),
     "too short": (lambda root: make_recording(root, lengths=(3, 2)), {}, "lower --step"),
+    "too short but for one": (
+        lambda root: [video(make_recording(root, lengths=(3, 12)), 1).unlink()],
+        {},
+        r"lower --step\. Skipped: episode 1 of set: .* is missing",
+    ),
     "no log": (make_recording, {"actions": "log"}, "no readable episode has a logged decision"),
     "no action": (lambda root: make_recording(root, action_key=None), {"actions": "column"}, "no action column"),
     "patch": (make_recording, {"size": 30}, "not divisible by the patch 8"),

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import dataclasses
 import json
+import math
 import os
 import shlex
 import shutil
@@ -269,18 +270,23 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(text: str, where: object) -> Any:
-    """The value of a JSON text. What JSON has no numbers for (NaN, Infinity) is None, as browsers write it.
+    """The value of a JSON text. What is no finite number (NaN, Infinity, 1e999) is None, as browsers write it.
 
     Raises:
         ForearmError: it is no JSON, is nested too deep, or has numbers or characters that nothing can hold.
     """
     try:
-        value = json.loads(text, parse_constant=lambda name: None)
+        value = json.loads(text, parse_constant=lambda name: None, parse_float=_finite)
         if "\\ud" in text.lower():
             json.dumps(value, ensure_ascii=False).encode()  # half a character cannot be printed
         return value
     except (ValueError, RecursionError) as error:
         raise ForearmError(f"{where} cannot be read as JSON: {error}") from error
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def read_json(path: Path) -> Any:

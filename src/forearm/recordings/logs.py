@@ -13,6 +13,8 @@ from forearm.recordings.folder import Folder, whole
 
 STAY, MOVE_UP, MOVE_DOWN = 0, 1, 2
 LOG_FOLDER = Path("meta/discrete_action_logs")
+MOST = 1e6
+"""Seconds of an action, and units that a joint moves in one."""
 HEADER_KEYS = ("type", "joint_name", "action_duration", "position_delta")
 
 
@@ -71,8 +73,8 @@ def read_log(path: Path) -> DiscreteActionLog:
     try:
         return DiscreteActionLog(
             joint_name=str(header["joint_name"]),
-            action_duration=float(header["action_duration"]),
-            position_delta=float(header["position_delta"]),
+            action_duration=_positive(header["action_duration"], "action_duration"),
+            position_delta=_positive(header["position_delta"], "position_delta"),
             decisions=tuple(
                 (whole(line["frame_index"], "frame_index"), _code(line["discrete_action"])) for line in actions
             ),
@@ -80,7 +82,7 @@ def read_log(path: Path) -> DiscreteActionLog:
         )
     except KeyError as error:
         raise ForearmError(f"{path} lacks {error} in its header or in a decision") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ForearmError(f"{path} cannot be understood: {error}") from None
 
 
@@ -104,6 +106,13 @@ def has_decisions(path: Path) -> bool:
     """Whether a log file says more than its header; recorders leave header-only files behind."""
     with path.open(encoding="utf-8", errors="replace") as lines:
         return any('"discrete_action"' in line for line in lines)
+
+
+def _positive(value: Any, name: str) -> float:
+    number = float(value)
+    if not 0 < number < MOST:
+        raise ValueError(f"{name} is {value}; it has to lie between 0 and {MOST:g}")
+    return number
 
 
 def _code(value: Any) -> int:

@@ -157,8 +157,10 @@ def _train(
     if resume:
         progress = load_state(run.resume_file, marks, model, average, optimizer)
         best = run.weights_file("best")
-        if progress.best_step >= 0 and not best.is_file():
-            raise ForearmError(f"{best} is missing, which step {progress.best_step} left; restore it or train anew")
+        if progress.best_step >= 0:
+            if not best.is_file():
+                raise ForearmError(f"{best} is missing, which step {progress.best_step} left; restore it or train anew")
+            run.make_model(best)  # refuses what is damaged before anything is trained
     wrapped = accelerator.prepare(model) if accelerator.num_processes > 1 else model
 
     log = Log(run, progress.step if resume else -1, accelerator, report)

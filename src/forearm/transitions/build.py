@@ -55,6 +55,10 @@ LOOK_EVERY, SAME_LOOK = 16, 2.0
 """Copies of episodes are recognised by every 16th frame, whose looks may differ by so many grey levels."""
 
 
+NAMED = 3
+"""Reasons for skipped episodes that a refusal tells."""
+
+
 @dataclass
 class BuildProgress:
     """How far a build has come."""
@@ -176,9 +180,12 @@ def build(
                 progress.episode += 1
                 progress.frames, progress.transitions = len(writer), sum(map(len, gathered.frames))
                 report(progress)
-        if not gathered.frames:
-            raise ForearmError(_nothing(recordings, mode, config))
-        layout, table = _tabulate(first, geometry, mode, config, gathered, writer.states())
+        try:
+            if not gathered.frames:
+                raise ForearmError(_nothing(recordings, mode, config))
+            layout, table = _tabulate(first, geometry, mode, config, gathered, writer.states())
+        except ForearmError as error:
+            raise ForearmError(f"{error}{_of_skipped(progress)}") from error
         facts = _facts(recordings, config, mode, progress, gathered.commands)
         writer.finish(layout, table, gathered.episodes, facts)
     return TransitionSet(out)
@@ -487,6 +494,13 @@ def _nothing(recordings: Sequence[Recording], mode: Actions, config: BuildConfig
     if mode == "log":
         return f"no transition in {names}: no readable episode has a logged decision whose outcome was recorded"
     return f"no transition in {names}: every readable episode is shorter than {config.step} seconds; lower --step"
+
+
+def _of_skipped(progress: BuildProgress) -> str:
+    """Why episodes were skipped, to end a refusal with: they may be what is missing."""
+    lines = progress.skipped_lines()
+    more = f"; and {len(lines) - NAMED} more reasons" if len(lines) > NAMED else ""
+    return f". Skipped: {'; '.join(lines[:NAMED])}{more}" if lines else ""
 
 
 def _facts(
