@@ -305,6 +305,23 @@ def test_a_gripper_that_is_commanded_but_not_measured_is_an_action_of_its_own(tm
             refused()
 
 
+def test_targets_beside_the_states_are_counted_from_the_states_in_each_recording(tmp_path):
+    roots = [
+        with_actions(tmp_path / str(by), list(JOINTS), lambda states, e, by=by: np.add(states, (0, by, 0)))
+        for by in (0, 20)
+    ]
+    for path in roots[1].rglob("*.parquet"):
+        table = pq.read_table(path)
+        states = np.array(table["observation.state"].to_pylist()) + 5
+        actions = np.array(table["action"].to_pylist()) + 5
+        for name, values in (("observation.state", states), ("action", actions)):
+            table = table.set_column(table.column_names.index(name), name, pa.array(values.tolist()))
+        pq.write_table(table, path)
+    data = build(roots, tmp_path / "data", settings(actions="command"))
+    assert np.abs(data.columns.actions[..., 1]).max() < 10
+    assert "elbow_flex.pos by 20" in data.facts["commands"]
+
+
 def test_a_command_that_joints_answer_in_one_recording_alone_says_what_to_do(tmp_path):
     one = with_actions(tmp_path / "one", list(JOINTS), lambda states, e: states)
     switch = with_actions(tmp_path / "other", list(JOINTS), lambda states, e: np.c_[states[:, :2], states[:, 2] > 0])

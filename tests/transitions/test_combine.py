@@ -49,7 +49,7 @@ def test_moments_stay_apart(parts, tmp_path):
         pq.write_table(pa.Table.from_pylist(told), part.path / "episodes.parquet")
     both = combine([TransitionSet(part.path) for part in parts], tmp_path / "both")
     assert [e["moment"] for e in both.episodes] == [3, 3, None, 0, None, 4, 4, 5, 7]
-    before = write_data(tmp_path / "before")
+    before = write_data(tmp_path / "before", seed=2)
     for sets in ((before, both), (both, before)):
         together = combine(sets, tmp_path / sets[0].path.name / "together")
         assert sum(e["moment"] is not None for e in together.episodes) == 7
@@ -136,6 +136,9 @@ def test_an_episode_must_not_train_here_and_validate_there(tmp_path):
     elsewhere = write_data(tmp_path / "3" / "set", val=3)
     with pytest.raises(ForearmError, match="episode 5 of set trains in one set and validates in another"):
         combine([one, elsewhere], tmp_path / "both")
+    renamed = write_data(tmp_path / "5" / "renamed", val=3)
+    with pytest.raises(ForearmError, match="trains in one set and validates in another"):
+        combine([one, renamed], tmp_path / "both")
     namesake = write_data(tmp_path / "4" / "set", val=3, seed=7)
     assert len(combine([one, namesake], tmp_path / "namesakes")) == 2 * len(one)
 

@@ -131,6 +131,37 @@ def test_a_delayed_command_is_told(kind, rows, said):
     assert (said in found.found) if said else "late" not in found.found
 
 
+@pytest.mark.parametrize("kind", [target, delta, velocity])
+def test_commands_that_are_written_down_after_the_joints_followed_are_refused(kind):
+    def late(rows):
+        return recording(lambda t, e: kind(t - rows - (kind is target), e), JOINTS)
+
+    for rows in (3, 4):
+        with pytest.raises(ForearmError, match=rf"\({rows} rows\) after the joints followed .*move the action"):
+            find_meaning(late(rows), STEP, kind.__name__)
+    assert find_meaning(late(1), STEP).meaning == kind.__name__  # a row may be how the recorder rounds
+
+
+@pytest.mark.parametrize("asked", [None, "target"])
+def test_targets_that_count_from_another_zero_are_counted_from_that_of_the_states(asked):
+    by = np.array([0, 30, 0, 0])
+    beside = recording(lambda t, e: target(t, e) + by, JOINTS)
+    found = find_meaning(beside, STEP, asked)
+    assert found.found.endswith("; targets lie beside the states, which is taken off: shoulder_lift.pos by 30")
+    true = beside.episodes[1]
+    was = taken(found, true.states, true.actions, np.array([[0, 5], [3, 8]]), FPS)[:, 0]
+    np.testing.assert_allclose(was, true.states[[5, 8]] - true.states[[0, 3]], atol=1e-3)
+
+
+def test_a_gripper_that_holds_something_is_not_beside_its_targets():
+    def holding(t, e):
+        commanded = target(t, e)
+        commanded[:, 3] = np.where(t % 37 < 20, commanded[:, 3] - 30, commanded[:, 3])
+        return commanded
+
+    assert not find_meaning(recording(holding, JOINTS), STEP).offsets
+
+
 def test_velocities_of_a_base_are_actions_of_their_own():
     def base(t, e):
         return np.c_[np.sin(t / 3 + e), np.cos(t / 5)]

@@ -99,7 +99,7 @@ class _Gathered:
     deltas: dict[int, float] = field(default_factory=dict)
     moments: dict[tuple[Path, int], int] = field(default_factory=dict)
     commands: Commands | None = None
-    """What the recorded actions are, where these are used."""
+    """What the actions of the recording that is being read are, where these are used."""
     duration: float | None = None
     """Seconds of an action, where logs say it."""
     seen: dict[bytes, list[tuple[str, np.ndarray]]] = field(default_factory=dict)
@@ -142,11 +142,12 @@ def build(
     geometry = _geometry(recordings, cameras, config)
     used = [_chosen_episodes(recording, config) for recording in recordings]
     progress = BuildProgress(episodes=sum(map(len, used)))
-    gathered = _Gathered(commands=_commands(recordings, config) if mode == "command" else None)
+    commands = _commands(recordings, config) if mode == "command" else [None] * len(recordings)
+    gathered = _Gathered()
 
     frame_shape = (geometry.frame_height, geometry.frame_width, 3)
     with writing_folder(out) as folder, TransitionWriter(folder, frame_shape) as writer:
-        for recording, indices in zip(recordings, used, strict=True):
+        for recording, indices, gathered.commands in zip(recordings, used, commands, strict=True):
             progress.recording = recording.name
 
             def skip(index: int, reason: str, name: str = recording.name) -> None:
@@ -186,7 +187,7 @@ def build(
             layout, table = _tabulate(first, geometry, mode, config, gathered, writer.states())
         except ForearmError as error:
             raise ForearmError(f"{error}{_of_skipped(progress)}") from error
-        facts = _facts(recordings, config, mode, progress, gathered.commands)
+        facts = _facts(recordings, config, mode, progress, commands)
         writer.finish(layout, table, gathered.episodes, facts)
     return TransitionSet(out)
 
@@ -285,8 +286,8 @@ def _require_effect(
         raise ForearmError(f"--stacking has no effect with one camera, {_short(cameras[0])}; leave it out")
 
 
-def _commands(recordings: Sequence[Recording], config: BuildConfig) -> Commands:
-    """What the actions of all recordings are."""
+def _commands(recordings: Sequence[Recording], config: BuildConfig) -> list[Commands]:
+    """What the actions of each recording are, alike in all but their offsets."""
     found = [find_meaning(each, max(1, round(config.step * each.fps)), config.action_is) for each in recordings]
     first = found[0]
     for recording, commands in zip(recordings, found, strict=True):
@@ -301,7 +302,7 @@ def _commands(recordings: Sequence[Recording], config: BuildConfig) -> Commands:
                 f"joints answer {', '.join(apart)} otherwise in {recording.name} than in {recordings[0].name}; build "
                 f"them apart, with --actions change, or with --action-is {first.meaning} if it means the same in both"
             )
-    return found[0]
+    return found
 
 
 def _geometry(recordings: Sequence[Recording], cameras: tuple[str, ...], config: BuildConfig) -> Layout:
@@ -508,13 +509,13 @@ def _facts(
     config: BuildConfig,
     mode: Actions,
     progress: BuildProgress,
-    commands: Commands | None,
+    commands: Sequence[Commands | None],
 ) -> dict[str, Any]:
     return {
         "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "recordings": [{"name": r.name, "version": r.version, "fps": r.fps} for r in recordings],
         "actions": mode,
-        **({"commands": commands.found} if commands else {}),
+        **({"commands": "; ".join(dict.fromkeys(each.found for each in commands if each))} if any(commands) else {}),
         "warnings": _unit_warnings(recordings, config),
         "settings": dataclasses.asdict(config),
         "skipped": [{"recording": r, "episode": e, "reason": why} for r, e, why in progress.skipped],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import writing_folder
 from forearm.canvas import ActionDimension
 from forearm.canvas.layout import with_weakest_origins
+from forearm.transitions.fingerprint import known_among
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
 
@@ -75,17 +77,17 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
 
 
 def _require_one_side(sets: Sequence[TransitionSet]) -> None:
-    sides: dict[tuple, bool] = {}
-    for data in sets:
-        for number, row in zip(*np.unique(data.columns.episodes, return_index=True), strict=True):
+    """Refuse an episode, known by its content as in a renamed copy, that trains in one set and validates in another."""
+    for data, other in itertools.permutations(sets, 2):
+        held_out, trained_on = data.episodes_of("val"), other.episodes_of("train")
+        equal = np.isin(data.episode_digests[held_out], other.episode_digests[trained_on])
+        copies = known_among(data.fingerprints_of("val"), other.fingerprints_of("train")).copies
+        for number in held_out[equal | copies]:
             episode = data.episodes[number]
-            start = data.positions(row)[0].tobytes()  # folders of other recordings may share the name
-            side = bool(data.columns.validation[row])
-            if sides.setdefault((episode["recording"], episode["index"], start), side) != side:
-                raise ForearmError(
-                    f"episode {episode['index']} of {episode['recording']} trains in one set and validates in another; "
-                    "build its recording into one set only"
-                )
+            raise ForearmError(
+                f"episode {episode['index']} of {episode['recording']} trains in one set and validates in another; "
+                "build its recording into one set only"
+            )
 
 
 def _common_dimensions(sets: Sequence[TransitionSet]) -> tuple[ActionDimension, ...]:

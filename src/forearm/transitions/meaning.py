@@ -42,6 +42,11 @@ SWITCH = 3
 """A command that takes so few values, such as that of a gripper, is a switch."""
 
 
+BESIDE, EVEN = 0.05, 0.5
+"""Targets lie beside the states if their median distance is more than such a share of the joint's range, and at 98 % of
+the rows the distance differs from it by less than such a share of it."""
+
+
 @dataclass(frozen=True)
 class Commands:
     """What the A columns of an action are."""
@@ -52,6 +57,8 @@ class Commands:
     """The joint that each column commands, −1 for a command that no measured joint answers."""
     found: str
     """How this is known, in words."""
+    offsets: tuple[float, ...] = ()
+    """How far each column's targets lie beside the states that they lead to, in the joint's unit; empty: not at all."""
 
 
 def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = None) -> Commands:
@@ -84,7 +91,10 @@ def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = 
         _require_scale(
             recording, asked, _responses(explained[asked], chosen, pairs, step, recording.fps, asked), chosen
         )
-        return Commands(asked, tuple(chosen.tolist()), f"{asked}, as said (explained by the states: {figures})")
+        _require_in_time(recording, asked, by_lag[asked], chosen, pairs, step)
+        offsets, beside = _offsets(recording, asked, by_lag[asked], chosen, pairs)
+        found = f"{asked}, as said (explained by the states: {figures}){beside}"
+        return Commands(asked, tuple(chosen.tolist()), found, offsets)
     unclear = shares[best] < CLEAR or shares[best] - shares[second] < APART
     own = np.flatnonzero(joints[best] < 0)
     if unclear and (any(not _is_plain(recording.action_names[a], values[:, a]) for a in own) or len(own) < len(names)):
@@ -100,7 +110,10 @@ def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = 
     if len(own := np.flatnonzero(chosen < 0)):
         how += f"; no joint answers {', '.join(recording.action_names[a] for a in own)}: an action of its own"
     how += _delay(by_lag[best], chosen, recording.fps)
-    return Commands(best, tuple(chosen.tolist()), f"{best} (explained by the states: {figures}), matched {how}")
+    _require_in_time(recording, best, by_lag[best], chosen, pairs, step)
+    offsets, beside = _offsets(recording, best, by_lag[best], chosen, pairs)
+    found = f"{best} (explained by the states: {figures}), matched {how}{beside}"
+    return Commands(best, tuple(chosen.tolist()), found, offsets)
 
 
 def taken(commands: Commands, states: np.ndarray, actions: np.ndarray, frames: np.ndarray, fps: float) -> np.ndarray:
@@ -122,7 +135,10 @@ def taken(commands: Commands, states: np.ndarray, actions: np.ndarray, frames: n
     mean = total / np.diff(frames, axis=1)[..., None]
     joints = np.array(commands.joints)
     if commands.meaning == "target":
-        of_joints, of_others = last - states[frames[:, :-1]][..., joints], mean
+        of_joints, of_others = (
+            last - np.array(commands.offsets or 0, np.float32) - states[frames[:, :-1]][..., joints],
+            mean,
+        )
     elif commands.meaning == "delta":
         of_joints, of_others = total, mean
     else:
@@ -137,23 +153,28 @@ def matched_names(actions: Sequence[str], joints: Sequence[str]) -> np.ndarray:
 
 
 def explained_shares(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]], step: int, fps: float, meaning: ActionMeaning
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    step: int,
+    fps: float,
+    meaning: ActionMeaning,
+    lags: Sequence[int] | None = None,
 ) -> np.ndarray:
     """The share of each joint's variance that each command explains under a meaning at each lag, (L, A, J).
 
     Args:
         pairs: states (n, J) and actions (n, A) of each episode, n > ``step``.
-        step: rows; lags up to it are tried.
+        step: rows over which changes are compared.
         fps: rows a second.
         meaning: target (of the position, but for an offset), delta or velocity (of the change over ``step`` rows).
+        lags: rows by which joints follow; below 0 they are ahead of their commands. From 0 to ``step`` by default.
     """
     shares = []
-    for lag in range(step + 1):
+    for lag in range(step + 1) if lags is None else lags:
         wanted, came = [], []
         for states, actions in pairs:
             x, y = _compared(states, actions, step, fps, meaning)
-            wanted.append(x[: len(x) - lag])
-            came.append(y[lag:])
+            wanted.append(x[max(0, -lag) : len(x) - max(0, lag)])
+            came.append(y[max(0, lag) : len(y) - max(0, -lag)])
         x, y = np.concatenate(wanted).astype(np.float64), np.concatenate(came).astype(np.float64)
         if not len(x):
             break
@@ -217,6 +238,57 @@ def _delay(shares: np.ndarray, joints: np.ndarray, fps: float) -> str:
     lags = [int(shares[:, a, j].argmax()) for a, j in enumerate(joints) if j >= 0 and shares[:, a, j].max() > CLEAR]
     rows = round(float(np.median(lags))) if lags else 0
     return f"; joints follow their commands {rows / fps:.2g} s ({rows} rows) late" if rows > 1 else ""
+
+
+def _require_in_time(
+    recording: Recording,
+    meaning: ActionMeaning,
+    shares: np.ndarray,
+    joints: np.ndarray,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    step: int,
+) -> None:
+    """Refuse commands that are written down rows after the joints had followed them: from frame to frame they would say
+    where the joints came from; arguments are those of `_delay` and `explained_shares`.
+    """
+    ahead = explained_shares(pairs, step, recording.fps, meaning, range(-1, -step - 1, -1))
+    rows = []
+    for a, j in enumerate(joints):
+        if len(ahead) and j >= 0 and max(shares[:, a, j].max(), ahead[:, a, j].max()) > CLEAR:
+            better = 1 - ahead[:, a, j].max() < 0.5 * (1 - shares[:, a, j].max())
+            rows.append(1 + int(ahead[:, a, j].argmax()) if better else 0)
+    late = round(float(np.median(rows))) if rows else 0
+    if late > 1:
+        raise ForearmError(
+            f"the actions of {recording.name}, as {meaning} commands, are written down {late / recording.fps:.2g} s "
+            f"({late} rows) after the joints followed them; move the action column up by as many rows, or build with "
+            "--actions change"
+        )
+
+
+def _offsets(
+    recording: Recording,
+    meaning: ActionMeaning,
+    shares: np.ndarray,
+    joints: np.ndarray,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> tuple[tuple[float, ...], str]:
+    """How far each column's targets lie beside the states, as of a leader that counts from another zero, and the words
+    for it; arguments are those of `_delay`. A joint that is held up at times lies beside its targets, but not evenly.
+    """
+    offsets = np.zeros(len(joints))
+    for a, j in enumerate(joints if meaning == "target" else ()):
+        if j < 0 or not shares[:, a, j].max() > CLEAR:
+            continue
+        lag = int(shares[:, a, j].argmax())
+        off = np.concatenate([actions[: len(actions) - lag, a] - states[lag:, j] for states, actions in pairs])
+        middle, reach = np.median(off), np.ptp(np.concatenate([states[:, j] for states, _ in pairs]))
+        if abs(middle) > BESIDE * reach and np.quantile(np.abs(off - middle), 0.98) < EVEN * abs(middle):
+            offsets[a] = middle
+    by = [f"{recording.joints[j]} by {by:.3g}" for j, by in zip(joints, offsets, strict=True) if by]
+    if not by:
+        return (), ""
+    return tuple(offsets.tolist()), f"; targets lie beside the states, which is taken off: {', '.join(by)}"
 
 
 def _require_scale(
