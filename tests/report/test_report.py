@@ -769,6 +769,11 @@ def test_a_wide_interval_does_not_flatten_the_curves():
     assert ">1.0<" in chart
 
 
+def test_rounding_does_not_stretch_a_log_axis():
+    x, y = np.arange(1, 5), np.array([1e-16, 1e-5, 1e-4, 1e-3])
+    assert not re.search(r">(0|[\d.]+ × 10⁻¹[3-9])<", line_chart({"loss": (x, y)}, "", "loss", log=True))
+
+
 def test_a_chart_has_a_colour_for_each_curve_and_band():
     x = np.arange(1, 5)
     names = ("model", "persistence", "mean-frame", "neighbour", "joint-only")

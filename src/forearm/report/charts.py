@@ -63,6 +63,8 @@ def line_chart(
     if log:
         axes.set_yscale("log")
         low, high = axes.get_ylim()
+        if low < words.ROUNDING < high:  # the first step of a training may be right but for rounding
+            low, _ = axes.set_ylim(bottom=words.ROUNDING)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
         axes.yaxis.set_major_formatter(lambda value, place: words.figure(value))
         axes.yaxis.set_minor_formatter(NullFormatter())
