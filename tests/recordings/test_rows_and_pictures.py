@@ -228,6 +228,30 @@ def test_images_in_a_table_whose_rows_are_out_of_order(tmp_path, version):
     assert seen(root) == ({0: right(0, range(12)), 1: right(1, range(9))}, {})
 
 
+@pytest.mark.parametrize("kept", ["index", "timestamp"])
+def test_rows_out_of_order_that_frame_index_does_not_number(tmp_path, kept):
+    """A null makes frame_index useless; index or timestamp still tells the order."""
+    root = make_recording(tmp_path / "set")
+    path = table(root, 1)
+    change_rows(path, lambda n: np.random.default_rng(0).permutation(n))
+    old = pq.read_table(path)
+    frames = pa.array([None, *old["frame_index"].to_pylist()[1:]])
+    old = old.set_column(old.column_names.index("frame_index"), "frame_index", frames)
+    pq.write_table(old.drop([name for name in ("index", "timestamp") if name != kept]), path)
+    assert seen(root)[0][1] == right(1, range(9))
+
+
+def test_rows_that_were_numbered_anew_in_another_order(tmp_path):
+    """timestamp tells; a clock that was set back while recording does not."""
+    root = make_recording(tmp_path / "set")
+    change_rows(table(root, 1), lambda n: np.r_[4:n, :4])
+    change(table(root, 1), frame_index=lambda frames: np.arange(len(frames)))
+    change(table(root, 2), timestamp=lambda t: np.r_[t[:8], t[7:-1] - 0.35])
+    episodes, skipped = seen(root)
+    assert episodes == {0: right(0, range(12)), 2: right(2, range(15))}
+    assert "timestamp and frame_index order the rows otherwise: after frame 4 the time goes from 0.880 s" in skipped[1]
+
+
 def test_image_folders_are_paired_by_the_numbers_in_their_names(tmp_path):
     root = make_recording(tmp_path / "set", images="path", lengths=(12, 9))
     for e in range(2):

@@ -63,3 +63,18 @@ def test_units_are_declared_in_a_list_by_name_or_for_all(declared, units):
 @pytest.mark.parametrize(("high", "unit"), [(1.0, ""), (1.5, "rad"), (98.0, "%"), (255.0, "")])
 def test_a_gripper_beside_an_arm_in_radians(high, unit):
     assert guess_units(("pan", "gripper"), np.array([-1.5, 0.0]), np.array([1.5, high])) == ("rad", unit)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit"),
+    [(0, 1, ""), (0.2, 0.6, "%"), (3, 60, "%"), (0, 110, "deg"), (-40, 70, "deg"), (0, 255, ""), (0, 1000, "")],
+)
+@pytest.mark.parametrize(("reach", "arm"), [(90.0, "deg"), (100.0, "%")])
+def test_a_hand_beside_an_arm_in_degrees_or_percent(low, high, unit, reach, arm):
+    found = guess_units(("pan", "hand_thumb"), np.array([-reach, low]), np.array([reach, high]))
+    assert found == (arm, arm if unit == "deg" else unit)
+
+
+def test_velocities_are_no_angles():
+    low, high = np.array([-1.5, -0.3, -40.0]), np.array([1.5, 0.3, 40.0])
+    assert guess_units(("pan.pos", "x.vel", "theta_vel"), low, high) == ("rad", "", "")

@@ -642,6 +642,18 @@ def test_pictures_fit_as_asked_and_the_layout_remembers(tmp_path, fit, black):
         data.require_fit(build([root], tmp_path / "other", settings(fit="crop", size=40)).layout, "another")
 
 
+def test_an_arm_that_never_moves_has_nothing_left_without_its_pauses(tmp_path):
+    root = make_recording(tmp_path / "set")
+    for path in (root / "data").rglob("*.parquet"):
+        table = pq.read_table(path)
+        still = pa.array([[1.0, 2.0, 3.0]] * len(table))
+        pq.write_table(
+            table.set_column(table.column_names.index("observation.state"), "observation.state", still), path
+        )
+    with pytest.raises(ForearmError, match=r"episode without its pauses is shorter than .* or leave out --trim-idle"):
+        build(root, tmp_path / "data", settings(trim_idle=True))
+
+
 def test_idle_ends_are_trimmed(tmp_path):
     root = make_recording(tmp_path / "set", lengths=(40,))
     path = next(root.glob("data/**/*.parquet"))

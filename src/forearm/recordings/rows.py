@@ -115,7 +115,7 @@ def _by_number(tables: Mapping[Path, Counters]) -> dict[int, Rows]:
             if number in found:
                 broken.add(number)
             found[number] = Rows(path, start, stop)
-    reason = "the rows of its episode_index stand in several places"
+    reason = "the rows of its episode_index stand in several places; sort the table by episode_index and frame_index"
     return {
         number: Rows(rows.table, refusal=f"{rows.table}: {reason}") if number in broken else rows
         for number, rows in found.items()

@@ -147,14 +147,18 @@ class TableFile:
 
 
 def frame_order(table: TableFile, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """The order (n,) that sorts an episode's rows by frame_index, and that column (n,) int64 in it, or None.
+    """The order (n,) of an episode's rows in time, and the column frame_index (n,) int64 in it, or None.
+
+    It is that of frame_index; without it that of index or timestamp, whichever counts evenly.
 
     Raises:
-        EpisodeUnreadable: frames are missing between others, or repeated: the time from row to row is not known.
+        EpisodeUnreadable: frames are missing between others, or repeated: the time from row to row is not known; or
+            timestamp has another order.
     """
-    frames = table.integers("frame_index", start, stop)
+    frames, clock = table.integers("frame_index", start, stop), table.numbers("timestamp", start, stop)
     if frames is None:
-        return np.arange(stop - start), None
+        even = (c for c in (table.integers("index", start, stop), clock) if c is not None and _is_even(c))
+        return np.argsort(next(even, np.arange(stop - start)), kind="stable"), None
     order = np.argsort(frames, kind="stable")
     frames = frames[order]
     steps = np.diff(frames)
@@ -163,7 +167,20 @@ def frame_order(table: TableFile, start: int, stop: int) -> tuple[np.ndarray, np
         raise EpisodeUnreadable(
             f"{table.path}: frame_index skips or repeats frames: {frames[at]} is followed by {frames[at + 1]}"
         )
+    if clock is not None and _is_even(clock) and (np.diff(clock[order]) < 0).any():
+        at = int(np.argmax(np.diff(clock[order]) < 0))
+        raise EpisodeUnreadable(
+            f"{table.path}: timestamp and frame_index order the rows otherwise: after frame {frames[at]} the time goes "
+            f"from {clock[order[at]]:.3f} s to {clock[order[at + 1]]:.3f} s"
+        )
     return order, frames
+
+
+def _is_even(counter: np.ndarray) -> bool:
+    """Whether values (n,), in whatever order, are about equally far apart; those of a clock that was set are not."""
+    steps = np.diff(np.sort(counter))
+    usual = np.median(steps) if len(steps) else 0
+    return bool(usual > 0 and (np.abs(steps - usual) < 0.5 * usual).all())
 
 
 def first_of(names: Sequence[str], present: Sequence[str]) -> str | None:

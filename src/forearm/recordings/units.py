@@ -8,6 +8,9 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 
+VELOCITY_WORDS = (".vel", "_vel", "velocity")
+HALF_TURN = 180
+"""No finger turns so many degrees; a hand's values beyond are bytes or the like."""
 HAND_WORDS = ("gripper", "hand", "finger", "jaw")
 SPELLINGS = {
     "deg": ("degree", "degrees", "°"),
@@ -90,14 +93,19 @@ def guess_units(joints: Sequence[str], low: np.ndarray, high: np.ndarray) -> tup
     """Guess each joint's unit from its name and its lowest and highest value (J,).
 
     One arm has one unit: servo ticks reach beyond any angle in degrees, degrees beyond 2π, and LeRobot's
-    normalised −100…100 touches its ends. A gripper or hand may have its own: a share or percentage of opening.
+    normalised −100…100 touches its ends. A gripper or hand may have its own: a share or percentage of opening,
+    or bytes. A velocity, as of a base, is no angle.
 
     Returns:
         ``ticks``, ``deg``, ``rad``, ``%`` or an empty string for each joint.
     """
-    hand = np.array([any(word in joint.lower() for word in HAND_WORDS) for joint in joints], bool)
+    hand, velocity = (
+        np.array([any(word in joint.lower() for word in words) for joint in joints], bool)
+        for words in (HAND_WORDS, VELOCITY_WORDS)
+    )
     reach = np.maximum(np.abs(low), np.abs(high))
-    arm = float(np.max(reach[~hand] if (~hand).any() else reach, initial=0.0))
+    others = reach[~hand & ~velocity]
+    arm = float(np.max(others if len(others) else reach, initial=0.0))
     if arm > 400:
         unit = "ticks"
     elif arm <= 2 * np.pi + 0.1:
@@ -106,15 +114,18 @@ def guess_units(joints: Sequence[str], low: np.ndarray, high: np.ndarray) -> tup
         unit = "%"
     else:
         unit = "deg"
-    return tuple(_hand_unit(unit, low[i], high[i]) if hand[i] else unit for i in range(len(joints)))
+    guess = [_hand_unit(unit, low[i], high[i]) if hand[i] else unit for i in range(len(joints))]
+    return tuple("" if velocity[i] else guess[i] for i in range(len(joints)))
 
 
 def _hand_unit(arm: str, low: float, high: float) -> str:
-    if arm == "rad" and low >= -0.01 and high <= 1.01:
+    if arm == "ticks":
+        return arm
+    if low >= -0.01 and high <= 1.01 and (arm == "rad" or high - low > 0.5):
         return ""
     beyond = max(abs(low), abs(high)) > 2 * np.pi + 0.1  # of what an angle in radians can be
-    if (arm == "deg" or (arm == "rad" and beyond)) and low >= -0.5 and high <= 100.5:
+    if (arm != "rad" or beyond) and low >= -0.5 and high <= 100.5:
         return "%"
-    if arm == "rad" and beyond:
+    if (arm == "rad" and beyond) or (low >= -0.5 and high > HALF_TURN):
         return ""
     return arm

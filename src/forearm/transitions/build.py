@@ -494,7 +494,9 @@ def _nothing(recordings: Sequence[Recording], mode: Actions, config: BuildConfig
     names = ", ".join(recording.name for recording in recordings)
     if mode == "log":
         return f"no transition in {names}: no readable episode has a logged decision whose outcome was recorded"
-    return f"no transition in {names}: every readable episode is shorter than {config.step} seconds; lower --step"
+    trimmed, other = (" without its pauses", ", or leave out --trim-idle") if config.trim_idle else ("", "")
+    short = f"every readable episode{trimmed} is shorter than {config.step} seconds"
+    return f"no transition in {names}: {short}; lower --step{other}"
 
 
 def _of_skipped(progress: BuildProgress) -> str:
