@@ -1,5 +1,6 @@
 """What each metric means, which way it is better, and in what unit it is."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -44,6 +45,15 @@ class Metric:
     def loss(self, value: float) -> float:
         """How bad a figure is, whichever way the metric is better: less is better."""
         return abs(value - 1) if self.better == "nearest 1" else -value if self.better == "higher" else value
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which its figures lie by its definition."""
+        if self.unit == "share":
+            return 0.0, 1.0
+        if self.name.startswith("ssim"):
+            return -1.0, 1.0
+        return -math.inf if self.better == "higher" else 0.0, math.inf
 
     @property
     def arrow(self) -> str:

@@ -225,7 +225,8 @@ def spans(left_out: LeaveOneOut) -> dict[str, Interval]:
         if metric is not None and metric.unit == "share":
             return found.share()
         low, high = found.interval()
-        return (max(low, 0.0) if metric is not None and metric.better == "lower" else low), high
+        least, most = metric.bounds if metric is not None else (-np.inf, np.inf)
+        return max(low, least), min(high, most)
 
     return left_out.each(span)
 
