@@ -143,6 +143,18 @@ def test_rows_cut_from_the_beginning(tmp_path):
     assert "frame_index / fps, timestamp and the video's start disagree" in skipped[0]
 
 
+def test_rows_cut_from_the_middle_and_numbered_anew_but_not_in_time(tmp_path):
+    root = make_recording(tmp_path / "set")
+    for e in range(3):
+        change(table(root, e), timestamp=lambda t: np.arange(len(t)) / 10)
+    change_rows(table(root, 2), lambda n: np.r_[:5, 9:n])
+    change(table(root, 2), frame_index=lambda frames: np.arange(len(frames)))
+    change_rows(table(root, 1), lambda n: np.arange(7))
+    episodes, skipped = seen(root)
+    assert episodes == {0: right(0, range(12)), 1: right(1, range(7))}
+    assert "frame_index / fps, timestamp and the video's start disagree" in skipped[2]
+
+
 def test_rows_missing_from_a_table_that_numbers_nothing(tmp_path):
     bare = ("episode_index", "index", "frame_index", "timestamp")
     root = make_recording(tmp_path / "set", version="v3.0", drop_columns=bare)

@@ -13,8 +13,8 @@ ALIGNED = 0.1
 """Share of a picture's duration within which two times count as the same."""
 BEYOND = "the file goes on behind the last episode that the metadata lists in it"
 CUT = (
-    "the metadata counts more rows than there are; if the first ones were cut and the others numbered anew, each "
-    "stands beside too early a picture"
+    "the metadata counts more rows than there are; if others than the last ones were cut and the others numbered anew, "
+    "rows stand beside too early a picture"
 )
 
 
@@ -219,9 +219,11 @@ def _clocks(facts: VideoFacts, pictures: int, origins: Sequence[float]) -> Itera
     if facts.frames is not None:
         clocks["frame_index"] = (facts.frames - facts.base) / facts.fps
     # Where the metadata knows a row for each picture, timestamp matters only if frame_index may be numbered anew.
-    begins_late = facts.timestamps is not None and facts.timestamps[0] * facts.fps > 0.5
+    waits = (
+        np.diff(facts.timestamps, prepend=-1 / facts.fps) * facts.fps if facts.timestamps is not None else np.zeros(1)
+    )
     if facts.timestamps is not None and (
-        facts.frames is None or pictures != facts.length or (facts.frames[0] == facts.base and begins_late)
+        facts.frames is None or pictures != facts.length or (facts.frames[0] == facts.base and waits.max() > 1.5)
     ):
         clocks["timestamp"] = facts.timestamps
     clocks = clocks or {"row number": np.arange(facts.rows) / facts.fps}
