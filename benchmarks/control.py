@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from measuring import ROOT, circumstances, write_table
-from quality import RATES, forearm
+from quality import CHOSEN, forearm, model_options
 
 from forearm.batch import Batch, Prediction, Predictor, present
 from forearm.canvas import Action, Layout
@@ -36,7 +36,7 @@ from forearm.environment.simulated import TrueDynamics
 from forearm.evaluation.baselines import Persistence
 from forearm.evaluation.intervals import MIN_GROUPS, share_interval, too_few
 from forearm.models import family_names
-from forearm.sim import JOINTS, MODEL_SETTINGS, Simulator, settle
+from forearm.sim import JOINTS, Simulator, settle
 from forearm.sim.arm import SimulatedArm
 from forearm.sim.poses import is_usable, reach, sample_pose
 from forearm.training.run import Run
@@ -521,10 +521,10 @@ def train_any(name: str, folder: Path, minutes: float) -> None:
             forearm("record", "--out", part, *moves, "--size", 64, "--fps", 2, "--seed", 40 + number)
     if not data.exists():
         forearm("build", *parts, "--preset", "tiny", "--actions", "change", "--out", data)
-    changes = MODEL_SETTINGS[FLAGSHIP].items()
-    settings = [word for setting, value in changes for word in (f"--model.{setting.replace('_', '-')}", value)]
-    budget = "--minutes", minutes, "--clock", "cpu", "--learning-rate", RATES[FLAGSHIP]
-    forearm("train", FLAGSHIP, "--data", data, "--out", run, "--device", "cpu", *budget, *settings)
+    chosen = CHOSEN[FLAGSHIP]
+    budget = "--minutes", minutes, "--clock", "cpu", "--learning-rate", chosen.rate
+    options = *budget, *model_options(chosen.settings)
+    forearm("train", FLAGSHIP, "--data", data, "--out", run, "--device", "cpu", *options)
 
 
 def main() -> None:

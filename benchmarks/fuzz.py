@@ -49,6 +49,8 @@ WAIT = 6
 """Seconds on the clock after which a command that waits for something, and computes nothing, is stopped."""
 MEMORY = 10**9
 """Bytes that a command may take beyond what the warm process holds."""
+LARGEST = 2**26
+"""Bytes of a file that is damaged."""
 CEILING = 3 * 10**9
 """Address space beyond the warm process's at which the system stops a command, to protect the machine."""
 
@@ -532,6 +534,8 @@ def damage(random: random.Random, folder: Path) -> str:
         kind = random.choice(kinds)
         path = random.choice([path for path in files if path.suffix == kind])
         how = DAMAGE.get(kind, damage_bytes) if random.random() < 0.92 else damage_entry
+        if path.stat().st_size > LARGEST:
+            continue  # it was made so just now, with holes; to read it would fill the memory
         try:
             how(random, path)
         except Exception:

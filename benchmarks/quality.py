@@ -87,15 +87,15 @@ class Choice:
 
 BLEND = {"mse_weight": 10.0, "charbonnier_weight": 1.0}
 SQUARES = {"mse_weight": 1.0, "charbonnier_weight": 0.0}
-TRIES = 2
+TRIES = 6
 """How many trainings the search spent on each family, whoever it is."""
 CHOSEN = {
-    "diffusion": Choice(1.4e-3, SQUARES),
+    "diffusion": Choice(0.7e-3, SQUARES),
     "flow": Choice(1.4e-3, BLEND | {"transform": "stp"}),
-    "gpt": Choice(1.4e-3, SQUARES),
-    "mae": Choice(1.4e-3, SQUARES),
-    "unet": Choice(1.4e-3, BLEND | {"copy": True}),
-    "warp": Choice(1.4e-3, BLEND | {"mse_weight": 30.0}),
+    "gpt": Choice(0.7e-3, SQUARES),
+    "mae": Choice(0.7e-3, SQUARES),
+    "unet": Choice(2.8e-3, BLEND | {"copy": True}),
+    "warp": Choice(2.8e-3, BLEND | {"mse_weight": 30.0}),
 }
 """The best of each family's tries in `benchmarks/search.py`, none of whose data is reported here."""
 PIXELS = {"tiny": 64, "so101": 224}
