@@ -599,11 +599,18 @@ def test_a_resume_file_whose_best_weights_are_gone_is_refused(tmp_path, unbroken
     run.weights_file("best").unlink()
     with pytest.raises(ForearmError, match=r"best\.safetensors is missing, which step"):
         train(run, data, device="cpu", resume=True)
-    run.weights_file("best").write_bytes(b"damaged")
-    before = files_of(run.path)
-    with pytest.raises(ForearmError, match=r"best\.safetensors is damaged"):
-        train(run, data, device="cpu", resume=True)
-    assert files_of(run.path) == before
+    tensors, metadata = read_tensors(run.weights_file("last"))
+    broken = {name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()}
+    for damage in (
+        lambda best: best.write_bytes(b"damaged"),
+        lambda best: save_tensors(best, broken, metadata),
+        lambda best: save_tensors(best, tensors, {**metadata, "layout": "another"}),
+    ):
+        damage(run.weights_file("best"))
+        before = files_of(run.path)
+        with pytest.raises(ForearmError, match=r"best\.safetensors"):
+            train(run, data, device="cpu", resume=True)
+        assert files_of(run.path) == before
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path, unbroken, data):

@@ -160,7 +160,7 @@ def _train(
         if progress.best_step >= 0:
             if not best.is_file():
                 raise ForearmError(f"{best} is missing, which step {progress.best_step} left; restore it or train anew")
-            run.make_model(best)  # refuses what is damaged before anything is trained
+            run.load("best")  # refuses what is damaged before anything is trained
     wrapped = accelerator.prepare(model) if accelerator.num_processes > 1 else model
 
     log = Log(run, progress.step if resume else -1, accelerator, report)
