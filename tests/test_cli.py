@@ -579,3 +579,7 @@ def test_the_demo_and_what_it_does_not_do_twice(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in made} == made
     assert (out / "run/last.safetensors").read_bytes() == weights
     assert (out / "run/log.jsonl").read_bytes() == log
+
+    info = out / "recordings/meta/info.json"
+    info.write_text("{}")
+    assert "info.json is damaged: it lacks total_episodes" in refused(tmp_path, *command)

@@ -413,11 +413,16 @@ def test_somebody_elses_files_stay(good, tmp_path):
     write_report(good, FACTS, tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("kept")
+    (tmp_path / "examples.npz").unlink()
+    (tmp_path / "examples.npz").mkdir()
+    (tmp_path / "examples.npz" / "notes.txt").write_text("under a name of ours")
     (tmp_path / ".new").mkdir()  # what a killed forearm of before 2026-11-26 left
     (tmp_path / "grids" / "old.png").touch()
     inode = (tmp_path / "metrics.json").stat().st_ino
     write_report(good, FACTS, tmp_path)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
+    assert (tmp_path / "examples.npz.before" / "notes.txt").read_text() == "under a name of ours"
+    assert (tmp_path / "examples.npz").is_file()
     assert not (tmp_path / ".new").exists()
     assert not (tmp_path / "grids" / "old.png").exists()
     assert (tmp_path / "metrics.json").stat().st_ino != inode

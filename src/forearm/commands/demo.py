@@ -142,6 +142,16 @@ def _next_steps(run: Path) -> list[str]:
     ]
 
 
+def _noted(path: Path, *keys: str) -> Any:
+    """What a JSON file of an earlier demo says under a key, or under keys within each other."""
+    value = read_json(path)
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            raise ForearmError(f"{path} is damaged: it lacks {key}; begin anew with --again, or choose another --out")
+        value = value[key]
+    return value
+
+
 def _length_of(run: Any) -> int | str:
     """The steps of a training; demos of before 2026-11-26 were given minutes."""
     config = run.training()
@@ -156,9 +166,9 @@ def _require_unchanged(options: DemoOptions) -> None:
     info = options.out / "recordings" / "meta" / "info.json"
     done: dict[str, Any] = {}
     if info.is_file():
-        done["episodes"] = read_json(info)["total_episodes"]
+        done["episodes"] = _noted(info, "total_episodes")
     if data.is_file():
-        done["seed"] = read_json(data)["settings"]["seed"]
+        done["seed"] = _noted(data, "settings", "seed")
     if run.config_file.is_file():
         done |= {"family": run.config()["family"], "steps": _length_of(run)}
     for name, value in done.items():

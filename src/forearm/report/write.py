@@ -27,9 +27,10 @@ def write_report(evaluation: Evaluation, facts: Facts, folder: Path) -> Path:
         (new / "report.html").write_text(render(evaluation, facts), encoding="utf-8")
         save_grids(evaluation, new / "grids")
         for other in folder.glob("*"):  # what somebody else put there stays
+            taken = (new / other.name).exists()
             if other.is_dir() and other.name not in ("grids", ".new"):  # an earlier forearm left .new
-                shutil.copytree(other, new / other.name, symlinks=True)
-            elif other.is_file() and not (new / other.name).exists():
+                shutil.copytree(other, new / f"{other.name}{'.before' * taken}", symlinks=True)
+            elif other.is_file() and not taken:
                 shutil.copy2(other, new / other.name, follow_symlinks=False)
     return folder / "report.html"
 
