@@ -608,8 +608,9 @@ def test_a_resume_file_whose_best_weights_are_gone_is_refused(tmp_path, unbroken
     ):
         damage(run.weights_file("best"))
         before = files_of(run.path)
-        with pytest.raises(ForearmError, match=r"best\.safetensors"):
-            train(run, data, device="cpu", resume=True)
+        for go_on in (lambda: train(run, data, device="cpu", resume=True), lambda: extend(run, 30, None)):
+            with pytest.raises(ForearmError, match=r"best\.safetensors"):
+                go_on()
         assert files_of(run.path) == before
 
 

@@ -25,7 +25,7 @@ from forearm.base.processes import serve_parent
 from forearm.models import WorldModel
 from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples
-from forearm.training.resume import load_state, require_state, save_state
+from forearm.training.resume import load_state, require_best, require_state, save_state
 from forearm.training.run import Run, load_weights, plan_model, save_weights
 from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
 from forearm.transitions.loader import TrainingSteps, batches
@@ -156,11 +156,7 @@ def _train(
     progress, marks = Progress(), run.marks()
     if resume:
         progress = load_state(run.resume_file, marks, model, average, optimizer)
-        best = run.weights_file("best")
-        if progress.best_step >= 0:
-            if not best.is_file():
-                raise ForearmError(f"{best} is missing, which step {progress.best_step} left; restore it or train anew")
-            run.load("best")  # refuses what is damaged before anything is trained
+        require_best(run, progress)
     wrapped = accelerator.prepare(model) if accelerator.num_processes > 1 else model
 
     log = Log(run, progress.step if resume else -1, accelerator, report)

@@ -75,6 +75,7 @@ def extend(run: Run, steps: int | None, minutes: float | None) -> None:
     with locked(run.path.resolve()):
         if run.resume_file.is_file():
             progress, tensors = _read(run.resume_file, run.marks())
+            require_best(run, progress)
             done = f"{progress.seconds / 60:.3g} minutes" if config.minutes else f"{progress.step} steps"
             progress.done, progress.stale, progress.stale_at_halving = share_done(config, progress), 0, 0
             if progress.done >= 1:
@@ -113,6 +114,19 @@ def require_state(path: Path) -> None:
     """
     if not path.is_file():
         raise ForearmError(f"{path} is missing, so there is nothing to resume from; train anew into another folder")
+
+
+def require_best(run: Run, progress: Progress) -> None:
+    """Refuse to go on beside best weights that are gone or damaged: nothing would bring them back.
+
+    Raises:
+        ForearmError: the file is missing, damaged, or of another run.
+    """
+    best = run.weights_file("best")
+    if progress.best_step >= 0:
+        if not best.is_file():
+            raise ForearmError(f"{best} is missing, which step {progress.best_step} left; restore it or train anew")
+        run.load("best")
 
 
 def _read(path: Path, marks: dict[str, str]) -> tuple[Progress, dict[str, Tensor]]:
