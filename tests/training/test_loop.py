@@ -32,6 +32,7 @@ from forearm.canvas import ActionDimension
 from forearm.models import make_model
 from forearm.training import loop
 from forearm.training.config import TrainConfig
+from forearm.training.launch import train_run
 from forearm.training.loop import make_accelerator, make_optimizer, seed_of, start_run, train, validate
 from forearm.training.resume import extend
 from forearm.training.run import Run, read_tensors, save_tensors
@@ -473,6 +474,14 @@ def test_fine_tuning_on_unlike_data_is_refused(tmp_path, unbroken):
     other = write_data(tmp_path / "data", make_layout(history=3))
     with pytest.raises(ForearmError, match="history 3, but run unbroken has 2"):
         start(tmp_path / "run", other, fine_tune=unbroken)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_weights_cannot_be_opened_is_not_started_from(tmp_path, unbroken, data):
+    broken = Run(shutil.copytree(unbroken.path, tmp_path / "broken"))
+    broken.weights_file("best").write_bytes(b"damaged")
+    with pytest.raises(ForearmError, match=r"best\.safetensors is damaged"):
+        train_run(data, tmp_path / "run", config=CONFIG, fine_tune=broken.path, device="cpu")
     assert not (tmp_path / "run").exists()
 
 

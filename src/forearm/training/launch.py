@@ -65,6 +65,8 @@ def train_run(
         named = size or ("so101" if transitions.layout.patch >= 16 else "tiny")
         settings = {} if fine_tune else family_settings(family, named, dict(model or {}))
         basis, follows = (Run.open(path) if path else None for path in (fine_tune, parent))
+        if basis is not None:
+            basis.load("best")  # refuses weights that cannot be started from before anything is written
         start_run(Path(out), family, settings, config, transitions, basis, follows, notes)
     return _go(processes, Run(Path(out)), transitions, False, device, trackers, watching)
 
