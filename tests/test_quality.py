@@ -1,27 +1,17 @@
 """The marks of the quality tables say no more than the samples do."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from unittest import mock
-
 import numpy as np
 import pytest
+from support.benchmarks import load
 
 from forearm.evaluation.samples import Samples
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
 NOISE = np.random.default_rng(0).uniform(0.5, 1.5, 12)
 
 
 @pytest.fixture(scope="module")
 def quality():
-    spec = importlib.util.spec_from_file_location("quality_benchmark", FOLDER / "quality.py")
-    module = importlib.util.module_from_spec(spec)
-    with mock.patch.object(sys, "path", [str(FOLDER), *sys.path]), mock.patch.dict(sys.modules):
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    return module
+    return load("quality")
 
 
 def marks(quality, groups=12, **errors):

@@ -1,22 +1,15 @@
 """The contest of families is fair: as many tries for each, on scenes of their own, and what was tried is used."""
 
-import sys
-from pathlib import Path
-
 import pytest
+from support.benchmarks import load
 
 from forearm.models import OURS, family_settings
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
-
-@pytest.fixture
-def modules(monkeypatch):
+@pytest.fixture(scope="module")
+def modules():
     """The two benchmarks as modules."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield __import__("quality"), __import__("search")
-    for name in ("quality", "search", "measuring"):
-        sys.modules.pop(name, None)
+    return load("quality"), load("search")
 
 
 def test_every_family_has_as_many_tries_and_is_trained_with_one_of_them(modules):

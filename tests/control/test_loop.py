@@ -107,3 +107,17 @@ def test_before_it_stays_or_turns_back_it_looks_farther(pan_layout) -> None:
         assert (arm.joints[0], episode.outcome) == (end, outcome)
     # half-way over, two moves see the hollow behind alone, but the way there is known to be the wrong one
     assert episode.actions == 5
+
+
+def test_a_planner_is_given_the_plan_whose_action_was_just_taken(pan_layout) -> None:
+    given = []
+
+    class Noting:
+        def plan(self, predictor, present, goal, previous=None):
+            given.append(previous)
+            return TreeSearch(3).plan(predictor, present, goal)
+
+    goal = JointGoal.named(pan_layout, {"pan": 20})
+    episode = control(BarArm(pan_layout, [0, 0]), BarDynamics(pan_layout), goal, Noting())
+    assert [plan is None for plan in given] == [True, False, False]
+    assert all(plan is step.plan for plan, step in zip(given[1:], episode.steps, strict=False))

@@ -1,16 +1,13 @@
 """Intervals hold the truth as often as they say, and verdicts claim no more than intervals do."""
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support.benchmarks import load
 
 from forearm.evaluation import METRICS
 from forearm.evaluation.intervals import (
@@ -30,19 +27,7 @@ from forearm.evaluation.intervals import (
 )
 from forearm.evaluation.samples import Samples
 
-
-def benchmark():
-    """``benchmarks/coverage.py``, under a name that no installed package has."""
-    folder = Path(__file__).parents[2] / "benchmarks"
-    spec = importlib.util.spec_from_file_location("coverage_of_intervals", folder / "coverage.py")
-    module = importlib.util.module_from_spec(spec)
-    with mock.patch.object(sys, "path", [str(folder), *sys.path]), mock.patch.dict(sys.modules):
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    return module
-
-
-coverage = benchmark()
+coverage = load("coverage")
 GROUPS = (5, 8, 12, 21, 100)
 
 

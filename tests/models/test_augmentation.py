@@ -10,7 +10,7 @@ from support.tiny import make_layout
 from forearm.batch import make_batch
 from forearm.canvas import draw
 from forearm.models.augmentation import augmented
-from forearm.models.family import LearningConfig
+from forearm.models.settings import LearningConfig
 
 
 def drawn(layout, n=200):

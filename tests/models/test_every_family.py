@@ -13,7 +13,7 @@ from support.tiny import make_layout
 from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension, Camera, Joint
 from forearm.models import OURS, family_settings, make_model
-from forearm.models.family import LearningConfig
+from forearm.models.settings import LearningConfig
 
 SMALL = {
     "width": 16,

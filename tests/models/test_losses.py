@@ -3,8 +3,8 @@
 import torch
 from torch.nn import functional as F
 
-from forearm.models.family import LearningConfig
 from forearm.models.losses import charbonnier, picture_loss, ssim_loss, window_means
+from forearm.models.settings import LearningConfig
 
 
 def test_window_means_are_those_of_pooling():

@@ -11,7 +11,6 @@ from forearm.canvas import STAY, Action, Layout, Observation, counterfactual
 from forearm.canvas.actions import code_named
 from forearm.environment.imagined import ImaginedEnvironment
 from forearm.training.run import Checkpoint, Run
-from forearm.transitions.store import TransitionSet
 
 
 def imagine(
@@ -40,7 +39,7 @@ def imagine(
     run, target = Run.open(run), device_named(device)
     layout = run.layout()
     transitions = run.data(data)
-    require_row(transitions, start)
+    transitions.require_row(start)
     taken = [action_of(layout, action) for action in actions]
     world = ImaginedEnvironment(run.load(checkpoint, target), target)
     world.reset(transitions.batch(np.array([start])).context())
@@ -61,9 +60,3 @@ def action_of(layout: Layout, action: str | np.ndarray) -> Action:
         raise ForearmError(f"no action {action!r}; say STAY, MOVE+ or MOVE-, after one of {', '.join(names)}")
     nothing, dimension = np.zeros((1, len(names)), np.float32), names.index(name)
     return Action(counterfactual(layout, nothing, code, np.array([dimension]))[0], dimension)
-
-
-def require_row(data: TransitionSet, row: int) -> None:
-    """Refuse the number of a row that a dataset does not have."""
-    if not 0 <= row < len(data):
-        raise ForearmError(f"{data.path} has no row {row}; it has rows 0 to {len(data) - 1}")

@@ -16,7 +16,6 @@ from forearm.batch import Predictor, present
 from forearm.canvas import Layout, Observation
 from forearm.control.episode_log import save_episode_log
 from forearm.control.goals import Goal, JointGoal, PictureGoal, RegionGoal
-from forearm.control.imagine import require_row
 from forearm.control.loop import Arm, EpisodeLog, Step, control
 from forearm.control.planners import CEM, TreeSearch, planner_for
 from forearm.control.settings import PlanSettings
@@ -126,7 +125,7 @@ def _picture(path: Path) -> np.ndarray:
 def _recorded(run: Run, settings: PlanSettings, row: int) -> Observation:
     """What the data show before the last action of a row."""
     data = run.data(settings.data)
-    require_row(data, row)
+    data.require_row(row)
     return RecordedEnvironment(data).begin(row)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from forearm.batch import Batch, draw_strip
 from forearm.canvas import Layout, draw_separators
-from forearm.models.family import LearningConfig
+from forearm.models.settings import LearningConfig
 
 
 def augmented(batch: Batch, config: LearningConfig) -> Batch:

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forearm.canvas import Layout
-from forearm.models.family import LearningConfig
 from forearm.models.losses import picture_loss
+from forearm.models.settings import LearningConfig
 
 
 def patchify(pictures: Tensor, patch: int) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from forearm.batch import Batch, Prediction, draw_strip
 from forearm.canvas import Layout
 from forearm.models.augmentation import half_ranges
-from forearm.models.family import LearningConfig
 from forearm.models.losses import charbonnier, picture_loss
+from forearm.models.settings import LearningConfig
 from forearm.models.world_model import WorldModel
 
 SMOOTH, SHARP = 1, 6

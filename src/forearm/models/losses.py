@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from forearm.models.family import LearningConfig
+from forearm.models.settings import LearningConfig
 
 
 def charbonnier(differences: Tensor) -> Tensor:

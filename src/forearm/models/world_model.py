@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
 from forearm.models.augmentation import augmented
-from forearm.models.family import LearningConfig
+from forearm.models.settings import LearningConfig
 
 
 class WorldModel(nn.Module):

@@ -346,6 +346,15 @@ class TransitionSet:
     def __len__(self) -> int:
         return len(self.columns)
 
+    def require_row(self, row: int) -> None:
+        """Refuse the number of a row that the dataset does not have.
+
+        Raises:
+            ForearmError: it is below 0, or not below the number of transitions.
+        """
+        if not 0 <= row < len(self):
+            raise ForearmError(f"{self.path} has no row {row}; it has rows 0 to {len(self) - 1}")
+
     def rows(self, split: Split | None = None) -> np.ndarray:
         """Rows of a split, or of all, (N,) int64."""
         if split is None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from forearm.base.errors import ForearmError
-from forearm.models.family import LearningConfig, require_heads, require_positive
+from forearm.models.settings import LearningConfig, require_heads, require_positive
 
 Process = Literal["diffusion", "flow"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from forearm.base.errors import ForearmError
-from forearm.models.family import LearningConfig, require_positive, require_width
+from forearm.models.settings import LearningConfig, require_positive, require_width
 
 Transform = Literal["stp", "cdna"]
 

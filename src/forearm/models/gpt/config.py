@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from forearm.base.errors import ForearmError
-from forearm.models.family import LearningConfig, require_heads, require_positive
+from forearm.models.settings import LearningConfig, require_heads, require_positive
 
 
 @dataclass(frozen=True)

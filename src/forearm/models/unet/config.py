@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from forearm.models.family import LearningConfig, require_width
+from forearm.models.settings import LearningConfig, require_width
 
 
 @dataclass(frozen=True)

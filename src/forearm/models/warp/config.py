@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from forearm.models.family import LearningConfig, require_heads, require_positive
+from forearm.models.settings import LearningConfig, require_heads, require_positive
 
 
 @dataclass(frozen=True)
