@@ -2,7 +2,7 @@
 
 from forearm.canvas.actions import Action, action_codes, counterfactual, dominant_dimensions
 from forearm.canvas.draw import action_colours, draw, draw_separators, draw_strips
-from forearm.canvas.fit import cut_or_padded, scaled_size
+from forearm.canvas.fit import box_in_camera, cut_or_padded, scaled_size
 from forearm.canvas.layout import (
     CODE_NAMES,
     CODES,
@@ -46,6 +46,7 @@ __all__ = [
     "action_seconds",
     "as_float",
     "as_uint8",
+    "box_in_camera",
     "counterfactual",
     "cut_or_padded",
     "decode_separator",

@@ -24,3 +24,13 @@ def cut_or_padded(picture: np.ndarray, camera: Camera) -> np.ndarray:
             before = -surplus // 2
             picture = np.pad(picture, [(before, -surplus - before) if a == axis else (0, 0) for a in range(3)])
     return picture
+
+
+def box_in_camera(boxes: np.ndarray, recorded: tuple[int, int], camera: Camera) -> np.ndarray:
+    """Boxes (…, 4) in a picture of a recorded size (h, w) as boxes in what `cut_or_padded` makes of it.
+
+    Both are left, top, right and bottom as fractions of the picture's width and height.
+    """
+    scaled = np.array(scaled_size(recorded, camera)[::-1] * 2, boxes.dtype)
+    wanted = np.array((camera.width, camera.height) * 2, boxes.dtype)
+    return (boxes * scaled - np.trunc((scaled - wanted) / 2)) / wanted

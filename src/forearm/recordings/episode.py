@@ -8,6 +8,7 @@ import numpy as np
 
 from forearm.base.errors import ForearmError, shown
 from forearm.recordings.logs import DiscreteActionLog
+from forearm.recordings.objects import ObjectTruth
 from forearm.recordings.pairing import Pairing
 from forearm.recordings.pictures import Size
 
@@ -37,6 +38,8 @@ class Episode:
     _stream: Callable[[Sequence[int], Mapping[str, Size | None]], Iterator[tuple[int, Pictures]]] = field(repr=False)
     timestamps: np.ndarray | None = None
     """(n,) float64 seconds: the column timestamp, where the table has one."""
+    objects: ObjectTruth | None = None
+    """Where objects truly are, where the recording knows."""
 
     def __len__(self) -> int:
         return len(self.states)

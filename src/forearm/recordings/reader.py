@@ -14,6 +14,7 @@ from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.images import ImageColumn, ImageFolder
 from forearm.recordings.logs import DiscreteActionLog, logs_of, read_log
 from forearm.recordings.metadata import ACTION_KEYS, STATE_KEYS, Metadata
+from forearm.recordings.objects import OBJECTS_KEY, ObjectNames
 from forearm.recordings.pairing import BEYOND, Pairing, VideoFacts, pair, pair_images
 from forearm.recordings.pictures import OpenPictures, PictureFile, Size
 from forearm.recordings.rows import Counters, Listing, Rows, locate
@@ -31,10 +32,14 @@ class EpisodeReader:
         meta: the recording's metadata.
         sources: where the metadata says that the files of each episode are.
         widths: (J, A), how many dimensions states and actions have; A is 0 where there are no actions.
+        objects: those whose truth it holds.
     """
 
-    def __init__(self, meta: Metadata, sources: Sequence[EpisodeSource], widths: tuple[int, int]) -> None:
+    def __init__(
+        self, meta: Metadata, sources: Sequence[EpisodeSource], widths: tuple[int, int], objects: ObjectNames
+    ) -> None:
         self._meta, self._folder, self._sources, self._widths = meta, meta.folder, sources, widths
+        self._objects = objects
         self._mixed: dict[str, bool] = {}
         self._noted: dict[Path, list[str]] = {}
         self._means: dict[str, dict[int, np.ndarray]] = {}
@@ -115,6 +120,12 @@ class EpisodeReader:
         order, frames = frame_order(table, rows.start, rows.stop)
         states = _column(table, STATE_KEYS, self._widths[0], rows)[order]
         actions = _column(table, ACTION_KEYS, self._widths[1], rows)[order] if self._widths[1] else None
+        objects = None
+        if self._objects.objects:
+            values = table.vectors(OBJECTS_KEY, rows.start, rows.stop)[order]
+            if values.shape[1] != len(self._objects.names()):
+                raise EpisodeUnreadable(f"{table.path}: {OBJECTS_KEY} has {values.shape[1]} dimensions, not as named")
+            objects = self._objects.truth(values)
         timestamps = table.numbers("timestamp", rows.start, rows.stop)
         timestamps = None if timestamps is None else timestamps[order]
         pairings = {}
@@ -144,7 +155,8 @@ class EpisodeReader:
                 skip(index, str(error))
                 raise EpisodeUnreadable(f"{self._meta.root.name}: episode {index}: {error}") from error
 
-        return Episode(index, source.info.task, states, actions, self._log(index), pairings, stream, timestamps)
+        log = self._log(index)
+        return Episode(index, source.info.task, states, actions, log, pairings, stream, timestamps, objects)
 
     def _rows(self, source: EpisodeSource, tables: "_OpenTable") -> Rows:
         """Where an episode's rows are; a table of its own is all its rows.

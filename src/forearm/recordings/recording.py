@@ -23,6 +23,7 @@ from forearm.recordings.folder import Folder
 from forearm.recordings.hub import local_folder
 from forearm.recordings.images import ImageColumn, ImageFolder, is_depth_image
 from forearm.recordings.metadata import ACTION_KEYS, STATE_KEYS, Metadata, is_depth_format
+from forearm.recordings.objects import OBJECTS_KEY, ObjectNames
 from forearm.recordings.pictures import OpenPictures, Size
 from forearm.recordings.reader import EpisodeReader
 from forearm.recordings.tables import TableFile, first_of
@@ -91,6 +92,12 @@ class Recording:
     @cached_property
     def _declared_units(self) -> tuple[str, ...] | None:
         return declared_units(self._meta.features.get(self._state_key or "", {}).get("units"), self.joints)
+
+    @cached_property
+    def objects(self) -> ObjectNames:
+        """The objects whose truth the recording holds, for evaluations alone; none in a real one."""
+        width = int(np.prod(self._meta.shape(OBJECTS_KEY)))
+        return ObjectNames.of(self._meta.names(OBJECTS_KEY, width, "value"))
 
     @property
     def has_logs(self) -> bool:
@@ -177,7 +184,7 @@ class Recording:
 
     @cached_property
     def _reader(self) -> EpisodeReader:
-        return EpisodeReader(self._meta, self._sources, (len(self.joints), len(self.action_names)))
+        return EpisodeReader(self._meta, self._sources, (len(self.joints), len(self.action_names)), self.objects)
 
     def _tables(self) -> Iterator[TableFile]:
         """Every table that can be opened, each closed when the next is taken."""

@@ -32,6 +32,7 @@ from forearm.recordings.idle import active_rows
 from forearm.recordings.units import doubtful_units
 from forearm.transitions.fingerprint import fingerprint, look
 from forearm.transitions.meaning import Commands, find_meaning, taken
+from forearm.transitions.objects import object_rows
 from forearm.transitions.plan import (
     NO_PLAN,
     EpisodePlan,
@@ -164,7 +165,7 @@ def build(
                 before = len(writer)
                 try:
                     if len(plan.frames):
-                        _store(recording, episode, read.states, plan, writer, geometry, cameras, gathered)
+                        _store(recording, episode, read.states, plan, writer, geometry, cameras, gathered, lag)
                 except EpisodeUnreadable as error:
                     writer.rewind(before)
                     skip(read.index, str(error))
@@ -370,8 +371,10 @@ def _store(
     geometry: Layout,
     cameras: tuple[str, ...],
     gathered: _Gathered,
+    lag: float,
 ) -> None:
-    """Decode and store the frames of a plan; ``recorded`` are the states as they stand in the table.
+    """Decode and store the frames of a plan; ``recorded`` are the states as they stand in the table. Pictures are
+    ``lag`` rows late.
 
     Raises:
         EpisodeUnreadable: the episode cannot be read to its end, or is a copy of another; forget its frames.
@@ -379,13 +382,16 @@ def _store(
     before = len(writer)
     rows, places = np.unique(plan.frames, return_inverse=True)
     layouts = dict(zip(cameras, geometry.cameras, strict=True))
-    sizes = {key: scaled_size(recording.camera_size(key), camera) for key, camera in layouts.items()}
+    recorded_sizes = {camera: recording.camera_size(key) for key, camera in layouts.items()}
+    sizes = {key: scaled_size(recorded_sizes[camera], camera) for key, camera in layouts.items()}
+    objects = object_rows(episode.objects, recording.objects, recorded_sizes, lag) if episode.objects else None
     axis = 0 if geometry.stacking == "vertical" else 1
     looks: list[np.ndarray] = []
     ends: list[np.ndarray] = []
     for row, pictures in episode.pictures(rows.tolist(), sizes):
         frame = np.concatenate([cut_or_padded(pictures[key], layouts[key]) for key in cameras], axis=axis)
-        if writer.append(frame, episode.states[row]) % LOOK_EVERY == before % LOOK_EVERY:
+        number = writer.append(frame, episode.states[row], objects[row] if objects else None)
+        if number % LOOK_EVERY == before % LOOK_EVERY:
             looks.append(look(frame).astype(np.float32))
         ends = [*ends[:1], frame]
     _require_new(f"episode {episode.index} of {recording.name}", episode, np.stack(looks), gathered)

@@ -54,8 +54,8 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
         for data in sets:
             parts.append(_moved(data, dimensions, len(writer), len(episodes)))
             episodes += _counted_on(data.episodes, episodes)
-            for frame, state in zip(data.frames, data.states, strict=True):
-                writer.append(frame, state)
+            for row, (frame, state) in enumerate(zip(data.frames, data.states, strict=True)):
+                writer.append(frame, state, data.objects.of_frame(row) if data.objects else None)
         columns = Columns(
             *(np.concatenate([getattr(p, field.name) for p in parts]) for field in dataclasses.fields(Columns))
         )

@@ -1,7 +1,8 @@
 """A dataset of transitions on disk: every frame once, memory-mapped; canvases are drawn when asked for.
 
 A folder with ``dataset.json`` (where it comes from), ``layout.json``, ``frames.npy`` (F, h, w, 3) uint8,
-``states.npy`` (F, J) float32, ``transitions.parquet`` and ``episodes.parquet``. ``docs/formats.md`` says more.
+``states.npy`` (F, J) float32, ``transitions.parquet`` and ``episodes.parquet``; where the truth about objects is known,
+``objects.npy``. ``docs/formats.md`` says more.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from forearm.canvas.actions import DEAD_BAND
 from forearm.recordings.tables import TableFile
 from forearm.transitions.fingerprint import fingerprint
 from forearm.transitions.layout import read_layout
+from forearm.transitions.objects import Motions, ObjectTable, write_objects
 
 FORMAT = 1
 Split = Literal["train", "val", "picking"]
@@ -71,6 +73,7 @@ class Facts(TypedDict):
     notes: NotRequired[list[Note]]
     commands: NotRequired[str]
     warnings: NotRequired[list[str]]
+    objects: NotRequired[list[str]]
 
 
 class EpisodeFacts(TypedDict):
@@ -201,21 +204,23 @@ class TransitionWriter:
         self.folder = folder
         self._frames = ArrayWriter(folder / "frames.npy", frame_shape, np.uint8)
         self._states: list[np.ndarray] = []
+        self._objects: list[Mapping[str, np.ndarray]] = []
         self._pictures: list[bytes] = []
 
     def __len__(self) -> int:
         return self._frames.rows
 
-    def append(self, frame: np.ndarray, state: np.ndarray) -> int:
-        """Store a frame (h, w, 3) uint8 and its joint positions (J,); return its row."""
+    def append(self, frame: np.ndarray, state: np.ndarray, objects: Mapping[str, np.ndarray] | None = None) -> int:
+        """Store a frame (h, w, 3) uint8, its joint positions (J,), and what is known of objects; return its row."""
         self._states.append(np.asarray(state, np.float32))
+        self._objects.append(objects or {})
         self._pictures.append(_picture_digest(frame))
         return self._frames.append(frame)
 
     def rewind(self, rows: int) -> None:
         """Forget everything after the first ``rows`` frames."""
         self._frames.rewind(rows)
-        del self._states[rows:], self._pictures[rows:]
+        del self._states[rows:], self._objects[rows:], self._pictures[rows:]
 
     def states(self) -> np.ndarray:
         """Joint positions of all frames so far, (F, J) float32."""
@@ -237,7 +242,9 @@ class TransitionWriter:
         ]
         pq.write_table(pa.Table.from_pylist(told), self.folder / "episodes.parquet")
         write_json(self.folder / "layout.json", layout.to_json())
-        write_json(self.folder / "dataset.json", {"format": FORMAT, **facts})
+        objects = write_objects(self.folder, self._objects)
+        known = {"objects": objects} if objects else {}
+        write_json(self.folder / "dataset.json", {"format": FORMAT, **facts, **known})
 
     def __enter__(self) -> "TransitionWriter":
         return self
@@ -335,6 +342,8 @@ class TransitionSet:
                     raise ValueError(f"{what} is {shape}, not {expected}")
             if not np.isfinite(self.states).all():
                 raise ValueError("states.npy holds something else than finite numbers")
+            objects = self.facts.get("objects")
+            self.objects = ObjectTable(self.path, objects, count, len(layout.cameras)) if objects else None
             self.columns = Columns.read(self.path / "transitions.parquet", layout, count, len(self.episodes))
         except (ForearmError, ValueError, pa.ArrowException) as error:
             raise ForearmError(f"{path} is damaged: {error}; build it anew") from error
@@ -423,6 +432,14 @@ class TransitionSet:
         last = np.zeros((*known.shape, 3, self.layout.height, self.layout.frame_width), np.float32)
         last[known] = self.last_frames(sources[known])
         return Outcomes(last, known)
+
+    def motions(self, rows: np.ndarray, last: np.ndarray | None = None) -> Motions | None:
+        """How objects truly moved in transitions (n,), or from these to the ends of others (n,) that follow them.
+
+        None where nothing is known of objects.
+        """
+        frames, ends = self.columns.frames, rows if last is None else last
+        return None if self.objects is None else self.objects.between(frames[rows, -2], frames[ends, -1])
 
     @property
     def has_outcomes(self) -> bool:
