@@ -92,6 +92,13 @@ def test_the_figures_to_sort_by_are_those_of_the_evaluations(page, project):
     assert 'setAttribute("aria-sort"' in page.source
 
 
+def test_differences_stand_in_the_order_of_the_leaderboard(page):
+    for matrix in re.findall(r'<table class="duel">.*?</thead>', page.source, re.DOTALL):
+        names = [name for name in re.sub(r"<[^>]*>|&#160;", "\n", matrix).split("\n") if name.strip()]
+        assert {*names[:2]} == {"first", "second"}
+        assert UNTRAINED not in names[3:], "between runs and baselines"
+
+
 def test_what_was_evaluated_is_not_evaluated_again(page, project, mine):
     again = forearm("compare", mine / "second", mine / "first", "--out", mine / "comparison.html", *CPU)
     assert again.out == f"{mine / 'comparison.html'}\n"  # an earlier comparison may be replaced

@@ -43,7 +43,7 @@ VALUES = st.builds(lambda size, sign: size * sign, SIZES, st.sampled_from((1, -1
 
 def read(text):
     """The number that a reader takes from a figure."""
-    text = text.replace("−", "-").replace(",", "").lstrip("<>+")
+    text = text.replace("−", "-").translate(str.maketrans("", "", ",<>+"))
     mantissa, _, power = text.partition(" × 10")
     return float(mantissa) * 10.0 ** int((power or "⁰").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
 
@@ -54,7 +54,7 @@ def test_a_figure_says_three_digits_of_what_it_is(value, unit):
     number = text.removesuffix("°").removesuffix(f" {unit}")
     assert figure(value, measured=bool(unit)) == number
     if unit and 0 < abs(value) < SMALLEST:  # no power of ten stands before a unit
-        assert number == ("<0.0001" if value > 0 else ">−0.0001")
+        assert number == ("<0.0001" if value > 0 else "−<0.0001")
         return
     assert read(number) == pytest.approx(value, rel=0.0051)
     assert not re.search("[e-]", number)
@@ -90,7 +90,7 @@ def test_a_share_is_whole_or_none_only_if_it_is(share):
         (-27.71, "dB", "−27.7 dB"),
         (0.0352, "deg", "0.0352°"),
         (0.9996, "share", "<100%"),
-        (-0.0004, "share", ">−0.1%"),
+        (-0.0004, "share", "−<0.1%"),
         (None, "deg", "–"),
         (float("nan"), "", "–"),
         (float("inf"), "", "–"),
@@ -98,6 +98,13 @@ def test_a_share_is_whole_or_none_only_if_it_is(share):
 )
 def test_figures_in_words(value, unit, text):
     assert figure(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0004, "+<0.1%"), (-0.0004, "−<0.1%"), (0.9999, "+<100%"), (0.5, "+50.0%")]
+)
+def test_the_sign_of_a_share_stands_before_its_bound(share, text):
+    assert figure(share, "share", signed=True) == text
 
 
 @given(st.floats(-1e4, 1e4), st.sampled_from(["deg", "%", "rad", "ticks", "m", ""]))

@@ -112,3 +112,10 @@ def test_commands_are_compared_with_what_the_joints_did(command, kind, says):
     found = findings(dataclasses.replace(subject, episodes=episodes, **told))
     assert [finding.kind for finding in found] == ([] if kind is None else [kind])
     assert all(says in finding.says for finding in found)
+
+
+def test_of_many_copies_the_rest_is_counted():
+    episodes = clean_episodes(seed=3)
+    subject = subject_of([*episodes, *episodes])
+    (copies,) = [finding for finding in findings(subject) if finding.kind == "near_duplicates"]
+    assert f" and {len(episodes) - 3} more." in copies.says

@@ -128,7 +128,7 @@ def test_the_log_says_what_happened(unbroken, data):
     assert {*steps[0]} == {
         *("step", "loss", "visual", "strip", "learning_rate", "gradient_norm", "samples_per_s", "steps")
     }
-    assert {*evaluations[0]} == {"step", "val_loss", "val_visual", "val_strip", "best", "seconds"}
+    assert {*evaluations[0]} == {"step", "val_loss", "val_visual", "val_strip", "best", "seconds", "steps"}
     for entry in steps:
         assert entry["learning_rate"] == learning_rate(
             CONFIG, Progress(step=entry["step"] - 1, done=(entry["step"] - 1) / 24)
@@ -299,7 +299,8 @@ def test_minutes_end_a_training(tmp_path, data, monkeypatch):
     assert 1.2 <= progress.seconds < 1.5
     trained = [entry for entry in run.log() if "learning_rate" in entry]
     assert trained[-1]["learning_rate"] < trained[1]["learning_rate"], "the rate falls with the time that is left"
-    assert all(entry["steps"] >= entry["step"] for entry in trained[:-1]), "the steps to come are estimated"
+    assert all(entry["steps"] >= entry["step"] for entry in trained), "the steps to come are estimated"
+    assert run.log()[-1]["steps"] == progress.step, "in the end the training took as many as it took"
 
 
 def test_minutes_may_be_the_processors_and_not_the_clocks(tmp_path, data):

@@ -30,6 +30,7 @@ def figure(value: Any, unit: str = "", signed: bool = False, measured: bool = Fa
     """A number in three significant digits, with its unit if one is given; a dash for what is no finite number.
 
     A ``share`` is given in percent with one decimal. Only zero is written as 0, and only a whole share as 100%.
+    A sign stands before the amount, also where only a bound of the amount is given: −<0.1%.
 
     Args:
         signed: write + before a positive number.
@@ -47,9 +48,6 @@ def figure(value: Any, unit: str = "", signed: bool = False, measured: bool = Fa
     else:
         text = _significant(abs(value))
     sign = "−" if value < 0 else "+" if signed and value > 0 else ""
-    if text[0] in "<>":  # what is nearer to 0 than a bound lies below it, or, negative, above
-        bound = text[0] if value > 0 else "<>".replace(text[0], "")
-        return f"{bound}{sign}{text[1:]}{_unit(unit)}"
     return f"{sign}{text}{_unit(unit)}"
 
 

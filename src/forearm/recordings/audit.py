@@ -435,9 +435,8 @@ def check_duplicates(subject: Subject) -> Iterator[Finding]:
                 pairs.append((other, episode))
                 break
     if pairs:
-        named = ", ".join(f"{b.index} repeats {a.index}" for a, b in pairs[:NAMED]) + (
-            " …" if len(pairs) > NAMED else ""
-        )
+        named = ", ".join(f"{b.index} repeats {a.index}" for a, b in pairs[:NAMED])
+        named += f" and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
         says = f"{len(pairs)} episode{'s are' if len(pairs) > 1 else ' is'} nearly a copy of an earlier one: {named}."
         todo = f"Leave the copies out: forearm build --exclude {','.join(str(b.index) for _, b in pairs)}."
         spans = tuple((e.index, 0, len(e)) for pair in pairs for e in pair)

@@ -130,10 +130,14 @@ COSTS = ("parameters", "training time", "steps", "samples seen", "latency, one s
 
 def _blocks(board: Leaderboard, families: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
     """The lines of the leaderboard in blocks: runs, untrained models, baselines; the best of each first."""
+    return {title: _rows(board, rows, families) for title, rows in _kinds(board).items() if rows}
+
+
+def _kinds(board: Leaderboard) -> dict[str, list[Row]]:
+    """The rows by kind, in the order in which a page names them."""
     untrained = [row for row in board.baselines if row.baseline == UNTRAINED]
     others = [row for row in board.baselines if row.baseline != UNTRAINED]
-    blocks = {"Runs": board.runs, "Untrained: the runs' first weights": untrained, "Baselines": others}
-    return {title: _rows(board, rows, families) for title, rows in blocks.items() if rows}
+    return {"Runs": board.runs, "Untrained: the runs' first weights": untrained, "Baselines": others}
 
 
 def _rows(board: Leaderboard, rows: list[Row], families: dict[str, str]) -> list[dict[str, Any]]:
@@ -217,8 +221,8 @@ def _count(value: int) -> str:
 
 
 def _matrix(board: Leaderboard, metric: Metric, unit: str) -> dict[str, Any]:
-    """Every run against every other row on one metric."""
-    opponents = board.ranked(board.rows, metric)
+    """Every run against every other row on one metric: runs, untrained models, baselines; the best of each first."""
+    opponents = [row for rows in _kinds(board).values() for row in board.ranked(rows, metric)]
     runs = board.ranked(board.runs, metric)
     return {
         "metric": metric,

@@ -180,7 +180,9 @@ def _train(
         losses = validate(average.model, data, val_rows, config.batch_size, accelerator)
         best = progress.evaluated(losses["loss"], config)
         entry = {f"val_{name}": value for name, value in losses.items()}
-        log.write({"step": progress.step, **entry, "best": best, "seconds": round(progress.seconds, 2)})
+        log.write(
+            {"step": progress.step, **entry, "best": best, "seconds": round(progress.seconds, 2), "steps": progress.end}
+        )
         if main:
             if best:
                 save_weights(run.weights_file("best"), average.model)
@@ -235,7 +237,7 @@ def _train(
                         "learning_rate": rate,
                         "gradient_norm": float(gradient_norm),
                         "samples_per_s": round(speed, 1),
-                        "steps": round(progress.step / progress.done),
+                        "steps": progress.end,
                     }
                 )
             if progress.step % config.evaluate_every == 0 or progress.finished(config):
@@ -386,7 +388,10 @@ class Log:
         if self.accelerator.is_main_process:
             append_line(self.path, json.dumps(entry))
             group = "validation" if "val_loss" in entry else "train"
-            named = {f"{group}/{name.removeprefix('val_')}": value for name, value in entry.items() if name != "step"}
+            curves = {
+                name.removeprefix("val_"): value for name, value in entry.items() if name not in ("step", "steps")
+            }
+            named = {f"{group}/{name}": value for name, value in curves.items()}
             self.accelerator.log(named, step=entry["step"])
             self.report(entry)
 

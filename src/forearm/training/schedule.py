@@ -31,6 +31,11 @@ class Progress:
     seconds: Annotated[float, Between(0)] = 0.0
     """Time spent by the configured clock, evaluations included."""
 
+    @property
+    def end(self) -> int:
+        """The step at which training ends at the pace so far; 0 before the first step."""
+        return round(self.step / min(1.0, self.done)) if self.done else 0
+
     def evaluated(self, loss: float, config: TrainConfig) -> bool:
         """Take in a validation loss; return whether it is the best so far."""
         if loss < self.best_loss:
