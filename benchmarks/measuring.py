@@ -65,6 +65,21 @@ def circumstances() -> str:
     )
 
 
+def command() -> str:
+    """What was typed to start this benchmark, without the folders in which files lie."""
+    words = [Path(word).name if os.sep in word else word for word in sys.argv]
+    return " ".join(["python", f"benchmarks/{words[0]}", *words[1:]])
+
+
+def insert(document: Path, name: str, lines: list[str]) -> None:
+    """Put generated lines into a document, between ``<!-- NAME: … -->`` and ``<!-- end of NAME -->``."""
+    text = document.read_text(encoding="utf-8")
+    begin = text.index("-->", text.index(f"<!-- {name}:")) + len("-->")
+    end = text.index(f"<!-- end of {name} -->", begin)
+    document.write_text("\n".join([text[:begin], "", *lines, "", text[end:]]), encoding="utf-8")
+    print(document)
+
+
 def write_table(path: Path, text: str) -> None:
     """Write a page of the docs, and say where it is."""
     path.parent.mkdir(parents=True, exist_ok=True)

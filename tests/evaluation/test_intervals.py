@@ -16,10 +16,12 @@ from forearm.evaluation.intervals import (
     Difference,
     Estimate,
     LeaveOneOut,
+    PairedShares,
     SeedSpread,
     differences,
     holm,
     intervals,
+    mean_interval,
     skill_intervals,
     smallest_effect,
     too_few,
@@ -130,6 +132,33 @@ def test_all_right_against_all_wrong_is_a_sign_test():
     found = differences(right, wrong, np.arange(6))["k_way_accuracy"]
     assert found.p == pytest.approx(2 * 0.5**6)
     assert found.interval[0] > 0
+
+
+@pytest.mark.parametrize(("won", "lost"), [(0, 0), (5, 0), (6, 0), (0, 6), (9, 1), (8, 2), (12, 4), (40, 0)])
+def test_paired_shares_are_judged_by_the_trials_that_differ(won, lost):
+    ours = np.arange(40) < won
+    theirs = (np.arange(40) >= won) & (np.arange(40) < won + lost)
+    found = PairedShares.of(ours, theirs)
+    exact = stats.binomtest(won, won + lost) if won + lost else None
+    assert found.p == pytest.approx(exact.pvalue if exact else 1)
+    low, high = found.interval
+    assert low <= found.value == (won - lost) / 40 <= high
+    assert found.p < ERROR_RATE or low <= 0 <= high
+    wide = mean_interval(ours.astype(float) - theirs)
+    assert low <= wide[0] < wide[1] <= high, "that no trial differs is not known for sure"
+
+
+@pytest.mark.parametrize("differing", [0.05, 0.3])
+def test_paired_shares_hold_the_truth(differing):
+    rng, held, false = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        drawn = rng.choice(3, 40, p=[1 - differing, 0.75 * differing, 0.25 * differing])
+        low, high = PairedShares.of(drawn == 1, drawn == 2).interval
+        held += low <= differing / 2 <= high
+        drawn = rng.choice(3, 40, p=[1 - differing, differing / 2, differing / 2])
+        false += PairedShares.of(drawn == 1, drawn == 2).p < ERROR_RATE
+    assert held >= 0.93 * 400
+    assert false <= 0.05 * 400
 
 
 def test_differences_are_paired():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import bdtr, betaincinv, stdtr, stdtrit
 
 from forearm.evaluation.catalogue import KEY_METRICS, METRICS, Metric
 from forearm.evaluation.samples import Interval, Samples, ratio
@@ -235,6 +235,43 @@ def share_interval(successes: np.ndarray, groups: np.ndarray) -> Span:
     """95% interval of a share of successes (N,), each 0 or 1 and of one of the groups (N,); None of a single group."""
     found = LeaveOneOut.of(Samples.of({"share": np.asarray(successes, float)}), groups).estimate("share")
     return found.share() if found else None
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """95% interval of the mean of N ≥ 2 independent differences of shares, each within −1 and 1."""
+    found = LeaveOneOut.of(Samples.of({"share": np.asarray(values, float)}), np.arange(len(values))).estimate("share")
+    assert found is not None
+    return found.share_difference()[0]
+
+
+@dataclass(frozen=True)
+class PairedShares:
+    """The share of successes of one method minus that of another, both tried on the same independent trials."""
+
+    value: float
+    interval: tuple[float, float]
+    p: float
+    """McNemar's exact p-value (1947), two-sided, of this comparison alone."""
+    trials: int
+
+    @classmethod
+    def of(cls, ours: np.ndarray, theirs: np.ndarray) -> "PairedShares":
+        """From successes (N,) bool, twice, N ≥ 2.
+
+        The interval is the wider of that of the mean difference and of the exact one that goes with the p-value: of the
+        trials in which the two differ, Clopper and Pearson's interval (1934) of the share that is ours.
+        """
+        ours, theirs = np.asarray(ours, bool), np.asarray(theirs, bool)
+        won, lost, trials = int((ours & ~theirs).sum()), int((theirs & ~ours).sum()), len(ours)
+        differing, tail = won + lost, ERROR_RATE / 2
+        low, high = mean_interval(ours.astype(float) - theirs)
+        if differing:
+            least = betaincinv(won, lost + 1, tail) if won else 0.0
+            most = betaincinv(won + 1, lost, 1 - tail) if lost else 1.0
+            exact = [differing / trials * (2 * float(share) - 1) for share in (least, most)]
+            low, high = min(low, exact[0]), max(high, exact[1])
+        p = min(1.0, 2 * float(bdtr(min(won, lost), differing, 0.5))) if differing else 1.0
+        return cls((won - lost) / trials, (low, high), p, trials)
 
 
 def skill_intervals(ours: Samples, theirs: Samples, groups: np.ndarray) -> dict[str, Interval]:
