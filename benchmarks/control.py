@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from measuring import ROOT, circumstances, command, insert, write_table
-from quality import CHOSEN, forearm, model_options
+from quality import CHOSEN, FLAGSHIP, forearm, model_options
 
 from forearm.batch import Batch, Prediction, Predictor, present
 from forearm.canvas import Action, Layout
@@ -65,7 +65,7 @@ ANY = "-any"
 SIZES = (2.5, 5.0, 7.5, 10.0)
 """Degrees of the moves that are recorded for those tasks."""
 SEED = 9
-FLAGSHIP, TRUTH, GREEDY, RANDOM = "warp", "true simulator", "greedy on joints", "random"
+TRUTH, GREEDY, RANDOM = "true simulator", "greedy on joints", "random"
 FAMILIES = sorted(family_names(), key=lambda family: family != FLAGSHIP)
 """The flagship first, with which all are compared."""
 SLOW = {"gpt": 24, "true simulator, CEM": 12}

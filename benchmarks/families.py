@@ -2,9 +2,9 @@
 
     python benchmarks/families.py
 
-takes about five minutes on two idle cores and writes docs/benchmarks/families.md. Every family and size has a process
-of its own, so that peak memory is that process's. The named targets are measured in one more: two ways of doing the
-same thing turn by turn, so that whatever else the machine does hits both.
+takes about eight minutes on two idle cores and writes docs/benchmarks/families.md, and the speed into docs/results.md.
+Every family and size has a process of its own, so that peak memory is that process's. The named targets are measured in
+one more: two ways of doing the same thing turn by turn, so that whatever else the machine does hits both.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from measuring import (
     Spread,
     circumstances,
     in_own_process,
+    insert,
     median_seconds,
     peak_mb,
     ratio,
@@ -166,13 +167,24 @@ def passes_taken(model: CausalTransformer, batch: Batch) -> int:
     return len(passes)
 
 
-def table(families: list[tuple[str, str, dict]], found: list[Target]) -> str:
-    """The page."""
-    rows = [
+HEAD = (
+    "| family | size | parameters | training, samples/s | prediction, batch 1, ms | batch 8, ms "
+    "| memory predicting, MB | training, MB |",
+    "|---|---|---:|---:|---:|---:|---:|---:|",
+)
+
+
+def rows(families: list[tuple[str, str, dict]]) -> list[str]:
+    """A family and size each."""
+    return [
         f"| {name} | `{size}` | {f['parameters'] / 1e6:.1f}M | {f['samples_per_s']:.1f} | {f['latency_1']:.1f} "
         f"| {f['latency_8']:.1f} | {f['predicting_mb']:.0f} | {f['training_mb']:.0f} |"
         for name, size, f in families
     ]
+
+
+def table(families: list[tuple[str, str, dict]], found: list[Target]) -> str:
+    """The page."""
     promises = []
     for name, size, f in families:
         if (name, size) in LATENCIES:
@@ -195,10 +207,8 @@ def table(families: list[tuple[str, str, dict]], found: list[Target]) -> str:
             f"its own. Medians; training at batch {BATCH}, the default; prediction without its drawing; memory is the "
             "peak of the whole process, PyTorch included.",
             "",
-            "| family | size | parameters | training, samples/s | prediction, batch 1, ms | batch 8, ms "
-            "| memory predicting, MB | training, MB |",
-            "|---|---|---:|---:|---:|---:|---:|---:|",
-            *rows,
+            *HEAD,
+            *rows(families),
             "",
             "Weights do not matter to these times, but for gpt, which repaints its patches until they stand still. An "
             "untrained one begins as a copy and needs a single pass; so here its head is drawn at random.",
@@ -248,6 +258,9 @@ def main() -> None:
             print("measuring targets", file=sys.stderr)
             found = in_own_process(__file__, "--work", folder, "--targets")["targets"]
         write_table(arguments.out, table(families, [Target(**target) for target in found]))
+        if arguments.out == TABLE:
+            tiny = [row for row in rows(families) if "`tiny`" in row]
+            insert(ROOT / "docs" / "results.md", "speed", [*HEAD, *tiny])
 
 
 if __name__ == "__main__":

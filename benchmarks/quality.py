@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py
     python benchmarks/quality.py --real-train RECORDING --real-test RECORDING     # and on recordings of your own
+    python benchmarks/quality.py --blind SEED     # and in further scenes, at which nobody looked before
     python benchmarks/quality.py --more-tests     # and the shoulder in known scenes, over walks and over sweeps
     python benchmarks/quality.py --size 32 --minutes 20     # smaller pictures and more time: what they converge to
     python benchmarks/quality.py --preset so101 --device cuda --minutes 120 --only shoulder shoulder-stay   # on a GPU
@@ -9,26 +10,28 @@
 records what it needs in simulation, trains every family on the same transitions with the same processor time (one
 thread each, counted by the processor's clock, so that it does not matter what else the machine does; on a GPU by the
 clock on the wall), evaluates them, writes a page of comparison for each test set (quality/*.html) and
-docs/benchmarks/quality.md. What is done already is not done again, so an interrupted run goes on where it stopped.
+docs/benchmarks/quality.md, and puts the summary into README.md and docs/results.md. What is done already is not done
+again, so an interrupted run goes on where it stopped.
 """
 
 import argparse
 import datetime
+import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import ROOT, circumstances, write_table
+from measuring import ROOT, circumstances, command, insert, write_table
 
 from forearm.evaluation import METRICS, UNTRAINED
-from forearm.evaluation.intervals import Difference, SeedSpread, differences, too_few, verdicts
+from forearm.evaluation.intervals import LeaveOneOut, SeedSpread, left_out_differences, too_few, verdicts
 from forearm.evaluation.samples import Samples
 from forearm.evaluation.saved import MODEL, Saved
 from forearm.models import family_names
@@ -51,6 +54,20 @@ COLUMNS = {
     "counterfactual_mse": ("MSE, actions not taken", "{:.5f}"),
     "val_mse_action_0": ("MSE of STAY", "{:.5f}"),
 }
+SUMMARY = ("val_mse_moves", "val_mse_dynamic", "ssim_moves")
+"""The figures of README.md and docs/results.md."""
+FLAGSHIP = "warp"
+HELD_OUT = "held-out moments of the scenes and recordings of training"
+TEST_SETS = {
+    "new-scenes": "new scenes",
+    "blind": "new scenes, drawn after everything was settled",
+    "known-scenes": "new moments of the scenes of training",
+    "walks": "walks in the scenes of training",
+    "sweeps": "sweeps in the scenes of training",
+    "unseen": "another recording",
+}
+SUMMARISED = ("blind", "unseen")
+"""Test sets of what training never saw; new scenes too, where there are no blind ones."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,7 @@ class Task:
 
     name: str
     title: str
+    short: str
     train: Recorded
     tests: dict[str, Recorded]
 
@@ -115,9 +133,13 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
     pictures = ("--size", str(arguments.size or PIXELS[arguments.preset]), "--fps", "2")
     common = (*pictures, "--sessions", SCENES)
 
+    def new_scenes(*options: str) -> dict[str, Recorded]:
+        seeds = {"new-scenes": "2"} | ({"blind": str(arguments.blind)} if arguments.blind else {})
+        return {name: Recorded((*options, *common, "--seed", seed), ALL_TESTED) for name, seed in seeds.items()}
+
     def shoulder(episodes: int, actions: tuple[str, ...]) -> tuple[Recorded, dict[str, Recorded]]:
         training = Recorded(("--episodes", str(episodes), *actions, *common), ())
-        tests = {"new-scenes": Recorded((*EVERY_ACTION, *common, "--seed", "2"), ALL_TESTED)}
+        tests = new_scenes(*EVERY_ACTION)
         if not arguments.more_tests:
             return training, tests
         return training, tests | {
@@ -127,20 +149,22 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
         }
 
     known = [
-        Task("shoulder", "Simulated shoulder_pan, 700 moves without STAY", *shoulder(700, WITHOUT_STAY)),
+        Task("shoulder", "Simulated shoulder_pan, 700 moves without STAY", "shoulder", *shoulder(700, WITHOUT_STAY)),
         Task(
             "shoulder-stay",
             "Simulated shoulder_pan, 1,500 actions, a third of them STAY",
+            "shoulder with STAY",
             *shoulder(1500, ()),
         ),
     ]
     training = Recorded((*ARM, "--episodes", "1500", *common), ())
-    tests = {"new-scenes": Recorded((*ARM, "--every-action", "--episodes", "324", *common, "--seed", "2"), ALL_TESTED)}
-    known.append(Task("arm", "Simulated, all six joints, 1,500 actions, a third of them STAY", training, tests))
+    tests = new_scenes(*ARM, "--every-action", "--episodes", "324")
+    title = "Simulated, all six joints, 1,500 actions, a third of them STAY"
+    known.append(Task("arm", title, "six joints", training, tests))
     if arguments.real_train:
         late = ("--camera-lag", str(arguments.camera_lag))
         tests = {"unseen": Recorded((), (*ALL_TESTED, *late), arguments.real_test)} if arguments.real_test else {}
-        known.append(Task("real", "Real recordings", Recorded((), late, arguments.real_train), tests))
+        known.append(Task("real", "Real recordings", "a real arm", Recorded((), late, arguments.real_train), tests))
     return [task for task in known if task.name in arguments.only]
 
 
@@ -204,12 +228,6 @@ def best_after(run: Path) -> float:
     return max(entry["step"] for entry in validated if entry["best"]) / validated[-1]["step"]
 
 
-def with_moves(samples: Samples) -> Samples:
-    """The same samples with PSNR without STAY, where copying is all but perfect."""
-    moves = 1 - samples.weights["val_mse_action_0"]
-    return samples | Samples({"psnr_moves": samples.sums["psnr"] * moves}, {"psnr_moves": moves})
-
-
 def mean_of(seeds: list[Samples]) -> Samples:
     """The same samples under several seeds: their mean."""
     sums = {name: np.mean([samples.sums[name] for samples in seeds], axis=0) for name in seeds[0].sums}
@@ -237,35 +255,168 @@ class Contender:
         """The variance of a figure over the seeds."""
         return SeedSpread.of([samples.only([metric]).table()[metric] for samples in self.seeds])  # type: ignore[misc]
 
-    def minus(self, other: "Contender", metric: str, groups: np.ndarray) -> Difference | None:
-        """The difference of a figure from another's, paired."""
-        mine, theirs = (of.mean.only([metric]) for of in (self, other))
-        return differences(mine, theirs, groups, lambda name: (self.spread(name), other.spread(name)))[metric]
+    def rivals(self, metric: str) -> bool:
+        """Whether it may win a column: where a baseline's rule decides the figure, it may not."""
+        return isinstance(self.values.get(metric), float) and (not self.baseline or METRICS[metric].fair(self.kind))
 
 
-def marks(contenders: dict[str, Contender], shown: list[str], groups: np.ndarray) -> dict[tuple[str, str], str]:
-    """How a column's cell is shown: the best of a column bold, "≈" after whatever is not surely worse than it."""
-    best, apart = {}, {}
-    for name in shown:
-        metric = METRICS[name]
-        rivals = {
-            who: of.values[name]
-            for who, of in contenders.items()
-            if isinstance(of.values.get(name), float) and (not of.baseline or metric.fair(of.kind))
+Judged = dict[tuple[str, str, str], str | None]
+"""For a metric and two rows, whether the first is "better", "worse" or "level"."""
+
+
+def judged(contenders: dict[str, Contender], shown: list[str], groups: np.ndarray) -> Judged:
+    """Every family beside every other row, families before baselines."""
+    left_out = {who: LeaveOneOut.of(of.mean.only(shown), groups) for who, of in contenders.items()}
+    apart = {}
+    for one, other in itertools.combinations(contenders, 2):
+        mine, theirs = contenders[one], contenders[other]
+        if not mine.baseline:
+            seeds = partial(
+                lambda name, mine, theirs: (mine.spread(name), theirs.spread(name)), mine=mine, theirs=theirs
+            )
+            found = left_out_differences(left_out[one], left_out[other], seeds)
+            names = [name for name in shown if mine.rivals(name) and theirs.rivals(name)]
+            apart |= {(name, one, other): found[name] for name in names}
+    return verdicts(apart)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """All contenders on one test set."""
+
+    title: str
+    short: str
+    contenders: dict[str, Contender]
+    """Families, baselines, untrained models."""
+    groups: np.ndarray
+    grouped_by: str
+    given: frozenset[str]
+    """Metrics that the action answers."""
+    notes: str
+    """What else is to be known."""
+    costs: dict[str, tuple[str, ...]]
+    """Of each family, in the last columns."""
+
+    @cached_property
+    def shown(self) -> list[str]:
+        return [
+            name for name in COLUMNS if any(isinstance(c.values.get(name), float) for c in self.contenders.values())
+        ]
+
+    @cached_property
+    def judged(self) -> Judged:
+        return judged(self.contenders, self.shown, self.groups)
+
+    @cached_property
+    def best(self) -> dict[str, str]:
+        """The best row of each column."""
+        rivals = {name: [who for who, of in self.contenders.items() if of.rivals(name)] for name in self.shown}
+        return {
+            name: min(whos, key=lambda who: METRICS[name].loss(self.contenders[who].values[name]))
+            for name, whos in rivals.items()
+            if whos
         }
-        best[name] = min(rivals, key=lambda who: metric.loss(rivals[who]))
-        for who in rivals.keys() - {best[name]}:
-            apart[name, who] = contenders[best[name]].minus(contenders[who], name, groups)
-    judged = verdicts(apart)
-    level = {key: "{} ≈" for key, verdict in judged.items() if verdict == "level"}
-    return {(name, best[name]): "**{}**" for name, who in judged if judged[name, who]} | level
+
+    def beside_best(self, metric: str, who: str) -> str | None:
+        """Whether a row is "worse" than the best of a column or "level"; None where that cannot be said."""
+        best = self.best.get(metric)
+        either = {self.judged.get((metric, str(best), who)), self.judged.get((metric, who, str(best)))}
+        return next(({"better": "worse", "worse": "worse"}.get(v, v) for v in either if v), None)
+
+    def cell(self, metric: str, who: str) -> str:
+        """A figure: the best of a column bold, "≈" after whatever is not surely worse than it."""
+        value = self.contenders[who].values.get(metric)
+        if not isinstance(value, float):
+            return "–"
+        text = COLUMNS[metric][1].format(value)
+        if who == self.best.get(metric):
+            return f"**{text}**" if any(self.beside_best(metric, other) for other in self.contenders) else text
+        return f"{text} ≈" if self.beside_best(metric, who) == "level" else text
+
+    @property
+    def population(self) -> str:
+        """How many samples, of how many independent groups."""
+        count = len(np.unique(self.groups))
+        return f"{len(self.groups):,} samples of {too_few(count, self.grouped_by) or f'{count} {self.grouped_by}'}"
+
+    def lines(self) -> list[str]:
+        """Rows of markdown."""
+        titles = [COLUMNS[name][0] + (" (given by the action)" if name in self.given else "") for name in self.shown]
+        none = ("–",) * len(COSTS)
+        return [
+            f"| | {' | '.join((*titles, *COSTS))} |",
+            f"|---|{'---:|' * (len(titles) + len(COSTS))}",
+            *(
+                f"| {self.title_of(who)} | "
+                f"{' | '.join((*(self.cell(name, who) for name in self.shown), *self.costs.get(who, none)))} |"
+                for who in self.contenders
+            ),
+            "",
+            f"{self.population}. {self.notes}",
+            "",
+        ]
+
+    def title_of(self, who: str) -> str:
+        count = len(self.contenders[who].seeds)
+        return (
+            f"*{who}*" if self.contenders[who].baseline else f"{who}, {f'{count} seeds' if count > 1 else 'one seed'}"
+        )
+
+    def level_with_best(self, metric: str) -> list[str]:
+        return [who for who in self.contenders if self.beside_best(metric, who) == "level"]
+
+    def conclusion(self) -> str:
+        """Who is best on the summary's figures, in a sentence for each outcome."""
+        outcomes: dict[tuple[str, ...], list[str]] = {}
+        for name in SUMMARY:
+            if any(self.beside_best(name, who) for who in self.contenders):
+                outcomes.setdefault((self.best[name], *self.level_with_best(name)), []).append(COLUMNS[name][0])
+        if not outcomes:
+            return f"- *{self.short}*: {self.population}."
+        words = [
+            f"`{best}` is best on {and_(on)}, level with {and_(level)}"
+            if level
+            else f"`{best}` is significantly better than every other row on {and_(on)}"
+            for (best, *level), on in outcomes.items()
+        ]
+        return f"- *{self.short}*: {'; '.join(words)}."
+
+    def losses(self) -> list[str]:
+        """Where the flagship is not significantly better than all others, figure by figure; but not where both show
+        the same digits."""
+        lines = []
+        for name in self.shown:
+            best, mine = self.best.get(name), self.contenders[FLAGSHIP].values.get(name)
+            if best is None or mine is None or name in self.given or METRICS[name].better == "nearest 1":
+                continue
+            title, form = COLUMNS[name]
+            level = self.level_with_best(name)
+            if best == FLAGSHIP and level:
+                lines.append(f"- *{self.short}*, {title}: {form.format(mine)} is best, level with {and_(level)}.")
+                continue
+            theirs = form.format(self.contenders[best].values[name])
+            if best != FLAGSHIP and theirs != form.format(mine):
+                verdict = {"level": "level", "worse": "significantly worse"}.get(self.beside_best(name, FLAGSHIP) or "")
+                lines.append(
+                    f"- *{self.short}*, {title}: {form.format(mine)}, {verdict or 'not judged'}; `{best}` has {theirs}."
+                )
+        return lines
 
 
-def table(folders: dict[str, list[Path]]) -> list[str]:
-    """Rows of markdown: each family (the mean of its seeds) and each baseline, on the same samples."""
+COSTS = ("parameters, M", "steps", "ms")
+
+
+def and_(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def scored(title: str, short: str, folders: dict[str, list[Path]]) -> Scored:
+    """Each family (the mean of its seeds) and each baseline, on the same samples."""
+    runs = {family: [Run.open(folder.parent) for folder in seeds] for family, seeds in folders.items()}
     opened = {
-        family: [Saved.open(folder, Run.open(folder.parent).layout()) for folder in seeds]
-        for family, seeds in folders.items()
+        family: [Saved.open(folder, run.layout()) for folder, run in zip(folders[family], seeds, strict=True)]
+        for family, seeds in runs.items()
     }
     first = next(iter(opened.values()))[0]
     contenders = {
@@ -281,59 +432,81 @@ def table(folders: dict[str, list[Path]]) -> list[str]:
         for family, seeds in opened.items()
         if all(UNTRAINED in saved.samples for saved in seeds)
     }
-    shown = [name for name in COLUMNS if any(isinstance(of.values.get(name), float) for of in contenders.values())]
-    marked = marks(contenders, shown, first.groups)
+    figures = {family: [saved.figures for saved in seeds] for family, seeds in opened.items()}
+    costs = {
+        family: (
+            f"{of[0]['parameters'] / 1e6:.1f}",
+            f"{np.mean([each['training']['steps'] for each in of]):,.0f}",
+            f"{np.median([each['latency']['single_ms'] for each in of]):.0f}",
+        )
+        for family, of in figures.items()
+    }
+    ends = {family: np.mean([best_after(run) for run in seeds]) for family, seeds in runs.items()}
+    best_at = ", ".join(f"{end:.0%} ({family})" for family, end in ends.items())
+    notes = [f"Validation was best after {best_at} of the training."]
+    floor = (first.figures.get("readout") or {}).get("floor", {}).get("readout_position_mae")
+    if floor:
+        notes.append(f"The acting joint is read from true pictures with an MAE of {floor:.3f}.")
+    for family, of in figures.items():
+        if of[0].get("uncertainty"):
+            value = of[0]["uncertainty"]["figures"]["expected_error_ratio"]
+            span = of[0]["uncertainty"]["intervals"]["expected_error_ratio"]
+            between = f" ({span[0]:.2f} to {span[1]:.2f})" if span else ""
+            notes.append(f"The error that {family} expects is {value:.2f}{between} of the true one.")
+    commits = sorted({run.machine().get("commit", "unknown") for seeds in runs.values() for run in seeds})
+    notes.append(f"Trained at commit {and_(commits)}.")
+    kind, given = first.figures.get("grouped_by", "episodes"), frozenset(first.figures["given"])
+    return Scored(title, short, contenders, first.groups, kind, given, " ".join(notes), costs)
 
-    def cell(column: str, name: str) -> str:
-        value = contenders[name].values.get(column)
-        text = COLUMNS[column][1].format(value) if isinstance(value, float) else "–"
-        return marked.get((column, name), "{}").format(text)
 
-    def title(name: str) -> str:
-        count = len(contenders[name].seeds)
-        return f"*{name}*" if contenders[name].baseline else f"{name}, {f'{count} seeds' if count > 1 else 'one seed'}"
+def summary(found: list[Scored], budget: str) -> list[str]:
+    """For README.md and docs/results.md: the sets of what training never saw, and who is best on them."""
+    wanted = ("persistence", f"{UNTRAINED} {FLAGSHIP}")
+    first = found[0].contenders
+    rows = {who: f"`{who}`" for who in first if not first[who].baseline}
+    rows |= {who: f"*{who}*" for who in wanted if who in first}
 
-    ends = {family: np.mean([best_after(folder.parent) for folder in seeds]) for family, seeds in folders.items()}
-    latency = {f: np.median([s.figures["latency"]["single_ms"] for s in seeds]) for f, seeds in opened.items()}
-    titles = [COLUMNS[name][0] + (" (given by the action)" if name in first.figures["given"] else "") for name in shown]
-    count, kind = len(np.unique(first.groups)), first.figures.get("grouped_by", "episodes")
-    of_truth = (first.figures.get("readout") or {}).get("floor", {}).get("readout_position_mae")
-    floor = f" The acting joint is read from true pictures with an MAE of {of_truth:.3f}." if of_truth else ""
+    def cell(each: Scored, who: str) -> str:
+        return " / ".join(each.cell(name, who).replace("0.", ".") for name in SUMMARY)
+
     return [
-        f"| | {' | '.join(titles)} | ms |",
-        f"|---|{'---:|' * (len(shown) + 1)}",
-        *(
-            f"| {title(name)} | {' | '.join(cell(column, name) for column in shown)} | "
-            f"{f'{latency[name]:.0f}' if name in latency else '–'} |"
-            for name in contenders
-        ),
+        f"| {' / '.join(COLUMNS[name][0] for name in SUMMARY)} | {' | '.join(each.short for each in found)} |",
+        f"|---|{'---|' * len(found)}",
+        *(f"| {title} | {' | '.join(cell(each, who) for each in found)} |" for who, title in rows.items()),
+        f"| *tested on* | {' | '.join(each.population for each in found)} |",
         "",
-        f"{len(first.rows)} samples of {too_few(count, kind) or f'{count} {kind}'}. Validation was best after "
-        f"{', '.join(f'{share:.0%} ({family})' for family, share in ends.items())} of the training.{floor}",
+        f"{budget}. Bold is the best of a column, ≈ is not significantly worse than it.",
         "",
+        *(each.conclusion() for each in found),
     ]
 
 
-def page(sections: list[tuple[str, list[str]]], arguments: argparse.Namespace) -> str:
-    seeds = f"{arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
+def budget_of(arguments: argparse.Namespace) -> str:
+    """How long and how often each family was trained."""
+    seeds = f"{arguments.seeds} seeds" if arguments.seeds > 1 else "one seed"
     if arguments.repeat and arguments.seeds > 1:
-        seeds += f" of {' and '.join(arguments.repeat)}, 1 of the others"
-    pixels = arguments.size or PIXELS[arguments.preset]
+        seeds += f" of {' and '.join(arguments.repeat)}, one of the others"
     processor = "one core" if arguments.device == "cpu" else arguments.device
+    return f"{arguments.minutes:g} minutes of {processor} a training, {seeds}"
+
+
+def page(found: list[Scored], arguments: argparse.Namespace) -> str:
+    pixels = arguments.size or PIXELS[arguments.preset]
     return "\n".join(
         [
             "# Quality at equal time of training",
             "",
-            f"{circumstances()}. `{arguments.preset}` sizes, {pixels} × {pixels} pixels a camera, {seeds}, "
-            f"{arguments.minutes:g} minutes of {processor} a training.",
+            f"{circumstances()}.",
+            f"`{arguments.preset}` sizes, {pixels} × {pixels} pixels a camera, {budget_of(arguments)}.",
             f"Each family is trained with the best of its {TRIES} tries in a [search](search.md) on other recordings.",
-            "Made by `python benchmarks/quality.py`. Bold is the best of a column; ≈ is not surely worse than it: the",
-            "difference is below 1 % of its error, or p > .05, paired, over scenes or episodes and over seeds, by",
-            "Holm's correction for each table ([how sure](../metrics.md#how-sure)). Below 6 groups nothing is",
-            "marked. With one seed, marks tell about the trained models and not about their families. Baselines in",
-            "italics; where their rule decides a figure they are no rivals.",
+            f"Made by `{command()}`. Bold is the best of a column;",
+            "≈ is not surely worse than it: the difference is below 1 % of its error, or p > .05, paired, over scenes",
+            "or episodes and over seeds, by Holm's correction for all comparisons of the table, each family with every",
+            "other row ([how sure](../metrics.md#how-sure)). Baselines are not compared with one another. Below 6",
+            "groups nothing is marked. With one seed, marks tell about the trained models and not about families.",
+            "Baselines in italics; where their rule decides a figure they are no rivals.",
             "",
-            *(line for title, lines in sections for line in (f"## {title}", "", *lines)),
+            *(line for each in found for line in (f"## {each.title}", "", *each.lines())),
         ]
     )
 
@@ -351,6 +524,7 @@ def main() -> None:
         "--only", nargs="+", default=["shoulder", "arm", "real"], help="tasks: shoulder, shoulder-stay, arm, real"
     )
     parser.add_argument("--more-tests", action="store_true", help="known scenes, walks and sweeps of the shoulder too")
+    parser.add_argument("--blind", type=int, help="seed of further new scenes, at which nobody looked before")
     parser.add_argument("--preset", choices=PIXELS, default="tiny")
     parser.add_argument("--size", type=int, help="side of the cameras' pictures, if not the preset's")
     parser.add_argument("--device", default="cpu")
@@ -359,7 +533,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if strangers := set(arguments.repeat or ()) - set(arguments.families):
         parser.error(f"--repeat names {', '.join(sorted(strangers))}, which --families leaves out")
-    sections = []
+    found, summarised = [], []
     for task in tasks(arguments):
         folder = arguments.work / task.name
         size = (arguments.preset, arguments.size)
@@ -382,14 +556,23 @@ def main() -> None:
             by_family = {
                 f: [folders[f, s][i] for s in range(arguments.seeds) if (f, s) in folders] for f in arguments.families
             }
-            sections.append((f"{task.title}: {name}", table(by_family)))
+            what = TEST_SETS.get(name, HELD_OUT)
+            each = scored(f"{task.title}: {what}", f"{task.short}, {what}", by_family)
+            found.append(each)
+            if name in SUMMARISED or (name == "new-scenes" and not arguments.blind):
+                summarised.append(each)
             compared = arguments.work / f"{task.name}-{name}.html"
             given = ("--data", tests[name]) if name in tests else ()
             forearm("compare", *(runs[f, 0] for f in arguments.families), "--out", compared, *given)
             print(compared)
     other = (arguments.preset != "tiny", f"-{arguments.preset}"), (arguments.size, f"-{arguments.size}")
     written = TABLES / f"quality{''.join(name for differs, name in other if differs)}.md"
-    write_table(written, page(sections, arguments))
+    write_table(written, page(found, arguments))
+    if written == TABLES / "quality.md" and summarised:
+        for document in (ROOT / "README.md", ROOT / "docs" / "results.md"):
+            insert(document, "quality", summary(summarised, budget_of(arguments)))
+        losses = [line for each in summarised for line in each.losses()] if FLAGSHIP in arguments.families else []
+        insert(ROOT / "docs" / "results.md", "losses", losses)
 
 
 if __name__ == "__main__":

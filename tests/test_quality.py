@@ -1,11 +1,15 @@
 """The marks of the quality tables say no more than the samples do."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from support.benchmarks import load
 
 from forearm.evaluation.samples import Samples
 
+ROOT = Path(__file__).resolve().parents[1]
 NOISE = np.random.default_rng(0).uniform(0.5, 1.5, 12)
 
 
@@ -14,25 +18,75 @@ def quality():
     return load("quality")
 
 
-def marks(quality, groups=12, **errors):
-    """Marks of families whose seeds have errors about as large as that."""
+def scored(quality, groups=12, metric="val_mse_moves", **errors):
+    """A test set on which families have errors about as large as that, one a seed; names in italics are baselines."""
     contenders = {
-        name: quality.Contender([Samples.of({"val_mse_moves": error * NOISE}) for error in seeds], name)
+        name: quality.Contender([Samples.of({metric: error * NOISE}) for error in seeds], name, baseline=name == "copy")
         for name, seeds in errors.items()
     }
-    found = quality.marks(contenders, ["val_mse_moves"], np.arange(12) % groups)
-    return {name: mark for (_, name), mark in found.items()}
+    groups = np.arange(12) % groups
+    costs = dict.fromkeys(errors, ("1.0", "9", "7"))
+    return quality.Scored("A task: new scenes", "a task", contenders, groups, "scenes", frozenset(), "", costs)
+
+
+def marks(quality, groups=12, **errors):
+    """How the cells are marked, without their figures."""
+    found = scored(quality, groups, **errors)
+    return {who: re.sub(r"[\d.]+", "", found.cell("val_mse_moves", who)) for who in errors}
 
 
 def test_the_best_is_bold_and_only_who_is_surely_worse_has_no_mark(quality):
-    assert marks(quality, a=[0.1], b=[0.2], c=[0.1001]) == {"a": "**{}**", "c": "{} ≈"}
+    assert marks(quality, a=[0.1], b=[0.2], c=[0.1001]) == {"a": "****", "b": "", "c": " ≈"}
 
 
 def test_five_groups_mark_nothing(quality):
-    assert marks(quality, groups=5, a=[0.1], b=[0.2]) == {}
-    assert marks(quality, groups=6, a=[0.1], b=[0.2]) == {"a": "**{}**"}
+    assert marks(quality, groups=5, a=[0.1], b=[0.2]) == {"a": "", "b": ""}
+    assert "5 scenes: too few to tell" in scored(quality, 5, a=[0.1], b=[0.2]).conclusion()
+    assert marks(quality, groups=6, a=[0.1], b=[0.2]) == {"a": "****", "b": ""}
 
 
 def test_the_spread_over_seeds_counts(quality):
-    assert marks(quality, a=[0.10, 0.11, 0.12], b=[0.20, 0.21, 0.22]) == {"a": "**{}**"}
-    assert marks(quality, a=[0.10, 0.16, 0.22], b=[0.12, 0.20, 0.28]) == {"a": "**{}**", "b": "{} ≈"}
+    assert marks(quality, a=[0.10, 0.11, 0.12], b=[0.20, 0.21, 0.22]) == {"a": "****", "b": ""}
+    assert marks(quality, a=[0.10, 0.16, 0.22], b=[0.12, 0.20, 0.28]) == {"a": "****", "b": " ≈"}
+
+
+def test_the_best_is_chosen_among_all_so_all_pairs_are_corrected_for(quality):
+    """Among many equal families the best and the worst differ by chance alone."""
+    rng, claims = np.random.default_rng(1), 0
+    names = [str(i) for i in range(12)]
+    for _ in range(60):
+        contenders = {n: quality.Contender([Samples.of({"val_mse_moves": rng.normal(1, 0.1, 12)})], n) for n in names}
+        found = quality.Scored("", "", contenders, np.arange(12), "scenes", frozenset(), "", {})
+        assert len(found.judged) == 12 * 11 / 2
+        claims += any(found.beside_best("val_mse_moves", who) == "worse" for who in names)
+    assert claims <= 60 * 0.05 + 3 * (60 * 0.05 * 0.95) ** 0.5
+
+
+def test_the_summary_says_who_is_best_whoever_it_is(quality):
+    ahead = scored(quality, warp=[0.1], flow=[0.2], copy=[0.3])
+    assert ahead.conclusion() == "- *a task*: `warp` is significantly better than every other row on MSE of moves."
+    assert ahead.losses() == []
+    level = scored(quality, warp=[0.1001], flow=[0.1], copy=[0.3])
+    assert level.conclusion() == "- *a task*: `flow` is best on MSE of moves, level with warp."
+    (loss,) = level.losses()
+    assert "level; `flow` has 0.1" in loss
+    behind = scored(quality, warp=[0.2], flow=[0.1], copy=[0.3])
+    assert "significantly worse; `flow` has" in behind.losses()[0]
+    assert "| `warp` | .2" in "\n".join(quality.summary([behind], "one seed"))
+
+
+def test_generated_lines_stand_between_their_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- quality: made by x -->\nold\n<!-- end of quality -->\nafter\n")
+    measuring = load("measuring")
+    for _ in range(2):
+        measuring.insert(page, "quality", ["new", "lines"])
+        text = "before\n<!-- quality: made by x -->\n\nnew\nlines\n\n<!-- end of quality -->\nafter\n"
+        assert page.read_text() == text
+
+
+def test_the_documents_have_places_for_what_the_benchmarks_write():
+    for document, names in {"README.md": ["quality"], "docs/results.md": ["quality", "losses", "control"]}.items():
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for name in names:
+            assert text.count(f"<!-- {name}:") == text.count(f"<!-- end of {name} -->") == 1, (document, name)
