@@ -6,7 +6,7 @@ from pathlib import Path
 from tyro.conf import OmitArgPrefixes
 
 from forearm.commands.console import counting
-from forearm.commands.options import not_with
+from forearm.commands.options import not_with, only_with
 from forearm.sim.settings import SingleActionSettings
 
 
@@ -20,15 +20,20 @@ class RecordOptions:
     """What to record."""
 
 
-RULES = (not_with("every_action", "STAY", "MOVE+", "MOVE_"),)
+RULES = (
+    not_with("every_action", "STAY", "MOVE+", "MOVE_"),
+    only_with("task", "clumsiness", "objects"),
+    not_with("task", "joints", "STAY", "MOVE+", "MOVE_", "every_action", "decisions", "action_duration"),
+    not_with("task", "position_delta", "vary"),
+)
 
 
 def record(options: RecordOptions) -> None:
-    """Record single actions of a simulated SO-101 as a LeRobot v3.0 dataset.
+    """Record a simulated SO-101 as a LeRobot v3.0 dataset: single actions, or an expert's tasks with free objects.
 
     Interrupted, the same command goes on where it stopped.
 
-    Example: forearm record --episodes 300 --out recording
+    Example: forearm record --task push --episodes 300 --out pushes
     """
     from forearm.sim.dataset import record as record_into
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,8 @@ class Episode:
     """(n,) float64 seconds: the column timestamp, where the table has one."""
     objects: ObjectTruth | None = None
     """Where objects truly are, where the recording knows."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of the scene, from the header of the log or from the list of episodes."""
 
     def __len__(self) -> int:
         return len(self.states)

@@ -18,6 +18,8 @@ from forearm.recordings.metadata import Metadata
 from forearm.recordings.tables import TableFile
 from forearm.recordings.templates import fill
 
+FACTS = ("session", "session_seed")
+"""Columns of the simulator's in the list of episodes: which scene an episode is of, where no log says it."""
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v"}
 DATA_PATH = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
 VIDEO_PATH = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
@@ -35,6 +37,8 @@ class EpisodeInfo:
     """How many rows it has."""
     task: str
     """What the robot does, in words; may be empty."""
+    facts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Those of ``FACTS`` that the metadata has."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ def _shared_sources(meta: Metadata, files: "_Files") -> Iterator[EpisodeSource]:
     for row in _shared_rows(meta):
         index = whole(row["episode_index"], f"{meta.root}/meta/episodes: episode_index")
         where = f"episode {index}: "
-        info = EpisodeInfo(index, whole(row["length"], f"{where}length"), _task(row.get("tasks")))
+        facts = {name: row[name] for name in FACTS if isinstance(row.get(name), int)}
+        info = EpisodeInfo(index, whole(row["length"], f"{where}length"), _task(row.get("tasks")), facts)
         fields: dict[str, int | str] = {
             name: whole(row[f"data/{name}_index"], f"{where}data/{name}_index") for name in ("chunk", "file")
         }

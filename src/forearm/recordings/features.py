@@ -16,6 +16,8 @@ CHUNK_FILES, DATA_FILE_MB, VIDEO_FILE_MB = 1000, 100, 200
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 STATE, ACTION = "observation.state", "action"
+ENVIRONMENT = "observation.environment_state"
+"""LeRobot's key of what is known of the surroundings: here the objects' poses, which only evaluations read."""
 COUNTERS = {
     "timestamp": "float32",
     "frame_index": "int64",
@@ -41,12 +43,21 @@ class RecordingSpec:
     """LeRobot's name of the robot."""
     units: tuple[str, ...] = ()
     """The unit of each joint, for display; LeRobot ignores it."""
+    environment: tuple[str, ...] = ()
+    """Names of the dimensions of ``observation.environment_state``; without any there is no such feature."""
+
+    @property
+    def vectors(self) -> dict[str, tuple[str, ...]]:
+        """The features that are a vector a row, with the names of their dimensions."""
+        of_all = {STATE: self.joints, ACTION: self.action_names, ENVIRONMENT: self.environment}
+        return {name: dimensions for name, dimensions in of_all.items() if dimensions}
 
 
 def data_schema(spec: RecordingSpec) -> pa.Schema:
     """The data files' columns, with the note from which `datasets` knows its own types."""
     fields, notes = [], {}
-    for name, width in ((STATE, len(spec.joints)), (ACTION, len(spec.action_names))):
+    for name, dimensions in spec.vectors.items():
+        width = len(dimensions)
         value = {"dtype": "float32", "_type": "Value"}
         fields.append(pa.field(name, pa.float32() if width == 1 else pa.list_(pa.float32(), width)))
         notes[name] = value if width == 1 else {"feature": value, "length": width, "_type": "Sequence"}
@@ -78,8 +89,8 @@ def write_tasks(path: Path, tasks: Mapping[str, int]) -> None:
 def info(spec: RecordingSpec, episodes: int, frames: int, tasks: int) -> dict[str, Any]:
     """``meta/info.json`` of a recording of so many episodes, frames and tasks."""
     features: dict[str, Any] = {
-        STATE: {"dtype": "float32", "shape": [len(spec.joints)], "names": list(spec.joints)},
-        ACTION: {"dtype": "float32", "shape": [len(spec.action_names)], "names": list(spec.action_names)},
+        name: {"dtype": "float32", "shape": [len(dimensions)], "names": list(dimensions)}
+        for name, dimensions in spec.vectors.items()
     }
     if spec.units:
         features[STATE]["units"] = list(spec.units)

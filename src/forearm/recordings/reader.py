@@ -156,7 +156,8 @@ class EpisodeReader:
                 raise EpisodeUnreadable(f"{self._meta.root.name}: episode {index}: {error}") from error
 
         log = self._log(index)
-        return Episode(index, source.info.task, states, actions, log, pairings, stream, timestamps, objects)
+        facts = {**source.info.facts, **(log.extra if log else {})}
+        return Episode(index, source.info.task, states, actions, log, pairings, stream, timestamps, objects, facts)
 
     def _rows(self, source: EpisodeSource, tables: "_OpenTable") -> Rows:
         """Where an episode's rows are; a table of its own is all its rows.

@@ -1,19 +1,22 @@
 """Staged episodes: each encoded and whole in a folder of its own, before a recording is assembled from them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import Between, checked, read_arrays, read_json, write_json, writing_folder
 from forearm.recordings.encoding import encode
-from forearm.recordings.features import ACTION, STATE, RecordingSpec
+from forearm.recordings.features import ACTION, ENVIRONMENT, STATE, RecordingSpec
 from forearm.recordings.logs import DiscreteActionLog
 from forearm.recordings.statistics import QUANTILES, Statistics, pictures_statistics, plain_statistics, rows_statistics
 from forearm.recordings.video import header
+
+VECTORS = {STATE: "states", ACTION: "actions", ENVIRONMENT: "environment"}
+"""Features that are a vector a row, as a staged table calls them."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class EpisodeData:
     """What the robot does, in words."""
     log: DiscreteActionLog | None = None
     """Its discrete-action log, where it has one."""
+    environment: np.ndarray | None = None
+    """(n, E) float32, what is known of the surroundings, where anything is."""
+    facts: Mapping[str, int] = field(default_factory=dict)
+    """What a log's header says of the scene, for an episode without a log."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +59,26 @@ class StagedEpisode:
     """Its discrete-action log, where it has one."""
     statistics: dict[str, Statistics]
     """By feature; those of the counters are still missing."""
+    facts: dict[str, int]
+    """Of the scene, for an episode without a log."""
 
     @property
     def end(self) -> int:
         """Rows of the recording up to its last one."""
         return self.start + self.length
 
-    def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """States (n, J) and actions (n, A), float32."""
+    def rows(self) -> dict[str, np.ndarray]:
+        """Each feature that is a vector a row, (n, d) float32."""
         table = read_arrays(self.folder / "table.npz")
-        for name, key in (("states", STATE), ("actions", ACTION)):
+        found = {}
+        for key, name in VECTORS.items():
+            if key not in self.statistics:
+                continue
             values, shape = table.get(name, np.empty(0)), (self.length, len(self.statistics[key]["mean"]))
             if values.dtype != np.float32 or values.shape != shape or not np.isfinite(values).all():
                 raise ForearmError(f"{self.folder}/table.npz has no {name} {shape}; remove {self.folder}, record again")
-        return table["states"], table["actions"]
+            found[key] = values
+        return found
 
     def video(self, camera: str) -> Path:
         """The video file of a camera."""
@@ -81,6 +94,7 @@ class StagedFacts(TypedDict):
     task: str
     log: DiscreteActionLog | None
     statistics: dict[str, dict[str, list[Any]]]
+    facts: NotRequired[dict[str, int]]
 
 
 def stage_episode(folder: Path, episode_index: int, episode: EpisodeData) -> None:
@@ -95,22 +109,24 @@ def stage_episode(folder: Path, episode_index: int, episode: EpisodeData) -> Non
         ForearmError: lengths or shapes do not agree, a value is not finite, the episode is staged already, or
             the folder cannot be written.
     """
-    states, actions = np.asarray(episode.states, np.float32), np.asarray(episode.actions, np.float32)
-    _require_sound(episode_index, states, actions, episode)
-    statistics = {STATE: rows_statistics(states), ACTION: rows_statistics(actions)}
+    given = {STATE: episode.states, ACTION: episode.actions, ENVIRONMENT: episode.environment}
+    rows = {key: np.asarray(values, np.float32) for key, values in given.items() if values is not None}
+    _require_sound(episode_index, rows, episode)
+    statistics = {key: rows_statistics(values) for key, values in rows.items()}
     with writing_folder(_folder_of(folder, episode_index)) as beside:
         for camera, frames in episode.pictures.items():
             encode(beside / f"{camera}.mp4", frames, episode.fps)
             statistics[camera] = pictures_statistics(frames)
-        np.savez(beside / "table.npz", states=states, actions=actions)
+        np.savez(beside / "table.npz", allow_pickle=False, **{VECTORS[key]: values for key, values in rows.items()})
         write_json(
             beside / "episode.json",
             {
-                "length": len(states),
+                "length": len(rows[STATE]),
                 "fps": episode.fps,
                 "sizes": {camera: frames.shape[1:3] for camera, frames in episode.pictures.items()},
                 "task": episode.task,
                 "log": None if episode.log is None else vars(episode.log),
+                "facts": dict(episode.facts),
                 "statistics": {key: plain_statistics(values) for key, values in statistics.items()},
             },
         )
@@ -143,7 +159,9 @@ def read_staged(staged: Path, spec: RecordingSpec) -> Iterator[StagedEpisode]:
                 raise ForearmError(
                     f"{video} lacks some of its {facts['length']} pictures; remove {folder}, record again"
                 )
-        yield StagedEpisode(folder, index, start, facts["length"], facts["task"], facts["log"], statistics)
+        yield StagedEpisode(
+            folder, index, start, facts["length"], facts["task"], facts["log"], statistics, facts.get("facts", {})
+        )
         start += facts["length"]
 
 
@@ -151,21 +169,22 @@ def _folder_of(folder: Path, episode_index: int) -> Path:
     return Path(folder) / f"episode_{episode_index:06d}"
 
 
-def _require_sound(episode_index: int, states: np.ndarray, actions: np.ndarray, episode: EpisodeData) -> None:
-    where = f"episode {episode_index}"
-    if states.ndim != 2 or actions.ndim != 2 or not len(states) or len(states) != len(actions):
-        raise ForearmError(f"{where}: states {states.shape} and actions {actions.shape} must be (n, J), (n, A)")
-    if not (np.isfinite(states).all() and np.isfinite(actions).all()):
-        raise ForearmError(f"{where}: a state or action is not a finite number")
+def _require_sound(episode_index: int, rows: Mapping[str, np.ndarray], episode: EpisodeData) -> None:
+    where, count = f"episode {episode_index}", len(rows[STATE])
+    for key, values in rows.items():
+        if values.ndim != 2 or len(values) != count or not count:
+            raise ForearmError(f"{where}: {key} is {values.shape}; each of {', '.join(rows)} must be (n, d)")
+        if not np.isfinite(values).all():
+            raise ForearmError(f"{where}: {key} is not a finite number somewhere")
     if not episode.pictures:
         raise ForearmError(f"{where}: there is no camera")
     for camera, frames in episode.pictures.items():
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[::3] != (len(states), 3):
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[::3] != (count, 3):
             raise ForearmError(f"{where}: {camera} is {frames.dtype} {frames.shape}, not uint8 (n, H, W, 3)")
         if frames.shape[1] % 2 or frames.shape[2] % 2:
             raise ForearmError(f"{where}: {camera} is {frames.shape[1:3]}; H.264 needs even sides")
-    if episode.log and any(not 0 <= frame < len(states) for frame, _ in episode.log.decisions):
-        raise ForearmError(f"{where}: a decision of its log lies outside its {len(states)} frames")
+    if episode.log and any(not 0 <= frame < count for frame, _ in episode.log.decisions):
+        raise ForearmError(f"{where}: a decision of its log lies outside its {count} frames")
 
 
 def _require_fit(folder: Path, facts: Mapping[str, Any], spec: RecordingSpec) -> None:
@@ -180,7 +199,7 @@ def _require_fit(folder: Path, facts: Mapping[str, Any], spec: RecordingSpec) ->
 
 
 def _require_statistics(folder: Path, statistics: Mapping[str, Statistics], spec: RecordingSpec) -> None:
-    shapes: dict[str, tuple[int, ...]] = {STATE: (len(spec.joints),), ACTION: (len(spec.action_names),)}
+    shapes: dict[str, tuple[int, ...]] = {key: (len(names),) for key, names in spec.vectors.items()}
     for key, shape in (shapes | dict.fromkeys(spec.cameras, (3, 1, 1))).items():
         for name in ("min", "max", "mean", "std", "count", *QUANTILES):
             wanted, found = (1,) if name == "count" else shape, statistics.get(key, {}).get(name)

@@ -14,11 +14,9 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import write_json, writing_folder
 from forearm.recordings.encoding import decoder_setup, join
 from forearm.recordings.features import (
-    ACTION,
     CHUNK_FILES,
     DATA_FILE_MB,
     DATA_PATH,
-    STATE,
     VIDEO_FILE_MB,
     VIDEO_PATH,
     RecordingSpec,
@@ -155,8 +153,7 @@ def _counters(episode: StagedEpisode, task_index: int, fps: int) -> dict[str, np
 
 
 def _rows(episode: StagedEpisode, task_index: int, spec: RecordingSpec, schema: pa.Schema) -> pa.Table:
-    states, actions = episode.rows()
-    columns = {STATE: _vectors(states), ACTION: _vectors(actions)}
+    columns = {name: _vectors(values) for name, values in episode.rows().items()}
     columns |= {name: pa.array(values) for name, values in _counters(episode, task_index, spec.fps).items()}
     return pa.table(columns, schema=schema)
 
@@ -189,6 +186,7 @@ def _write_episodes(
             | position
             | {f"stats/{key}/{name}": v for key, s in statistics.items() for name, v in plain_statistics(s).items()}
             | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
+            | episode.facts
         )
     path = root / "meta/episodes/chunk-000/file-000.parquet"
     path.parent.mkdir(parents=True)

@@ -15,9 +15,11 @@ from forearm.base.errors import ForearmError
 from forearm.base.processes import cores, serve_parent
 from forearm.recordings import Recorder, RecordingSpec
 from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, UNITS
+from forearm.sim.objects import World, environment_names
 from forearm.sim.protocol import record_episode, session_of, session_seed
 from forearm.sim.settings import SingleActionSettings
 from forearm.sim.simulator import Simulator
+from forearm.sim.teleoperation import record_task, world_of
 
 Watch = Callable[[int, int], None]
 
@@ -48,7 +50,9 @@ def record(
         raise ForearmError(f"processes is {processes}; choose at least 1")
     names = tuple(f"{joint}.pos" for joint in JOINTS)
     cameras = {CAMERA_PREFIX + camera: (settings.size, settings.size) for camera in CAMERAS}
-    spec = RecordingSpec(settings.fps, names, names, cameras, units=UNITS)
+    world = world_of(settings)
+    environment = environment_names(world.draw(0), CAMERAS) if world else ()
+    spec = RecordingSpec(settings.fps, names, names, cameras, units=UNITS, environment=environment)
     recorder = Recorder(
         Path(out), spec, {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
     )
@@ -106,10 +110,10 @@ def _ignored_interrupts() -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)  # neighbours in the queue share a session
-def _simulator(seed: int) -> Simulator:
-    return Simulator(seed)
+def _simulator(seed: int, world: World | None) -> Simulator:
+    return Simulator(seed, world)
 
 
 def _stage(recorder: Recorder, settings: SingleActionSettings, index: int) -> None:
-    simulator = _simulator(session_seed(settings, session_of(settings, index)))
-    recorder.stage(index, record_episode(simulator, settings, index))
+    simulator = _simulator(session_seed(settings, session_of(settings, index)), world_of(settings))
+    recorder.stage(index, (record_task if settings.task else record_episode)(simulator, settings, index))

@@ -45,21 +45,49 @@ def film(
         size: side of the pictures, pixels.
         cameras: which film; none to record the joints alone.
     """
-    states, targets = [], []
-    pictures: dict[str, list[np.ndarray]] = {camera: [] for camera in cameras}
-
-    def look() -> None:
-        states.append(simulator.joints())
-        for camera in cameras:
-            pictures[camera].append(simulator.render(camera, (size, size)))
-
-    frames, target = round(duration * fps), simulator.targets()
+    footage, target = Footage(simulator, size, cameras), simulator.targets()
+    frames = round(duration * fps)
     for change in changes:
         for part in np.split(trajectory(target, change, frames * PHYSICS_HZ // fps), frames):
-            look()
+            footage.look()
             simulator.follow(part)
-            targets.append(target := part[-1])
-    look()
-    targets.append(target)
-    filmed = {CAMERA_PREFIX + camera: np.stack(frames) for camera, frames in pictures.items()}
-    return EpisodeData(fps, np.stack(states), np.stack(targets), filmed)
+            footage.sent(target := part[-1])
+    footage.look()
+    footage.sent(target)
+    return footage.episode(fps)
+
+
+class Footage:
+    """What cameras and sensors have recorded of a simulator so far, a row a frame.
+
+    Args:
+        simulator: which is filmed.
+        size: side of the pictures, pixels.
+        cameras: which film; none to record the joints alone.
+    """
+
+    def __init__(self, simulator: Simulator, size: int, cameras: Sequence[str] = CAMERAS) -> None:
+        self._simulator, self._size = simulator, (size, size)
+        self._states: list[np.ndarray] = []
+        self._targets: list[np.ndarray] = []
+        self._environment: list[np.ndarray] = []
+        self._pictures: dict[str, list[np.ndarray]] = {camera: [] for camera in cameras}
+
+    def look(self) -> None:
+        """Begin a row with what is seen and measured at present."""
+        self._states.append(self._simulator.joints())
+        for camera, pictures in self._pictures.items():
+            pictures.append(self._simulator.render(camera, self._size))
+        if self._simulator.objects:
+            self._environment.append(self._simulator.environment())
+
+    def sent(self, targets: np.ndarray) -> None:
+        """End the row with the targets (6,) that were sent last before the next one."""
+        self._targets.append(targets)
+
+    def episode(self, fps: int) -> EpisodeData:
+        """All rows; ``fps`` is how many there were a second."""
+        filmed = {CAMERA_PREFIX + camera: np.stack(frames) for camera, frames in self._pictures.items()}
+        environment = np.stack(self._environment) if self._environment else None
+        rows = (np.stack(self._states), np.stack(self._targets))
+        return EpisodeData(fps, *rows, filmed, environment=environment)

@@ -11,3 +11,7 @@ PHYSICS_HZ = 300
 """Steps of the physics a second, a multiple of the usual frame rates, so that frames fall on them."""
 Vary = Literal["all", "acting"]
 """Which joints start anywhere."""
+CONTROL_HZ = 30
+"""Targets that an expert sends a second."""
+TaskName = Literal["push"]
+"""What can be recorded besides single actions."""

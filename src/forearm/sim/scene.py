@@ -6,27 +6,21 @@ import numpy as np
 
 from forearm.sim.engine import mujoco
 from forearm.sim.names import PHYSICS_HZ
+from forearm.sim.objects import COLOURS, FRICTION, FreeObject, Part, World
 
 TABLE_SIZE = (1.05, 1.10)  # metres, along x and y
 TABLE_CENTRE = (0.225, 0.0)
 _PIXELS_PER_METRE = 640
-_OBJECT_COLOURS = {
-    "red": (0.85, 0.10, 0.10),
-    "blue": (0.10, 0.25, 0.90),
-    "yellow": (0.98, 0.86, 0.10),
-    "green": (0.08, 0.62, 0.20),
-    "cyan": (0.10, 0.80, 0.88),
-    "magenta": (0.80, 0.15, 0.75),
-    "white": (0.95, 0.95, 0.95),
-}
+REGION, REGION_RADIUS = "region", 0.035
+"""A marked place on the table, and its radius in metres."""
 _OBJECT_SHAPES = ("box", "cylinder", "sphere")
 
 
-def build_model(session_seed: int) -> mujoco.MjModel:
+def build_model(session_seed: int, world: World | None = None) -> mujoco.MjModel:
     """Put the arm on a table with objects, lights and the base camera.
 
     The table top, the room and the cameras are the same in every session; the objects' positions, shapes and
-    sizes and the light vary with ``session_seed``.
+    sizes and the light vary with ``session_seed``. The objects are fixed, unless a ``world`` has free ones.
     """
     rng = np.random.default_rng(session_seed)
     spec = mujoco.MjSpec.from_string(files("forearm.sim").joinpath("so101.xml").read_text(encoding="utf-8"))
@@ -34,7 +28,10 @@ def build_model(session_seed: int) -> mujoco.MjModel:
     _set_picture_quality(spec)
     _add_surroundings(spec)
     _add_light(spec, rng)
-    _add_objects(spec, rng)
+    if world is None:
+        _add_objects(spec, rng)
+    else:
+        _add_world(spec, world, session_seed)
     _add_base_camera(spec)
     return spec.compile()
 
@@ -134,6 +131,41 @@ def _add_light(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
     )
 
 
+def _add_world(spec: mujoco.MjSpec, world: World, session_seed: int) -> None:
+    """Free objects, still away from the table, and the region if there is one."""
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.option.impratio = 10  # else what is grasped slides out of the jaws
+    for number, thing in enumerate(world.draw(session_seed)):
+        body = spec.worldbody.add_body(name=thing.name, pos=[0.2 * number, 0, -0.5])
+        body.add_freejoint(name=thing.name)
+        for part in thing.parts:
+            _add_part(body, thing, part)
+    if world.region:
+        body = spec.worldbody.add_body(name=REGION, pos=[0, 0, -1], mocap=True)
+        body.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+            size=[REGION_RADIUS, 0.0006, 0],
+            rgba=[0.02, 0.02, 0.02, 1],
+            contype=0,
+            conaffinity=0,
+        )
+
+
+def _add_part(body: mujoco.MjsBody, thing: FreeObject, part: Part) -> None:
+    turned = np.sqrt(0.5)
+    body.add_geom(
+        type=getattr(mujoco.mjtGeom, f"mjGEOM_{part.kind.upper()}"),
+        size=[*part.size, 0, 0][:3],
+        pos=list(part.at),
+        quat=[turned, -turned, 0, 0] if part.lying else [1, 0, 0, 0],
+        rgba=[*thing.rgb, 1],
+        density=thing.density,
+        friction=list(FRICTION),
+        condim=6,
+        priority=1,  # over the arm, which has no friction of its own
+    )
+
+
 def _add_objects(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
     """Things of different shape and colour in a ring before the arm: seen by the wrist, out of the arm's body."""
     kinds = {
@@ -141,7 +173,9 @@ def _add_objects(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
         "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
         "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
     }
-    for (x, y), (name, rgb) in zip(_object_positions(rng, len(_OBJECT_COLOURS)), _OBJECT_COLOURS.items(), strict=True):
+    for (x, y), (name, rgb) in zip(
+        _object_positions(rng, len(COLOURS["training"])), COLOURS["training"].items(), strict=True
+    ):
         shape = _OBJECT_SHAPES[rng.integers(len(_OBJECT_SHAPES))]
         radius = rng.uniform(0.014, 0.021)
         height = radius if shape != "cylinder" else rng.uniform(0.016, 0.026)

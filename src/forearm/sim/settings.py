@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forearm.base.errors import ForearmError
-from forearm.sim.names import JOINTS, PHYSICS_HZ, Vary
+from forearm.sim.names import CONTROL_HZ, JOINTS, PHYSICS_HZ, TaskName, Vary
+from forearm.sim.objects import ObjectSet
 
 ACTIONS = ("STAY", "MOVE+", "MOVE-")  # by code
+DEFAULT_CLUMSINESS = 0.3
 MODEL_SETTINGS = {"warp": {"mse_weight": 10.0}}
 """Settings by family that suit simulated pictures better than its own (docs/log/2026-11-25-warp-parts.md)."""
 
@@ -16,7 +18,15 @@ class SingleActionSettings:
     """What to record."""
 
     episodes: int = 300
-    """How many; one joint acts in each."""
+    """How many; one joint acts in each, unless there is a task."""
+    task: TaskName | None = None
+    """What a scripted expert does with free objects. Without a task, single actions are recorded and objects are
+    fixed."""
+    clumsiness: float | None = None
+    """How badly the expert does it: 0 as well as it can, 1 misses by centimetres, trembles and hesitates. 0.3 by
+    default."""
+    objects: ObjectSet | None = None
+    """Free objects of the shapes and colours for training, or held-out ones to test with. By default training."""
     joints: tuple[str, ...] = ("shoulder_pan",)
     """Which joints act, in turn and equally often."""
     actions: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ACTIONS, 1))
@@ -49,6 +59,11 @@ class SingleActionSettings:
     def varied(self) -> Vary:
         """``vary``, or its default."""
         return self.vary or ("acting" if len(self.joints) == 1 else "all")
+
+    @property
+    def clumsy(self) -> float:
+        """``clumsiness``, or its default."""
+        return DEFAULT_CLUMSINESS if self.clumsiness is None else self.clumsiness
 
     @property
     def weights(self) -> tuple[int, ...]:
@@ -86,10 +101,14 @@ class SingleActionSettings:
             )
         if self.fps < 1 or PHYSICS_HZ % self.fps:
             raise ForearmError(f"fps is {self.fps}; choose a divisor of {PHYSICS_HZ}, such as 30, 10 or 2")
+        if self.task and CONTROL_HZ % self.fps:
+            raise ForearmError(f"fps is {self.fps}; with a task choose a divisor of {CONTROL_HZ}, such as 30, 15 or 10")
+        if not 0 <= self.clumsy <= 2:
+            raise ForearmError(f"clumsiness is {self.clumsy:g}; choose one from 0 to 2")
         if not 0 < self.action_duration <= 60:
             raise ForearmError(f"action duration is {self.action_duration:g}; choose one above 0 and up to 60 seconds")
         frames = self.action_duration * self.fps
-        if frames < 1 or abs(frames - round(frames)) > 1e-6:
+        if self.task is None and (frames < 1 or abs(frames - round(frames)) > 1e-6):
             raise ForearmError(
                 f"an action of {self.action_duration:g} s is {frames:g} frames at {self.fps} fps; "
                 "choose a whole number of frames, at least one"

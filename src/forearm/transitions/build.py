@@ -399,18 +399,17 @@ def _store(
     gathered.actions.append(plan.actions)
     gathered.dimensions.append(plan.dimensions)
     gathered.numbers.append(np.full(len(plan.frames), len(gathered.episodes)))
-    extra = episode.log.extra if episode.log else {}
-    scene = extra.get("session_seed")
+    scene = episode.facts.get("session_seed")
     scene = scene if isinstance(scene, int) and abs(scene) < 2**63 else None
     gathered.episodes.append(
         {
             "recording": recording.name,
             "index": episode.index,
             "task": episode.task,
-            "session": extra.get("session"),
+            "session": episode.facts.get("session"),
             "scene": scene,
             "fingerprint": fingerprint(recorded, ends[0], ends[-1], scene),
-            "moment": _moment(recording, extra.get("moment"), gathered),
+            "moment": _moment(recording, episode.facts.get("moment"), gathered),
         }
     )
 

@@ -1,0 +1,120 @@
+"""The hand of a scripted expert: it brings the gripper somewhere, more or less skilfully, target by target."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from forearm.sim.kinematics import Grip, Kinematics
+from forearm.sim.names import CONTROL_HZ, JOINTS
+from forearm.sim.simulator import Simulator
+
+Targets = Iterator[np.ndarray]
+"""What the servos are sent, (6,) float32, each for 1/30 s."""
+PITCHES = (90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0)
+"""Degrees below the horizon; the steepest that reaches is taken."""
+_REACHED = 0.003  # metres by which a grip may be missed
+_DEGREES_A_SECOND = 100.0  # of the joint that moves most
+_LEAST_SECONDS = 0.35
+# For clumsiness 1:
+_AIM = 0.014  # metres by which an approach misses, in x and y each
+_TREMOR, _TREMOR_SECONDS = 1.2, 0.25  # degrees of each joint, and for how long they last
+_PAUSES = 0.4  # share of the motions after which it hesitates
+_PACE = 0.35  # standard deviation of the logarithm of its speed
+
+
+class Hand:
+    """Makes commanded joint targets of grips.
+
+    Args:
+        simulator: whose arm it moves, by what its targets are sent.
+        clumsiness: 0 is as good as it can be; 1 misses by centimetres, trembles and hesitates.
+        rng: decides how.
+    """
+
+    def __init__(self, simulator: Simulator, clumsiness: float, rng: np.random.Generator) -> None:
+        self.simulator, self.kinematics = simulator, Kinematics(simulator)
+        self.joints = simulator.joints()
+        self._clumsiness, self._rng = clumsiness, rng
+        self._tremor = np.zeros(len(JOINTS))
+
+    def pitch(self, grips: Sequence[Grip]) -> float | None:
+        """The steepest pitch with which all of some grips can be reached."""
+        for pitch in PITCHES:
+            if all(self.reaches(replace(grip, pitch=pitch)) for grip in grips):
+                return pitch
+        return None
+
+    def reaches(self, grip: Grip) -> bool:
+        """Whether the arm gets there."""
+        start = self.joints.copy()
+        start[0] = -np.degrees(np.arctan2(grip.at[1], grip.at[0] - 0.0388))
+        return self.kinematics.solve(grip, start)[1] < _REACHED
+
+    def misaimed(self) -> np.ndarray:
+        """By how much an approach misses, (3,) metres."""
+        return np.array([*self._rng.normal(0, _AIM * self._clumsiness, 2), 0.0])
+
+    def reach(self, grip: Grip, pace: float = 1.0) -> Targets:
+        """Go to a grip, on the way that is easiest for the joints."""
+        start, (end, _) = self.joints, self.kinematics.solve(grip, self.joints)
+        pace *= np.exp(self._clumsiness * self._rng.normal(0, _PACE))
+        seconds = max(_LEAST_SECONDS, np.abs(end - start).max() / _DEGREES_A_SECOND) / pace
+        for share in _eased(seconds):
+            yield self._command(start + share * (end - start))
+        yield from self._hesitation()
+
+    def slide(self, start: Grip, end: Grip, speed: float = 0.12) -> Targets:
+        """Go from a grip, where it is, to another in a straight line.
+
+        Args:
+            start: where it is.
+            end: where to go.
+            speed: metres a second.
+        """
+        speed *= np.exp(self._clumsiness * self._rng.normal(0, _PACE))
+        for share in _eased(float(np.linalg.norm(end.at - start.at)) / speed):
+            yield self.at(
+                replace(
+                    start,
+                    at=start.at + share * (end.at - start.at),
+                    pitch=start.pitch + share * (end.pitch - start.pitch),
+                    opening=start.opening + share * (end.opening - start.opening),
+                )
+            )
+        yield from self._hesitation()
+
+    def open_to(self, opening: float, seconds: float = 0.4) -> Targets:
+        """Open or close the gripper where it is."""
+        start, end = self.joints, self.joints.copy()
+        end[-1] = opening
+        for share in _eased(seconds):
+            yield self._command(start + share * (end - start))
+
+    def wait(self, seconds: float) -> Targets:
+        """Stay."""
+        for _ in range(round(seconds * CONTROL_HZ)):
+            yield self._command(self.joints)
+
+    def at(self, grip: Grip) -> np.ndarray:
+        """The targets (6,) that bring the hand to a grip close by."""
+        return self._command(self.kinematics.solve(grip, self.joints, iterations=8)[0])
+
+    def _command(self, joints: np.ndarray) -> np.ndarray:
+        self.joints = joints.astype(np.float32)
+        kept = np.exp(-1 / (_TREMOR_SECONDS * CONTROL_HZ))
+        drawn = self._rng.normal(0, 1, len(JOINTS))
+        self._tremor = kept * self._tremor + np.sqrt(1 - kept**2) * drawn
+        trembling = self.joints + self._clumsiness * _TREMOR * self._tremor
+        return self.kinematics.holding(np.clip(trembling, *self.simulator.limits))
+
+    def _hesitation(self) -> Targets:
+        if self._rng.random() < _PAUSES * self._clumsiness:
+            yield from self.wait(self._rng.uniform(0.1, 0.5))
+
+
+def _eased(seconds: float) -> np.ndarray:
+    """Shares of the way, one for each control step, that begin and end slowly."""
+    steps = max(1, round(seconds * CONTROL_HZ))
+    x = np.arange(1, steps + 1) / steps
+    return x * x * (3 - 2 * x)

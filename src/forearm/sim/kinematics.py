@@ -1,0 +1,107 @@
+"""Inverse kinematics: which joints bring the gripper somewhere. Damped least squares (Wampler 1986)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forearm.sim.engine import mujoco
+from forearm.sim.names import JOINTS
+from forearm.sim.simulator import Simulator, from_radians, to_radians
+
+_PAN, _LIFT, _ELBOW, _FLEX, _ROLL, _GRIPPER = range(len(JOINTS))
+_SOLVED = [_PAN, _LIFT, _ELBOW, _FLEX]
+_DAMPING = 0.01
+_METRES_PER_RADIAN = 0.1  # how an error of the pitch counts beside one of the position
+_LONGEST = 0.25  # radians of a joint in one iteration
+
+
+@dataclass(frozen=True)
+class Grip:
+    """Where the gripper is to be."""
+
+    at: np.ndarray
+    """(3,) metres: where the point between the jaws' tips is."""
+    pitch: float = 90.0
+    """Degrees below the horizon to which the gripper points."""
+    across: float = 0.0
+    """Degrees from x to y, as seen from above, of the line across which the jaws open; a half turn makes no difference.
+    """
+    opening: float = 10.0
+    """The gripper's joint, 0 to 100."""
+    tip: tuple[float, float] = (0.098, 0.0)
+    """Metres along and across the gripper to the point that is to be there."""
+
+
+class Kinematics:
+    """Solves for the joints of one simulator's arm, without moving it.
+
+    Args:
+        simulator: of which the arm is.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._model, self._data = simulator.model, mujoco.MjData(simulator.model)
+        self._gripper = self._model.body("gripper").id
+        self._limits = self._model.jnt_range[: len(JOINTS)]
+        self._stiffness = self._model.actuator_gainprm[:, 0]
+
+    def solve(self, grip: Grip, start: np.ndarray, iterations: int = 30) -> tuple[np.ndarray, float]:
+        """The joints for a grip.
+
+        Args:
+            grip: where the gripper is to be.
+            start: joints (6,) near which a solution is looked for.
+            iterations: at most so many.
+
+        Returns:
+            joints (6,) float32 within their limits, and by how many metres the point is missed.
+        """
+        q = to_radians(start)
+        q[_GRIPPER] = to_radians(np.full(len(JOINTS), grip.opening))[_GRIPPER]
+        position = np.zeros((3, self._model.nv))
+        error = np.zeros(4)
+        for _ in range(iterations):
+            q[_ROLL] = self._roll(q, grip)
+            self._set(q)
+            body = self._data.body(self._gripper)
+            point = body.xpos + body.xmat.reshape(3, 3) @ [*grip.tip, 0.0]
+            pitch = q[_LIFT] + q[_ELBOW] + q[_FLEX]
+            error = np.array([*(grip.at - point), _METRES_PER_RADIAN * (np.radians(grip.pitch) - pitch)])
+            if np.abs(error).max() < 2e-4:
+                break
+            mujoco.mj_jac(self._model, self._data, position, None, point, self._gripper)
+            jacobian = np.vstack([position[:, _SOLVED], _METRES_PER_RADIAN * np.array([0.0, 1.0, 1.0, 1.0])])
+            squares = jacobian @ jacobian.T + _DAMPING**2 * np.eye(4)
+            step = jacobian.T @ np.linalg.solve(squares, error)
+            q[_SOLVED] += step * min(1.0, _LONGEST / max(np.abs(step).max(), 1e-9))
+            q = np.clip(q, *self._limits.T)
+        return from_radians(q), float(np.linalg.norm(error[:3]))
+
+    def holding(self, joints: np.ndarray) -> np.ndarray:
+        """The targets (6,) float32 that hold the arm at ``joints`` against gravity."""
+        q = to_radians(joints)
+        self._set(q)
+        self._data.qvel[:] = 0
+        mujoco.mj_fwdPosition(self._model, self._data)
+        mujoco.mj_fwdVelocity(self._model, self._data)
+        return from_radians(q + self._data.qfrc_bias[: len(JOINTS)] / self._stiffness)
+
+    def point(self, joints: np.ndarray, tip: tuple[float, float] = Grip.tip) -> np.ndarray:
+        """Where a point of the gripper is, (3,) metres."""
+        self._set(to_radians(joints))
+        body = self._data.body(self._gripper)
+        return body.xpos + body.xmat.reshape(3, 3) @ [*tip, 0.0]
+
+    def _set(self, q: np.ndarray) -> None:
+        self._data.qpos[: len(JOINTS)] = q
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+
+    def _roll(self, q: np.ndarray, grip: Grip) -> float:
+        """The wrist's roll for which the jaws open across the line that is asked for, of both the smaller one.
+
+        At roll 0 they open sideways; pan turns clockwise as seen from above, and roll the other way where the gripper
+        points down.
+        """
+        turn = np.radians(grip.across - 90.0) + q[_PAN]
+        return float((turn + np.pi / 2) % np.pi - np.pi / 2)

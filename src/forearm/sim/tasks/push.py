@@ -1,0 +1,95 @@
+"""Push an object to a place."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from forearm.sim.hand import Hand, Targets
+from forearm.sim.kinematics import Grip
+from forearm.sim.names import CONTROL_HZ
+from forearm.sim.objects import World
+from forearm.sim.tasks.task import TRIES, Task, Unsuitable, above, low, named, way
+
+DONE = 0.015
+"""Metres from the goal at which an object counts as pushed there."""
+ATTEMPTS = 3
+_JAWS = 0.012  # half of their thickness along the push
+_BEHIND = 0.016  # metres between jaws and object before the push
+
+
+class Push(Task):
+    """Push an object over the table to a place 5 to 12 cm away."""
+
+    world: ClassVar[World] = World(objects=3)
+
+    def arrange(self) -> None:
+        self.scatter()
+        self.target = int(self.rng.integers(len(self.simulator.objects)))
+        self.start = self.object_at(self.target)[:2]
+        self.goal = self._goal()
+
+    def _goal(self) -> np.ndarray:
+        """A place (2,) to which the object can be pushed without another in the way."""
+        for _ in range(TRIES):
+            angle, distance = self.rng.uniform(-np.pi, np.pi), self.rng.uniform(0.05, 0.12)
+            goal = self.start + distance * np.array([np.cos(angle), np.sin(angle)])
+            if self.is_near(goal) and self.can_push(self.target, goal):
+                return goal
+        raise Unsuitable
+
+    def can_push(self, number: int, goal: np.ndarray) -> bool:
+        """Whether an object can be pushed to a place (2,) and no other is in the way."""
+        thing, at = self.simulator.objects[number], self.object_at(number)[:2]
+        begin = push_grip(at, goal, thing.radius)
+        end = replace(begin, at=np.array([*goal, 0.02]))
+        clear = self.is_free(begin.at[:2], goal, thing.radius + 0.005, (number,))
+        return clear and self.hand.pitch([begin, above(begin), end]) is not None
+
+    @property
+    def text(self) -> str:
+        return f"push {named(self.simulator.objects[self.target])} {way(self.goal - self.start)}"
+
+    def success(self) -> bool:
+        return bool(np.linalg.norm(self.object_at(self.target)[:2] - self.goal) < DONE)
+
+    def expert(self, hand: Hand) -> Targets:
+        for _ in range(ATTEMPTS):
+            yield from push(self, hand, self.target, self.goal)
+            if self.success():
+                break
+
+
+def push_grip(at: np.ndarray, goal: np.ndarray, radius: float) -> Grip:
+    """The grip beside an object at a place (2,) from which a straight push leads to the goal (2,)."""
+    towards = (goal - at) / max(float(np.linalg.norm(goal - at)), 1e-9)
+    behind = at - towards * (radius + _JAWS + _BEHIND)
+    across = np.degrees(np.arctan2(towards[1], towards[0])) + 90
+    return Grip(np.array([*behind, 0.02]), across=across)
+
+
+def push(task: Task, hand: Hand, number: int, goal: np.ndarray, speed: float = 0.10) -> Targets:
+    """Come down behind an object, push it to a place (2,), correcting on the way, and let go of it."""
+    thing, at = task.simulator.objects[number], task.object_at(number)[:2]
+    grip = push_grip(at, goal, thing.radius)
+    end = replace(grip, at=np.array([*goal, 0.02]))
+    pitch = hand.pitch([grip, above(grip), end]) or hand.pitch([grip, end]) or 60.0
+    missed = hand.misaimed()
+    grip = replace(grip, pitch=pitch, opening=12.0)
+    grip = replace(grip, at=np.array([*grip.at[:2], low(pitch)]) + missed)
+    yield from hand.reach(above(grip))
+    yield from hand.slide(above(grip), grip)
+    for _ in range(round(3.0 * CONTROL_HZ)):
+        at = task.object_at(number)[:2] + missed[:2]
+        left = goal + missed[:2] - at
+        towards = left / max(float(np.linalg.norm(left)), 1e-9)
+        begun = (grip.at[:2] - at) @ towards
+        if np.linalg.norm(left) < 0.003 or begun > 0:
+            break
+        aside = (at - grip.at[:2]) - ((at - grip.at[:2]) @ towards) * towards
+        step = towards * np.clip(2.5 * np.linalg.norm(left), 0.02, speed) + 2.0 * aside
+        grip = replace(grip, at=grip.at + np.array([*step, 0.0]) / CONTROL_HZ)
+        yield hand.at(grip)
+    back = replace(grip, at=grip.at - np.array([*towards, 0.0]) * 0.02)
+    yield from hand.slide(grip, back)
+    yield from hand.reach(above(back))

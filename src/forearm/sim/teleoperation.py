@@ -1,0 +1,115 @@
+"""Recording a task as teleoperation does: an expert sends targets 30 times a second, and everything is written down.
+
+``action`` holds the targets that were sent last before the next frame, which the joints reach later or, where something
+is in their way, not at all. ``observation.environment_state`` holds the objects' poses.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from forearm.base.errors import ForearmError
+from forearm.recordings import EpisodeData
+from forearm.sim.filming import Footage
+from forearm.sim.hand import Hand
+from forearm.sim.names import CONTROL_HZ
+from forearm.sim.objects import World
+from forearm.sim.poses import sample_pose
+from forearm.sim.protocol import session_of, session_seed
+from forearm.sim.settings import SingleActionSettings
+from forearm.sim.simulator import Simulator
+from forearm.sim.tasks import TASKS, Task, Unsuitable
+
+_TRIES = 50
+_ROOM = 5.0  # degrees by which the shoulder can move from where an episode begins
+_REST = 0.4  # seconds after the expert has ended
+
+
+def world_of(settings: SingleActionSettings) -> World | None:
+    """The free objects that a recording needs."""
+    return replace(TASKS[settings.task].world, which=settings.objects or "training") if settings.task else None
+
+
+def pose_task(simulator: Simulator, task: type[Task], rng: np.random.Generator) -> Task:
+    """Draw an instance of a task: the arm rests somewhere, the objects stand on the table, and there is a goal.
+
+    Args:
+        simulator: of the task's world.
+        task: which.
+        rng: decides.
+
+    Raises:
+        ForearmError: none was found.
+    """
+    for _ in range(_TRIES):
+        simulator.place_objects(simulator.away)
+        simulator.place(sample_pose(simulator, 0, _ROOM, "all", rng))
+        try:
+            return task(simulator, rng)
+        except Unsuitable:
+            continue
+    raise ForearmError(f"the objects of this scene allow no {task.__name__.lower()}; choose another seed")
+
+
+def record_task(simulator: Simulator, settings: SingleActionSettings, index: int) -> EpisodeData:
+    """Record episode ``index`` of the settings' task; the same whenever it is asked for.
+
+    Args:
+        simulator: of the episode's session.
+        settings: of the recording; they have a task.
+        index: of the episode.
+
+    Raises:
+        ForearmError: the task cannot be posed in this scene.
+    """
+    assert settings.task
+    task = pose_task(simulator, TASKS[settings.task], np.random.default_rng([settings.seed, 3, index]))
+    footage = Footage(simulator, settings.size)
+    carry_out(
+        task,
+        Hand(simulator, settings.clumsy, np.random.default_rng([settings.seed, 4, index])),
+        footage.look,
+        footage.sent,
+        CONTROL_HZ // settings.fps,
+    )
+    session = session_of(settings, index)
+    facts = {"session": session, "session_seed": session_seed(settings, session)}
+    return replace(footage.episode(settings.fps), task=task.text, facts=facts)
+
+
+def carry_out(
+    task: Task,
+    hand: Hand,
+    look: Callable[[], None] = lambda: None,
+    sent: Callable[[np.ndarray], None] = lambda targets: None,
+    every: int = 1,
+) -> bool:
+    """Let an expert do a task.
+
+    Args:
+        task: in its simulator, whose state is its start.
+        hand: the expert's.
+        look: is called before every ``every``-th control step, and at the end.
+        sent: is called with the last targets (6,) after each ``look``.
+        every: control steps from look to look.
+
+    Returns:
+        whether it is done in the end.
+    """
+    simulator, targets, steps = task.simulator, task.simulator.targets(), round(task.seconds * CONTROL_HZ)
+    moves, resting = task.expert(hand), round(_REST * CONTROL_HZ)
+    step = 0
+    while step % every or (step < steps and resting > 0):
+        if step % every == 0:
+            look()
+        following = next(moves, None)
+        resting -= following is None
+        targets = targets if following is None else following
+        simulator.step(targets, 1 / CONTROL_HZ)
+        step += 1
+        if step % every == 0:
+            sent(targets)
+    look()
+    sent(targets)
+    return task.success()
