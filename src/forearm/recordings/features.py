@@ -10,14 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forearm.recordings.encoding import PIXEL_FORMAT
+from forearm.recordings.objects import OBJECTS_KEY
 
 VERSION = "v3.0"
 CHUNK_FILES, DATA_FILE_MB, VIDEO_FILE_MB = 1000, 100, 200
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 STATE, ACTION = "observation.state", "action"
-ENVIRONMENT = "observation.environment_state"
-"""LeRobot's key of what is known of the surroundings: here the objects' poses, which only evaluations read."""
 COUNTERS = {
     "timestamp": "float32",
     "frame_index": "int64",
@@ -49,7 +48,7 @@ class RecordingSpec:
     @property
     def vectors(self) -> dict[str, tuple[str, ...]]:
         """The features that are a vector a row, with the names of their dimensions."""
-        of_all = {STATE: self.joints, ACTION: self.action_names, ENVIRONMENT: self.environment}
+        of_all = {STATE: self.joints, ACTION: self.action_names, OBJECTS_KEY: self.environment}
         return {name: dimensions for name, dimensions in of_all.items() if dimensions}
 
 

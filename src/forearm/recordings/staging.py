@@ -10,12 +10,13 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.base.files import Between, checked, read_arrays, read_json, write_json, writing_folder
 from forearm.recordings.encoding import encode
-from forearm.recordings.features import ACTION, ENVIRONMENT, STATE, RecordingSpec
+from forearm.recordings.features import ACTION, STATE, RecordingSpec
 from forearm.recordings.logs import DiscreteActionLog
+from forearm.recordings.objects import OBJECTS_KEY
 from forearm.recordings.statistics import QUANTILES, Statistics, pictures_statistics, plain_statistics, rows_statistics
 from forearm.recordings.video import header
 
-VECTORS = {STATE: "states", ACTION: "actions", ENVIRONMENT: "environment"}
+VECTORS = {STATE: "states", ACTION: "actions", OBJECTS_KEY: "environment"}
 """Features that are a vector a row, as a staged table calls them."""
 
 
@@ -109,7 +110,7 @@ def stage_episode(folder: Path, episode_index: int, episode: EpisodeData) -> Non
         ForearmError: lengths or shapes do not agree, a value is not finite, the episode is staged already, or
             the folder cannot be written.
     """
-    given = {STATE: episode.states, ACTION: episode.actions, ENVIRONMENT: episode.environment}
+    given = {STATE: episode.states, ACTION: episode.actions, OBJECTS_KEY: episode.environment}
     rows = {key: np.asarray(values, np.float32) for key, values in given.items() if values is not None}
     _require_sound(episode_index, rows, episode)
     statistics = {key: rows_statistics(values) for key, values in rows.items()}
