@@ -9,8 +9,9 @@ gets the same starts and goals, one in each scene, so that attempts are independ
 It writes docs/benchmarks/control.md and docs/pictures/planning.gif, and its summary into docs/results.md. What is done
 already is not done again: an interrupted run goes on where it stopped.
 
-The page says how much processor time each method took. With the defaults it is about COST in all; `--families
-warp` takes a third of that. Two processes can share the tasks (`--only`); a last run without `--only` writes the page.
+The page says how much processor time each method took. With all families it is about two and a half hours of one core:
+shoulder 15 minutes, arm 10, arm-pictures 45 (10 with `--families warp`), moves of any size 90, trainings included.
+Several processes can share the tasks (`--only`, and `--out` somewhere else); a last run with all tasks writes the page.
 """
 
 import argparse
@@ -225,14 +226,19 @@ class Task:
             return lambda arm: model
 
         found, first_weights = [], []
+        whole = isinstance(planner, TreeSearch)
         for family, run in self.runs.items():
             weights = run.weights_digest("best")
-            ways: dict[str, Planner] = {"": planner} if isinstance(planner, TreeSearch) else CEM_WAYS
+            ways: dict[str, Planner] = {"": planner} if whole else CEM_WAYS
             for name, way in ways.items():
-                rival = f"{family}{name.removesuffix(COLD)}" if name.endswith(COLD) else ""
+                rival = f"{family}{WARM}" if name == COLD else ""
                 found.append(Method(f"{family}{name}", learned(run.load()), way, joints, weights, True, rival))
-            first_weights.append(Method(f"{UNTRAINED} {family}{name}", learned(run.untrained()), way, joints, weights))
-        truth, greedy = (TRUTH, TreeSearch(1)) if isinstance(planner, TreeSearch) else (f"{TRUTH}, CEM", planner)
+            usual = "" if whole else WARM
+            rival = f"{family}{usual}" if usual else ""
+            model = learned(run.untrained())
+            untrained = Method(f"{UNTRAINED} {family}{usual}", model, ways[usual], joints, weights, rival=rival)
+            first_weights.append(untrained)
+        truth, greedy = (TRUTH, TreeSearch(1)) if whole else (f"{TRUTH}, CEM", planner)
         return [
             *found,
             *first_weights,
@@ -258,13 +264,8 @@ class Cold:
         return self.planner.plan(predictor, present, goal)
 
 
-COLD = ", cold start"
-CEM_WAYS: dict[str, Planner] = {
-    ", CEM": CEM(),
-    f", CEM{COLD}": Cold(CEM()),
-    ", CEM of 2 rounds": CEM(rounds=2),
-    f", CEM of 2 rounds{COLD}": Cold(CEM(rounds=2)),
-}
+WARM, COLD = ", CEM of 2 rounds", ", CEM of 2 rounds, cold start"
+CEM_WAYS: dict[str, Planner] = {", CEM": CEM(), WARM: CEM(rounds=2), COLD: Cold(CEM(rounds=2))}
 """How the cross-entropy method is used; with a warm start where nothing else is said."""
 
 
@@ -578,9 +579,9 @@ EXPLAINED = """\
   moves may have any size.
 - *Success*: when the method stops, every joint that may move is within 3° of the goal (gripper: 3 %). A target is met
   or missed if the whole interval says so; one that names the true simulator is judged in pairs with it.
-- *Beside its rival*: the difference from the first row in the same scenes; of a cold start from the warm one. ▲ is
-  significantly better, ▼ worse, ≈ neither, by McNemar's exact test with Holm's correction for all comparisons of this
-  page. Intervals are without that correction.
+- *Beside its rival*: the difference from the first row in the same scenes; of two rounds with a cold start, or
+  untrained, from two rounds with a warm one. ▲ is significantly better, ▼ worse, ≈ neither, by McNemar's exact test
+  with Holm's correction for all comparisons of this page. Intervals are without that correction.
 - *Was there*: it was so at some time, which is all that is asked of *random*, who never stops.
 - *Steps* and *detour* (steps beyond the fewest) are means over successes.
 - *ms* is the processor's time for a decision, median, without looks farther ahead before staying or turning back.

@@ -48,6 +48,14 @@ def test_intervals_hold_the_truth_in_95_of_100_experiments_or_more(case):
         assert held >= 0.93 - chance, (groups, held)
 
 
+def test_verdicts_of_many_comparisons_are_few_where_differences_are_symmetric_and_more_where_skewed():
+    """What the page of coverage tells, so that no document claims more."""
+    rng = np.random.default_rng(0)
+    found = {case.title.split(",")[0]: coverage.false_pages(case, 12, 75, 20_000, rng) for case in coverage.SKEWED}
+    assert found["normal"] < 0.08
+    assert found["exponential"] > 0.1
+
+
 def test_the_percentile_bootstrap_of_before_did_not():
     rng = np.random.default_rng(0)
     skewed = next(case for case in coverage.HELD if "exponential" in case.title)
