@@ -229,7 +229,8 @@ def test_the_page_begins_with_the_median_move(good, tmp_path):
     page = page_of(good, tmp_path)
     head = page.text[: page.text.index("This model beats")]
     sign = "+" if moves[1].code == MOVE_PLUS else "−"
-    assert f"pan {sign}10° row {moves[1].row}: of the 3 moves drawn below" in head
+    assert f"pan {sign}10° a typical move: of the 3 moves drawn at random below" in head
+    assert f"(row {moves[1].row} of the dataset)" in head
     assert page.source[: page.source.index('class="headline"')].count("<img") == 4
 
 
@@ -608,7 +609,10 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
     headings = re.findall(r"<h2>(.*?)</h2>", page.source)
     assert headings[3:6] == ["Counterfactual Action Grids", "Rollouts", "Where the model errs"]
     assert page.source.index("<video") < page.source.index('class="headline"')
-    assert "than the first frame by squared error at no step, by PSNR at steps 1 to 3, by structural" in page.text
+    assert (
+        "than the first frame at no step by squared error and structural similarity; at steps 1 to 3 by PSNR."
+        in page.text
+    )
     assert "4 steps along 9 recorded paths from 5 episodes" in page.text
     assert re.search(r"psnr ↑ ?24\.5 ?20\.2 ?16\.0 ?11\.0", page.text)
     assert "step 4" in page.text
@@ -620,7 +624,7 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
 
 @pytest.mark.parametrize(
     ("verdicts", "says"),
-    [("++++", "by PSNR at each of 4 steps"), ("+0++", "by PSNR at 3 of 4 steps"), ("0+00", "by PSNR at 1 of 4 steps")],
+    [("++++", "at each of 4 steps by PSNR"), ("+0++", "at 3 of 4 steps by PSNR"), ("0+00", "at 1 of 4 steps by PSNR")],
 )
 def test_the_steps_at_which_the_model_is_better_are_named(good, tmp_path, verdicts, says):
     rolled = dataclasses.replace(good, rollouts=rollouts_of([24.0, 20.0, 16.0, 11.0], verdicts, "++++"))

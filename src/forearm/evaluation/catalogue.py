@@ -203,7 +203,7 @@ KEY_METRICS = {
 }
 """The metrics by which models are judged at a glance, each with its title."""
 
-TITLES = KEY_METRICS | {"readout_position_mae": "acting joint, read from the picture"}
+TITLES = KEY_METRICS | {"readout_position_mae": "joint error as read from the picture"}
 """Those, and what stands for a key metric that the action answers."""
 
 

@@ -83,7 +83,7 @@ def line_chart(
             borderaxespad=0,
             fontsize=8.5,
         )
-    return _as_svg(figure, f"{x_label}{y_label}{sorted(series)}")
+    return _as_svg(figure, f"{x_label}{y_label}{sorted(series)}{shown.tolist()}")
 
 
 def bar_chart(bars: dict[str, float], x_label: str, y_label: str) -> Markup:

@@ -5,7 +5,19 @@ from functools import partial
 from typing import Any
 
 from forearm.canvas import CODE_NAMES, CODES, STAY, Layout, decode_separator
-from forearm.evaluation import CATALOGUE, KEY_METRICS, METRICS, PERSISTENCE, Evaluation, Example, Metric
+from forearm.evaluation import (
+    CATALOGUE,
+    JOINT_ONLY,
+    KEY_METRICS,
+    MEAN_FRAME,
+    METRICS,
+    NEAREST_NEIGHBOUR,
+    PERSISTENCE,
+    UNTRAINED,
+    Evaluation,
+    Example,
+    Metric,
+)
 from forearm.media.colours import css_colour, css_gradient, heat_map
 from forearm.media.pictures import channels_last
 from forearm.media.words import NOTHING, action_words, figure
@@ -21,10 +33,27 @@ from forearm.report.training import curves, hardly_trained, settings_lines, trai
 from forearm.report.uncertainty import UNSEEN, uncertainty_section
 from forearm.report.wording import number, span, unit_of
 
-OPEN_CARDS = 2
+OPEN_CARDS = 1
 """How many samples stand open; the others, of one and a half screens each, fold out."""
+SECONDARY = (
+    *("val_mse_action_1", "val_mse_action_2", "ssim", "ssim_valid", "ssim_valid_moves", "psnr"),
+    *("motor_position_mae_mean", "motor_velocity_mae_mean", "motor_direction_accuracy", "motor_consistency_error"),
+    *("val_mse_motor_strip", *(f"motor_position_mae_action_{code}" for code in CODES)),
+    *("readout_position_mae_mean", "action_discrimination_score", "motor_discrimination_score"),
+    *("counterfactual_plus_above_minus", "controllability_psnr"),
+    *(f"counterfactual_mse_action_{code}" for code in CODES),
+)
+"""Metrics that fold out: another one says nearly the same. So do those that the action answers."""
 SHOWN = {"hero": 236, "canvas": 290, "heat": 200, "small heat": 130}
 """About how many pixels wide canvases and heat maps are shown."""
+BASELINE_TEXTS = {
+    PERSISTENCE: "Copies the last frame: nothing changes.",
+    MEAN_FRAME: "The mean of what followed this kind of action in training.",
+    NEAREST_NEIGHBOUR: "What followed the training moment whose joints and action are most like these.",
+    JOINT_ONLY: "Copies the last frame and moves the joints as the action moved them in training.",
+    UNTRAINED: "This model with its first weights: what it answers without having learned.",
+}
+"""What each baseline does."""
 TITLES = {
     "model": "error of this model",
     EXPECTED: "error that it expects",
@@ -75,8 +104,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         details=details(evaluation),
         tiles=[_tile(evaluation, name, title) for name, title in _key_figures(evaluation).items()],
         targets=[_target(evaluation, target) for target in facts.targets],
-        groups=_groups(evaluation, facts, by_joint=False),
-        by_joint=_groups(evaluation, facts, by_joint=True),
+        tables=_tables(evaluation, facts),
         baselines=list(evaluation.baselines),
         metrics=CATALOGUE,
         actions=[_action(evaluation, code) for code in CODES],
@@ -89,7 +117,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         open_examples=OPEN_CARDS,
         widths=SHOWN | {"frame": SHOWN["canvas"] * layout.frame_width / layout.width},
         heat_maps=partial(_heat_maps, layout, top),
-        heat_top=figure(top),
+        heat_top=figure(top, "share"),
         outcome_heat=lambda example, code: heat_map(outcome_error(layout, example, code), top).transpose(2, 0, 1),
         gradient=css_gradient(),
         film=film(evaluation),
@@ -100,6 +128,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         curves=curves(facts.log),
         settings=settings_lines(facts.settings),
         nothing=NOTHING,
+        baseline_texts=BASELINE_TEXTS,
     )
 
 
@@ -131,8 +160,25 @@ def _hero(evaluation: Evaluation, top: float) -> dict[str, Any] | None:
 # Figures in tables
 
 
-def _groups(evaluation: Evaluation, facts: Facts, by_joint: bool) -> dict[str, list[dict[str, Any]]]:
-    """Lines of the table of metrics by their group: of metrics that are one figure, or of those of each joint."""
+Rows = list[dict[str, Any]]
+
+
+def _tables(evaluation: Evaluation, facts: Facts) -> dict[str, dict[str, Rows]]:
+    """The tables of metrics, each with its lines by their group: then those that fold out under a title."""
+    tables: dict[str, list[Metric]] = {"": [], "All other metrics": [], "Joint by joint": []}
+    for metric in CATALOGUE:
+        if metric.group == "outcomes" and evaluation.metrics[metric.name] is None:
+            continue  # most datasets record the outcome of one action only
+        if metric.group == "readout" and evaluation.readout is None:
+            continue
+        by_joint = isinstance(evaluation.metrics[metric.name], list)
+        folded = metric.name in SECONDARY or metric.given(evaluation.layout)
+        tables["Joint by joint" if by_joint else "All other metrics" if folded else ""].append(metric)
+    return {title: _groups(evaluation, facts, metrics) for title, metrics in tables.items() if metrics}
+
+
+def _groups(evaluation: Evaluation, facts: Facts, metrics: list[Metric]) -> dict[str, Rows]:
+    """Lines of a table of metrics by their group; a metric that has a figure for each joint has a line for each."""
     titles = {
         "picture": "Picture",
         "joints": "Joints",
@@ -140,19 +186,11 @@ def _groups(evaluation: Evaluation, facts: Facts, by_joint: bool) -> dict[str, l
         "action": "What the action does",
         "outcomes": "The action against the truth",
     }
-    groups: dict[str, list[dict[str, Any]]] = {title: [] for title in titles.values()}
-    for metric in CATALOGUE:
-        if metric.group == "outcomes" and evaluation.metrics[metric.name] is None:
-            continue  # most datasets record the outcome of one action only
-        if metric.group == "readout" and evaluation.readout is None:
-            continue
-        if isinstance(evaluation.metrics[metric.name], list) != by_joint:
-            continue
-        if by_joint:
-            rows = [_row(evaluation, facts, metric, j) for j in range(len(evaluation.layout.joints))]
-        else:
-            rows = [_row(evaluation, facts, metric)]
-        groups[titles[metric.group]] += rows
+    groups: dict[str, Rows] = {title: [] for title in titles.values()}
+    for metric in metrics:
+        by_joint = isinstance(evaluation.metrics[metric.name], list)
+        joints = range(len(evaluation.layout.joints)) if by_joint else (None,)
+        groups[titles[metric.group]] += [_row(evaluation, facts, metric, joint) for joint in joints]
     return {title: rows for title, rows in groups.items() if rows}
 
 
@@ -234,6 +272,9 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
         "title": title,
         "value": number(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric)),
         "persistence": number(baseline.metrics[name], metric) if baseline else NOTHING,
+        "floor": number(evaluation.readout.floor[name], metric)
+        if evaluation.readout and name in evaluation.readout.floor
+        else "",
         "verdict": verdict,
         "words": {"level": "no clear difference", "": "too few to tell" if evaluation.too_few else "not compared"}.get(
             verdict, verdict

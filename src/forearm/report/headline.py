@@ -49,7 +49,9 @@ def details(evaluation: Evaluation) -> str:
     accuracy = evaluation.metrics["acting_joint_direction_accuracy"]
     interval = evaluation.intervals["acting_joint_direction_accuracy"]
     if "acting_joint_direction_accuracy" in evaluation.given:
-        sentences.append("The action names the change of the joint, so figures of joints are given by the action.")
+        sentences.append(
+            "The action names the change of the joint, so figures of joints are given by the action and say little."
+        )
     elif isinstance(accuracy, float):
         coin = isinstance(interval, tuple) and interval[0] <= 0.5
         remark = "; chance would be 50%" if coin else ""
@@ -59,7 +61,7 @@ def details(evaluation: Evaluation) -> str:
     if isinstance(gain, float) and isinstance(interval, tuple) and not evaluation.too_few:
         if interval[0] > 0:
             sentences.append(
-                f"The true action brings the picture {figure(gain, 'dB')} nearer to the truth than other actions."
+                f"With the true action the picture is {figure(gain, 'dB')} nearer to the truth than with others."
             )
         else:
             sentences.append("The action makes no certain difference to the predicted picture.")

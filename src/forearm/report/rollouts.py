@@ -12,7 +12,7 @@ from forearm.media.labels import labelled
 from forearm.media.pictures import channels_last, data_uri, enlarge, tile
 from forearm.media.words import action_words, figure
 from forearm.report.charts import line_chart
-from forearm.report.wording import number, unit_of
+from forearm.report.wording import listed, number, unit_of
 
 SHOWN = (1, 2, 3, 5, 8, 12, 20, 30, 45, 60)
 """Horizons at which a strip of pictures and the table stop."""
@@ -22,13 +22,15 @@ STEPS_PER_SECOND, CRF = 4, 26
 CONTROLS = 72
 """Blank rows below each picture of the film, over which browsers lay the player's controls."""
 TITLES = {
-    "psnr": "Picture, PSNR in dB (higher is better)",
-    "val_mse": "Picture, val_mse (lower is better)",
-    "ssim": "Picture, structural similarity (higher is better)",
-    "acting_joint_position_mae": "Position of the acting joint, error",
-    "motor_position_mae_mean": "Positions, error, mean over all joints",
-    "readout_position_mae_mean": "Positions as read from the picture, error, mean over the joints that can be read",
+    "val_mse": "Squared error of the picture (lower is better)",
+    "ssim": "Structural similarity of the picture (higher is better)",
+    "readout_position_mae_mean": "Error of the joints that can be read from the picture",
+    "psnr": "PSNR of the picture in dB (higher is better)",
+    "acting_joint_position_mae": "Error of the acting joint's position",
+    "motor_position_mae_mean": "Error of the positions of all joints",
 }
+OPEN_CHARTS = 2
+"""So many charts stand open; the others fold out."""
 
 
 def rollouts_section(evaluation: Evaluation) -> dict[str, Any] | None:
@@ -40,6 +42,7 @@ def rollouts_section(evaluation: Evaluation) -> dict[str, Any] | None:
     of_mean = mean_frame_claim(rollouts, "it") if claim else mean_frame_claim(rollouts)
     stops = [horizon for horizon in SHOWN if horizon < steps] + [steps]
     measured = [METRICS[name] for name in TITLES if name in rollouts.curves[MODEL]]
+    charts = [_chart(layout, rollouts, metric) for metric in measured]
     return {
         "paths": rollouts.paths,
         "groups": rollouts.groups,
@@ -48,7 +51,8 @@ def rollouts_section(evaluation: Evaluation) -> dict[str, Any] | None:
         "claim": f"{claim} {of_mean}".strip(),
         "stops": stops,
         "rows": [row for metric in measured for row in _rows(rollouts, metric, stops)],
-        "charts": [_chart(layout, rollouts, metric) for metric in measured],
+        "charts": charts[:OPEN_CHARTS],
+        "more_charts": charts[OPEN_CHARTS:],
         "strips": [_strip(layout, film, stops) for film in rollouts.films],
     }
 
@@ -112,11 +116,12 @@ def _claim(rollouts: Rollouts) -> str:
     measures = {"val_mse": "squared error", "psnr": "PSNR", "ssim": "structural similarity"}
     if any(None in rollouts.verdicts(name) for name in measures):
         return ""
-    claims = [
-        f"by {title} {_steps([verdict == 'better' for verdict in rollouts.verdicts(name)])}"
-        for name, title in measures.items()
-    ]
-    return f"The predicted picture is surely nearer to the truth than the first frame {', '.join(claims)}."
+    by_steps: dict[str, list[str]] = {}
+    for name, title in measures.items():
+        better = [verdict == "better" for verdict in rollouts.verdicts(name)]
+        by_steps.setdefault(_steps(better), []).append(title)
+    claims = [f"{steps} by {listed(titles)}" for steps, titles in by_steps.items()]
+    return f"The predicted picture is surely nearer to the truth than the first frame {'; '.join(claims)}."
 
 
 def _steps(at: list[bool]) -> str:
@@ -139,7 +144,7 @@ def _chart(layout: Layout, rollouts: Rollouts, metric: Metric) -> tuple[str, Any
     unit = unit_of(layout, metric) if metric.unit == "joint" else ""
     interval = np.array([pair or (np.nan, np.nan) for pair in rollouts.intervals[metric.name]])
     title = TITLES[metric.name] + (f" in {unit}" if unit else "")
-    return title, line_chart(shown, "steps ahead", metric.name, bands={"this model": interval.T})
+    return title, line_chart(shown, "steps ahead", "", bands={"this model": interval.T})
 
 
 def _rows(rollouts: Rollouts, metric: Metric, stops: list[int]) -> list[dict[str, Any]]:

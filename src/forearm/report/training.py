@@ -62,7 +62,7 @@ def _chart(log: Log, title: str, names: dict[str, str], log_scale: bool) -> Iter
     series = {label: _series(log, name) for name, label in names.items() if any(name in entry for entry in log)}
     if series:
         positive = all((values > 0).all() for _, values in series.values())
-        yield line_chart(series, "step", title.lower(), log_scale and positive)
+        yield line_chart(series, "step", "", log_scale and positive)
 
 
 def _series(log: Log, name: str) -> tuple[np.ndarray, np.ndarray]:
