@@ -24,7 +24,7 @@ class EvaluateOptions:
     against: Path | None = None
     """Another run, evaluated before, to show beside this one; its parent by default."""
     samples: int = 8
-    """How many counterfactual grids."""
+    """How many samples to draw with what is predicted under each action."""
     rollouts: int = 24
     """On how many recorded paths to feed predictions back; 0 for none."""
     horizon: int = 60

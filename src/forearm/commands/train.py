@@ -38,7 +38,7 @@ class TrainOptions(Generic[Model]):
     data: Path | None = None
     """The dataset to train on; with --resume that of the run by default."""
     size: str | None = None
-    """The family's size by name; by default the one made for the dataset's patches."""
+    """The family's size: so101 or tiny; by default the one made for the dataset's patches."""
     fine_tune: Path | None = None
     """A run whose family, settings, weights and bounds to start from."""
     parent: Path | None = None
