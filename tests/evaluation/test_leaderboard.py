@@ -55,6 +55,13 @@ def test_who_is_better_by_chance_is_level():
     assert {lead.metric.name: lead.over_second for lead in board.leads} == dict.fromkeys(KEY_METRICS, "level")
 
 
+def test_a_third_that_varies_more_may_be_level_where_the_second_is_not():
+    runs = {"a": evaluation(0.10), "b": evaluation(0.105), "c": evaluation(0.11, own=-3)}
+    lead = Leaderboard(runs).leads[0]
+    assert (lead.second.name, lead.over_second, lead.level) == ("b", "better", ("c",))
+    assert "It is level with c on picture error of moves." in comparison_headline(Leaderboard(runs))[0]
+
+
 def test_who_is_surely_better_leads():
     board = Leaderboard({"b": evaluation(0.2), "a": evaluation(0.1)})
     assert [(lead.run.name, lead.second.name, lead.over_second) for lead in board.leads] == [("a", "b", "better")] * 4

@@ -74,6 +74,8 @@ class Lead:
     """The best baseline."""
     over_baseline: str | None
     """As ``over_second``, against the best baseline."""
+    level: tuple[str, ...] = ()
+    """Runs behind the second that are level with the best: their figures are worse and vary more."""
 
 
 class Leaderboard:
@@ -162,7 +164,8 @@ class Leaderboard:
         second, baseline = next(iter(others), None), next(iter(self.ranked(self.baselines, metric)), None)
         over_second, over_baseline = (self.verdict(best, row, metric) if row else None for row in (second, baseline))
         ahead = second is None or self._ahead(best, second, metric)
-        return Lead(metric, best, second, ahead, over_second, baseline, over_baseline)
+        level = tuple(row.name for row in others[1:] if self.verdict(best, row, metric) == "level")
+        return Lead(metric, best, second, ahead, over_second, baseline, over_baseline, level)
 
     def _ahead(self, best: Row, second: Row, metric: Metric) -> bool:
         one, other = best.metrics[metric.name], second.metrics[metric.name]

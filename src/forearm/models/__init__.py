@@ -20,7 +20,7 @@ OURS = {name: f"forearm.models.{name}" for name in ("diffusion", "flow", "gpt", 
 GROUP = "forearm.models"
 """Entry points under which other packages name theirs: `name = "package.module:FAMILY"`."""
 DEFAULT = "warp"
-"""The family for whoever names none: the best at equal time of training (docs/results.md)."""
+"""The family for whoever names none: docs/results.md compares all at equal time of training."""
 
 
 def family_names() -> tuple[str, ...]:

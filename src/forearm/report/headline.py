@@ -105,6 +105,11 @@ def _over_others(leader: str, leads: list[Lead]) -> str:
         how = f"It is surely ahead of the second on {listed(_titles(sure))}."
     else:
         how = "It is nowhere surely ahead of the second."
+    alike: dict[str, list[Lead]] = {}
+    for lead in sure:
+        for name in lead.level:
+            alike.setdefault(name, []).append(lead)
+    how += "".join(f" It is level with {name} on {listed(_titles(theirs))}." for name, theirs in alike.items())
     others: dict[str, list[Lead]] = {}
     for lead in leads:
         if lead.ahead and lead not in led:
