@@ -26,6 +26,7 @@ from forearm.recordings import staged_episodes
 from forearm.sim import JOINTS, Simulator, SingleActionSettings, change_of, film, record, record_episode, settle
 from forearm.sim.poses import HIGHEST, LOWEST, is_usable, reach, sample_pose
 from forearm.sim.protocol import cycle_of, decision, session_of, session_seed, start_of
+from forearm.sim.tasks import TASKS
 from forearm.transitions.build import build
 from forearm.transitions.settings import BuildConfig
 
@@ -369,3 +370,33 @@ def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
     with pytest.raises(ForearmError, match="already exists"):
         record(tmp_path, TINY)
+
+
+BESIDE = replace(TINY, episodes=6, task="push", every_action=True, joints=("shoulder_pan", "elbow_flex"))
+
+
+def test_with_a_task_single_actions_begin_beside_an_object_that_a_move_touches(tmp_path: Path) -> None:
+    record(tmp_path / "beside", BESIDE, processes=1)
+    things = np.array(pq.read_table(tmp_path / "beside/data")["observation.environment_state"].to_pylist())
+    things = things.reshape(2, 3, 2, 3, 16)  # moment, action, frame, object
+    np.testing.assert_array_equal(things[:, 0, 0], things[:, 1, 0])  # from the identical state
+    np.testing.assert_array_equal(things[:, 0, 0], things[:, 2, 0])
+    touched = things[:, :, 1, :, 7] > 0
+    assert not things[:, :, 0, :, 7].any()
+    assert not touched[:, 0].any()  # STAY
+    assert touched[:, 1:].any(axis=(1, 2)).all()
+    moved = np.linalg.norm(things[:, :, 1, :, :3] - things[:, :, 0, :, :3], axis=-1)
+    assert moved[touched].max() > 0.003
+    assert moved[:, 0].max() < 0.0005
+    data = build([tmp_path / "beside"], tmp_path / "data", BuildConfig(size=16, val=1))
+    assert data.outcomes(data.rows()).known.all()
+
+
+def test_walks_touch_objects_too() -> None:
+    settings = replace(TINY, decisions=4, task="push", single_actions=True)
+    simulator = Simulator(session_seed(settings, 0), TASKS["push"].world)
+    episode = record_episode(simulator, settings, 0)
+    again = record_episode(simulator, settings, 0)
+    np.testing.assert_array_equal(episode.environment, again.environment)
+    assert episode.environment.shape == (5, 48)
+    assert len(episode.log.decisions) == 4

@@ -18,8 +18,8 @@ from forearm.sim import CAMERAS, JOINTS, Simulator, SingleActionSettings, record
 from forearm.sim.hand import Hand
 from forearm.sim.names import CAMERA_PREFIX
 from forearm.sim.protocol import session_of, session_seed
-from forearm.sim.tasks import TASKS
-from forearm.sim.teleoperation import carry_out, pose_task, record_task, world_of
+from forearm.sim.tasks import TASKS, pose_task
+from forearm.sim.teleoperation import carry_out, record_task, world_of
 from forearm.transitions.build import build
 from forearm.transitions.settings import BuildConfig
 

@@ -49,7 +49,7 @@ class Rule:
         conditions = self.condition.split("|")
         if any(_holds(condition, values) for condition in conditions) == self.wanted:
             return
-        shown = " or ".join(flag(condition).replace("=", " ") for condition in conditions)
+        shown = " or ".join(flag(each).replace("=", " ") for each in conditions if not each.endswith("=None"))
         for option in given:
             if option.split(".")[0] in self.options:
                 word = "without" if self.wanted else "with"

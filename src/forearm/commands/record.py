@@ -20,11 +20,14 @@ class RecordOptions:
     """What to record."""
 
 
+SINGLE = "task=None|single_actions|every_action"
+"""While single actions are recorded."""
 RULES = (
     not_with("every_action", "STAY", "MOVE+", "MOVE_"),
-    only_with("task", "clumsiness", "objects"),
-    not_with("task", "joints", "STAY", "MOVE+", "MOVE_", "every_action", "decisions", "action_duration"),
-    not_with("task", "position_delta", "vary"),
+    only_with("task", "clumsiness", "objects", "single_actions"),
+    not_with("single_actions|every_action", "clumsiness"),
+    only_with(SINGLE, "joints", "STAY", "MOVE+", "MOVE_", "decisions", "action_duration", "position_delta"),
+    not_with("task", "vary"),
 )
 
 

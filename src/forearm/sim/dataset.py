@@ -14,8 +14,9 @@ from pathlib import Path
 from forearm.base.errors import ForearmError
 from forearm.base.processes import cores, serve_parent
 from forearm.recordings import Recorder, RecordingSpec
+from forearm.recordings.objects import ObjectNames
 from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, UNITS
-from forearm.sim.objects import World, environment_names
+from forearm.sim.objects import World
 from forearm.sim.protocol import record_episode, session_of, session_seed
 from forearm.sim.settings import SingleActionSettings
 from forearm.sim.simulator import Simulator
@@ -51,8 +52,8 @@ def record(
     names = tuple(f"{joint}.pos" for joint in JOINTS)
     cameras = {CAMERA_PREFIX + camera: (settings.size, settings.size) for camera in CAMERAS}
     world = world_of(settings)
-    environment = environment_names(world.draw(0), CAMERAS) if world else ()
-    spec = RecordingSpec(settings.fps, names, names, cameras, units=UNITS, environment=environment)
+    environment = ObjectNames(tuple(thing.name for thing in world.draw(0)), CAMERAS).names() if world else ()
+    spec = RecordingSpec(settings.fps, names, names, cameras, units=UNITS, environment=tuple(environment))
     recorder = Recorder(
         Path(out), spec, {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
     )
@@ -116,4 +117,4 @@ def _simulator(seed: int, world: World | None) -> Simulator:
 
 def _stage(recorder: Recorder, settings: SingleActionSettings, index: int) -> None:
     simulator = _simulator(session_seed(settings, session_of(settings, index)), world_of(settings))
-    recorder.stage(index, (record_task if settings.task else record_episode)(simulator, settings, index))
+    recorder.stage(index, (record_task if settings.by_expert else record_episode)(simulator, settings, index))

@@ -16,6 +16,7 @@ PITCHES = (90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0)
 _REACHED = 0.003  # metres by which a grip may be missed
 _DEGREES_A_SECOND = 100.0  # of the joint that moves most
 _LEAST_SECONDS = 0.35
+_CLEAR = 0.035  # metres
 # For clumsiness 1:
 _AIM = 0.014  # metres by which an approach misses, in x and y each
 _TREMOR, _TREMOR_SECONDS = 1.2, 0.25  # degrees of each joint, and for how long they last
@@ -35,7 +36,7 @@ class Hand:
     def __init__(self, simulator: Simulator, clumsiness: float, rng: np.random.Generator) -> None:
         self.simulator, self.kinematics = simulator, Kinematics(simulator)
         self.joints = simulator.joints()
-        self._clumsiness, self._rng = clumsiness, rng
+        self._clumsiness, self.rng = clumsiness, rng
         self._tremor = np.zeros(len(JOINTS))
 
     def pitch(self, grips: Sequence[Grip]) -> float | None:
@@ -53,16 +54,24 @@ class Hand:
 
     def misaimed(self) -> np.ndarray:
         """By how much an approach misses, (3,) metres."""
-        return np.array([*self._rng.normal(0, _AIM * self._clumsiness, 2), 0.0])
+        return np.array([*self.rng.normal(0, _AIM * self._clumsiness, 2), 0.0])
 
     def reach(self, grip: Grip, pace: float = 1.0) -> Targets:
         """Go to a grip, on the way that is easiest for the joints."""
-        start, (end, _) = self.joints, self.kinematics.solve(grip, self.joints)
-        pace *= np.exp(self._clumsiness * self._rng.normal(0, _PACE))
-        seconds = max(_LEAST_SECONDS, np.abs(end - start).max() / _DEGREES_A_SECOND) / pace
-        for share in _eased(seconds):
-            yield self._command(start + share * (end - start))
+        end, _ = self.kinematics.solve(grip, self.joints)
+        pace *= np.exp(self._clumsiness * self.rng.normal(0, _PACE))
+        yield from self.move(end, max(_LEAST_SECONDS, np.abs(end - self.joints).max() / _DEGREES_A_SECOND) / pace)
         yield from self._hesitation()
+
+    def move(self, joints: np.ndarray, seconds: float) -> Targets:
+        """Go to joints (6,)."""
+        start = self.joints
+        for share in _eased(seconds):
+            yield self._command(start + share * (joints - start))
+
+    def clears(self, joints: np.ndarray) -> bool:
+        """Whether the jaws' ends are well above the table with joints (6,)."""
+        return bool(self.kinematics.point(joints)[2] > _CLEAR)
 
     def slide(self, start: Grip, end: Grip, speed: float = 0.12) -> Targets:
         """Go from a grip, where it is, to another in a straight line.
@@ -72,7 +81,7 @@ class Hand:
             end: where to go.
             speed: metres a second.
         """
-        speed *= np.exp(self._clumsiness * self._rng.normal(0, _PACE))
+        speed *= np.exp(self._clumsiness * self.rng.normal(0, _PACE))
         for share in _eased(float(np.linalg.norm(end.at - start.at)) / speed):
             yield self.at(
                 replace(
@@ -86,10 +95,21 @@ class Hand:
 
     def open_to(self, opening: float, seconds: float = 0.4) -> Targets:
         """Open or close the gripper where it is."""
-        start, end = self.joints, self.joints.copy()
-        end[-1] = opening
-        for share in _eased(seconds):
-            yield self._command(start + share * (end - start))
+        joints = self.joints.copy()
+        joints[-1] = opening
+        yield from self.move(joints, seconds)
+
+    def close(self, squeeze: float = 3.0) -> Targets:
+        """Close the gripper until something is between the jaws, and hold it.
+
+        Args:
+            squeeze: by how much more it is closed than the jaws can follow, hundredths of its opening.
+        """
+        joints = self.joints.copy()
+        while joints[-1] > 0 and self.simulator.joints()[-1] - joints[-1] < squeeze:
+            joints[-1] -= 1.5
+            yield self._command(joints)
+        yield from self.wait(0.2)
 
     def wait(self, seconds: float) -> Targets:
         """Stay."""
@@ -98,19 +118,19 @@ class Hand:
 
     def at(self, grip: Grip) -> np.ndarray:
         """The targets (6,) that bring the hand to a grip close by."""
-        return self._command(self.kinematics.solve(grip, self.joints, iterations=8)[0])
+        return self._command(self.kinematics.solve(grip, self.joints, iterations=8, near=True)[0])
 
     def _command(self, joints: np.ndarray) -> np.ndarray:
         self.joints = joints.astype(np.float32)
         kept = np.exp(-1 / (_TREMOR_SECONDS * CONTROL_HZ))
-        drawn = self._rng.normal(0, 1, len(JOINTS))
+        drawn = self.rng.normal(0, 1, len(JOINTS))
         self._tremor = kept * self._tremor + np.sqrt(1 - kept**2) * drawn
         trembling = self.joints + self._clumsiness * _TREMOR * self._tremor
         return self.kinematics.holding(np.clip(trembling, *self.simulator.limits))
 
     def _hesitation(self) -> Targets:
-        if self._rng.random() < _PAUSES * self._clumsiness:
-            yield from self.wait(self._rng.uniform(0.1, 0.5))
+        if self.rng.random() < _PAUSES * self._clumsiness:
+            yield from self.wait(self.rng.uniform(0.1, 0.5))
 
 
 def _eased(seconds: float) -> np.ndarray:

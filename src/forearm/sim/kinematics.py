@@ -23,9 +23,9 @@ class Grip:
     """(3,) metres: where the point between the jaws' tips is."""
     pitch: float = 90.0
     """Degrees below the horizon to which the gripper points."""
-    across: float = 0.0
+    across: float | None = None
     """Degrees from x to y, as seen from above, of the line across which the jaws open; a half turn makes no difference.
-    """
+    By default they open sideways of the arm."""
     opening: float = 10.0
     """The gripper's joint, 0 to 100."""
     tip: tuple[float, float] = (0.098, 0.0)
@@ -45,13 +45,16 @@ class Kinematics:
         self._limits = self._model.jnt_range[: len(JOINTS)]
         self._stiffness = self._model.actuator_gainprm[:, 0]
 
-    def solve(self, grip: Grip, start: np.ndarray, iterations: int = 30) -> tuple[np.ndarray, float]:
+    def solve(
+        self, grip: Grip, start: np.ndarray, iterations: int = 30, near: bool = False
+    ) -> tuple[np.ndarray, float]:
         """The joints for a grip.
 
         Args:
             grip: where the gripper is to be.
             start: joints (6,) near which a solution is looked for.
             iterations: at most so many.
+            near: of the two ways to turn the wrist, take the one that is nearer to the start, not the smaller one.
 
         Returns:
             joints (6,) float32 within their limits, and by how many metres the point is missed.
@@ -59,9 +62,9 @@ class Kinematics:
         q = to_radians(start)
         q[_GRIPPER] = to_radians(np.full(len(JOINTS), grip.opening))[_GRIPPER]
         position = np.zeros((3, self._model.nv))
-        error = np.zeros(4)
+        error, rolled = np.zeros(4), q[_ROLL] if near else 0.0
         for _ in range(iterations):
-            q[_ROLL] = self._roll(q, grip)
+            q[_ROLL] = _roll(q[_PAN], grip, rolled)
             self._set(q)
             body = self._data.body(self._gripper)
             point = body.xpos + body.xmat.reshape(3, 3) @ [*grip.tip, 0.0]
@@ -97,11 +100,14 @@ class Kinematics:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
 
-    def _roll(self, q: np.ndarray, grip: Grip) -> float:
-        """The wrist's roll for which the jaws open across the line that is asked for, of both the smaller one.
 
-        At roll 0 they open sideways; pan turns clockwise as seen from above, and roll the other way where the gripper
-        points down.
-        """
-        turn = np.radians(grip.across - 90.0) + q[_PAN]
-        return float((turn + np.pi / 2) % np.pi - np.pi / 2)
+def _roll(pan: float, grip: Grip, near: float) -> float:
+    """The wrist's roll for which the jaws open across the line that is asked for, of both the one nearer to ``near``.
+
+    At roll 0 they open sideways; pan turns clockwise as seen from above, and roll the other way where the gripper
+    points down.
+    """
+    if grip.across is None:
+        return 0.0
+    turn = np.radians(grip.across - 90.0) + pan - near
+    return float((turn + np.pi / 2) % np.pi - np.pi / 2 + near)

@@ -13,5 +13,5 @@ Vary = Literal["all", "acting"]
 """Which joints start anywhere."""
 CONTROL_HZ = 30
 """Targets that an expert sends a second."""
-TaskName = Literal["push"]
+TaskName = Literal["push", "play", "lift", "place", "clutter", "obstacle"]
 """What can be recorded besides single actions."""

@@ -1,6 +1,5 @@
 """Free objects: what stands on the table and can be pushed, grasped and knocked over. Imports nothing of MuJoCo."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,6 +104,11 @@ class FreeObject:
         return float(self.outline[:, 0].max())
 
     @property
+    def is_round(self) -> bool:
+        """Whether it looks the same from all sides, so that it can be grasped from any."""
+        return all(part.kind in ("cylinder", "sphere") for part in self.parts)
+
+    @property
     def height(self) -> float:
         """Of its middle when it stands, metres."""
         return float(-self.outline[:, 2].min())
@@ -138,7 +142,7 @@ class World:
             for number in range(self.objects)
         ]
         if self.obstacle:
-            wall = Part("box", (0.012, rng.uniform(0.035, 0.05), rng.uniform(0.035, 0.045)))
+            wall = Part("box", (0.012, rng.uniform(0.025, 0.035), rng.uniform(0.03, 0.04)))
             things.append(FreeObject(OBSTACLE, "wall", "black", (0.07, 0.07, 0.08), (wall,), 4 * DENSITY))
         return tuple(things)
 
@@ -170,19 +174,3 @@ def _parts(shape: Shape, rng: np.random.Generator) -> tuple[Part, ...]:
         case "step":
             low = Part("box", (r, r * 1.2, h * 0.5), (0.0, 0.0, -h * 0.4))
             return (low, Part("box", (r, r * 0.6, h * 0.4), (0.0, -r * 0.6, h * 0.5)))
-
-
-def environment_names(objects: Sequence[FreeObject], cameras: Sequence[str]) -> tuple[str, ...]:
-    """Names of the dimensions of ``observation.environment_state``, in the order of `Simulator.environment`.
-
-    For each object: position (metres, z up, the table at 0), quaternion, whether the arm touched it since the previous
-    frame, and for each camera the box around it in shares of the picture's width and height, not cut off at the
-    picture's edges; all 0 where it is behind the camera.
-    """
-    pose = ("x", "y", "z", "qw", "qx", "qy", "qz", "touched")
-    sides = ("left", "top", "right", "bottom")
-    return tuple(
-        f"{thing.name}.{what}"
-        for thing in objects
-        for what in (*pose, *(f"{camera}.{side}" for camera in cameras for side in sides))
-    )

@@ -15,6 +15,7 @@ HIGHEST = np.array([60, 5, 75, 90, 45, 55], np.float32)
 JITTER = 1.5  # how far joints that are not varied lie from nominal
 TRIES = 5000
 _TIP_CLEARANCE = 0.03  # metres above the table
+_TIP_ABOVE = 0.004  # where objects are to be touched
 _VIEW_MARGIN = 0.96  # share of the picture's half side
 _LOOKING_DISTANCE = (0.06, 0.38)  # metres from the wrist camera to the table, along its axis
 
@@ -47,9 +48,12 @@ def sample_pose(simulator: Simulator, joint: int, delta: float, vary: Vary, rng:
     )
 
 
-def is_usable(simulator: Simulator, pose: np.ndarray, joint: int, delta: float) -> bool:
+def is_usable(simulator: Simulator, pose: np.ndarray, joint: int, delta: float, objects: bool = True) -> bool:
     """Whether the arm, all along ``pose`` ± ``delta`` on ``joint``, keeps its limits, touches nothing, stays in the
-    base camera's picture and has the table before its wrist camera."""
+    base camera's picture and has the table before its wrist camera.
+
+    Where free ``objects`` do not count, it may touch them, and come as close to the table as they are.
+    """
     low, high = simulator.limits
     for share in (-1.05, 1.05, -0.5, 0.5, 0):  # a little beyond, as servos overshoot; the ends fail most often
         there = pose.copy()
@@ -57,12 +61,14 @@ def is_usable(simulator: Simulator, pose: np.ndarray, joint: int, delta: float) 
         if (there < low).any() or (there > high).any():
             return False
         simulator.place(there)
-        if not (_is_clear(simulator) and _is_in_view(simulator) and _sees_table(simulator)):
+        if not (_is_clear(simulator, objects) and _is_in_view(simulator) and _sees_table(simulator)):
             return False
     return True
 
 
-def reach(simulator: Simulator, pose: np.ndarray, joint: int, delta: float, most: int) -> tuple[int, int]:
+def reach(
+    simulator: Simulator, pose: np.ndarray, joint: int, delta: float, most: int, objects: bool = True
+) -> tuple[int, int]:
     """How many moves of ``joint`` by ``delta`` fit one after another downwards and upwards from ``pose``.
 
     Each begins where `sample_pose` may have begun, so that a walk shows what single actions show.
@@ -73,21 +79,23 @@ def reach(simulator: Simulator, pose: np.ndarray, joint: int, delta: float, most
         joint: index into ``JOINTS``.
         delta: in the joint's unit.
         most: enough; no more are looked for.
+        objects: whether it may not touch any; see `is_usable`.
     """
     moves = [1, 1]
     for way, sign in enumerate((-1, 1)):
         there = pose.copy()
         while moves[way] < most:
             there[joint] += sign * delta
-            if not LOWEST[joint] <= there[joint] <= HIGHEST[joint] or not is_usable(simulator, there, joint, delta):
+            within = LOWEST[joint] <= there[joint] <= HIGHEST[joint]
+            if not within or not is_usable(simulator, there, joint, delta, objects):
                 break
             moves[way] += 1
     return moves[0], moves[1]
 
 
-def _is_clear(simulator: Simulator) -> bool:
-    tips = simulator.data.site_xpos
-    return not simulator.touching() and tips[:, 2].min() > _TIP_CLEARANCE
+def _is_clear(simulator: Simulator, objects: bool) -> bool:
+    tips, clearance = simulator.data.site_xpos, _TIP_CLEARANCE if objects else _TIP_ABOVE
+    return not simulator.touching(objects) and tips[:, 2].min() > clearance
 
 
 def _is_in_view(simulator: Simulator) -> bool:

@@ -5,22 +5,27 @@ second and half a second, frames 0 to 15. ``observation.state`` holds the measur
 the servos are sent from that frame to the next.
 
 Two variants serve to test what was learned: every action from the same state, an episode each (the true
-counterfactuals), and walks, in which one action follows another.
+counterfactuals), and walks, in which one action follows another. With a task, its free objects lie on the table, and an
+episode begins with the gripper next to one that a move touches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import DiscreteActionLog, EpisodeData
+from forearm.sim.beside import pose_beside
 from forearm.sim.filming import change_of, film, settle
 from forearm.sim.names import CAMERAS, JOINTS
 from forearm.sim.poses import reach, sample_pose
 from forearm.sim.settings import ACTIONS, SingleActionSettings
 from forearm.sim.simulator import Simulator
+from forearm.sim.tasks import TASKS, pose_task
 
+Rest = Callable[[], None]
+"""Puts a simulator at rest in the state in which an episode starts."""
 DIRECTIONS = (0, 1, -1)  # by code
 _REACHED = 0.9  # share of the delta that counts as carried out
 _CREEP = 0.1  # what STAY may move, in the joint's unit
@@ -79,13 +84,13 @@ def record_episode(simulator: Simulator, settings: SingleActionSettings, index: 
     start = start_of(settings, index)
     rng = np.random.default_rng([settings.seed, 2, start])
     for _ in range(20):
-        pose = sample_pose(simulator, joint, settings.position_delta, settings.varied, rng)
+        pose, rest = _start(simulator, settings, joint, rng)
         codes = [code] if settings.decisions == 1 else _walk(simulator, settings, pose, joint, rng)
         if len(codes) < settings.decisions:
             continue
-        if settings.every_action and not _allows_every_action(simulator, settings, pose, joint):
+        if settings.every_action and not _allows_every_action(simulator, settings, rest, joint):
             continue
-        episode = _film(simulator, settings, pose, joint, codes)
+        episode = _film(simulator, settings, rest, joint, codes)
         if _is_carried_out(episode, settings, joint, codes):
             break
     else:
@@ -112,6 +117,19 @@ def record_episode(simulator: Simulator, settings: SingleActionSettings, index: 
     return replace(episode, task=f"{JOINTS[joint]}: {task}", log=log)
 
 
+def _start(
+    simulator: Simulator, settings: SingleActionSettings, joint: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Rest]:
+    """Draw a pose (6,), and what puts the simulator at rest there; always the same."""
+    if settings.task is None:
+        pose = sample_pose(simulator, joint, settings.position_delta, settings.varied, rng)
+        return pose, lambda: settle(simulator, pose)
+    pose_task(simulator, TASKS[settings.task], rng)
+    pose = pose_beside(simulator, joint, settings.position_delta, settings.action_duration, rng)
+    there = simulator.snapshot()
+    return pose, lambda: simulator.restore(there)
+
+
 def _walk(
     simulator: Simulator, settings: SingleActionSettings, pose: np.ndarray, joint: int, rng: np.random.Generator
 ) -> list[int]:
@@ -119,7 +137,8 @@ def _walk(
 
     It ends early where none of those wanted has room.
     """
-    below, above = reach(simulator, pose, joint, settings.position_delta, settings.decisions)
+    no_objects = settings.task is None
+    below, above = reach(simulator, pose, joint, settings.position_delta, settings.decisions, no_objects)
     codes: list[int] = []
     position = 0  # moves up, less moves down
     while len(codes) < settings.decisions:
@@ -135,24 +154,26 @@ def _walk(
 def _film(
     simulator: Simulator,
     settings: SingleActionSettings,
-    pose: np.ndarray,
+    rest: Rest,
     joint: int,
     codes: Sequence[int],
     cameras: Sequence[str] = CAMERAS,
 ) -> EpisodeData:
-    """Let the arm rest at ``pose`` and carry out the actions; always the same from the same pose."""
-    settle(simulator, pose)
+    """Let the arm rest where it starts and carry out the actions; always the same from the same start."""
+    rest()
     changes = [change_of(joint, DIRECTIONS[code] * settings.position_delta) for code in codes]
     duration, fps, size = settings.action_duration, settings.fps, settings.size
     return film(simulator, changes, duration=duration, fps=fps, size=size, cameras=cameras)
 
 
-def _allows_every_action(simulator: Simulator, settings: SingleActionSettings, pose: np.ndarray, joint: int) -> bool:
-    filmed = ((_film(simulator, settings, pose, joint, [code], cameras=()), code) for code in range(len(ACTIONS)))
+def _allows_every_action(simulator: Simulator, settings: SingleActionSettings, rest: Rest, joint: int) -> bool:
+    filmed = ((_film(simulator, settings, rest, joint, [code], cameras=()), code) for code in range(len(ACTIONS)))
     return all(_is_carried_out(episode, settings, joint, [code]) for episode, code in filmed)
 
 
 def _is_carried_out(episode: EpisodeData, settings: SingleActionSettings, joint: int, codes: Sequence[int]) -> bool:
+    if settings.task is not None:  # an object may hold the joint back
+        return True
     moves = np.diff(episode.states[:: settings.span, joint]).tolist()
     return all(
         moved / (DIRECTIONS[code] * settings.position_delta) >= _REACHED if DIRECTIONS[code] else abs(moved) < _CREEP

@@ -22,6 +22,9 @@ class SingleActionSettings:
     task: TaskName | None = None
     """What a scripted expert does with free objects. Without a task, single actions are recorded and objects are
     fixed."""
+    single_actions: bool = False
+    """Beside the objects of a task, single actions are recorded instead of it; they start with the gripper next to an
+    object that a move touches. So does --every-action."""
     clumsiness: float | None = None
     """How badly the expert does it: 0 as well as it can, 1 misses by centimetres, trembles and hesitates. 0.3 by
     default."""
@@ -59,6 +62,11 @@ class SingleActionSettings:
     def varied(self) -> Vary:
         """``vary``, or its default."""
         return self.vary or ("acting" if len(self.joints) == 1 else "all")
+
+    @property
+    def by_expert(self) -> bool:
+        """Whether an expert acts, and no single actions are recorded."""
+        return self.task is not None and not (self.single_actions or self.every_action)
 
     @property
     def clumsy(self) -> float:
@@ -101,14 +109,14 @@ class SingleActionSettings:
             )
         if self.fps < 1 or PHYSICS_HZ % self.fps:
             raise ForearmError(f"fps is {self.fps}; choose a divisor of {PHYSICS_HZ}, such as 30, 10 or 2")
-        if self.task and CONTROL_HZ % self.fps:
+        if self.by_expert and CONTROL_HZ % self.fps:
             raise ForearmError(f"fps is {self.fps}; with a task choose a divisor of {CONTROL_HZ}, such as 30, 15 or 10")
         if not 0 <= self.clumsy <= 2:
             raise ForearmError(f"clumsiness is {self.clumsy:g}; choose one from 0 to 2")
         if not 0 < self.action_duration <= 60:
             raise ForearmError(f"action duration is {self.action_duration:g}; choose one above 0 and up to 60 seconds")
         frames = self.action_duration * self.fps
-        if self.task is None and (frames < 1 or abs(frames - round(frames)) > 1e-6):
+        if not self.by_expert and (frames < 1 or abs(frames - round(frames)) > 1e-6):
             raise ForearmError(
                 f"an action of {self.action_duration:g} s is {frames:g} frames at {self.fps} fps; "
                 "choose a whole number of frames, at least one"

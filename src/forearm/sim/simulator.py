@@ -105,9 +105,10 @@ class Simulator:
         for target in targets:
             self.step(target, 1 / PHYSICS_HZ)
 
-    def touching(self) -> bool:
-        """Whether the arm touches itself, the table or an object."""
-        return bool((self._contacts() == -1).any())
+    def touching(self, objects: bool = True) -> bool:
+        """Whether the arm touches itself, the table or, where ``objects`` count, a free one."""
+        owners = self._contacts()
+        return bool(((owners == -1).any(axis=1) & (objects | (owners < 0).all(axis=1))).any())
 
     def touched(self) -> np.ndarray:
         """Which objects the arm touches at present, (objects,) bool."""
@@ -117,12 +118,16 @@ class Simulator:
         touched[numbers[numbers >= 0]] = True
         return touched
 
+    def was_touched(self) -> np.ndarray:
+        """Which objects the arm touched since `environment` or `restore` were last called, (objects,) bool."""
+        return self._touched.copy()
+
     def _contacts(self) -> np.ndarray:
         """Whose geoms touch, (n, 2), as in `_owners`."""
         return self._owner[self.data.contact.geom]
 
     def environment(self) -> np.ndarray:
-        """What `environment_names` names, float32; it forgets which objects were touched until now."""
+        """What `ObjectNames` names, float32; it forgets which objects were touched until now."""
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)
         boxes = np.stack([self._boxes(camera) for camera in CAMERAS], axis=1).reshape(len(self.objects), -1)

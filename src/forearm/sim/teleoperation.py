@@ -9,47 +9,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from forearm.base.errors import ForearmError
 from forearm.recordings import EpisodeData
 from forearm.sim.filming import Footage
 from forearm.sim.hand import Hand
 from forearm.sim.names import CONTROL_HZ
 from forearm.sim.objects import World
-from forearm.sim.poses import sample_pose
 from forearm.sim.protocol import session_of, session_seed
 from forearm.sim.settings import SingleActionSettings
 from forearm.sim.simulator import Simulator
-from forearm.sim.tasks import TASKS, Task, Unsuitable
+from forearm.sim.tasks import TASKS, Task, pose_task
 
-_TRIES = 50
-_ROOM = 5.0  # degrees by which the shoulder can move from where an episode begins
 _REST = 0.4  # seconds after the expert has ended
 
 
 def world_of(settings: SingleActionSettings) -> World | None:
     """The free objects that a recording needs."""
     return replace(TASKS[settings.task].world, which=settings.objects or "training") if settings.task else None
-
-
-def pose_task(simulator: Simulator, task: type[Task], rng: np.random.Generator) -> Task:
-    """Draw an instance of a task: the arm rests somewhere, the objects stand on the table, and there is a goal.
-
-    Args:
-        simulator: of the task's world.
-        task: which.
-        rng: decides.
-
-    Raises:
-        ForearmError: none was found.
-    """
-    for _ in range(_TRIES):
-        simulator.place_objects(simulator.away)
-        simulator.place(sample_pose(simulator, 0, _ROOM, "all", rng))
-        try:
-            return task(simulator, rng)
-        except Unsuitable:
-            continue
-    raise ForearmError(f"the objects of this scene allow no {task.__name__.lower()}; choose another seed")
 
 
 def record_task(simulator: Simulator, settings: SingleActionSettings, index: int) -> EpisodeData:

@@ -15,6 +15,7 @@ DONE = 0.015
 """Metres from the goal at which an object counts as pushed there."""
 ATTEMPTS = 3
 _JAWS = 0.012  # half of their thickness along the push
+_ENOUGH, _LONGEST = 0.002, 3.0  # metres before the goal at which a push ends, and seconds after which it does
 _BEHIND = 0.016  # metres between jaws and object before the push
 
 
@@ -22,9 +23,11 @@ class Push(Task):
     """Push an object over the table to a place 5 to 12 cm away."""
 
     world: ClassVar[World] = World(objects=3)
+    apart: ClassVar[float] = 0.05
+    """Metres of free table between two objects at first."""
 
     def arrange(self) -> None:
-        self.scatter()
+        self.scatter(self.apart)
         self.target = int(self.rng.integers(len(self.simulator.objects)))
         self.start = self.object_at(self.target)[:2]
         self.goal = self._goal()
@@ -68,28 +71,40 @@ def push_grip(at: np.ndarray, goal: np.ndarray, radius: float) -> Grip:
     return Grip(np.array([*behind, 0.02]), across=across)
 
 
-def push(task: Task, hand: Hand, number: int, goal: np.ndarray, speed: float = 0.10) -> Targets:
-    """Come down behind an object, push it to a place (2,), correcting on the way, and let go of it."""
+def push(task: Task, hand: Hand, number: int, goal: np.ndarray, speed: float = 0.10, opening: float = 1.0) -> Targets:
+    """Come down behind an object, push it to a place (2,), correcting on the way, and leave it there.
+
+    Args:
+        task: in whose simulator the object is.
+        hand: which pushes.
+        number: of the object.
+        goal: where the object is to be.
+        speed: metres a second.
+        opening: of the gripper; things get stuck between open jaws.
+    """
     thing, at = task.simulator.objects[number], task.object_at(number)[:2]
-    grip = push_grip(at, goal, thing.radius)
-    end = replace(grip, at=np.array([*goal, 0.02]))
-    pitch = hand.pitch([grip, above(grip), end]) or hand.pitch([grip, end]) or 60.0
-    missed = hand.misaimed()
-    grip = replace(grip, pitch=pitch, opening=12.0)
-    grip = replace(grip, at=np.array([*grip.at[:2], low(pitch)]) + missed)
+    grip = replace(push_grip(at, goal, thing.radius), opening=opening)
+    pitch = _pitch(hand, grip, goal)
+    missed, onwards = hand.misaimed(), (goal - at) / max(float(np.linalg.norm(goal - at)), 1e-9)
+    grip = replace(grip, pitch=pitch, at=np.array([*grip.at[:2], low(pitch)]) + missed)
     yield from hand.reach(above(grip))
     yield from hand.slide(above(grip), grip)
-    for _ in range(round(3.0 * CONTROL_HZ)):
-        at = task.object_at(number)[:2] + missed[:2]
-        left = goal + missed[:2] - at
-        towards = left / max(float(np.linalg.norm(left)), 1e-9)
-        begun = (grip.at[:2] - at) @ towards
-        if np.linalg.norm(left) < 0.003 or begun > 0:
+    for _ in range(round(_LONGEST * CONTROL_HZ)):
+        left = goal - task.object_at(number)[:2]
+        if left @ onwards < _ENOUGH:
             break
-        aside = (at - grip.at[:2]) - ((at - grip.at[:2]) @ towards) * towards
-        step = towards * np.clip(2.5 * np.linalg.norm(left), 0.02, speed) + 2.0 * aside
+        behind = task.object_at(number)[:2] + missed[:2] - grip.at[:2]
+        towards = left / np.linalg.norm(left)
+        step = towards * np.clip(2.5 * np.linalg.norm(left), 0.02, speed) + 2.0 * (
+            behind - (behind @ towards) * towards
+        )
         grip = replace(grip, at=grip.at + np.array([*step, 0.0]) / CONTROL_HZ)
         yield hand.at(grip)
-    back = replace(grip, at=grip.at - np.array([*towards, 0.0]) * 0.02)
+    back = replace(grip, at=grip.at - np.array([*onwards, 0.0]) * 0.02)
     yield from hand.slide(grip, back)
     yield from hand.reach(above(back))
+
+
+def _pitch(hand: Hand, grip: Grip, goal: np.ndarray) -> float:
+    end = replace(grip, at=np.array([*goal, 0.02]))
+    return hand.pitch([grip, above(grip), end]) or hand.pitch([grip, end]) or 60.0
