@@ -15,15 +15,14 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
 from forearm.sim import CAMERAS, JOINTS, Simulator, SingleActionSettings, record
-from forearm.sim.hand import Hand
 from forearm.sim.names import CAMERA_PREFIX
 from forearm.sim.protocol import session_of, session_seed
 from forearm.sim.tasks import TASKS, pose_task
-from forearm.sim.teleoperation import carry_out, record_task, world_of
+from forearm.sim.teleoperation import record_task, world_of
 from forearm.transitions.build import build
 from forearm.transitions.settings import BuildConfig
 
-TINY = SingleActionSettings(episodes=3, size=32, fps=5, sessions=2, task="push", clumsiness=0.0)
+TINY = SingleActionSettings(episodes=3, size=16, fps=5, sessions=2, task="push", clumsiness=0.0)
 
 
 def simulator_of(settings: SingleActionSettings, index: int) -> Simulator:
@@ -117,11 +116,11 @@ def test_an_episode_is_the_same_whenever_it_is_recorded() -> None:
 
 
 def test_frames_do_not_depend_on_the_frame_rate() -> None:
-    slow, fast = (record_task(simulator_of(TINY, 0), replace(TINY, fps=fps), 0) for fps in (5, 30))
-    rows = slice(0, 6 * len(slow.states), 6)
+    slow, fast = (record_task(simulator_of(TINY, 0), replace(TINY, fps=fps), 0) for fps in (5, 15))
+    rows = slice(0, 3 * len(slow.states), 3)
     count = len(fast.states[rows])
     np.testing.assert_array_equal(slow.states[:count], fast.states[rows])
-    np.testing.assert_array_equal(slow.actions[: count - 1], fast.actions[5::6][: count - 1])
+    np.testing.assert_array_equal(slow.actions[: count - 1], fast.actions[2::3][: count - 1])
 
 
 def test_scenes_and_tasks_travel_into_a_dataset(recorded: Path, tmp_path: Path) -> None:
@@ -141,19 +140,6 @@ def test_held_out_objects_are_others() -> None:
     for part in (0, 1):
         assert not {thing[part] for thing in drawn[0]} & {thing[part] for thing in drawn[1]}
         assert len({thing[part] for thing in drawn[0]}) > 3
-
-
-def test_a_skilled_expert_does_better_than_a_clumsy_one() -> None:
-    done = {}
-    for clumsiness in (0.0, 2.0):
-        done[clumsiness] = 0
-        for seed in range(6):
-            simulator = Simulator(seed, TASKS["push"].world)
-            task = pose_task(simulator, TASKS["push"], np.random.default_rng(seed))
-            assert not task.success()
-            done[clumsiness] += carry_out(task, Hand(simulator, clumsiness, np.random.default_rng(seed)))
-    assert done[0.0] >= 4
-    assert done[2.0] < done[0.0]
 
 
 @pytest.mark.parametrize(
