@@ -196,7 +196,9 @@ def model_options(settings: Mapping[str, Setting]) -> list[str]:
 
 
 def trained(run: Path, family: str, data: Path, seed: int, arguments: argparse.Namespace) -> None:
-    """Train a run, or let it go on."""
+    """Train a run, or let it go on; one that has been evaluated is done, and keeps its note of the commit."""
+    if (run / "evaluation" / "metrics.json").exists():
+        return
     going = run.exists()
     say(f"{'going on with' if going else 'training'} {run}")
     clock = "cpu" if arguments.device == "cpu" else "wall"
@@ -453,7 +455,7 @@ def scored(title: str, short: str, folders: dict[str, list[Path]]) -> Scored:
             span = of[0]["uncertainty"]["intervals"]["expected_error_ratio"]
             between = f" ({span[0]:.2f} to {span[1]:.2f})" if span else ""
             notes.append(f"The error that {family} expects is {value:.2f}{between} of the true one.")
-    commits = sorted({run.machine().get("commit", "unknown") for seeds in runs.values() for run in seeds})
+    commits = sorted({run.machine().get("commit") or "unknown" for seeds in runs.values() for run in seeds})
     notes.append(f"Trained at commit {and_(commits)}.")
     kind, given = first.figures.get("grouped_by", "episodes"), frozenset(first.figures["given"])
     return Scored(title, short, contenders, first.groups, kind, given, " ".join(notes), costs)

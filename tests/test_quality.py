@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,6 +74,21 @@ def test_the_summary_says_who_is_best_whoever_it_is(quality):
     behind = scored(quality, warp=[0.2], flow=[0.1], copy=[0.3])
     assert "significantly worse; `flow` has" in behind.losses()[0]
     assert "| `warp` | .2" in "\n".join(quality.summary([behind], "one seed"))
+
+
+def test_a_run_that_has_been_evaluated_is_not_trained_again(quality, tmp_path, monkeypatch):
+    """Going on would note another commit and machine than those that trained it."""
+    started = []
+    monkeypatch.setattr(quality, "forearm", lambda *words: started.append(words))
+    arguments = SimpleNamespace(device="cpu", minutes=1)
+    run = tmp_path / "warp-0"
+    quality.trained(run, "warp", tmp_path, 0, arguments)
+    (run / "evaluation").mkdir(parents=True)
+    quality.trained(run, "warp", tmp_path, 0, arguments)
+    assert ["--resume" in words for words in started] == [False, True]
+    (run / "evaluation" / "metrics.json").touch()
+    quality.trained(run, "warp", tmp_path, 0, arguments)
+    assert len(started) == 2
 
 
 def test_generated_lines_stand_between_their_marks(tmp_path):
