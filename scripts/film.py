@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--scene", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     first, *others = map(Image.fromarray, frames(Run.open(options.run), options.scene, options.steps))
     first.save(options.out, "WEBP", save_all=True, append_images=others, duration=MILLISECONDS, loop=0, quality=QUALITY)

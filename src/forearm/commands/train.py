@@ -52,7 +52,7 @@ class TrainOptions(Generic[Model]):
     device: Device = "auto"
     """Where to train."""
     track: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
-    """Trackers to log to besides log.jsonl."""
+    """Trackers to log to besides log.jsonl, if they are installed. tensorboard --logdir RUN shows the first."""
     training: OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
     """How the training goes."""
     given: Suppress[tuple[str, ...]] = ()
