@@ -238,6 +238,20 @@ def test_predictions_are_put_together_and_read(tiny_data):
     assert np.array_equal(read_positions(layout, known.frame), decode_strip(layout, known.frame.numpy())[0])
 
 
+def test_what_a_predictor_carries_comes_back_with_its_prediction(tiny_data):
+    batch = tiny_data.batch(np.arange(3))
+    numbers = torch.arange(3.0)
+    prediction = Prediction(batch.known().frame, batch.positions[:, -2], carried={"number": numbers})
+    following = batch.context().then(prediction, batch.actions[:, -1], batch.dimensions)
+    for each in (prediction, following, following.with_action(batch.actions[:, -1], batch.dimensions)):
+        assert torch.equal(each.carried["number"], numbers)
+    assert following.repeated(2)[np.array([4])].carried["number"].tolist() == [2]
+    assert Prediction.concatenate([prediction[:1], prediction[1:]]).carried["number"].tolist() == [0, 1, 2]
+    other = Prediction(prediction.frame, prediction.positions)
+    assert Prediction.concatenate([prediction, other]).carried is None
+    assert following.then(other, batch.actions[:, -1], batch.dimensions).carried is None
+
+
 @settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 7), st.sampled_from([torch.float32, torch.float64]))
 def test_strips_are_drawn_as_the_canvas_draws_them(seed, joints, dtype):

@@ -5,7 +5,7 @@ their strips of H × w, the cameras' part of a frame of h × w.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -36,6 +36,8 @@ class Prediction:
     expected_error: Tensor | None = None
     """(B, h, w) float32, the squared error expected of each pixel of the cameras, mean over the channels; None where
     the predictor cannot say."""
+    carried: Mapping[str, Tensor] | None = None
+    """What the predictor wants to be given again when this prediction is fed back, (B, …) each; None where nothing."""
 
     def __post_init__(self) -> None:
         for values in (self.frame, self.positions, self.expected_error):
@@ -71,11 +73,16 @@ class Prediction:
     def concatenate(cls, parts: "Sequence[Prediction]") -> "Prediction":
         """Predictions of one predictor one after the other; what one part lacks, the whole lacks."""
         columns = zip(*((p.frame, p.positions, p.expected_error) for p in parts), strict=True)
-        return cls(*(None if any(v is None for v in values) else torch.cat(values) for values in columns))  # type: ignore[arg-type]
+        whole = (None if any(v is None for v in values) else torch.cat(values) for values in columns)
+        carried = [p.carried for p in parts if p.carried is not None]
+        shared = carried[0] if len(carried) == len(parts) else ()
+        together = {name: torch.cat([each[name] for each in carried]) for name in shared}
+        return cls(*whole, carried=together or None)  # type: ignore[arg-type, misc]
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Prediction":
         fields = (self.frame, self.positions, self.expected_error)
-        return Prediction(*(None if values is None else change(values) for values in fields))  # type: ignore[arg-type]
+        changed = (None if values is None else change(values) for values in fields)
+        return Prediction(*changed, carried=_each_of(self.carried, change))  # type: ignore[arg-type, misc]
 
 
 class Predictor(Protocol):
@@ -102,6 +109,8 @@ class Batch:
     """(B,) int64, the action dimension that the last decision was about."""
     rows: Tensor
     """(B,) int64, the transitions' rows in their dataset; −1 where they are from none."""
+    carried: Mapping[str, Tensor] | None = None
+    """What came with the last known frame if that was predicted; see `Prediction.carried`."""
 
     def __len__(self) -> int:
         return len(self.canvas)
@@ -169,7 +178,12 @@ class Batch:
         actions = self.actions.roll(-1, dims=1)
         actions[:, -1] = values
         return dataclasses.replace(
-            self, canvas=canvas, positions=positions, actions=actions, dimensions=dimensions.to(self.dimensions)
+            self,
+            canvas=canvas,
+            positions=positions,
+            actions=actions,
+            dimensions=dimensions.to(self.dimensions),
+            carried=prediction.carried,
         )
 
     def known(self) -> Prediction:
@@ -180,8 +194,13 @@ class Batch:
         return torch.from_numpy(draw_separators(self.layout, values.cpu().numpy())).to(self.canvas)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        names = (field.name for field in dataclasses.fields(self) if field.name != "layout")
-        return Batch(self.layout, **{name: change(getattr(self, name)) for name in names})
+        names = ("canvas", "positions", "actions", "dimensions", "rows")
+        changed = {name: change(getattr(self, name)) for name in names}
+        return Batch(self.layout, **changed, carried=_each_of(self.carried, change))
+
+
+def _each_of(carried: Mapping[str, Tensor] | None, change: Callable[[Tensor], Tensor]) -> Mapping[str, Tensor] | None:
+    return carried and {name: change(values) for name, values in carried.items()}
 
 
 def draw_strip(layout: Layout, before: Tensor, now: Tensor) -> Tensor:

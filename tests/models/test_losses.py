@@ -7,9 +7,13 @@ from forearm.models.losses import charbonnier, picture_loss, ssim_loss, window_m
 from forearm.models.settings import LearningConfig
 
 
-def test_window_means_are_those_of_pooling():
-    pictures = torch.rand(2, 3, 7, 5)
-    torch.testing.assert_close(window_means(pictures), F.avg_pool2d(pictures, 3, 1))
+def test_window_means_are_those_of_pooling_and_so_are_their_gradients():
+    pictures = torch.rand(2, 3, 7, 5, requires_grad=True)
+    fast, slow = window_means(pictures), F.avg_pool2d(pictures, 3, 1)
+    torch.testing.assert_close(fast, slow)
+    weights = torch.rand_like(slow)
+    mine, theirs = (torch.autograd.grad((means * weights).sum(), pictures)[0] for means in (fast, slow))
+    torch.testing.assert_close(mine, theirs)
 
 
 def test_each_weight_weighs_its_part():

@@ -1,5 +1,7 @@
 """Warp and paint: copies within each camera alone, draws what it says of the joints, and learns to move things."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.canvases import assert_answer_is_not_read, diagnosed, noise
 from support.tiny import make_layout, write_data
+from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json, write_json
@@ -15,9 +18,19 @@ from forearm.evaluation.metrics import score
 from forearm.models import family_settings, make_model
 from forearm.models.augmentation import augmented
 from forearm.models.joints import JointState
+from forearm.models.warp.anchor import UNTRACED, Anchor
 from forearm.models.warp.config import WarpConfig
-from forearm.models.warp.model import Warp
-from forearm.models.warp.motion import copy, halve, homographies, per_pixel, pixel_coordinates, project
+from forearm.models.warp.model import Warp, blended
+from forearm.models.warp.motion import (
+    copy,
+    enlarge,
+    halve,
+    homographies,
+    motion_between,
+    per_pixel,
+    pixel_coordinates,
+    project,
+)
 from forearm.models.warp.novelty import novelty_loss
 from forearm.report.assessment import assess
 from forearm.training.config import TrainConfig
@@ -108,7 +121,8 @@ def test_copies_come_from_the_same_camera_alone(name):
     views, _ = model.decompose(batch.context())
     for i, view in enumerate(views):
         assert view.coordinates.abs().max() > 1.2  # it does look beyond the edge
-        torch.testing.assert_close(view.copies, torch.full_like(view.copies, 0.2 * (i + 1)))
+        for source in view.sources[:-2]:
+            torch.testing.assert_close(source, torch.full_like(source, 0.2 * (i + 1)))
 
 
 @torch.no_grad()
@@ -119,7 +133,7 @@ def test_without_motion_and_with_full_trust_it_copies_exactly():
     for layer in range(2):
         model.blend.weight.zero_()
         model.blend.bias.zero_()
-        model.blend.bias[layer] = 1e4
+        model.blend.bias[4 * layer : 4 * layer + 4] = 1e4  # one for each pixel of a square of 2 × 2
         model.homography_head[-1].weight.zero_()
         painted = model.predict(batch.context()).frame[:, :, : layout.frame_height]
         before = batch.canvas[..., layout.frame_columns(-2)][:, :, : layout.frame_height]
@@ -134,10 +148,17 @@ def test_copies_exactly_where_no_joint_is_to_move():
         still.weight.zero_()
         still.bias.zero_()
     before = batch.canvas[..., layout.frame_columns(-2)][:, :, : layout.frame_height]
-    torch.testing.assert_close(model.predict(batch.context()).frame[:, :, : layout.frame_height], before)
+
+    def change():
+        return (model.predict(batch.context()).frame[:, :, : layout.frame_height] - before).abs()
+
+    assert change().max() < 1 / 255
+    stillness = model.blend.bias[-4:].clone()
+    model.blend.bias[-4:] = -6.0  # it has learned that things change by themselves
+    assert change().mean() > 0.02
+    model.blend.bias[-4:] = stillness
     model.joint_head.bias[1] = 0.5
-    painted = model.predict(batch.context()).frame[:, :, : layout.frame_height]
-    assert (painted - before).abs().mean() > 0.02
+    assert change().mean() > 0.02
 
 
 @torch.no_grad()
@@ -148,7 +169,7 @@ def test_the_way_there_leads_back_and_through_what_lies_between():
     stands = torch.randn(3, 4, model.homography_head[0].in_features)
 
     def motion(a, b):
-        return model._motion(JointState(stands, stands, stands[[a, b]], stands))
+        return motion_between(*model.planes(JointState(stands, stands, stands[[a, b]], stands)))
 
     torch.testing.assert_close(motion(0, 1) @ motion(1, 2), motion(0, 2), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(motion(0, 0), torch.eye(3).expand(4, 2, 2, 3, 3), atol=1e-5, rtol=0)
@@ -402,10 +423,92 @@ def test_projects_as_the_definition_says():
 def test_copies_whole_pixels_exactly_and_the_edge_beyond_it():
     picture = torch.rand(1, 3, 4, 6)
     places = pixel_coordinates(4, 6)[None, None] + torch.tensor([2 / 6 * 2, 0])
-    moved = copy(picture, places)[:, 0]
+    moved = copy(picture, places)[:, :, 0]
     torch.testing.assert_close(moved[..., :4], picture[..., 2:])
     torch.testing.assert_close(moved[..., 4:], picture[..., -1:].expand(-1, -1, -1, 2))
 
 
 def test_places_mean_the_same_at_half_the_size():
     torch.testing.assert_close(halve(pixel_coordinates(8, 4)[None, None])[0, 0], pixel_coordinates(4, 2))
+
+
+def test_displacements_are_the_same_in_large():
+    """Those of a homography, as everywhere but at the edge, and of each layer and axis apart."""
+    matrices = torch.eye(3) + torch.tensor([[0.1, 0.02, 0.05], [-0.03, -0.1, 0.02], [0.02, 0.01, 0.0]])
+    small, large = (project(at, matrices[None]) - at for at in (pixel_coordinates(8, 12), pixel_coordinates(16, 24)))
+    enlarged = enlarge(torch.stack([small, -small], dim=1), (16, 24))
+    inner = (slice(1, -1), slice(1, -1))
+    torch.testing.assert_close(enlarged[:, 0][:, *inner], large[:, *inner], atol=2e-3, rtol=0)
+    torch.testing.assert_close(enlarged[:, 1], -enlarged[:, 0])
+
+
+def test_a_blend_is_the_weighted_sum():
+    weights, sources = torch.rand(2, 4, 5, 6).softmax(dim=1), torch.rand(4, 2, 3, 5, 6)
+    torch.testing.assert_close(blended(weights, sources), torch.einsum("bkhw,kbchw->bchw", weights, sources))
+
+
+@torch.no_grad()
+def test_pictures_fed_back_do_not_blur():
+    """All is copied from where a layer moves it, half a pixel a step: thirteen steps are as sharp as one."""
+    texture = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    start, pixels = F.interpolate(texture, 16, mode="bilinear"), pixel_coordinates(16, 16)
+    shares = torch.zeros(1, 2, 16, 16)
+    shares[:, 1] = 1.0
+
+    def moved(by):
+        return copy(start, (pixels + torch.tensor([by / 8, 0.0]))[None, None])[:, :, 0]
+
+    anchor, picture, repeated = Anchor.at(start, torch.zeros(1, 1, 8)), start, start
+    there = (pixels + torch.tensor([0.5 / 8, 0.0]))[None, None]
+    for _ in range(13):
+        anchor = anchor.traced(pixels, there, shares)
+        repeated = copy(repeated, there)[:, :, 0]
+        picture, anchor = anchor.composite(pixels, pixels[None, None], copy(picture, there)[:, :, 0], shares[:, 0])
+    kept = (..., slice(1, 7))
+    errors = [float((of - moved(6.5))[kept].square().mean()) for of in (picture, repeated)]
+    assert errors[0] < 0.1 * errors[1]
+
+
+@torch.no_grad()
+def test_what_no_longer_looks_like_the_anchor_is_not_copied_from_it():
+    pixels, kept = pixel_coordinates(16, 16), torch.zeros(1, 16, 16)
+    anchor = Anchor.at(torch.zeros(1, 3, 16, 16), torch.zeros(1, 1, 8))
+    blend = torch.zeros(1, 3, 16, 16)
+    blend[..., 8:] = 0.8
+    picture, used = anchor.composite(pixels, pixels[None, None], blend, kept)
+    torch.testing.assert_close(picture, blend)
+    assert used.trust[..., :5].min() > 0.99
+    assert used.trust[..., 11:].max() < 0.01
+
+
+@torch.no_grad()
+def test_an_anchor_finds_again_what_was_out_of_sight():
+    """Nothing is traced any more, but the joints put the layer where it was seen first."""
+    coarse = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    anchor = Anchor.at(F.interpolate(coarse, 16, mode="bilinear"), torch.zeros(1, 1, 8))
+    lost = dataclasses.replace(anchor, trust=torch.zeros(1, 1, 16, 16))
+    pixels, blurred = pixel_coordinates(16, 16), torch.full((1, 3, 16, 16), 0.5)
+    shifted = (pixels + torch.tensor([0.25, 0.0]))[None, None]
+    seen = copy(anchor.picture, shifted)[:, :, 0]
+    blurred = 0.8 * seen + 0.2 * blurred
+    picture, used = lost.composite(pixels, shifted, blurred, torch.zeros(1, 16, 16))
+    assert (picture - seen).square().mean() < 0.5 * (blurred - seen).square().mean()
+    assert used.trust.max() <= UNTRACED
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@torch.no_grad()
+def test_goes_on_from_its_own_predictions(name):
+    """The first prediction is the blend alone; the next are given its anchors, for each transition its own."""
+    layout = LAYOUTS[name]
+    model, batch = a_model(layout), noise(layout, n=3)
+    first = model.predict(batch.context())
+    blend, _ = model._frame(batch, *model.decompose(batch))
+    torch.testing.assert_close(first.frame, blend.clamp(0, 1))
+    following = batch.context().then(first, batch.actions[:, -1], batch.dimensions)
+    second = model.predict(following)
+    alone = model.predict(following[1:2])
+    torch.testing.assert_close(second.frame[1:2], alone.frame, atol=1e-4, rtol=0)
+    unanchored = model.predict(dataclasses.replace(following, carried=None))
+    assert (second.frame - unanchored.frame).abs().max() > 1e-3
+    torch.testing.assert_close(second.carried["picture_0"], first.carried["picture_0"])

@@ -1,6 +1,10 @@
 """Losses of pictures, the same for every family."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from forearm.models.settings import LearningConfig
 
@@ -12,10 +16,10 @@ def charbonnier(differences: Tensor) -> Tensor:
 
 def picture_loss(picture: Tensor, truth: Tensor, config: LearningConfig) -> Tensor:
     """Squares, so that what is guessed is not bold; Charbonnier and SSIM, so that what can be known is sharp."""
-    wrong = picture - truth
-    loss = config.mse_weight * wrong.square().mean()
+    wrong = (picture - truth).square()
+    loss = config.mse_weight * wrong.mean()
     if config.charbonnier_weight:
-        loss = config.charbonnier_weight * charbonnier(wrong).mean() + loss
+        loss = config.charbonnier_weight * ((wrong + 1e-4).sqrt().mean() - 1e-2) + loss
         loss = loss + 0.25 * config.charbonnier_weight * ssim_loss(picture, truth)
     return loss
 
@@ -31,5 +35,20 @@ def ssim_loss(a: Tensor, b: Tensor) -> Tensor:
 
 def window_means(pictures: Tensor) -> Tensor:
     """Means over windows of 3 × 3, (…, h, w) to (…, h − 2, w − 2); four times as fast as pooling."""
-    rows = pictures[..., :-2, :] + pictures[..., 1:-1, :] + pictures[..., 2:, :]
-    return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
+    return _WindowMeans.apply(pictures)
+
+
+class _WindowMeans(torch.autograd.Function):
+    """Its gradient is a mean over windows again: what autograd does of the slices fills six whole pictures."""
+
+    @staticmethod
+    def forward(ctx: Any, pictures: Tensor) -> Tensor:
+        rows = pictures[..., :-2, :] + pictures[..., 1:-1, :]
+        rows += pictures[..., 2:, :]
+        means = rows[..., :-2] + rows[..., 1:-1]
+        means += rows[..., 2:]
+        return means.div_(9)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _WindowMeans.apply(F.pad(gradient, (2, 2, 2, 2)))

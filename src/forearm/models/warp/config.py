@@ -17,9 +17,9 @@ class WarpConfig(LearningConfig):
     """Attention heads."""
     layers: int = 2
     """Moving layers beside the one that stands still."""
-    features: int = 12
+    features: int = 16
     """Channels a pixel that go from the transformer to the convolutions."""
-    refine: int = 16
+    refine: int = 32
     """Channels of the convolutions."""
     mse_weight: float = 1.5
     """Weight of the picture's squared error: small for real recordings, large for simulated ones

@@ -16,16 +16,23 @@ SHARPNESS = 30.0
 
 
 def motion_loss(before: Tensor, coordinates: Tensor, truth: Tensor) -> Tensor:
-    """How badly the best layer explains each pixel of a picture, at half the size and smaller.
+    """How badly the best layer explains each pixel of a picture, at the coordinates' size and smaller.
 
     Each pixel teaches the layer that explains it best, whatever the blend makes of it; small pictures see far motion,
-    whose details would fit anywhere. Both pictures are (B, 3, h, w); ``coordinates`` (B, K, h, w, 2) say where each
-    moving layer's pixels come from.
+    whose details would fit anywhere. Both pictures are (B, 3, H, W); ``coordinates`` (B, K, h, w, 2), of a size that
+    divides theirs, say where each moving layer's pixels come from.
     """
-    levels = []
+    shrink = truth.shape[-1] // coordinates.shape[-2]
+    if shrink > 1:
+        truth, before = F.avg_pool2d(truth, shrink), F.avg_pool2d(before, shrink)
+    levels = [_layers_loss(before, coordinates, truth)]
     while min(truth.shape[-2:]) >= 2 * COARSEST and not any(side % 2 for side in truth.shape[-2:]):
         truth, before, coordinates = F.avg_pool2d(truth, 2), F.avg_pool2d(before, 2), halve(coordinates)
-        copies = torch.cat([before[:, None], copy(before, coordinates)], dim=1)
-        errors = charbonnier(copies - truth[:, None]).mean(dim=2)
-        levels.append((math.log(copies.shape[1]) - torch.logsumexp(-SHARPNESS * errors, dim=1).mean()) / SHARPNESS)
-    return torch.stack(levels).mean() if levels else truth.new_zeros(())
+        levels.append(_layers_loss(before, coordinates, truth))
+    return torch.stack(levels).mean()
+
+
+def _layers_loss(before: Tensor, coordinates: Tensor, truth: Tensor) -> Tensor:
+    copies = torch.cat([before[:, :, None], copy(before, coordinates)], dim=2)
+    errors = charbonnier(copies - truth[:, :, None]).mean(dim=1)
+    return (math.log(copies.shape[2]) - torch.logsumexp(-SHARPNESS * errors, dim=1).mean()) / SHARPNESS

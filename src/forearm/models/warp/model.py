@@ -6,7 +6,8 @@ still and with what is generated (as in Finn et al. 2016, Unsupervised Learning 
 Prediction). The flow is learned from pictures alone, by how well copies explain the truth, coarse to fine.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,11 @@ from forearm.canvas import Layout
 from forearm.models.blocks import grid_positions, initialise, patchify, transformer
 from forearm.models.joints import JOINT_WEIGHT, SHARP, SMOOTH, JointHeadModel, JointState, state_mlp
 from forearm.models.losses import charbonnier, picture_loss
+from forearm.models.warp.anchor import Anchor
 from forearm.models.warp.config import WarpConfig
 from forearm.models.warp.losses import motion_loss
 from forearm.models.warp.memory import memory_encoder, memory_heads, memory_size, mistrust
-from forearm.models.warp.motion import copy, homographies, per_pixel, pixel_coordinates, project
+from forearm.models.warp.motion import copy, enlarge, motion_between, per_pixel, pixel_coordinates, project
 from forearm.models.warp.novelty import novelty, novelty_classifier, novelty_loss
 
 SINGLE = 0.2
@@ -31,6 +33,7 @@ STILL = 0.02
 it they are copied to the last bit of 8."""
 FINE = 0.2
 """Scale of the flow beside the homographies, so that it begins slowly."""
+ANCHOR = tuple(field.name for field in fields(Anchor))
 DECAY = 0.01
 """By how much a training step's changes count in what moves change in the mean."""
 
@@ -43,27 +46,29 @@ class CameraPrediction:
     """Its rows and columns in a frame."""
     before: Tensor
     """(B, 3, h, w) the previous picture."""
+    pixels: Tensor
+    """(h, w, 2) the places of its pixels."""
     coordinates: Tensor
-    """(B, K, h, w, 2) where each moving layer's pixels come from."""
-    copies: Tensor
-    """(B, 1 + K, 3, h, w) the previous picture as it is and as the layers move it."""
+    """(B, K, h / s, w / s, 2) where each moving layer's pixels come from, of every s-th row and column."""
+    full_coordinates: Tensor
+    """(B, K, h, w, 2) the same of every pixel."""
+    sources: tuple[Tensor, ...]
+    """1 + K + 2 pictures, (B, 3, h, w) each: the previous one as it is and as the layers move it, what memory has of
+    the joints as they will be, and what is generated."""
     weights: Tensor
-    """(B, 1 + K + 2, h, w) shares of the copies, of the remembered and of the generated picture; they sum to 1."""
-    remembered: Tensor
-    """(B, 3, h, w) what memory has of the joints as they will be."""
-    generated: Tensor
-    """(B, 3, h, w) what is generated."""
+    """(B, 1 + K + 2, h, w) shares of the sources; they sum to 1."""
     picture: Tensor
     """(B, 3, h, w) the blend."""
     hidden: Tensor
-    """(B, C, h, w) what the blend was decided from."""
+    """(B, C, h / s, w / s) what the blend was decided from."""
 
     @torch.no_grad()
     def variance(self) -> Tensor:
-        """Variance of the blended sources about the picture, mean over channels, (B, h, w)."""
-        sources = (*self.copies.unbind(1), self.remembered, self.generated)
-        far = torch.stack([(source - self.picture).square().mean(dim=1) for source in sources], dim=1)
-        return (self.weights * far).sum(dim=1)
+        """Variance of the blended sources about the picture, mean over channels, of every s-th pixel."""
+        s = self.picture.shape[-1] // self.hidden.shape[-1]
+        picture = self.picture[..., ::s, ::s]
+        far = [(source[..., ::s, ::s] - picture).square().mean(dim=1) for source in self.sources]
+        return (self.weights[..., ::s, ::s] * torch.stack(far, dim=1)).sum(dim=1)
 
 
 class Warp(JointHeadModel):
@@ -89,13 +94,16 @@ class Warp(JointHeadModel):
 
     def __init__(self, layout: Layout, config: WarpConfig):
         super().__init__(layout, config)
+        self.shrink = 1 + (layout.patch % 2 == 0)
         p, known, joints, actions = layout.patch, layout.history - 1, len(layout.joints), len(layout.actions)
         for camera in layout.cameras:
             if camera.height % p or camera.width % p:
                 size = f"{camera.height}×{camera.width}"
                 raise ForearmError(f"camera {camera.name} is {size}; family warp needs multiples of the patch, {p}")
         for i, camera in enumerate(layout.cameras):
-            self.register_buffer(f"pixels_{i}", pixel_coordinates(camera.height, camera.width), persistent=False)
+            for shrink in {1, self.shrink}:
+                pixels = pixel_coordinates(camera.height // shrink, camera.width // shrink)
+                self.register_buffer(f"pixels_{i}_{shrink}", pixels, persistent=False)
 
         self.embed = nn.Linear(3 * p * p * known, config.width)
         self.embed_state = state_mlp(self.numbers, config.width)
@@ -107,12 +115,14 @@ class Warp(JointHeadModel):
             nn.Linear((1 + 2 * SMOOTH) * joints, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU(), nn.Linear(256, planes)
         )
         self.flow_head = nn.Linear(config.width, 2 * 2 * 2 * config.layers)
-        self.feature_head = nn.Linear(config.width, p * p * config.features)
+        side, layers, channels = p // self.shrink, config.layers, config.refine
+        self.feature_head = nn.Linear(config.width, side * side * config.features)
         self.memory_encoder = memory_encoder((1 + 2 * SHARP) * joints)
         self.memory_heads = memory_heads(layout.cameras)
-        self.refine = nn.Conv2d(3 * (1 + config.layers) + 3 + config.features, config.refine, 3, padding=1)
-        self.blend = nn.Conv2d(config.refine, 1 + config.layers + 2 + 3, 3, padding=1)
-        self.error_head = nn.Conv2d(config.refine + 1, 1, 3, padding=1)
+        self.refine = nn.Conv2d(3 * (1 + layers + 1), channels, 2 + self.shrink, self.shrink, padding=1)
+        self.refine_features = nn.Conv2d(config.features + layers, channels, 3, padding=1)
+        self.blend = nn.Conv2d(channels, (1 + layers + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
+        self.error_head = nn.Conv2d(channels + 1, self.shrink**2, 3, padding=1)
         self.novelty_classifier = novelty_classifier(joints + actions)
         self.register_buffer("mean_change", torch.zeros(layout.frame_height, layout.frame_width))
         self.register_buffer("mean_squared_action", torch.zeros(()))
@@ -125,17 +135,17 @@ class Warp(JointHeadModel):
         nn.init.zeros_(self.flow_head.weight)
         nn.init.normal_(self.homography_head[-1].weight, std=0.01)  # type: ignore[arg-type] # alike layers would stay so
         nn.init.normal_(self.blend.weight, std=0.01)
-        still = torch.zeros(self.blend.out_channels)
-        still[0] = 2.0
-        self.blend.bias = nn.Parameter(still)
+        cells = self.shrink**2
+        biases = torch.zeros(self.blend.out_channels)
+        biases[:cells], biases[-cells:] = 2.0, 6.0
+        self.blend.bias = nn.Parameter(biases)
         nn.init.zeros_(self.error_head.weight)
         nn.init.constant_(self.error_head.bias, -5.0)  # type: ignore[arg-type]
 
     # Prediction
 
     def predict(self, batch: Batch) -> Prediction:
-        cameras, state = self.decompose(batch)
-        return self._prediction(batch, cameras, state)
+        return self._prediction(batch, *self.decompose(batch))
 
     @torch.inference_mode()
     def diagnose(self, batch: Batch, truth: Tensor) -> tuple[Prediction, dict[str, Tensor]]:
@@ -159,49 +169,75 @@ class Warp(JointHeadModel):
         tokens = self.embed(patchify(torch.cat(frames, dim=1), p) - 0.5) + self.position_embedding
         hidden = self.trunk(torch.cat([condition, tokens + condition], dim=1))[:, 1:]
         patches = hidden.unflatten(1, (-1, layout.frame_width // p))
-        motion = self._motion(state)
-        moved = 1 - (-((state.change.detach().abs().amax(dim=1) / STILL) ** 4)).exp()
+        planes = self.planes(state)
+        motion = motion_between(*planes)
+        still = (-((state.change.detach().abs().amax(dim=1) / STILL) ** 4)).exp()
         memory = self.memory_encoder(state.sharp)
         cameras = []
         for i, (rows, columns) in enumerate(layout.camera_boxes()):
             here = patches[:, rows.start // p : rows.stop // p, columns.start // p : columns.stop // p]
             before = frames[-1][..., rows, columns]
-            cameras.append(self._camera(i, before, moved, motion[:, i], here, self.memory_heads[i](memory)))
+            cameras.append(self._camera(i, before, still, motion[:, i], here, self.memory_heads[i](memory)))
         return cameras, state
 
-    def _motion(self, state: JointState) -> Tensor:
-        """Where the layers' planes come from: homographies from picture to picture, (B, cameras, layers, 3, 3)."""
+    def planes(self, state: JointState) -> Tensor:
+        """Where joints put the layers, before and after: logarithms of homographies, (2, B, cameras, layers, 8)."""
         with torch.autocast(state.smooth.device.type, enabled=False):  # half precision would cost pixels
-            planes = self.homography_head(state.smooth).unflatten(2, (len(self.layout.cameras), self.config.layers, 8))
-            return (homographies(planes[0]) @ homographies(-planes[1])).float()
+            return self.homography_head(state.smooth).unflatten(2, (len(self.layout.cameras), self.config.layers, 8))
 
     def _camera(
-        self, index: int, before: Tensor, moved: Tensor, motion: Tensor, patches: Tensor, memory: Tensor
+        self, index: int, before: Tensor, still: Tensor, motion: Tensor, patches: Tensor, memory: Tensor
     ) -> CameraPrediction:
-        layers, size = self.config.layers, before.shape[-2:]
+        layers, size, shrink = self.config.layers, (before.shape[-2], before.shape[-1]), self.shrink
+        coarse, pixels = (getattr(self, f"pixels_{index}_{s}") for s in (shrink, 1))
         fine = per_pixel(self.flow_head(patches), 2).float()
-        features = per_pixel(self.feature_head(patches), self.layout.patch)
-        flow = F.interpolate(fine, size, mode="bilinear", align_corners=False).unflatten(1, (layers, 2))
-        coordinates = project(getattr(self, f"pixels_{index}"), motion) + FINE * flow.permute(0, 1, 3, 4, 2)
-        copies = torch.cat([before[:, None], copy(before, coordinates)], dim=1)
+        flow = F.interpolate(fine, coarse.shape[:2], mode="bilinear", align_corners=False).unflatten(1, (layers, 2))
+        coordinates = project(coarse, motion) + FINE * flow.permute(0, 1, 3, 4, 2)
+        displacements = coordinates - coarse
+        full = pixels + enlarge(displacements, size)
+        copies = copy(before, full)
         now, remembered = memory.unflatten(2, (3, *memory_size(self.layout.cameras[index]))) + 0.5
         if remembered.shape != before.shape:
             remembered = F.interpolate(remembered, size, mode="bilinear", align_corners=False)
-        seen = torch.cat([copies.flatten(1, 2) - 0.5, remembered - 0.5, features], dim=1)
-        hidden = F.relu(self.refine(seen.contiguous(memory_format=torch.channels_last)))
-        blend = self.blend(hidden).float()
-        logits, generated = blend[:, :-3], blend[:, -3:] + 0.5
-        logits[:, -2] -= mistrust(now, before)[:, None, None]
-        weights = moved[:, None, None, None] * logits.softmax(dim=1)
-        weights[:, 0] += (1 - moved)[:, None, None]
-        sources = torch.cat([copies, remembered[:, None], generated[:, None]], dim=1)
-        picture = (weights[:, :, None] * sources).sum(dim=1)
+        copied = (before, *copies.unbind(2), remembered)
+        features = per_pixel(self.feature_head(patches), self.layout.patch // shrink)
+        lengths = displacements.detach().square().sum(dim=-1) * (size[0] * size[1] / 4)
+        features = torch.cat([features, 0.2 * (lengths + 0.01).log()], dim=1)
+        hidden = F.relu(self.refine(_packed(torch.cat(copied, dim=1) - 0.5)) + self.refine_features(_packed(features)))
+        blend = F.pixel_shuffle(self.blend(hidden).float(), shrink)
+        logits, generated, stillness = blend.split([1 + layers + 2, 3, 1], dim=1)
+        no_copies = logits.new_tensor([0] * (1 + layers) + [1, 0])
+        logits = logits - (mistrust(now, before)[:, None] * no_copies)[:, :, None, None]
+        only_still = logits.new_tensor([1] + [0] * (layers + 2))[:, None, None]
+        weights = logits.softmax(dim=1).lerp(only_still, still[:, None, None, None] * stillness.sigmoid())
+        sources = (*copied, generated + 0.5)
+        picture = blended(weights, sources)
         box = self.layout.camera_boxes()[index]
-        return CameraPrediction(box, before, coordinates, copies, weights, remembered, generated, picture, hidden)
+        return CameraPrediction(box, before, pixels, coordinates, full, sources, weights, picture, hidden)
 
     def _prediction(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> Prediction:
+        expected = self._expected_error(batch, cameras)
+        cameras, carried = self._anchored(batch, cameras, self.planes(state))
         frame, positions = self._frame(batch, cameras, state)
-        return Prediction(frame.clamp(0, 1), positions, self._expected_error(batch, cameras))
+        return Prediction(frame.clamp(0, 1), positions, expected, carried)
+
+    def _anchored(
+        self, batch: Batch, cameras: list[CameraPrediction], planes: Tensor
+    ) -> tuple[list[CameraPrediction], dict[str, Tensor]]:
+        """The cameras, copied from their anchors where predictions are fed back, and the anchors."""
+        anchored: list[CameraPrediction] = []
+        anchors: dict[str, Tensor] = {}
+        for i, camera in enumerate(cameras):
+            known = {name: batch.carried[f"{name}_{i}"] for name in ANCHOR} if batch.carried else {}
+            anchor = Anchor(**known) if known else Anchor.at(camera.before, planes[0][:, i])
+            anchor = anchor.traced(camera.pixels, camera.full_coordinates, camera.weights[:, :-2])
+            if known:
+                direct = project(camera.pixels, motion_between(anchor.planes, planes[1][:, i]))
+                picture, anchor = anchor.composite(camera.pixels, direct, camera.picture, camera.weights[:, 0])
+                camera = replace(camera, picture=picture)
+            anchored.append(camera)
+            anchors |= {f"{name}_{i}": getattr(anchor, name) for name in ANCHOR}
+        return anchored, anchors
 
     def _frame(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> tuple[Tensor, Tensor]:
         """The last frame with its strip, (B, 3, H, w), and the joints' positions, (B, J)."""
@@ -228,7 +264,7 @@ class Warp(JointHeadModel):
         """The error to expect of a camera's picture where the action is known, (B, h, w)."""
         variance = 0.2 * (camera.variance() + 1e-6).log()[:, None] + 1
         inputs = torch.cat([camera.hidden.detach(), variance], dim=1)  # detached, so that it costs the picture nothing
-        return self.error_head(inputs.contiguous(memory_format=torch.channels_last)).float()[:, 0].exp()
+        return F.pixel_shuffle(self.error_head(_packed(inputs)).float(), self.shrink)[:, 0].exp()
 
     def _conditions(self, batch: Batch) -> Tensor:
         """Joints before the action, from −1 to 1 within their bounds, and the action values, (B, J + A)."""
@@ -253,7 +289,7 @@ class Warp(JointHeadModel):
             true = truth[..., *camera.box]
             share = true[0, 0].numel() / visual[0, 0].numel()
             motion = motion + share * motion_loss(camera.before, camera.coordinates, true)
-            single = charbonnier(camera.generated - true).mean() + charbonnier(camera.remembered - true).mean()
+            single = sum(charbonnier(source - true).mean() for source in camera.sources[-2:])
             blend = blend + share * SINGLE * single
             blend = blend + share * picture_loss(camera.picture, true, self.config)
         expected = self._expected_error(batch, cameras)
@@ -274,3 +310,16 @@ class Warp(JointHeadModel):
         size = batch.actions[:, -1].norm(dim=1)
         self.mean_change.lerp_((size[:, None, None] * change).mean(dim=0), DECAY)
         self.mean_squared_action.lerp_(size.square().mean(), DECAY)
+
+
+def blended(weights: Tensor, sources: Sequence[Tensor]) -> Tensor:
+    """The sum of pictures (B, 3, h, w), each times its share of weights (B, N, h, w)."""
+    picture = torch.zeros_like(sources[0])
+    for share, source in zip(weights.split(1, dim=1), sources, strict=True):
+        picture = torch.addcmul(picture, share, source)
+    return picture
+
+
+def _packed(pictures: Tensor) -> Tensor:
+    """As convolutions of few channels are fastest."""
+    return pictures.contiguous(memory_format=torch.channels_last)

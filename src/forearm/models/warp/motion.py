@@ -4,6 +4,8 @@ Coordinates are (x, y) in [−1, 1] from edge to edge of a camera's picture, so 
 resolution.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,6 +28,14 @@ def homographies(logarithms: Tensor) -> Tensor:
     return torch.matrix_exp(F.pad(precise, (0, 1)).unflatten(-1, (3, 3)))
 
 
+def motion_between(before: Tensor, after: Tensor) -> Tensor:
+    """Where planes come from: homographies from the picture after to that before, (..., 3, 3) float32.
+
+    Both are logarithms (..., 8) of where the planes are placed.
+    """
+    return (homographies(before) @ homographies(-after)).float()
+
+
 def project(coordinates: Tensor, matrices: Tensor) -> Tensor:
     """Where homographies (..., 3, 3) send coordinates (h, w, 2), both float32: (..., h, w, 2) float32.
 
@@ -40,20 +50,29 @@ def project(coordinates: Tensor, matrices: Tensor) -> Tensor:
 def copy(pictures: Tensor, coordinates: Tensor) -> Tensor:
     """Pictures sampled at coordinates, between pixels bicubically, as lines would blur, and beyond the edge as at it.
 
-    (B, C, h, w) and (B, K, h', w', 2) to (B, K, C, h', w').
+    (B, C, h, w) and (B, K, h', w', 2) to (B, C, K, h', w'). The K pictures are sampled as one tall one.
     """
-    b, k = coordinates.shape[:2]
-    sources = pictures[:, None].expand(-1, k, -1, -1, -1).flatten(0, 1)
-    flat = coordinates.flatten(0, 1)
-    copies = F.grid_sample(sources, flat, mode="bicubic", padding_mode="border", align_corners=False)
-    return copies.unflatten(0, (b, k))
+    copies = F.grid_sample(
+        pictures, coordinates.flatten(1, 2), mode="bicubic", padding_mode="border", align_corners=False
+    )
+    return copies.unflatten(2, coordinates.shape[1:3])
 
 
 def halve(coordinates: Tensor) -> Tensor:
     """Coordinates (B, K, h, w, 2) for pictures of half the size."""
-    b, k = coordinates.shape[:2]
-    halved = F.avg_pool2d(coordinates.flatten(0, 1).permute(0, 3, 1, 2), 2)
-    return halved.permute(0, 2, 3, 1).unflatten(0, (b, k))
+    return _planes_changed(coordinates, lambda planes: F.avg_pool2d(planes, 2))
+
+
+def enlarge(displacements: Tensor, size: tuple[int, int]) -> Tensor:
+    """Displacements (B, K, h, w, 2) for pictures of a larger size, between pixels linearly."""
+    return _planes_changed(
+        displacements, lambda planes: F.interpolate(planes, size, mode="bilinear", align_corners=False)
+    )
+
+
+def _planes_changed(coordinates: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    planes = coordinates.permute(0, 1, 4, 2, 3).flatten(1, 2)
+    return change(planes).unflatten(1, (-1, 2)).permute(0, 1, 3, 4, 2)
 
 
 def per_pixel(patches: Tensor, side: int) -> Tensor:
