@@ -45,6 +45,7 @@ LAYOUTS = {
     "side by side": make_layout(stacking="horizontal"),
     "history of 4": make_layout(history=4),
     "unlike cameras": make_layout(cameras=(Camera("base", 12, 8), Camera("wrist", 4, 8), Camera("top", 20, 8))),
+    "large patches": make_layout(cameras=(Camera("base", 32, 16),), patch=16, separator=16),
     "continuous": make_layout(
         actions=(ActionDimension("pan", "pan"), ActionDimension("lift", "lift"), ActionDimension("x")), discrete=False
     ),

@@ -405,7 +405,10 @@ def _require_shapes(mine: Mapping[str, Any], theirs: Mapping[str, Any], path: Pa
     theirs = current_weights(theirs, mine)
     for name in sorted(mine.keys() | theirs.keys()):
         if name not in mine or name not in theirs or mine[name] != theirs[name]:
-            raise ForearmError(f"{path} holds another model or layout: weights {name} do not fit; check config.json")
+            raise ForearmError(
+                f"{path} holds another model or layout: weights {name} do not fit; "
+                "check config.json, or train anew what an older forearm has trained"
+            )
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:

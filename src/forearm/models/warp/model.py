@@ -6,6 +6,7 @@ still and with what is generated (as in Finn et al. 2016, Unsupervised Learning 
 Prediction). The flow is learned from pictures alone, by how well copies explain the truth, coarse to fine.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -34,6 +35,8 @@ it they are copied to the last bit of 8."""
 FINE = 0.2
 """Scale of the flow beside the homographies, so that it begins slowly."""
 ANCHOR = tuple(field.name for field in fields(Anchor))
+LARGE = 16
+"""Side of patches from which pictures are so large that the blend is decided for squares of 4 × 4 pixels, not 2 × 2."""
 DECAY = 0.01
 """By how much a training step's changes count in what moves change in the mean."""
 
@@ -94,7 +97,7 @@ class Warp(JointHeadModel):
 
     def __init__(self, layout: Layout, config: WarpConfig):
         super().__init__(layout, config)
-        self.shrink = 1 + (layout.patch % 2 == 0)
+        self.shrink = math.gcd(layout.patch, 2 if layout.patch < LARGE else 4)
         p, known, joints, actions = layout.patch, layout.history - 1, len(layout.joints), len(layout.actions)
         for camera in layout.cameras:
             if camera.height % p or camera.width % p:
