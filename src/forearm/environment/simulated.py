@@ -54,8 +54,8 @@ class SimulatedEnvironment(Environment[Simulated]):
 class TrueDynamics:
     """The simulator as a predictor: puts the arm where a context's joints say, acts, and draws what is seen.
 
-    An arm at rest is determined by its joints alone, so nothing but the context is needed. It shows how well a planner
-    does with a model that is right.
+    An arm at rest is determined by its joints alone, so nothing but the context is needed; free objects start where the
+    simulator has them. It shows how well a planner does with a model that is right.
     """
 
     def __init__(self, arm: SimulatedArm):
@@ -67,6 +67,7 @@ class TrueDynamics:
         frames, positions = [], []
         inputs = (batch.positions[:, -2], batch.actions[:, -1], batch.dimensions)
         for joints, values, dimension in zip(*(each.cpu().numpy() for each in inputs), strict=True):
+            arm.simulator.restore(before)  # with free objects where they are now
             arm.place(joints)
             arm.step(Action(values, int(dimension)))
             seen = arm.observe()

@@ -1,0 +1,28 @@
+"""``forearm record``: no option without effect."""
+
+from importlib.util import find_spec
+
+import pytest
+from support.commands import forearm
+
+if find_spec("mujoco") is None:
+    pytest.skip("needs the extra `sim`", allow_module_level=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--task push --joints gripper", "--joints has no effect without --single-actions or --every-action"),
+        ("--task push --decisions 3", "--decisions has no effect without --single-actions or --every-action"),
+        ("--task push --every-action --clumsiness 1", "--clumsiness has no effect with --single-actions or"),
+        ("--task push --vary all", "--vary has no effect with --task"),
+        ("--objects held-out", "--objects has no effect without --task"),
+        ("--single-actions", "--single-actions has no effect without --task"),
+        ("--task push --every-action --episodes 4", "every action from a state takes 3 episodes"),
+    ],
+)
+def test_an_option_without_effect_is_refused(tmp_path, words, message):
+    done = forearm("record", "--out", tmp_path / "out", *words.split())
+    assert done.code == 2
+    assert message in done.err
+    assert not list(tmp_path.iterdir())
