@@ -125,6 +125,8 @@ EVERY_ACTION = ("--every-action", "--episodes", "300")
 WALKS = ("--decisions", "20", "--episodes", "24")
 SWEEPS = ("--decisions", "10", "--episodes", "24", "--STAY", "0", "--MOVE-", "0")
 ARM = ("--joints", "shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+OUTCOMES = ("--actions", "change", "--step", "0.5", "--history", "2")
+"""Real recordings as in all tables since the first: what came of half a second."""
 ALL_TESTED = ("--val", "1")
 
 
@@ -162,9 +164,9 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
     title = "Simulated, all six joints, 1,500 actions, a third of them STAY"
     known.append(Task("arm", title, "six joints", training, tests))
     if arguments.real_train:
-        late = ("--camera-lag", str(arguments.camera_lag))
-        tests = {"unseen": Recorded((), (*ALL_TESTED, *late), arguments.real_test)} if arguments.real_test else {}
-        known.append(Task("real", "Real recordings", "a real arm", Recorded((), late, arguments.real_train), tests))
+        sides = (*OUTCOMES, "--camera-lag", str(arguments.camera_lag))
+        tests = {"unseen": Recorded((), (*ALL_TESTED, *sides), arguments.real_test)} if arguments.real_test else {}
+        known.append(Task("real", "Real recordings", "a real arm", Recorded((), sides, arguments.real_train), tests))
     return [task for task in known if task.name in arguments.only]
 
 

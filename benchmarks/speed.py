@@ -44,7 +44,7 @@ def building(work: Path, repeats: int) -> dict:
     sources = [work / f"copy{number}" for number in range(repeats)]
     for source in sources:
         shutil.copytree(work / "recording224_30", source, dirs_exist_ok=True)
-    config = BuildConfig(actions="change", step=0.1, stride=1 / 30)
+    config = BuildConfig(actions="change", history=2, step=0.1, stride=1 / 30)
     begin = time.perf_counter()
     data = build(sources, work / f"built{repeats}", config)
     return {"frames_per_s": len(data.frames) * 2 / (time.perf_counter() - begin), "peak_mb": peak_mb()}

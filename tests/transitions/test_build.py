@@ -1,5 +1,6 @@
 """From recordings to datasets: right pairs, each frame once, whole episodes or none, and no half-written target."""
 
+import dataclasses
 import errno
 import json
 import shutil
@@ -26,10 +27,13 @@ from support.recordings import (
 from support.recordings import write_video as write_pictures
 
 from forearm.base.errors import ForearmError
+from forearm.recordings import open_recording
+from forearm.report.inspection import facts_of
 from forearm.transitions import TransitionSet
 from forearm.transitions.advice import warnings_of
 from forearm.transitions.build import build
 from forearm.transitions.combine import combine
+from forearm.transitions.pace import choose_step
 from forearm.transitions.settings import BuildConfig
 from forearm.transitions.store import ArrayWriter
 
@@ -39,7 +43,8 @@ LENGTHS = (12, 9, 15)
 
 def settings(**changes) -> BuildConfig:
     """Cameras of 32×32, frames 0.3 s (3 rows) apart, a transition every 0.2 s."""
-    return BuildConfig(**{"size": 32, "step": 0.3, "stride": 0.2, "val": 0.34} | changes)
+    usual = {"size": 32, "actions": "change", "history": 2, "step": 0.3, "stride": 0.2, "val": 0.34}
+    return BuildConfig(**usual | changes)
 
 
 def of_logs(**changes):
@@ -528,7 +533,7 @@ def logged(root):
     [
         (other_joints, {}, "has joints a, b, c, but one has shoulder_pan.pos"),
         (other_cameras, {}, "has cameras none of these"),
-        (logged, {}, "one has no discrete-action log but others have"),
+        (logged, {"actions": "auto"}, "one has no discrete-action log but others have"),
         (lambda root: make_recording(root, action_key=None), {"actions": "column"}, "has actions none of these"),
         (lambda root: root.with_name("one"), {}, "one is given twice"),
     ],
@@ -727,3 +732,31 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
     )
     assert (tmp_path / "data" / "frames.npy").stat().st_size > 119e6
     assert float(done.stdout) < 80
+
+
+def test_the_recorded_action_is_taken_where_joints_answer_it(tmp_path):
+    """By default; else how they changed, and the dataset says why."""
+    chosen = BuildConfig(size=32, val=0.34)
+    aims = with_actions(tmp_path / "aims", list(JOINTS), lambda states, e: states + 0.5)
+    data = build(aims, tmp_path / "data", chosen)
+    assert (data.facts["actions"], data.layout.action_is) == ("command", "target")
+    assert (data.layout.history, data.layout.action_duration) == (3, 0.2)
+    assert data.facts["settings"]["step"] == 0.2
+    assert data.facts["choices"] == [f"a step is {choose_step([open_recording(aims)], [CAMERA], 0.1)[1]}"]
+    assert facts_of(data.path)["chosen"] == data.facts["choices"][0]
+    changed = build(aims, tmp_path / "change", dataclasses.replace(chosen, actions="change"))
+    with pytest.raises(ForearmError, match=r"has actions that are changes of joints, but a run has target commands"):
+        changed.require_fit(data.layout, "a run")
+
+    noise = with_actions(
+        tmp_path / "noise", ["a", "b"], lambda states, e: np.random.default_rng(e).normal(size=(len(states), 2))
+    )
+    some = with_actions(tmp_path / "some", [JOINTS[0]], lambda states, e: states[:, :1] + 0.5)
+    for root, why in ((noise, "what the actions of noise mean is not clear"), (some, "most joints that move have no")):
+        data = build(root, tmp_path / f"{root.name}-data", chosen)
+        assert (data.facts["actions"], data.layout.action_is, data.layout.history) == ("change", None, 3)
+        assert why in data.facts["choices"][0]
+    silent = build(make_recording(tmp_path / "silent", action_key=None), tmp_path / "silent-data", chosen)
+    assert (silent.facts["actions"], len(silent.facts["choices"])) == ("change", 1)
+    logged = build(make_recording(tmp_path / "logged", log_numbers=(0, 1, 2)), tmp_path / "log-data", of_logs())
+    assert (logged.facts["actions"], logged.facts["choices"], logged.layout.history) == ("log", [], 2)

@@ -1,17 +1,20 @@
 """What an action column commands is found out by comparing it with the states, or refused."""
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
 from forearm.transitions.meaning import Commands, find_meaning, taken
 
 JOINTS = ("shoulder_pan.pos", "shoulder_lift.pos", "elbow_flex.pos", "gripper.pos")
-LOW, HIGH, FPS, STEP = np.array([-60, -90, -40, 3]), np.array([70, 60, 48, 60]), 10.0, 5
+LOW, HIGH, FPS = np.array([-60, -90, -40, 3]), np.array([70, 60, 48, 60]), 10.0
 
 
 def motion(t, episode):
@@ -60,7 +63,7 @@ UNNAMED = tuple(f"action_{i}" for i in range(4))
     ],
 )
 def test_it_is_found_out_by_name_by_order_and_by_what_the_joints_do(command, names, meaning, joints):
-    found = find_meaning(recording(command, names), STEP)
+    found = find_meaning(recording(command, names))
     assert (found.meaning, found.joints) == (meaning, joints)
     assert f"{meaning} 100%" in found.found
     true = recording(command, names).episodes[1]
@@ -84,9 +87,9 @@ def test_it_is_found_out_by_name_by_order_and_by_what_the_joints_do(command, nam
 )
 def test_what_is_not_clear_is_refused_with_the_option_that_says_it(command, names):
     with pytest.raises(ForearmError, match=r"not clear.*--action-is target, delta or velocity") as failure:
-        find_meaning(recording(command, names), STEP)
+        find_meaning(recording(command, names))
     assert "\n" not in str(failure.value)
-    assert find_meaning(recording(command, names), STEP, "velocity").meaning == "velocity"
+    assert find_meaning(recording(command, names), "velocity").meaning == "velocity"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_what_is_not_clear_is_refused_with_the_option_that_says_it(command, name
     ids=["switch", "other sign", "other unit", "constant"],
 )
 def test_a_command_that_its_joint_does_not_answer_is_an_action_of_its_own(wrong):
-    found = find_meaning(recording(lambda t, e: np.c_[target(t, e)[:, :3], wrong(t, e)], JOINTS), STEP)
+    found = find_meaning(recording(lambda t, e: np.c_[target(t, e)[:, :3], wrong(t, e)], JOINTS))
     assert (found.meaning, found.joints) == ("target", (0, 1, 2, -1))
     assert "no joint answers gripper.pos: an action of its own" in found.found
 
@@ -118,7 +121,7 @@ def test_a_command_that_its_joint_does_not_answer_is_an_action_of_its_own(wrong)
 )
 def test_what_is_said_of_commands_is_refused_where_the_joints_follow_in_another_unit(command, meaning, says):
     with pytest.raises(ForearmError, match=says) as failure:
-        find_meaning(recording(command, JOINTS), STEP, meaning)
+        find_meaning(recording(command, JOINTS), meaning)
     assert "\n" not in str(failure.value)
 
 
@@ -126,7 +129,7 @@ def test_what_is_said_of_commands_is_refused_where_the_joints_follow_in_another_
 @pytest.mark.parametrize("kind", [target, delta, velocity])
 def test_a_delayed_command_is_told(kind, rows, said):
     late = recording(lambda t, e: kind(t + rows - (kind is target), e), JOINTS)
-    found = find_meaning(late, STEP)
+    found = find_meaning(late)
     assert found.joints == (0, 1, 2, 3)
     assert (said in found.found) if said else "late" not in found.found
 
@@ -138,15 +141,15 @@ def test_commands_that_are_written_down_after_the_joints_followed_are_refused(ki
 
     for rows in (3, 4):
         with pytest.raises(ForearmError, match=rf"\({rows} rows\) after the joints followed .*move the action"):
-            find_meaning(late(rows), STEP, kind.__name__)
-    assert find_meaning(late(1), STEP).meaning == kind.__name__  # a row may be how the recorder rounds
+            find_meaning(late(rows), kind.__name__)
+    assert find_meaning(late(1)).meaning == kind.__name__  # a row may be how the recorder rounds
 
 
 @pytest.mark.parametrize("asked", [None, "target"])
 def test_targets_that_count_from_another_zero_are_counted_from_that_of_the_states(asked):
     by = np.array([0, 30, 0, 0])
     beside = recording(lambda t, e: target(t, e) + by, JOINTS)
-    found = find_meaning(beside, STEP, asked)
+    found = find_meaning(beside, asked)
     assert found.found.endswith("; targets lie beside the states, which is taken off: shoulder_lift.pos by 30")
     true = beside.episodes[1]
     was = taken(found, true.states, true.actions, np.array([[0, 5], [3, 8]]), FPS)[:, 0]
@@ -159,18 +162,18 @@ def test_a_gripper_that_holds_something_is_not_beside_its_targets():
         commanded[:, 3] = np.where(t % 37 < 20, commanded[:, 3] - 30, commanded[:, 3])
         return commanded
 
-    assert not find_meaning(recording(holding, JOINTS), STEP).offsets
+    assert not find_meaning(recording(holding, JOINTS)).offsets
 
 
 def test_velocities_of_a_base_are_actions_of_their_own():
     def base(t, e):
         return np.c_[np.sin(t / 3 + e), np.cos(t / 5)]
 
-    assert find_meaning(recording(base, ("x.vel", "theta.vel")), STEP).joints == (-1, -1)
+    assert find_meaning(recording(base, ("x.vel", "theta.vel"))).joints == (-1, -1)
 
 
 def test_without_names_or_agreement_what_is_said_follows_the_order():
-    found = find_meaning(recording(lambda t, e: np.random.default_rng(e).normal(size=(40, 4)), UNNAMED), STEP, "delta")
+    found = find_meaning(recording(lambda t, e: np.random.default_rng(e).normal(size=(40, 4)), UNNAMED), "delta")
     assert found.joints == (0, 1, 2, 3)
 
 
@@ -179,14 +182,34 @@ def test_a_recording_without_actions_has_no_commands():
     for episode in silent.episodes:
         episode.actions = None
     with pytest.raises(ForearmError, match=r"set has no action column; build with --actions change"):
-        find_meaning(silent, STEP)
+        find_meaning(silent)
 
 
-def test_targets_count_from_where_the_joints_were():
-    states, actions = np.zeros((10, 2), np.float32), np.arange(20, dtype=np.float32).reshape(10, 2)
-    states[4] = (1, 2)
-    was = taken(Commands("target", (0, 1), ""), states, actions, np.array([[0, 4, 7]]), FPS)
-    assert was.tolist() == [[[6, 7], [12 - 1, 13 - 2]]], "the last target before each frame"
+@given(
+    meaning=st.sampled_from(("target", "delta", "velocity")),
+    late=st.integers(0, 1),
+    cuts=st.lists(st.integers(1, 6), min_size=2, max_size=4),
+    seed=st.integers(0, 99),
+)
+def test_joints_that_follow_at_once_change_as_was_commanded(meaning, late, cuts, seed):
+    frames = np.cumsum([5, *cuts])
+    states = np.random.default_rng(seed).normal(size=(frames[-1] + 1, 3)).astype(np.float32)
+    ahead = np.diff(states, axis=0, append=states[-1:])
+    actions = {"target": states + ahead, "delta": ahead, "velocity": FPS * ahead}[meaning]
+    commands = Commands(meaning, (2, 0, -1), "", late=late)
+    was = taken(commands, states, actions[:, [2, 0, 1]], frames[None], FPS)[0]
+    np.testing.assert_allclose(was[:, :2], np.diff(states[frames], axis=0)[:, [2, 0]], atol=1e-4)
+    means = [actions[a:b, 1].mean() for a, b in itertools.pairwise(frames)]
+    np.testing.assert_allclose(was[:, 2], means, atol=1e-4)
+
+
+@given(late=st.integers(1, 6), rows=st.integers(1, 30), slope=st.floats(-2, 2), at=st.floats(-90, 90))
+def test_late_joints_answer_the_target_of_before(late, rows, slope, at):
+    """Targets move evenly: those that count are as many rows old as joints are late, or as half of a short step."""
+    targets = slope * np.arange(50)[:, None]
+    states = np.full((50, 1), at)
+    was = taken(Commands("target", (0,), "", late=late), states, targets, np.array([[3, 3 + rows]]), FPS)
+    assert was[0, 0, 0] == pytest.approx(slope * (3 + rows - min(late, (rows + 1) / 2)) - at, abs=1e-3)
 
 
 def test_a_switch_is_averaged_over_the_rows_between():
@@ -204,5 +227,5 @@ def test_real_commands(name, meaning, joints):
     if not root.is_dir():
         pytest.skip("needs the shared recordings")
     real = open_recording(root)
-    found = find_meaning(real, round(0.5 * real.fps))
+    found = find_meaning(real)
     assert (found.meaning, found.joints) == (meaning, joints)

@@ -22,7 +22,7 @@ from forearm.transitions.settings import BuildConfig
 
 LENGTHS = (12, 9, 15)
 KNOWN = ObjectNames(("red_box", "ball"), ("base",))
-CONFIG = BuildConfig(size=16, step=0.2, stride=0.1, val=0.34)
+CONFIG = BuildConfig(size=16, history=2, step=0.2, stride=0.1, val=0.34)
 
 
 def truth_of(rows: int) -> np.ndarray:

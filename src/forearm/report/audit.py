@@ -170,7 +170,7 @@ def _commands(recording: Recording) -> tuple[str, bool, dict[int, int]]:
     if (by_name < 0).all() and len(names) == len(recording.joints):
         by_name = np.arange(len(names))
     try:
-        found = find_meaning(recording, max(1, round(0.5 * recording.fps)))
+        found = find_meaning(recording)
     except ForearmError as error:
         return str(error), False, {a: int(j) for a, j in enumerate(by_name) if j >= 0}
     targets = {a: j for a, j in enumerate(found.joints) if j >= 0} if found.meaning == "target" else {}

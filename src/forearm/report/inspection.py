@@ -74,6 +74,8 @@ def _facts_of_dataset(path: Path) -> Facts:
         facts[what] = f"{len(data.rows(split))} transitions: " + _counts(seen)  # type: ignore[arg-type]
     if "commands" in data.facts:
         facts["commands"] = data.facts["commands"]
+    if data.facts.get("choices"):
+        facts["chosen"] = "\n".join(data.facts["choices"])
     facts["joints"] = _joints(data.layout)
     if warnings := warnings_of(data):
         facts["warnings"] = "\n".join(warnings)

@@ -33,6 +33,7 @@ from forearm.recordings.units import doubtful_units
 from forearm.transitions.fingerprint import fingerprint, look
 from forearm.transitions.meaning import Commands, find_meaning, taken
 from forearm.transitions.objects import object_rows
+from forearm.transitions.pace import choose_step
 from forearm.transitions.plan import (
     NO_PLAN,
     EpisodePlan,
@@ -133,17 +134,18 @@ def build(
     if len(recordings) > 1 and (config.episodes or config.exclude):
         raise ForearmError("--episodes and --exclude need a single recording; build each, then combine them")
     first = recordings[0]
-    cameras, mode = _cameras(first, config), _mode(recordings, config)
+    cameras = _cameras(first, config)
+    mode, commands, chosen = _mode(recordings, config)
     _require_effect(config, recordings, cameras, mode)
     for number, recording in enumerate(recordings[1:], 1):
-        _require_alike(recording, first, cameras, mode)
+        _require_alike(recording, first, cameras)
         _require_equal_units(recording, first, config)
         if any(recording.root.samefile(other.root) for other in recordings[:number]):
             raise ForearmError(f"{recording.name} is given twice; its frames would train and validate")
+    config, paced = _completed(config, recordings, cameras, mode)
     geometry = _geometry(recordings, cameras, config)
     used = [_chosen_episodes(recording, config) for recording in recordings]
     progress = BuildProgress(episodes=sum(map(len, used)))
-    commands = _commands(recordings, config) if mode == "command" else [None] * len(recordings)
     gathered = _Gathered()
 
     frame_shape = (geometry.frame_height, geometry.frame_width, 3)
@@ -188,7 +190,7 @@ def build(
             layout, table = _tabulate(first, geometry, mode, config, gathered, writer.states())
         except ForearmError as error:
             raise ForearmError(f"{error}{_of_skipped(progress)}") from error
-        facts = _facts(recordings, config, mode, progress, commands)
+        facts = _facts(recordings, config, mode, progress, commands, chosen + paced)
         writer.finish(layout, table, gathered.episodes, facts)
     return TransitionSet(out)
 
@@ -223,17 +225,22 @@ def _short(camera: str) -> str:
     return camera.removeprefix("observation.images.").removeprefix("observation.")
 
 
-def _require_alike(recording: Recording, first: Recording, cameras: tuple[str, ...], mode: Actions) -> None:
+def _require_alike(recording: Recording, first: Recording, cameras: tuple[str, ...]) -> None:
     for what, here, there in (
         ("joints", recording.joints, first.joints),
         ("cameras", sorted(set(cameras) & set(recording.cameras)), sorted(cameras)),
-        ("actions", recording.action_names, first.action_names),
     ):
-        if here != there and (what != "actions" or mode == "command"):
-            raise ForearmError(
-                f"{recording.name} has {what} {', '.join(here) or 'none of these'}, but {first.name} has "
-                f"{', '.join(there)}; build them apart"
-            )
+        _require_equal(recording, first, what, here, there)
+
+
+def _require_equal(
+    recording: Recording, first: Recording, what: str, here: Sequence[str], there: Sequence[str]
+) -> None:
+    if list(here) != list(there):
+        raise ForearmError(
+            f"{recording.name} has {what} {', '.join(here) or 'none of these'}, but {first.name} has "
+            f"{', '.join(there)}; build them apart"
+        )
 
 
 def _require_equal_units(recording: Recording, first: Recording, config: BuildConfig) -> None:
@@ -262,16 +269,49 @@ def _unit_warnings(recordings: Sequence[Recording], config: BuildConfig) -> list
     ]
 
 
-def _mode(recordings: Sequence[Recording], config: BuildConfig) -> Actions:
+def _mode(recordings: Sequence[Recording], config: BuildConfig) -> tuple[Actions, Sequence[Commands | None], list[str]]:
+    """What the actions are, what the commands of each recording are, and what was chosen, with the reason."""
+    none = [None] * len(recordings)
+    if config.actions in ("command", "column"):
+        return "command", _commands(recordings, config), []
     if config.actions != "auto":
-        return "command" if config.actions == "column" else config.actions
+        return config.actions, none, []
     logged = [recording.has_logs for recording in recordings]
     if any(logged) and not all(logged):
-        without = recordings[logged.index(False)].name
+        unlogged = recordings[logged.index(False)].name
         raise ForearmError(
-            f"{without} has no discrete-action log but others have; build them apart, or with --actions change"
+            f"{unlogged} has no discrete-action log but others have; build them apart, or with --actions change"
         )
-    return "log" if all(logged) else "change"
+    if all(logged):
+        return "log", none, []
+    if not any(recording.action_names for recording in recordings):
+        return "change", none, []
+    try:
+        commands = _commands(recordings, config)
+    except ForearmError as error:
+        return "change", none, [f"actions are how the joints changed, as their commands are not understood: {error}"]
+    for recording, found in zip(recordings, commands, strict=True):
+        without = [plain(recording.joints[joint]) for joint in found.uncommanded]
+        if len(without) > len(set(found.joints) - {-1}):
+            why = f"in {recording.name} most joints that move have no command: {', '.join(without)}"
+            return "change", none, [f"actions are how the joints changed; {why}"]
+    return "command", commands, []
+
+
+def _completed(
+    config: BuildConfig, recordings: Sequence[Recording], cameras: Sequence[str], mode: Actions
+) -> tuple[BuildConfig, list[str]]:
+    """The settings with those that are chosen by the data, and why they were chosen."""
+    if mode == "log":
+        return dataclasses.replace(config, history=config.history or 2), []
+    chosen = []
+    if config.step is None:
+        step, why = choose_step(recordings, cameras, config.stride)
+        config, chosen = dataclasses.replace(config, step=step), [f"a step is {why}"]
+    assert config.step is not None
+    lengths = [episode.length / recording.fps for recording in recordings for episode in recording.episodes]
+    enough = mode != "dominant" and np.median(lengths) > 2 * config.step
+    return dataclasses.replace(config, history=config.history or (3 if enough else 2)), chosen
 
 
 def _require_effect(
@@ -288,8 +328,10 @@ def _require_effect(
 
 
 def _commands(recordings: Sequence[Recording], config: BuildConfig) -> list[Commands]:
-    """What the actions of each recording are, alike in all but their offsets."""
-    found = [find_meaning(each, max(1, round(config.step * each.fps)), config.action_is) for each in recordings]
+    """What the actions of each recording are, alike in all but their offsets and delays."""
+    for recording in recordings[1:]:
+        _require_equal(recording, recordings[0], "actions", recording.action_names, recordings[0].action_names)
+    found = [find_meaning(each, config.action_is) for each in recordings]
     first = found[0]
     for recording, commands in zip(recordings, found, strict=True):
         if commands.meaning != first.meaning:
@@ -319,7 +361,7 @@ def _geometry(recordings: Sequence[Recording], cameras: tuple[str, ...], config:
         actions=(ActionDimension("unknown"),),
         patch=preset.patch,
         separator=preset.separator,
-        history=config.history,
+        history=config.history or 2,
         stacking=config.stacking,
     )
 
@@ -327,7 +369,7 @@ def _geometry(recordings: Sequence[Recording], cameras: tuple[str, ...], config:
 def _plan(
     recording: Recording, episode: Episode, mode: Actions, config: BuildConfig, gathered: _Gathered
 ) -> EpisodePlan:
-    joints = len(recording.joints)
+    joints, history = len(recording.joints), config.history or 2
     if mode == "log":
         if episode.log is None:
             return NO_PLAN
@@ -339,10 +381,10 @@ def _plan(
                 f"{recording.name} episode {episode.index} moves {recording.joints[joint]} by "
                 f"{episode.log.position_delta}, others by {known}; build them apart"
             )
-        return plan_from_log(episode, joint, joints, recording.fps, config.history)
-    step, stride = (max(1, round(seconds * recording.fps)) for seconds in (config.step, config.stride))
+        return plan_from_log(episode, joint, joints, recording.fps, history)
+    step, stride = (max(1, round(seconds * recording.fps)) for seconds in (config.step or 0, config.stride))
     kept = active_rows(episode.states, recording.units, recording.fps) if config.trim_idle else slice(0, len(episode))
-    frames = plan_every(kept.start, kept.stop, step, stride, config.history)
+    frames = plan_every(kept.start, kept.stop, step, stride, history)
     if gathered.commands is None:
         return EpisodePlan(frames, changes(episode, frames), np.full(len(frames), -1))
     if episode.actions is None:
@@ -473,7 +515,7 @@ def _tabulate(
         )
         for name, joint, scale, zero in zip(names, joints, scales, zeros, strict=True)
     )
-    rows = max(1, round(config.step * recording.fps))
+    rows = max(1, round((config.step or 0) * recording.fps))
     layout = dataclasses.replace(
         geometry,
         actions=driving,
@@ -517,14 +559,16 @@ def _facts(
     mode: Actions,
     progress: BuildProgress,
     commands: Sequence[Commands | None],
+    choices: list[str],
 ) -> dict[str, Any]:
     return {
         "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "recordings": [{"name": r.name, "version": r.version, "fps": r.fps} for r in recordings],
         "actions": mode,
         **({"commands": "; ".join(dict.fromkeys(each.found for each in commands if each))} if any(commands) else {}),
+        "choices": choices,
         "warnings": _unit_warnings(recordings, config),
-        "settings": dataclasses.asdict(config),
+        "settings": {name: value for name, value in dataclasses.asdict(config).items() if value is not None},
         "skipped": [{"recording": r, "episode": e, "reason": why} for r, e, why in progress.skipped],
         "notes": [{"recording": r, "episode": e, "note": what} for r, e, what in progress.notes],
     }

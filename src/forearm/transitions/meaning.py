@@ -15,6 +15,8 @@ from forearm.canvas.layout import ACTION_MEANINGS, ActionMeaning
 from forearm.recordings import Recording
 from forearm.recordings.audit import UNITS_APART
 
+COMPARED = 0.5
+"""Seconds over which changes are compared, and by which joints may follow late."""
 CLEAR, APART = 0.5, 0.2
 """A meaning is clear if it explains so much of the median joint's variance, and so much more than the next one."""
 FAR = 4.0
@@ -59,23 +61,29 @@ class Commands:
     """How this is known, in words."""
     offsets: tuple[float, ...] = ()
     """How far each column's targets lie beside the states that they lead to, in the joint's unit; empty: not at all."""
+    late: int = 0
+    """Rows by which joints follow."""
+    uncommanded: tuple[int, ...] = ()
+    """Joints that move, though no column commands them."""
 
 
-def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = None) -> Commands:
+def find_meaning(recording: Recording, asked: ActionMeaning | None = None) -> Commands:
     """Find out what a recording's actions are by comparing them with the states.
 
     Args:
         recording: with an action column.
-        step: rows over which changes are compared.
         asked: the meaning, where a person has said it; only the joints are then looked for.
 
     Raises:
         ForearmError: there is no action column, or its meaning is not clear.
     """
+    step = max(1, round(COMPARED * recording.fps))
     rows = [(e.states, e.actions) for e in recording.read(recording.cameras, on_skip=lambda index, reason: None)]
     pairs = [(states, actions) for states, actions in rows if actions is not None and len(states) > step]
     if not pairs:
-        raise ForearmError(f"{recording.name} has no action column; build with --actions change")
+        short = any(actions is not None for _, actions in rows)
+        what = f"no episode longer than {COMPARED:g} s" if short else "no action column"
+        raise ForearmError(f"{recording.name} has {what}; build with --actions change")
     names = matched_names(recording.action_names, recording.joints)
     values = np.concatenate([actions for _, actions in pairs])
     by_lag = {meaning: explained_shares(pairs, step, recording.fps, meaning) for meaning in ACTION_MEANINGS}
@@ -91,10 +99,8 @@ def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = 
         _require_scale(
             recording, asked, _responses(explained[asked], chosen, pairs, step, recording.fps, asked), chosen
         )
-        _require_in_time(recording, asked, by_lag[asked], chosen, pairs, step)
-        offsets, beside = _offsets(recording, asked, by_lag[asked], chosen, pairs)
-        found = f"{asked}, as said (explained by the states: {figures}){beside}"
-        return Commands(asked, tuple(chosen.tolist()), found, offsets)
+        best, how = asked, f"{asked}, as said (explained by the states: {figures})"
+        return _commands_as(recording, best, how, by_lag[best], chosen, pairs, step)
     unclear = shares[best] < CLEAR or shares[best] - shares[second] < APART
     own = np.flatnonzero(joints[best] < 0)
     if unclear and (any(not _is_plain(recording.action_names[a], values[:, a]) for a in own) or len(own) < len(names)):
@@ -103,21 +109,42 @@ def find_meaning(recording: Recording, step: int, asked: ActionMeaning | None = 
             "it with --action-is target, delta or velocity, or build with --actions change"
         )
     if unclear:  # nothing but velocities of a base and switches
-        return Commands("velocity", (-1,) * len(names), "velocities and switches that no joint answers")
+        nobody = np.full(len(names), -1)
+        words = "velocities and switches that no joint answers"
+        return Commands("velocity", tuple(nobody.tolist()), words, uncommanded=_uncommanded(pairs, nobody))
     how = "by name" if (names >= 0).any() else "by what they do"
     deaf = _unanswered(*_responses(explained[best], joints[best], pairs, step, recording.fps, best))
     chosen = np.where(deaf, -1, joints[best])
     if len(own := np.flatnonzero(chosen < 0)):
         how += f"; no joint answers {', '.join(recording.action_names[a] for a in own)}: an action of its own"
-    how += _delay(by_lag[best], chosen, recording.fps)
-    _require_in_time(recording, best, by_lag[best], chosen, pairs, step)
-    offsets, beside = _offsets(recording, best, by_lag[best], chosen, pairs)
-    found = f"{best} (explained by the states: {figures}), matched {how}{beside}"
-    return Commands(best, tuple(chosen.tolist()), found, offsets)
+    how = f"{best} (explained by the states: {figures}), matched {how}"
+    return _commands_as(recording, best, how, by_lag[best], chosen, pairs, step)
+
+
+def _commands_as(
+    recording: Recording,
+    meaning: ActionMeaning,
+    how: str,
+    shares: np.ndarray,
+    joints: np.ndarray,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    step: int,
+) -> Commands:
+    """Commands of a meaning, with how late joints follow them and how far beside the states they lie."""
+    _require_in_time(recording, meaning, shares, joints, pairs, step)
+    offsets, beside = _offsets(recording, meaning, shares, joints, pairs)
+    late = _rows_late(shares, joints)
+    delay = f"; joints follow their commands {late / recording.fps:.2g} s ({late} rows) late" if late > 1 else ""
+    uncommanded = _uncommanded(pairs, joints)
+    return Commands(meaning, tuple(joints.tolist()), how + delay + beside, offsets, late, uncommanded)
 
 
 def taken(commands: Commands, states: np.ndarray, actions: np.ndarray, frames: np.ndarray, fps: float) -> np.ndarray:
-    """What was commanded from frame to frame: of a joint the change in its unit, of others the command itself.
+    """What was commanded from frame to frame: of a joint the change in its unit, of others the mean command.
+
+    Deltas and velocities of a step add up. Of its targets those count that joints answer by its end: a joint that
+    follows at once answers the last one, and one that follows n rows late the mean of the last 2n − 1, which were given
+    n rows before on average (docs/log/2026-11-26-commands.md).
 
     Args:
         commands: what the columns are.
@@ -130,20 +157,16 @@ def taken(commands: Commands, states: np.ndarray, actions: np.ndarray, frames: n
         (m, T − 1, A) float32.
     """
     sums = np.concatenate([np.zeros((1, actions.shape[1])), actions.cumsum(axis=0, dtype=np.float64)])
-    total = sums[frames[:, 1:]] - sums[frames[:, :-1]]
-    last = actions[frames[:, 1:] - 1]
-    mean = total / np.diff(frames, axis=1)[..., None]
+    first, last = frames[:, :-1], frames[:, 1:]
+    total, rows = sums[last] - sums[first], last - first
     joints = np.array(commands.joints)
     if commands.meaning == "target":
-        of_joints, of_others = (
-            last - np.array(commands.offsets or 0, np.float32) - states[frames[:, :-1]][..., joints],
-            mean,
-        )
-    elif commands.meaning == "delta":
-        of_joints, of_others = total, mean
+        answered = np.minimum(rows, max(1, 2 * commands.late - 1))
+        target = (sums[last] - sums[last - answered]) / answered[..., None]
+        of_joints = target - np.array(commands.offsets or 0) - states[first][..., joints]
     else:
-        of_joints, of_others = total / fps, mean
-    return np.where(joints >= 0, of_joints, of_others).astype(np.float32)
+        of_joints = total / (fps if commands.meaning == "velocity" else 1)
+    return np.where(joints >= 0, of_joints, total / rows[..., None]).astype(np.float32)
 
 
 def matched_names(actions: Sequence[str], joints: Sequence[str]) -> np.ndarray:
@@ -173,8 +196,8 @@ def explained_shares(
         wanted, came = [], []
         for states, actions in pairs:
             x, y = _compared(states, actions, step, fps, meaning)
-            wanted.append(x[max(0, -lag) : len(x) - max(0, lag)])
-            came.append(y[max(0, lag) : len(y) - max(0, -lag)])
+            wanted.append(x[max(0, -lag) : max(0, len(x) - max(0, lag))])
+            came.append(y[max(0, lag) : max(0, len(y) - max(0, -lag))])
         x, y = np.concatenate(wanted).astype(np.float64), np.concatenate(came).astype(np.float64)
         if not len(x):
             break
@@ -213,11 +236,20 @@ def _responses(
     if meaning == "target":
         parts = [part - part.mean(axis=0) for part in parts]
     wanted, came = (np.sqrt(np.square(part).mean(axis=0)) for part in parts)
-    ranges = np.ptp(np.concatenate([states for states, _ in pairs]), axis=0)
-    moves = (joints >= 0) & (ranges[joints] >= MOVES * ranges.max())
+    moves = (joints >= 0) & _moves(pairs)[joints]
     ratio = np.maximum(np.where(moves, wanted, 1) / np.where(moves, came[joints], 1), 1e-9)
     share = np.where(moves, explained[np.arange(len(joints)), joints], 1)
     return share, (share + ratio**2) / (2 * ratio), 1 / ratio
+
+
+def _moves(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Which joints move, (J,) bool."""
+    ranges = np.ptp(np.concatenate([states for states, _ in pairs]), axis=0)
+    return ranges >= MOVES * ranges.max()
+
+
+def _uncommanded(pairs: Sequence[tuple[np.ndarray, np.ndarray]], joints: np.ndarray) -> tuple[int, ...]:
+    return tuple(np.setdiff1d(np.flatnonzero(_moves(pairs)), joints).tolist())
 
 
 def _unanswered(share: np.ndarray, correlation: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -227,17 +259,15 @@ def _unanswered(share: np.ndarray, correlation: np.ndarray, times: np.ndarray) -
     return (share < CLEAR) & ((correlation < CLEAR) | (times > FAR) | (times < 1 / FAR))
 
 
-def _delay(shares: np.ndarray, joints: np.ndarray, fps: float) -> str:
-    """By how much joints follow their commands late, in words; nothing where it is a row or less.
+def _rows_late(shares: np.ndarray, joints: np.ndarray) -> int:
+    """By how many rows joints follow their commands.
 
     Args:
         shares: (L, A, J) as of `explained_shares`.
         joints: (A,) the joint of each command, −1: none.
-        fps: rows a second.
     """
     lags = [int(shares[:, a, j].argmax()) for a, j in enumerate(joints) if j >= 0 and shares[:, a, j].max() > CLEAR]
-    rows = round(float(np.median(lags))) if lags else 0
-    return f"; joints follow their commands {rows / fps:.2g} s ({rows} rows) late" if rows > 1 else ""
+    return round(float(np.median(lags))) if lags else 0
 
 
 def _require_in_time(
@@ -249,7 +279,7 @@ def _require_in_time(
     step: int,
 ) -> None:
     """Refuse commands that are written down rows after the joints had followed them: from frame to frame they would say
-    where the joints came from; arguments are those of `_delay` and `explained_shares`.
+    where the joints came from; arguments are those of `_rows_late` and `explained_shares`.
     """
     ahead = explained_shares(pairs, step, recording.fps, meaning, range(-1, -step - 1, -1))
     rows = []
@@ -274,7 +304,8 @@ def _offsets(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[tuple[float, ...], str]:
     """How far each column's targets lie beside the states, as of a leader that counts from another zero, and the words
-    for it; arguments are those of `_delay`. A joint that is held up at times lies beside its targets, but not evenly.
+    for it; arguments are those of `_rows_late`. A joint that is held up at times lies beside its targets, but not
+    evenly.
     """
     offsets = np.zeros(len(joints))
     for a, j in enumerate(joints if meaning == "target" else ()):

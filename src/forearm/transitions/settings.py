@@ -26,17 +26,18 @@ class BuildConfig:
     """How pictures that are not square become square: squeeze them, crop to the middle, or letterbox with black."""
     stacking: Literal["vertical", "horizontal"] = "vertical"
     """How the cameras of a frame stand: below each other or side by side."""
-    history: int = 2
-    """Frames per canvas."""
+    history: int | None = None
+    """Frames per canvas; by default 2 with a log, with dominant and in short episodes, else 3, of which the first two
+    tell how fast joints move."""
     actions: Actions = "auto"
     """log: the decisions of a discrete-action log. change: how the joints changed. command: the recorded action; column
-    is its older name. dominant: the joint that changed most, up or down. auto: log where there is a log, else
-    change."""
+    is its older name. dominant: the joint that changed most, up or down. auto: log where there is a log, command where
+    joints answer the recorded action, else change."""
     action_is: ActionMeaning | None = None
     """For command: target, where joints are to go; delta, by how much; velocity, how fast. By default it is found out
     from the states."""
-    step: float = 0.5
-    """Seconds from frame to frame (a log brings its own)."""
+    step: float | None = None
+    """Seconds from frame to frame (a log brings its own); by default 0.1 to 0.2, by how fast the picture changes."""
     stride: float = 0.1
     """Seconds from the start of a transition to the start of the next (a log brings its own)."""
     units: tuple[str, ...] = ()
@@ -65,7 +66,7 @@ class BuildConfig:
         if self.preset not in PRESETS:
             raise ForearmError(f"no preset {self.preset!r}; there are {', '.join(PRESETS)}")
         for name in ("step", "stride"):
-            if not 0 < getattr(self, name) < math.inf:
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ForearmError(f"{name} is {getattr(self, name)} seconds; it has to be positive")
         if not 0 <= self.camera_lag <= 1:
             raise ForearmError(f"camera_lag is {self.camera_lag} seconds; it has to lie between 0 and 1")

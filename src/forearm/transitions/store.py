@@ -72,6 +72,7 @@ class Facts(TypedDict):
     skipped: list[Skipped]
     notes: NotRequired[list[Note]]
     commands: NotRequired[str]
+    choices: NotRequired[list[str]]
     warnings: NotRequired[list[str]]
     objects: NotRequired[list[str]]
 
@@ -596,6 +597,7 @@ class TransitionSet:
             ("joints", mine.joint_names, layout.joint_names),
             ("units", *_known_units(mine, layout)),
             ("actions", [e.name for e in mine.actions], [e.name for e in layout.actions]),
+            ("actions that are", _kind(mine), _kind(layout)),
             ("actions at 0 for", [e.zero for e in mine.actions], [e.zero for e in layout.actions]),
             ("discrete actions:", mine.discrete, layout.discrete),
             ("history", mine.history, layout.history),
@@ -603,6 +605,10 @@ class TransitionSet:
         ):
             if here != there:
                 raise ForearmError(f"{self.path} has {what} {here}, but {whose} has {there}; build the data to match")
+
+
+def _kind(layout: Layout) -> str:
+    return f"{layout.action_is} commands" if layout.action_is else "changes of joints"
 
 
 def _known_units(*layouts: Layout) -> list[list[str]]:
