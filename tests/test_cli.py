@@ -137,7 +137,7 @@ def test_recordings_that_cannot_become_a_dataset(tmp_path):
     unequal = make_recording(tmp_path / "unequal", cameras=(CAMERA, "observation.images.wrist"))
     next(unequal.rglob("*wrist/episode_000001.mp4")).unlink()
     assert "episode 1 lacks observation.images.wrist" in refused(tmp_path, "build", unequal, *out)
-    single = make_recording(tmp_path / "single", lengths=(6,))
+    single = make_recording(tmp_path / "single", lengths=(5,))
     assert "1 transition(s) in 1 episode(s) cannot be split" in refused(tmp_path, "build", single, *out)
     assert "60 is not divisible by the patch 8" in refused(tmp_path, "build", single, "--size", 60, *out)
     assert "history is 1" in refused(tmp_path, "build", single, "--history", 1, *out)
@@ -153,7 +153,7 @@ def test_recordings_that_cannot_become_a_dataset(tmp_path):
 
 
 def test_a_dataset_of_one_transition_can_only_be_a_test_set(project, tmp_path):
-    recording = make_recording(tmp_path / "recording", lengths=(6,))
+    recording = make_recording(tmp_path / "recording", lengths=(5,))
     for share, missing in ((1, "train"), (0, "val")):
         data = tmp_path / f"data{share}"
         built = forearm("build", recording, "--out", data, "--val", share)

@@ -108,6 +108,7 @@ def test_continuous_entries_take_the_larger_scale(tmp_path):
         ("units", {"joints": (Joint("pan", "rad"), Joint("lift", "rad"))}),
         ("discrete", {"discrete": False}),
         ("history", {"history": 3}),
+        ("action_is", {"action_is": "target"}),
         ("stacking", {"stacking": "horizontal"}),
         ("separator", {"separator": 8}),
         ("moves pan by 5", {"actions": (ActionDimension("pan", "pan", "deg", 5.0),)}),

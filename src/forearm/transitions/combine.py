@@ -16,7 +16,7 @@ from forearm.transitions.fingerprint import known_among
 from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
 
-SAME = ("cameras", "joint_names", "discrete", "history", "stacking", "patch", "separator", "palette")
+SAME = ("cameras", "joint_names", "action_is", "discrete", "history", "stacking", "patch", "separator", "palette")
 """What layouts must share; joints' bounds and the actions recorded may differ."""
 
 
@@ -70,6 +70,7 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
             "settings": {"combined": [str(data.path) for data in sets]},
             "skipped": [skipped for data in sets for skipped in data.facts["skipped"]],
             "notes": [note for data in sets for note in data.facts.get("notes", [])],
+            "choices": list(dict.fromkeys(choice for data in sets for choice in data.facts.get("choices", []))),
             "warnings": [warning for data in sets for warning in data.facts.get("warnings", [])],
         }
         writer.finish(layout, columns, episodes, facts)
