@@ -112,7 +112,7 @@ def test_equal_data_gives_an_equal_reader_kept_or_not(reader, data, monkeypatch)
     (data.path / FILE).unlink()
     np.testing.assert_array_equal(reader_of(data).read(pictures), read)
     assert torch.equal(torch.random.get_rng_state(), random), "whoever evaluates keeps their random numbers"
-    monkeypatch.setattr("forearm.evaluation.readout._fitted", None)
+    monkeypatch.setattr("forearm.evaluation.readout._learn", None)
     np.testing.assert_array_equal(reader_of(data).read(pictures), read)
 
 
@@ -145,7 +145,7 @@ def test_a_dataset_that_cannot_be_written_to_is_read_all_the_same(reader, data, 
     def refused(path):
         raise ForearmError(f"{path} cannot be written")
 
-    monkeypatch.setattr("forearm.evaluation.readout.writing", refused)
+    monkeypatch.setattr("forearm.evaluation.learned.writing", refused)
     pictures = data.frames[:5].transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(reader_of(data).read(pictures), reader.read(pictures))
     assert not (data.path / FILE).exists()

@@ -19,7 +19,7 @@ class Metric:
     better: str
     """"lower", "higher" or "nearest 1"."""
     unit: str
-    """"", "dB", "share", or "joint" for the joints' own."""
+    """"", "dB", "mm", "share", or "joint" for the joints' own."""
     text: str
     """What it means."""
     other_name: str = ""
@@ -53,7 +53,8 @@ class Metric:
             return 0.0, 1.0
         if self.name.startswith("ssim"):
             return -1.0, 1.0
-        return -math.inf if self.better == "higher" else 0.0, math.inf
+        signed = self.better == "higher" or self.name == "object_motion_slope"
+        return -math.inf if signed else 0.0, math.inf
 
     @property
     def arrow(self) -> str:
@@ -121,6 +122,27 @@ _TEXTS = {
             "in the true direction."
         ),
     },
+    "objects": {
+        "object_position_error": (
+            "How far pushed objects end from where they truly do, as a network that learned from true pictures alone "
+            "finds them in the predicted picture. Its error on true pictures is the floor."
+        ),
+        "object_position_error_untouched": (
+            "How far objects that nothing touched are moved in the predicted picture: at 0 they stay where they are."
+        ),
+        "object_direction_accuracy": (
+            "Share of pushed objects that move within 45° of the true direction, and by 1 mm or more."
+        ),
+        "object_motion_slope": (
+            "How far pushed objects move along the true direction / how far they truly do: 1 is right, 0 is copying."
+        ),
+        "object_contact_accuracy": (
+            "Share of objects, pushed or untouched, of which the predicted picture shows rightly whether they moved by "
+            "3 mm or more."
+        ),
+        "object_mse_pushed": "Mean squared error within the boxes of pushed objects, before and after the push.",
+        "object_mse_untouched": "The same within the boxes of objects that nothing touched.",
+    },
     "action": {
         "action_discrimination_score": (
             "MSE between the pictures predicted under different actions. At 0 the model ignores the action. "
@@ -162,6 +184,7 @@ _TEXTS = {
         ),
     },
 }
+NEAREST_1 = ("sharpness", "object_motion_slope")
 _OTHER_NAMES = {"val_mse": "val_mse_visual"}
 _UNITS = {
     **{f"{name}{over}": "dB" for name in ("psnr", "controllability_psnr") for over in ("", "_moves")},
@@ -171,14 +194,18 @@ _UNITS = {
     "counterfactual_order": "share",
     "counterfactual_plus_above_minus": "share",
     "k_way_accuracy": "share",
+    "object_position_error": "mm",
+    "object_position_error_untouched": "mm",
+    "object_direction_accuracy": "share",
+    "object_contact_accuracy": "share",
     "counterfactual_effect_error": "",
 }
 
 
 def _metric(name: str, group: str, text: str) -> Metric:
-    is_error = "_mse" in name or "_mae" in name or name.endswith("_error")
+    is_error = "_mse" in name or "_mae" in name or "_error" in name
     unit = _UNITS.get(name, "joint" if is_error and "_mse" not in name else "")
-    better = "lower" if is_error else "nearest 1" if name == "sharpness" else "higher"
+    better = "lower" if is_error else "nearest 1" if name in NEAREST_1 else "higher"
     return Metric(name, group, better, unit, text, _OTHER_NAMES.get(name, ""))
 
 

@@ -16,10 +16,15 @@ from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Gallery, example_of
 from forearm.evaluation.intervals import differences, intervals, skill_intervals
 from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_patch, per_sample
+from forearm.evaluation.objects import ObjectReader, ObjectSight, ObjectStatistics
 from forearm.evaluation.readout import Reader, Readout, Sight
 from forearm.evaluation.samples import Samples, skills
 from forearm.evaluation.uncertainty import Kinds, UncertaintyStatistics
+from forearm.transitions.objects import Motions
 from forearm.transitions.store import Outcomes
+
+Sights = tuple[Sight, ObjectSight]
+"""What can be read from the pictures of some samples: joints, and objects."""
 
 
 def evaluate(
@@ -35,6 +40,9 @@ def evaluate(
     kinds_seen: Kinds | None = None,
     reader: Reader | None = None,
     grouped_by: str = "episodes",
+    motions: Callable[[np.ndarray], Motions | None] = lambda rows: None,
+    finder: ObjectReader | None = None,
+    object_names: tuple[str, ...] = (),
 ) -> Evaluation:
     """Score a predictor and the baselines on batches, in one pass and with one batch in memory.
 
@@ -52,6 +60,9 @@ def evaluate(
         kinds_seen: how often training saw each move of each action dimension, where that is known.
         reader: reads joints from pictures; it was tested on the same samples.
         grouped_by: what a group is, "episodes" or "scenes".
+        motions: how objects truly moved in rows (n,), where that is known.
+        finder: finds objects in pictures.
+        object_names: their names.
     """
     baselines = standard_baselines() if baselines is None else baselines
     if isinstance(predictor, torch.nn.Module):
@@ -59,6 +70,7 @@ def evaluate(
     ours: list[Samples] = []
     theirs: dict[str, list[Samples]] = {name: [] for name in baselines}
     floor: list[Samples] = []
+    objects = ObjectStatistics(object_names, finder)
     rows, codes = [], []
     gallery, extras = Gallery(samples), RunningMeans()
     clock, uncertainty = Clock(predictor, device), UncertaintyStatistics()
@@ -67,14 +79,15 @@ def evaluate(
         known = outcomes(batch.rows.numpy()) if outcomes else None
         answers = clock.ask(batch, truth.codes)
         under, expected, own = answers.under, answers.expected, taken(answers.under, truth.codes)
-        sight = Sight(reader, truth)
-        floor.append(sight.samples(truth.last))
-        ours.append(_measure(truth, under, own, known, sight))
+        sights = (Sight(reader, truth), ObjectSight(finder, motions(batch.rows.numpy()), truth, truth.previous))
+        floor.append(_seen(sights, truth.last))
+        ours.append(_measure(truth, under, own, known, sights))
+        objects.add(sights[1], batch.rows.numpy(), truth, own)
         copies = {}
         for name, baseline in baselines.items():
             baseline_under = ask(baseline.predict, batch, truth.codes).under
             copies[name] = taken(baseline_under, truth.codes)
-            theirs[name].append(_measure(truth, baseline_under, copies[name], known, sight))
+            theirs[name].append(_measure(truth, baseline_under, copies[name], known, sights))
         extras.add({"squared_error_per_patch": per_patch((own - truth.last) ** 2, layout.patch)})
         extras.add(answers.figures)
         own_expected = None
@@ -115,6 +128,7 @@ def evaluate(
         cautions=cautions,
         uncertainty=uncertainty.result(of_rows, kinds_seen),
         readout=Readout.of(reader, Samples.concatenate(floor)) if reader else None,
+        objects=objects.result(Samples.concatenate(floor)),
     )
 
 
@@ -137,10 +151,16 @@ class RunningMeans:
 
 
 def _measure(
-    truth: Truth, under: dict[int, np.ndarray], own: np.ndarray, outcomes: Outcomes | None, sight: Sight
+    truth: Truth, under: dict[int, np.ndarray], own: np.ndarray, outcomes: Outcomes | None, sights: Sights
 ) -> Samples:
     of_actions = counterfactuals(truth, under) | against_outcomes(truth, under, outcomes)
-    return per_sample(truth, own) | of_actions | sight.samples(own)
+    return per_sample(truth, own) | of_actions | _seen(sights, own)
+
+
+def _seen(sights: Sights, region: np.ndarray) -> Samples:
+    """What is read from last frames."""
+    joints, objects = sights
+    return joints.samples(region) | objects.samples(region)
 
 
 def _compare(mine: Samples, theirs: Samples, groups: np.ndarray) -> Baseline:

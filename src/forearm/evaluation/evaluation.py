@@ -11,6 +11,7 @@ from forearm.evaluation.baselines import PERSISTENCE
 from forearm.evaluation.catalogue import CATALOGUE, METRICS, key_metrics
 from forearm.evaluation.examples import Example
 from forearm.evaluation.intervals import Difference, Differences, difference_spans, too_few, verdicts
+from forearm.evaluation.objects import Objects
 from forearm.evaluation.readout import Readout
 from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value
@@ -47,7 +48,7 @@ class Evaluation:
     baseline_samples: the baselines' metrics per sample. cautions: sentences that whoever evaluated knows, and that
     belong to ``warnings``. rollouts: errors by horizon, where ``roll_out`` measured them. uncertainty: how far the
     errors that the predictor expects can be trusted, if it expects any. readout: how well joints can be read from true
-    pictures, if they were read.
+    pictures, if they were read. objects: how objects moved, if that is known.
     """
 
     layout: Layout
@@ -71,6 +72,7 @@ class Evaluation:
     rollouts: Rollouts | None = None
     uncertainty: Uncertainty | None = None
     readout: Readout | None = None
+    objects: Objects | None = None
 
     @property
     def guesses(self) -> list[int]:
@@ -153,6 +155,7 @@ class Evaluation:
             "rollouts": self.rollouts.to_json() if self.rollouts else None,
             "uncertainty": self.uncertainty.to_json() if self.uncertainty else None,
             "readout": self.readout.to_json() if self.readout else None,
+            "objects": self.objects.to_json() if self.objects else None,
             "warnings": self.warnings,
         }
 

@@ -160,13 +160,13 @@ def against_outcomes(truth: Truth, under: dict[int, np.ndarray], outcomes: Outco
     both = np.stack([known[:, a] & known[:, b] for a, b in pairs], axis=1)
     effects = [_squared_errors(real[:, a], real[:, b], h)[0] for a, b in pairs]
     misses = [_squared_errors(imagined[:, a] - imagined[:, b], real[:, a] - real[:, b], h)[0] for a, b in pairs]
-    effect, _ = _mean_where(np.stack(effects, axis=1), both)
-    miss, _ = _mean_where(np.stack(misses, axis=1), both)
+    effect, _ = mean_where(np.stack(effects, axis=1), both)
+    miss, _ = mean_where(np.stack(misses, axis=1), both)
     return Samples.of(
         {
-            "counterfactual_mse": _mean_where(errors, not_taken),
+            "counterfactual_mse": mean_where(errors, not_taken),
             **{f"counterfactual_mse_action_{code}": (errors[:, code], known[:, code]) for code in CODES},
-            "counterfactual_position_mae": _mean_where(joints, not_taken),
+            "counterfactual_position_mae": mean_where(joints, not_taken),
         }
     ) | Samples({"counterfactual_effect_error": miss}, {"counterfactual_effect_error": effect})
 
@@ -199,8 +199,8 @@ def _picture_metrics(truth: Truth, region: np.ndarray) -> Samples:
             "psnr": _psnr(visual),
             "val_mse_motor_strip": squares[:, :, h:].mean((1, 2, 3), dtype=np.float64),
             **{f"val_mse_action_{code}": (visual, truth.codes == code) for code in CODES},
-            "val_mse_static": _mean_where(per_pixel, ~dynamic),
-            "val_mse_dynamic": _mean_where(per_pixel, dynamic),
+            "val_mse_static": mean_where(per_pixel, ~dynamic),
+            "val_mse_dynamic": mean_where(per_pixel, dynamic),
         }
     )
     return samples | of_moves(samples, moves) | Samples({"sharpness": energy}, {"sharpness": true_energy})
@@ -263,7 +263,7 @@ def picture_error(layout: Layout, region: np.ndarray, other: np.ndarray) -> floa
     return float(_squared_errors(region[None], other[None], layout.frame_height)[0][0])
 
 
-def _mean_where(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_where(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean of each sample's values (N, …) under its mask, and whether the mask holds anything: both (N,)."""
     axes = tuple(range(1, values.ndim))
     count = mask.sum(axes)

@@ -5,26 +5,20 @@ predicted pictures it is a joint figure that means the same for every family. It
 floor: no prediction can be told from the truth by less.
 """
 
-import contextlib
 import dataclasses
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import MOST_BYTES, writing
 from forearm.canvas import STAY, decode_strip
+from forearm.evaluation.learned import chunks, fit, frame_pictures, kept_or_learned, shrunk
 from forearm.evaluation.metrics import MOVED, Truth
 from forearm.evaluation.samples import Samples, Value
 from forearm.transitions.store import TransitionSet
@@ -45,7 +39,6 @@ FEWEST = 200
 """With fewer training pictures than these nothing is learned."""
 READABLE = 0.75
 """A joint can be read if the floor is below this share of the error of always naming the training mean."""
-CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -67,11 +60,7 @@ class Legibility:
 class Reader:
     """A network that has learned joints from true pictures."""
 
-    network: nn.Sequential
-    centre: Tensor
-    """(J,) mean position in training, in the joints' units."""
-    spread: Tensor
-    """(J,) standard deviation in training."""
+    network: "JointNetwork"
     size: tuple[int, int]
     """Height and width to which pictures are shrunk."""
     pictures: int
@@ -82,21 +71,21 @@ class Reader:
     @torch.inference_mode()
     def read(self, pictures: np.ndarray) -> np.ndarray:
         """Joints of pictures (N, 3, h, w), uint8 or float in [0, 1], without strips: (N, J) in the joints' units."""
-        parts = [_shrunk(part, self.size) for part in _chunks(pictures)]
-        return torch.cat([self.network(part) * self.spread + self.centre for part in parts]).double().numpy()
+        network, parts = self.network, [shrunk(part, self.size) for part in chunks(pictures)]
+        return torch.cat([network(part) * network.spread + network.centre for part in parts]).double().numpy()
 
     def tested(self, data: TransitionSet, rows: np.ndarray) -> "Reader":
         """The same reader with its errors on the true last pictures of some transitions."""
         frames = _frames(data, rows, -1)
-        read = np.concatenate([self.read(_pictures(data, part)) for part in _chunks(frames)])
+        read = np.concatenate([self.read(frame_pictures(data, part)) for part in chunks(frames)])
         errors = np.abs(read - data.states[frames]).mean(0)
-        of_mean = np.abs(self.centre.numpy() - data.states[frames]).mean(0)
+        of_mean = np.abs(self.network.centre.numpy() - data.states[frames]).mean(0)
         return dataclasses.replace(self, legibility=Legibility(errors, of_mean))
 
     @property
     def readable(self) -> np.ndarray:
         """(J,) bool, the joints whose readings count."""
-        return np.ones(len(self.centre), bool) if self.legibility is None else self.legibility.readable
+        return np.ones(len(self.network.centre), bool) if self.legibility is None else self.legibility.readable
 
 
 @dataclass(frozen=True)
@@ -120,7 +109,7 @@ class Readout:
         assert reader.legibility is not None
         known = reader.legibility
         arrays = known.floor.tolist(), known.of_mean.tolist(), known.readable.tolist()
-        return cls(reader.pictures, floor.table(), *arrays)
+        return cls(reader.pictures, floor.only(READ_METRICS).table(), *arrays)
 
     def to_json(self) -> dict[str, Any]:
         """What ``metrics.json`` holds under ``readout``."""
@@ -178,27 +167,34 @@ def reader_of(data: TransitionSet) -> Reader:
     frames = _frames(data, data.rows("train"))
     if len(frames) < FEWEST:
         raise ForearmError(f"{data.path} has {len(frames)} training pictures, fewer than {FEWEST}")
-    blank = _blank(data, len(frames))
-    digest = hashlib.sha256(json.dumps([RECIPE, blank.size, *sorted(data.digests_of("train"))]).encode()).hexdigest()
-    path = data.path / FILE
-    if kept := _kept(path, blank, digest):
-        return kept
-    parts = [(255 * _shrunk(_pictures(data, part), blank.size)).round().byte() for part in _chunks(frames)]
-    reader = _fitted(blank, torch.cat(parts), torch.from_numpy(data.states[frames]))
-    with contextlib.suppress(ForearmError, OSError):  # in a folder of somebody else's it is learned anew
-        tensors = reader.network.state_dict() | {"centre": reader.centre, "spread": reader.spread}
-        with writing(path) as new:
-            save_file(tensors, new, {"digest": digest})
-    return reader
+    size = _size(data)
+
+    def learn(network: JointNetwork) -> None:
+        parts = [(255 * shrunk(frame_pictures(data, part), size)).round().byte() for part in chunks(frames)]
+        _learn(network, torch.cat(parts), torch.from_numpy(data.states[frames]))
+
+    return Reader(
+        kept_or_learned(data, FILE, _blank(size, len(data.layout.joints)), [RECIPE, size], learn), size, len(frames)
+    )
 
 
-def _blank(data: TransitionSet, pictures: int) -> Reader:
-    """A reader of the right shape that has learned nothing."""
-    height, width, joints = data.layout.frame_height, data.layout.frame_width, len(data.layout.joints)
+def _size(data: TransitionSet) -> tuple[int, int]:
+    """Height and width to which a dataset's pictures are shrunk."""
+    height, width = data.layout.frame_height, data.layout.frame_width
     shrink = max(1.0, (height * width / RECIPE["pixels"]) ** 0.5)
-    size = max(8, round(height / shrink)), max(8, round(width / shrink))
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)
+    return max(8, round(height / shrink)), max(8, round(width / shrink))
+
+
+class JointNetwork(nn.Sequential):
+    """From pictures (n, 3, h, w) to joints (n, J) in their units.
+
+    centre, spread: (J,) mean and standard deviation of the joints in training.
+    """
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, size: tuple[int, int], joints: int):
         cells = -(-size[0] // 8) * -(-size[1] // 8)
         layers: Sequence[nn.Module] = (
             *(nn.Conv2d(3, 16, 5, 2, 2), nn.GroupNorm(4, 16), nn.ReLU()),
@@ -206,28 +202,31 @@ def _blank(data: TransitionSet, pictures: int) -> Reader:
             *(nn.Conv2d(32, 64, 3, 2, 1), nn.GroupNorm(4, 64), nn.ReLU()),
             *(nn.Flatten(), nn.Linear(64 * cells, 128), nn.ReLU(), nn.Linear(128, joints)),
         )
-    return Reader(nn.Sequential(*layers), torch.zeros(joints), torch.ones(joints), size, pictures)
+        super().__init__(*layers)
+        self.register_buffer("centre", torch.zeros(joints))
+        self.register_buffer("spread", torch.ones(joints))
 
 
-def _fitted(blank: Reader, pictures: Tensor, states: Tensor) -> Reader:
-    """The reader after it has learned joints (F, J) from shrunk pictures (F, 3, h, w) uint8; always the same.
+def _blank(size: tuple[int, int], joints: int) -> JointNetwork:
+    """A network of the right shape that has learned nothing."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return JointNetwork(size, joints)
+
+
+def _learn(network: JointNetwork, pictures: Tensor, states: Tensor) -> None:
+    """Learn joints (F, J) from shrunk pictures (F, 3, h, w) uint8.
 
     Light, noise and blur vary, so that a prediction is read by where the arm stands and not by how sharp it is.
     """
-    centre, spread = states.mean(0), states.std(0).clamp_min(1e-6)
-    network, steps, batch = blank.network, int(RECIPE["steps"]), int(RECIPE["batch"])
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RECIPE["rate"], weight_decay=RECIPE["decay"])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RECIPE["rate"], total_steps=steps)
-    random = torch.Generator().manual_seed(0)
-    for _ in range(steps):
-        rows = torch.randint(len(pictures), (batch,), generator=random)
+    centre, spread = network.centre.copy_(states.mean(0)), network.spread.copy_(states.std(0).clamp_min(1e-6))
+
+    def loss(random: torch.Generator) -> Tensor:
+        rows = torch.randint(len(pictures), (int(RECIPE["batch"]),), generator=random)
         shown = _varied(pictures[rows].float() / 255, random)
-        loss = F.smooth_l1_loss(network(shown), (states[rows] - centre) / spread, beta=0.1)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return dataclasses.replace(blank, network=network.eval().requires_grad_(False), centre=centre, spread=spread)
+        return F.smooth_l1_loss(network(shown), (states[rows] - centre) / spread, beta=0.1)
+
+    fit(network, loss, RECIPE)
 
 
 def _varied(pictures: Tensor, random: torch.Generator) -> Tensor:
@@ -241,42 +240,7 @@ def _varied(pictures: Tensor, random: torch.Generator) -> Tensor:
     return torch.where(drawn(*each) > 0, lit, F.avg_pool2d(lit, 3, 1, 1, count_include_pad=False))
 
 
-def _kept(path: Path, blank: Reader, digest: str) -> Reader | None:
-    """The reader that a file holds; None if there is none, or one of another recipe, other data or other shapes."""
-    if not path.is_file() or path.stat().st_size > MOST_BYTES:
-        return None
-    try:
-        with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get("digest") != digest:
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        known = {name: tensors.pop(name).float() for name in ("centre", "spread")}
-        if any(values.shape != blank.centre.shape for values in known.values()) or not all(
-            torch.isfinite(values).all() for values in (*tensors.values(), *known.values())
-        ):
-            return None
-        blank.network.load_state_dict(tensors)
-    except (OSError, SafetensorError, KeyError, RuntimeError):
-        return None
-    return dataclasses.replace(blank, network=blank.network.eval().requires_grad_(False), **known)
-
-
 def _frames(data: TransitionSet, rows: np.ndarray, of: int | slice = slice(None)) -> np.ndarray:
     """Rows of the frames of transitions, each once, at most ``pictures`` of them, always the same."""
     frames = np.unique(data.columns.frames[rows, of])
     return np.sort(np.random.default_rng(0).permutation(frames)[: int(RECIPE["pictures"])])
-
-
-def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
-
-
-def _pictures(data: TransitionSet, frames: np.ndarray) -> np.ndarray:
-    """(F, 3, h, w) uint8."""
-    return data.frames[frames].transpose(0, 3, 1, 2)
-
-
-def _shrunk(pictures: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """Pictures (n, 3, h, w) as float32 in [0, 1], each pixel the mean of those that it stands for."""
-    values = torch.from_numpy(np.ascontiguousarray(pictures)).float()
-    return F.interpolate(values / 255 if pictures.dtype == np.uint8 else values, size, mode="area")

@@ -1,7 +1,7 @@
 """How errors grow with the horizon: predictions fed back along recorded paths."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,15 +15,19 @@ from forearm.evaluation.baselines import MEAN_FRAME, PERSISTENCE
 from forearm.evaluation.catalogue import METRICS
 from forearm.evaluation.intervals import Differences, difference_spans, differences, intervals, verdicts
 from forearm.evaluation.metrics import Truth, per_sample
+from forearm.evaluation.objects import ObjectReader, ObjectSight
 from forearm.evaluation.readout import Reader, Sight
 from forearm.evaluation.samples import MODEL, Interval, Samples, Value
 from forearm.transitions.split import in_turn
 from forearm.transitions.store import TransitionSet
 
-CURVES = ("psnr", "val_mse", "ssim", "acting_joint_position_mae", "motor_position_mae_mean")
+CURVES = ("psnr", "val_mse", "ssim", "sharpness", "acting_joint_position_mae", "motor_position_mae_mean")
 """The metrics that are measured at every horizon."""
 READ_CURVES = ("readout_position_mae_mean",)
 """Those that are measured too where joints are read from the pictures."""
+OBJECT_CURVES = ("object_position_error", "object_motion_slope", "object_direction_accuracy")
+"""Those that are measured too where objects are found in the pictures: from the start to each step."""
+FLOOR = "floor"
 FILMS = 3
 """How many paths are kept as pictures."""
 AT_ONCE = 8
@@ -58,7 +62,8 @@ class Rollouts:
 
     horizons: (K,) how many steps were predicted, 1 to K. curves: for the model (``MODEL``) and each baseline, for each
     of ``CURVES``, K values. intervals: 95% intervals of the model's. differences: (the model's − the baseline's),
-    paired, for each baseline.
+    paired, for each baseline. floor: what is read from the true pictures, for those of ``READ_CURVES`` and
+    ``OBJECT_CURVES`` that were measured, K values.
     """
 
     horizons: np.ndarray
@@ -69,6 +74,7 @@ class Rollouts:
     intervals: dict[str, list[tuple[float, float] | None]]
     differences: dict[str, Differences]
     films: list[Film]
+    floor: dict[str, list[float | None]] = field(default_factory=dict)
 
     def verdicts(self, name: str, baseline: str = PERSISTENCE) -> list[str | None]:
         """Whether the model is "better", "worse" or "level" at each horizon; None where it cannot be said.
@@ -84,6 +90,7 @@ class Rollouts:
                 (name, baseline, k): difference
                 for baseline in (PERSISTENCE, MEAN_FRAME)
                 for name in self.curves[MODEL]
+                if METRICS[name].fair(baseline)
                 for k, difference in enumerate(self.differences.get(baseline, {}).get(name, ()))
             }
         )
@@ -107,6 +114,7 @@ class Rollouts:
             "groups": self.groups,
             "grouped_by": self.grouped_by,
             "curves": self.curves,
+            "floor": self.floor,
             "intervals": self.intervals,
             "differences": {name: difference_spans(found) for name, found in self.differences.items()},
             "verdicts": {name: self.verdicts(name) for name in self.curves[MODEL]},
@@ -141,6 +149,7 @@ def roll_out(
     device: torch.device | str = "cpu",
     watch: Callable[[int], None] = lambda steps: None,
     reader: Reader | None = None,
+    finder: ObjectReader | None = None,
 ) -> Rollouts | None:
     """Follow paths by a predictor's own predictions, and by the baselines'; None without paths.
 
@@ -152,33 +161,39 @@ def roll_out(
         baselines: predictors on the CPU.
         watch: called with the number of steps that are done of all paths.
         reader: reads joints from pictures.
+        finder: finds objects in them.
     """
     if not len(paths):
         return None
     everyone = {MODEL: (predictor, device), **{name: (baseline, "cpu") for name, baseline in baselines.items()}}
-    measured: dict[str, list[Samples]] = {name: [] for name in everyone}
+    measured: dict[str, list[Samples]] = {name: [] for name in (*everyone, FLOOR)}
+    read = (*(READ_CURVES if reader else ()), *(OBJECT_CURVES if finder else ()))
     films: list[Film] = []
     for start in range(0, len(paths), AT_ONCE):
         part = paths[start : start + AT_ONCE]
         filmed = min(len(part), max(0, FILMS - start))
         walks = {name: _walk(who, data, part, where) for name, (who, where) in everyone.items()}
-        steps: dict[str, list[Samples]] = {name: [] for name in everyone}
+        steps: dict[str, list[Samples]] = {name: [] for name in measured}
+        start_frames = data.batch(part[:, 0]).known().frame.numpy()
         shown = []
         for k, rows in enumerate(part.T):
             truth = Truth.of(data.batch(rows))
-            sight = Sight(reader, truth)
+            motions = data.motions(part[:, 0], rows) if finder else None
+            joints, objects = Sight(reader, truth), ObjectSight(finder, motions, truth, start_frames)
             for name, walk in walks.items():
                 frames = next(walk)
-                read = sight.samples(frames).only(READ_CURVES if reader else ())
-                steps[name].append(per_sample(truth, frames).only(CURVES) | read)
+                found = joints.samples(frames) | objects.samples(frames)
+                steps[name].append(per_sample(truth, frames).only(CURVES) | found.only(read))
                 if name == MODEL:
                     shown.append(as_uint8(frames[:filmed]))
+            steps[FLOOR].append((joints.samples(truth.last) | objects.samples(truth.last)).only(read))
             watch(start * paths.shape[1] + len(part) * (k + 1))
         for name, of in steps.items():
             measured[name].append(_by_horizon(of))
         psnr = measured[MODEL][-1].sums["psnr"]
         films += [_film(data, part[i], np.stack([frames[i] for frames in shown]), psnr[i]) for i in range(filmed)]
-    samples_of = {name: Samples.concatenate(parts) for name, parts in measured.items()}
+    samples_of = {name: Samples.concatenate(parts) for name, parts in measured.items() if name != FLOOR or read}
+    floor = samples_of.pop(FLOOR, None)
     of_rows, grouped_by = data.independent_groups(np.unique(paths))
     groups, mine = of_rows[paths[:, 0]], samples_of[MODEL]
     return Rollouts(
@@ -190,6 +205,7 @@ def roll_out(
         intervals=_lists(intervals(mine, groups)),
         differences={name: _lists(differences(mine, samples_of[name], groups)) for name in baselines},
         films=films,
+        floor=_lists(floor.table()) if floor else {},
     )
 
 

@@ -17,6 +17,7 @@ from forearm.batch import Batch, Predictor
 from forearm.evaluation.asking import Remote
 from forearm.evaluation.baselines import UNTRAINED, fitted_baselines, standard_baselines
 from forearm.evaluation.evaluate import evaluate
+from forearm.evaluation.objects import ObjectReader, object_reader_of
 from forearm.evaluation.readout import Reader, reader_of
 from forearm.evaluation.rollouts import draw_paths, roll_out
 from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
@@ -132,6 +133,8 @@ def assess(
     watch(0, total)
     reader, more = _reader(run, training, transitions, rows)
     cautions += more
+    finder, more = _finder(run, training, transitions)
+    cautions += more
     evaluation = evaluate(
         model,
         _watched(batches(transitions, rows, batch_size), total, watch),
@@ -145,9 +148,12 @@ def assess(
         cautions=tuple(cautions),
         kinds_seen=_kinds_seen(training),
         reader=reader,
+        motions=transitions.motions,
+        finder=finder,
+        object_names=transitions.objects.names if transitions.objects else (),
     )
     followed = roll_out(
-        model, transitions, paths, baselines, target, lambda steps: watch(len(rows) + steps, total), reader
+        model, transitions, paths, baselines, target, lambda steps: watch(len(rows) + steps, total), reader, finder
     )
     return write_report(dataclasses.replace(evaluation, rollouts=followed), facts, folder)
 
@@ -186,6 +192,16 @@ def _reader(run: Run, training: Path, scored: TransitionSet, rows: np.ndarray) -
         return reader_of(run.data(training)).tested(scored, rows), []
     except ForearmError as error:
         return None, [f"No joints are read from the pictures: {error}."]
+
+
+def _finder(run: Run, training: Path, scored: TransitionSet) -> tuple[ObjectReader | None, list[str]]:
+    """Who finds objects in pictures, likewise; None without a word where nothing is known of objects."""
+    if scored.objects is None:
+        return None, []
+    try:
+        return object_reader_of(run.data(training)), []
+    except ForearmError as error:
+        return None, [f"No objects are found in the pictures: {error}."]
 
 
 def _kinds_seen(training: Path) -> Kinds | None:

@@ -25,6 +25,7 @@ from forearm.report.extras import extras
 from forearm.report.grids import EXPECTED, error_maps, heat_top, outcome_error
 from forearm.report.headline import details, headline
 from forearm.report.html import image, template
+from forearm.report.objects import things_section
 from forearm.report.readout import readout_section
 from forearm.report.recommendations import HARDLY_TRAINED, recommend
 from forearm.report.rollouts import film, rollouts_section
@@ -121,6 +122,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         outcome_heat=lambda example, code: heat_map(outcome_error(layout, example, code), top).transpose(2, 0, 1),
         gradient=css_gradient(),
         film=film(evaluation),
+        things=things_section(evaluation),
         readout=readout_section(evaluation),
         rollouts=rollouts_section(evaluation),
         uncertainty=uncertainty_section(evaluation),
@@ -171,6 +173,8 @@ def _tables(evaluation: Evaluation, facts: Facts) -> dict[str, dict[str, Rows]]:
             continue  # most datasets record the outcome of one action only
         if metric.group == "readout" and evaluation.readout is None:
             continue
+        if metric.group == "objects" and evaluation.objects is None:
+            continue
         by_joint = isinstance(evaluation.metrics[metric.name], list)
         folded = metric.name in SECONDARY or metric.given(evaluation.layout)
         tables["Joint by joint" if by_joint else "All other metrics" if folded else ""].append(metric)
@@ -183,6 +187,7 @@ def _groups(evaluation: Evaluation, facts: Facts, metrics: list[Metric]) -> dict
         "picture": "Picture",
         "joints": "Joints",
         "readout": "Joints as read from the picture",
+        "objects": "Things",
         "action": "What the action does",
         "outcomes": "The action against the truth",
     }

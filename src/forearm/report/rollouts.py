@@ -25,6 +25,10 @@ TITLES = {
     "val_mse": "Squared error of the picture (lower is better)",
     "ssim": "Structural similarity of the picture (higher is better)",
     "readout_position_mae_mean": "Error of the joints that can be read from the picture",
+    "object_position_error": "Error of where pushed objects are found, in mm",
+    "object_motion_slope": "Motion of pushed objects / their true motion (1 is right)",
+    "object_direction_accuracy": "Share of pushed objects that move in the right direction",
+    "sharpness": "Gradient energy of the picture / that of the truth (1 is right)",
     "psnr": "PSNR of the picture in dB (higher is better)",
     "acting_joint_position_mae": "Error of the acting joint's position",
     "motor_position_mae_mean": "Error of the positions of all joints",
@@ -141,6 +145,8 @@ def _chart(layout: Layout, rollouts: Rollouts, metric: Metric) -> tuple[str, Any
         ("this model" if who == MODEL else who): (rollouts.horizons, np.array(values, float))
         for who, values in _distinct(rollouts, metric.name).items()
     }
+    if metric.name in rollouts.floor:
+        shown["true pictures (floor)"] = rollouts.horizons, np.array(rollouts.floor[metric.name], float)
     unit = unit_of(layout, metric) if metric.unit == "joint" else ""
     interval = np.array([pair or (np.nan, np.nan) for pair in rollouts.intervals[metric.name]])
     title = TITLES[metric.name] + (f" in {unit}" if unit else "")

@@ -22,13 +22,13 @@ def span(interval: Any, metric: Metric | None = None, signed: bool = False) -> s
 
 
 def _measured(metric: Metric) -> bool:
-    return metric.unit in ("dB", "joint")
+    return metric.unit in ("dB", "mm", "joint")
 
 
 def unit_of(layout: Layout, metric: Metric) -> str:
     """The unit of a metric; of one in a joint's own unit that of the joints in question, if they share one."""
     if metric.unit != "joint":
-        return metric.unit if metric.unit == "dB" else ""
+        return metric.unit if metric.unit in ("dB", "mm") else ""
     driven = [layout.joints[j] for j in layout.joint_of_dimension() if j >= 0]
     of_acting = ("acting_joint", "counterfactual", "readout_agreement")
     is_driven = metric.name.startswith(of_acting) or metric.name == "readout_position_mae"

@@ -1,7 +1,7 @@
 """The truth about objects beside a dataset's frames. The evaluation alone reads it; no batch holds it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ class Motions:
     """(n, 2, K, C, 4): left, top, right, bottom before and after, as fractions of each camera's picture."""
     touched: np.ndarray
     """(n, K) bool, whether the arm touched it in between."""
+    heights: np.ndarray
+    """(n, 2, K) metres, before and after."""
 
     @property
     def distances(self) -> np.ndarray:
@@ -43,6 +45,10 @@ class Motions:
     def untouched(self) -> np.ndarray:
         """(n, K) bool, whether nothing touched it and it moved less than ``STILL``."""
         return ~self.touched & (self.distances < STILL)
+
+    def __getitem__(self, pairs: slice | np.ndarray) -> "Motions":
+        """Some of the pairs."""
+        return Motions(*(getattr(self, field.name)[pairs] for field in fields(self)))
 
 
 class ObjectTable:
@@ -63,6 +69,11 @@ class ObjectTable:
         """What is known of each object in a frame, as `write_objects` takes it."""
         return dict(zip(self.names, self._values[frame], strict=True))
 
+    def at(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (n, K, 3) in metres and boxes (n, K, C, 4) of the objects in frames (n,)."""
+        values = self._values[frames]
+        return values[..., :TOUCHES], values[..., BOXES:].reshape(*values.shape[:2], -1, len(SIDES))
+
     def between(self, before: np.ndarray, after: np.ndarray) -> Motions:
         """How the objects moved from frames (n,) to later frames (n,) of the same episodes."""
         both = np.stack([self._values[before], self._values[after]], axis=1)
@@ -71,6 +82,7 @@ class ObjectTable:
             shifts=1000 * (both[:, 1, :, :TOUCHES] - both[:, 0, :, :TOUCHES]).astype(np.float64),
             boxes=boxes.reshape(*boxes.shape[:-1], -1, len(SIDES)),
             touched=both[:, 1, :, TOUCHES] > both[:, 0, :, TOUCHES],
+            heights=both[..., TOUCHES - 1].astype(np.float64),
         )
 
 

@@ -1,0 +1,204 @@
+"""Objects are found again in pictures, and a figure says no more of a push than the pictures show."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from support.pushes import METRES, SIDE, write_pushes
+from support.tiny import untrained
+
+from forearm.base.errors import ForearmError
+from forearm.batch import Prediction
+from forearm.evaluation import METRICS, Persistence, evaluate, readout
+from forearm.evaluation.metrics import Truth
+from forearm.evaluation.objects import (
+    FILE,
+    OBJECT_METRICS,
+    READ_OBJECTS,
+    RECIPE,
+    ObjectSight,
+    object_masks,
+    object_reader_of,
+    visible_objects,
+)
+from forearm.evaluation.samples import Samples
+from forearm.report.assessment import assess
+from forearm.transitions.loader import batches
+
+MILLIMETRES = 1000 * METRES / SIDE
+"""Of a pixel."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_training():
+    """A fifth of the steps: two squares of their own colours are easily found. No joint has to be."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(RECIPE, "steps", 120)
+        patch.setitem(readout.RECIPE, "steps", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_pushes(tmp_path_factory.mktemp("objects") / "data")
+
+
+@pytest.fixture(scope="module")
+def reader(data):
+    return object_reader_of(data)
+
+
+class Shown:
+    """Predicts the true last frames of other rows."""
+
+    def __init__(self, data, rows):
+        self.data, self.rows = data, rows
+
+    def predict(self, batch):
+        return Prediction(torch.from_numpy(self.data.last_frames(self.rows(batch.rows.numpy()))))
+
+
+def figures(predictor, data, reader):
+    rows = data.rows("val")
+    return evaluate(
+        predictor,
+        batches(data, rows, 16),
+        data.groups,
+        {0: 1, 1: 1, 2: 1},
+        motions=data.motions,
+        finder=reader,
+        object_names=data.objects.names,
+    )
+
+
+def test_only_a_camera_that_stands_still_is_read(reader):
+    assert reader.cameras == [0]
+
+
+def test_the_truth_has_the_floor_and_copying_errs_by_the_push(reader, data):
+    evaluation = figures(Shown(data, lambda rows: rows), data, reader)
+    table, copying = evaluation.metrics, evaluation.baselines["persistence"].metrics
+    for name in OBJECT_METRICS:
+        assert table[name] == pytest.approx(evaluation.objects.floor[name]), name
+    pushes = np.linalg.norm(data.motions(data.rows("val")).shifts[:, 0], axis=-1)
+    assert evaluation.objects.shift == pytest.approx(pushes.mean())
+    assert copying["object_position_error"] == pytest.approx(pushes.mean())
+    assert table["object_position_error"] < 0.35 * pushes.mean()
+    assert table["object_direction_accuracy"] > 0.9
+    assert table["object_motion_slope"] == pytest.approx(1, abs=0.2)
+    assert table["object_position_error_untouched"] < 0.4 * MILLIMETRES
+    assert table["object_mse_pushed"] == table["object_mse_untouched"] == 0
+
+
+def test_a_copied_picture_moves_nothing(reader, data):
+    table = figures(Persistence(), data, reader).metrics
+    assert table["object_motion_slope"] == pytest.approx(0, abs=1e-6)
+    assert table["object_direction_accuracy"] == 0
+    assert table["object_position_error_untouched"] == pytest.approx(0, abs=1e-4)
+    assert table["object_contact_accuracy"] == pytest.approx(0.5), "it says of nothing that it moved"
+    assert table["object_mse_pushed"] > 20 * table["object_mse_untouched"]
+
+
+def test_an_object_that_goes_too_far_has_a_slope_above_one(reader, data):
+    row = {rows[0]: rows[1] for rows in data.paths(2, data.rows("val"))}
+    table = figures(Shown(data, lambda rows: np.array([row.get(r, r) for r in rows])), data, reader).metrics
+    assert table["object_motion_slope"] > 1.4
+    assert table["object_direction_accuracy"] > 0.9
+    assert table["object_position_error"] > MILLIMETRES / 2
+
+
+def test_the_metrics_say_what_shifts_do(reader, data):
+    """Of shifts that are put in their place; the reader itself is not asked."""
+    truth = Truth.of(data.batch(data.rows("val")[:4]))
+    sight = ObjectSight(reader, data.motions(data.rows("val")[:4]), truth, truth.previous)
+    true = sight.motions.shifts[..., :2]
+    turned = np.stack([-true[..., 1], true[..., 0]], -1)
+
+    def read(shifts: np.ndarray) -> dict:
+        return Samples.table(sight._read(shifts))
+
+    length = np.linalg.norm(true, axis=-1)[:, 0]
+    half = read(0.5 * true)
+    assert half["object_motion_slope"] == pytest.approx(0.5)
+    assert half["object_position_error"] == pytest.approx(length.mean() / 2)
+    assert half["object_direction_accuracy"] == 1
+    assert read(true + 1.01 * turned)["object_direction_accuracy"] == 0, "more than 45° off"
+    assert read(true + 0.99 * turned)["object_direction_accuracy"] == 1
+    assert read(0.01 * true)["object_direction_accuracy"] == 0, "too short to have a direction"
+    assert read(-true)["object_motion_slope"] == pytest.approx(-1)
+    dragged = read(true + np.array([5.0, 0]))
+    assert dragged["object_position_error_untouched"] == pytest.approx(5)
+    assert dragged["object_contact_accuracy"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_masks_are_the_pixels_that_boxes_touch(data):
+    boxes = np.full((1, 2, 1, 2, 4), np.nan)
+    boxes[0, 0, 0, 0] = np.array([1.5, 2, 3.5, 4]) / SIDE
+    boxes[0, 1, 0, 1] = np.array([30, 30, 40, 40]) / SIDE
+    (mask,) = object_masks(data.layout, boxes)[0]
+    expected = np.zeros((2 * SIDE, SIDE), bool)
+    expected[2:4, 1:4] = expected[SIDE + 30 :, 30:] = True
+    np.testing.assert_array_equal(mask, expected)
+    assert not visible_objects(boxes).any(), "each camera sees it only before, or only after"
+
+
+def test_equal_data_gives_an_equal_reader_kept_or_not(reader, data, monkeypatch):
+    whole = (data.path / FILE).read_bytes()
+    (data.path / FILE).unlink()
+    random = torch.random.get_rng_state()
+    object_reader_of(data)
+    assert (data.path / FILE).read_bytes() == whole
+    assert torch.equal(torch.random.get_rng_state(), random), "whoever evaluates keeps their random numbers"
+    monkeypatch.setattr("forearm.evaluation.objects._learn", None)
+    object_reader_of(data)
+
+
+def test_without_a_reader_pixels_are_scored_and_no_figure_is_read(data):
+    table = figures(Persistence(), data, None).metrics
+    assert all(table[name] is None for name in READ_OBJECTS)
+    assert table["object_mse_pushed"] > 0
+
+
+def test_too_few_pictures_are_a_caution(tmp_path):
+    few = write_pushes(tmp_path / "few", episodes=8, val=2)
+    with pytest.raises(ForearmError, match="30 training pictures with objects, fewer than 200"):
+        object_reader_of(few)
+    run = untrained(few, tmp_path / "run")
+    written = json.loads(assess(run.path, device="cpu", rollouts=0).with_name("metrics.json").read_text())
+    assert any("No objects are found in the pictures" in warning for warning in written["warnings"])
+    assert written["object_position_error"] is None
+    assert written["object_mse_pushed"] > 0
+
+
+def test_an_evaluation_has_things_in_figures_page_and_rollouts(data, reader, tmp_path):
+    run = untrained(data, tmp_path / "run")
+    page = assess(run.path, device="cpu", rollouts=6)
+    written = json.loads(page.with_name("metrics.json").read_text())
+    assert written["objects"]["names"] == ["pushed", "still"]
+    assert written["objects"]["pushed"] == written["objects"]["untouched"] == written["samples"]
+    assert written["objects"]["base_rate"] == 0.5
+    assert set(written["objects"]["floor"]) == set(OBJECT_METRICS)
+    assert set(OBJECT_METRICS) <= set(METRICS)
+    for name in OBJECT_METRICS:
+        assert written[name] is not None, name
+        assert written["baselines"]["untrained"]["metrics"][name] is not None, name
+    low, high = written["intervals"]["object_position_error"]
+    assert low < written["object_position_error"] < high
+    curves, floor = written["rollouts"]["curves"], written["rollouts"]["floor"]
+    copied = curves["persistence"]["object_position_error"]
+    assert copied == sorted(copied), "an object that is pushed on is left behind"
+    assert copied[-1] > 2 * copied[0]
+    assert all(mine < copied[k] for k, mine in enumerate(floor["object_position_error"]))
+    assert len(curves["model"]["sharpness"]) == len(copied)
+    text = page.read_text()
+    assert 'id="things"' in text
+    assert "pushed objects end" in text
+
+
+def test_data_without_objects_has_none_in_page_and_figures(tiny_data, tmp_path):
+    page = assess(untrained(tiny_data, tmp_path / "run").path, device="cpu")
+    written = json.loads(page.with_name("metrics.json").read_text())
+    assert written["objects"] is None
+    assert all(written[name] is None for name in OBJECT_METRICS)
+    assert 'id="things"' not in page.read_text()
