@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -204,6 +204,9 @@ class Task:
             return [0]
         return [JOINTS.index(dimension.name) for dimension in self.layout.actions]
 
+    tolerance: ClassVar[float] = TOLERANCE
+    """The largest error that counts as success."""
+
     @property
     def planner(self) -> TreeSearch | CEM:
         return {
@@ -246,6 +249,17 @@ class Task:
             Method(GREEDY, lambda arm: NominalJoints(), greedy, True),
             Method(RANDOM, None, planner, joints),
         ]
+
+    def simulator(self, scene: int) -> Simulator:
+        return Simulator(scene_of(scene))
+
+    def pair(self, simulator: Simulator, scene: int) -> Any:
+        """Start and goal in a scene."""
+        return pair_of(self.name, simulator, self.layout, scene)
+
+    def attempt(self, method: Method, scene: int, pair: Any, simulator: Simulator) -> dict[str, Any]:
+        """What comes of it when a method drives from start to goal."""
+        return attempt(self, method, scene, pair, simulator)
 
     def goal(self, method: Method, pair: Pair, arm: SimulatedArm) -> Goal:
         if method.joints:
@@ -316,11 +330,11 @@ def attempt(task: Task, method: Method, scene: int, pair: Pair, simulator: Simul
     }
 
 
-def wander(arm: SimulatedArm, random: np.random.Generator) -> list[np.ndarray]:
+def wander(arm: SimulatedArm, random: np.random.Generator, steps: int = STEPS) -> list[np.ndarray]:
     """Joints along moves drawn at random: full ones and STAY, or of any size."""
     moves, dimensions = (values.numpy() for values in full_moves(arm.layout))
     seen = [arm.observe().joints]
-    for _ in range(STEPS):
+    for _ in range(steps):
         drawn = random.integers(len(moves) + 1)
         values = moves[drawn] if drawn < len(moves) else np.zeros_like(moves[0])
         size = 1.0 if arm.layout.discrete else random.uniform(0, 1)
@@ -340,10 +354,10 @@ def drive(task: Task, pairs: int, results: Path) -> list[dict[str, Any]]:
             missing = [m for m, where in wanted if where == scene and (m.name, m.weights, scene) not in done]
             if not missing:
                 continue
-            with contextlib.closing(Simulator(scene_of(scene))) as simulator:
-                pair = pair_of(task.name, simulator, task.layout, scene)
+            with contextlib.closing(task.simulator(scene)) as simulator:
+                pair = task.pair(simulator, scene)
                 for method in missing:
-                    trial = attempt(task, method, scene, pair, simulator)
+                    trial = task.attempt(method, scene, pair, simulator)
                     done[method.name, method.weights, scene] = trial
                     file.write(json.dumps(trial) + "\n")
                     file.flush()
@@ -411,10 +425,6 @@ def decision(task: Task) -> dict[str, list[float]]:
 Span = tuple[float, float] | None
 
 
-def stays_there(trial: dict[str, Any]) -> bool:
-    return trial["error"] <= TOLERANCE
-
-
 def was_there(trial: dict[str, Any]) -> bool:
     return trial["first_there"] is not None
 
@@ -425,9 +435,10 @@ class Outcome:
 
     method: Method
     trials: list[dict[str, Any]]
+    tolerance: float = TOLERANCE
 
     def succeeded(self, trial: dict[str, Any]) -> bool:
-        return was_there(trial) if self.method.name == RANDOM else stays_there(trial)
+        return was_there(trial) if self.method.name == RANDOM else trial["error"] <= self.tolerance
 
     @cached_property
     def hits(self) -> dict[int, bool]:
@@ -462,9 +473,11 @@ class Section:
 
     @classmethod
     def of(cls, task: Task, trials: list[dict[str, Any]]) -> "Section":
-        return cls(
-            task, {m.name: Outcome(m, [trial for trial in trials if trial["method"] == m.name]) for m in task.methods}
-        )
+        def outcome(method: Method) -> Outcome:
+            found = [trial for trial in trials if trial["method"] == method.name]
+            return Outcome(method, found, task.tolerance)
+
+        return cls(task, {method.name: outcome(method) for method in task.methods})
 
     @cached_property
     def compared(self) -> dict[str, PairedShares]:

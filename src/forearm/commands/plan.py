@@ -26,15 +26,17 @@ RULES = (
     only_with("picture", "mask"),
     only_with("robot", "robot_id", "camera", "max_step", "release", "yes"),
     only_with("start|like", "data"),
+    only_with("object", "to"),
+    only_with("simulator", "task"),
     only_with("simulator|robot", "action_duration"),
-    not_with("planner=cem", "width"),
+    not_with("planner=cem|planner=strokes", "width"),
 )
 
 
 def plan(options: PlanOptions) -> None:
     """Look for actions that a run foresees to lead to a goal, and take them.
 
-    The goal is one of --joints, --picture, --like and --region.
+    The goal is one of --joints, --picture, --like, --region and --object.
 
     The start is one of --start, --simulator and --robot.
 

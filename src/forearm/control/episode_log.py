@@ -7,7 +7,7 @@ import numpy as np
 
 from forearm.base.files import write_json
 from forearm.canvas import Layout, as_uint8
-from forearm.control.goals import Goal, PictureGoal, RegionGoal
+from forearm.control.goals import Goal, ObjectGoal, PictureGoal, RegionGoal
 from forearm.control.loop import EpisodeLog, Step, expected_errors
 from forearm.media import films
 from forearm.media.labels import EMPTY, labelled
@@ -77,7 +77,7 @@ def film(episode: EpisodeLog, goal: Goal) -> list[np.ndarray]:
         columns = [("seen", step.seen.picture), ("foreseen a step before", foreseen)]
         if isinstance(goal, PictureGoal | RegionGoal):
             columns.append(("wanted", _wanted(layout, goal)))
-        box = (goal.rows, goal.columns) if isinstance(goal, RegionGoal) else None
+        box = _marked(goal)
         frames.append(labelled(columns, _caption(episode, number, step), box))
         foreseen = step.plan.predicted.observation(layout).picture if len(step.plan) else None
     return frames
@@ -86,6 +86,19 @@ def film(episode: EpisodeLog, goal: Goal) -> list[np.ndarray]:
 def film_gif(frames: list[np.ndarray]) -> bytes:
     """The pictures of `film` as a GIF that repeats, the last one shown longer."""
     return films.gif(frames, SECONDS_A_STEP, last=SECONDS_OF_LAST, colours=COLOURS)
+
+
+def _marked(goal: Goal) -> tuple[slice, slice] | None:
+    """Rows and columns of the frame in which something is to appear."""
+    if isinstance(goal, RegionGoal):
+        return goal.rows, goal.columns
+    if isinstance(goal, ObjectGoal):
+        rows, columns = goal.layout.camera_boxes()[goal.camera]
+        left, top = (goal.target.numpy() - np.array(goal.appearance.size) / 2).clip(0)
+        width, height = goal.appearance.size
+        y, x = rows.start + round(float(top)), columns.start + round(float(left))
+        return slice(y, min(y + round(height), rows.stop)), slice(x, min(x + round(width), columns.stop))
+    return None
 
 
 def _wanted(layout: Layout, goal: PictureGoal | RegionGoal) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""What is wanted, as a cost of predicted frames: joint positions, a picture, or a thing in a part of a picture."""
+"""What is wanted, as a cost of predicted frames: joints, a picture, a crop in a part of it, or an object at a place."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, precise
 from forearm.canvas import Layout, plain
+from forearm.control.tracking import Appearance
 
 TOLERANCE = 0.1
 """Share of a full move, summed over the joints, up to which a joint goal counts as reached."""
@@ -19,6 +20,10 @@ TOLERANCE = 0.1
 
 LEAST_CONTRAST = 1e-3
 """A part of a picture with less contrast (the length of its pixels around their mean) is one even grey."""
+
+
+HIDDEN = 0.4
+"""Share of the clearness with which an object was first seen, below which it is hidden."""
 
 
 class Goal(Protocol):
@@ -179,10 +184,8 @@ class RegionGoal:
     @classmethod
     def of(cls, layout: Layout, camera: str, box: tuple[int, int, int, int], crop: np.ndarray) -> "RegionGoal":
         """A goal from a box (x, y, width, height) of a camera's picture and a crop (ch, cw, 3) uint8."""
-        names = [known.name for known in layout.cameras]
-        if camera not in names:
-            raise ForearmError(f"no camera {camera!r}; there are {', '.join(names)}")
-        known, (rows, columns) = layout.cameras[names.index(camera)], layout.camera_boxes()[names.index(camera)]
+        number = camera_number(layout, camera)
+        known, (rows, columns) = layout.cameras[number], layout.camera_boxes()[number]
         x, y, width, height = box
         if min(x, y) < 0 or min(width, height) < 1 or x + width > known.width or y + height > known.height:
             raise ForearmError(
@@ -218,3 +221,95 @@ def _box_sums(values: Tensor, height: int, width: int) -> Tensor:
     table = F.pad(values.cumsum(dim=-1).cumsum(dim=-2), (1, 0, 1, 0))
     rows = table[:, height:] - table[:, :-height]
     return rows[..., width:] - rows[..., :-width]
+
+
+@dataclass(frozen=True)
+class ObjectGoal:
+    """An object is to be somewhere in a camera's picture.
+
+    The cost is its distance from there in widths of the picture. Its place is read from the predicted pictures by its
+    colours, as `Appearance` has learned them from the first picture; where it is hidden it counts as not moved.
+
+    Attributes:
+        layout: of the predictions.
+        camera: index of the camera in whose picture it is looked for.
+        appearance: how the object looks there.
+        target: (2,) where it is to be, pixels right and down.
+        enough: widths of the picture; about a pixel of a small one.
+    """
+
+    layout: Layout
+    camera: int
+    appearance: Appearance
+    target: Tensor
+    enough: float = 0.02
+
+    @classmethod
+    def of(
+        cls,
+        layout: Layout,
+        picture: np.ndarray,
+        camera: str,
+        box: tuple[float, float, float, float],
+        target: tuple[float, float],
+    ) -> "ObjectGoal":
+        """A goal from what is seen now.
+
+        Args:
+            layout: of the predictions.
+            picture: (h, w, 3) uint8, the cameras' pictures as they stand in a frame.
+            camera: the name of the one in which the object is shown.
+            box: left, top, right and bottom of the object, pixels of that camera's picture.
+            target: where its middle is to be, pixels right and down.
+
+        Raises:
+            ForearmError: no such camera, the box or the target leave its picture, or the object does not stand out.
+        """
+        number = camera_number(layout, camera)
+        known, place = layout.cameras[number], layout.camera_boxes()[number]
+        if not (0 <= target[0] <= known.width and 0 <= target[1] <= known.height):
+            raise ForearmError(
+                f"the target {target[0]:g},{target[1]:g} is not within the picture of camera {camera}, which is "
+                f"{known.width} wide and {known.height} high"
+            )
+        shown = torch.from_numpy(picture[place].copy()).permute(2, 0, 1).float() / 255
+        return cls(layout, number, Appearance.of(shown, box), torch.tensor(target, dtype=torch.float32))
+
+    def as_in(self, picture: np.ndarray) -> "ObjectGoal":
+        """The same object is to be where a picture (h, w, 3) uint8 of the camera shows it.
+
+        Raises:
+            ForearmError: the picture has another size, or does not show the object.
+        """
+        known, height, width = self.layout.cameras[self.camera], *picture.shape[:2]
+        if (height, width) != (known.height, known.width):
+            raise ForearmError(
+                f"the goal picture is {height}×{width} pixels high and wide, not {known.height}×{known.width}; give it "
+                "in the size that the model knows"
+            )
+        shown = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
+        middle, likely = self.appearance.locate(shown, self.target, reach=float(width + height))
+        if float(likely) < HIDDEN:
+            raise ForearmError("the goal picture does not show the object; give one from the same camera and scene")
+        return replace(self, target=middle[0])
+
+    def places(self, seen: Prediction) -> Tensor:
+        """Where the object is in each of B predictions, (B, 2) pixels of the camera's picture."""
+        middle, likely = self.appearance.locate(seen.frame[..., *self.layout.camera_boxes()[self.camera]], self.target)
+        return torch.where((likely < HIDDEN)[:, None], self.appearance.at.to(middle), middle)
+
+    def cost(self, seen: Prediction) -> Tensor:
+        places = self.places(seen)
+        return (places - self.target.to(places)).norm(dim=1) / self.layout.cameras[self.camera].width
+
+
+def camera_number(layout: Layout, camera: str) -> int:
+    """The index of the camera of that name.
+
+    Raises:
+        ForearmError: there is none.
+    """
+    names = [known.name for known in layout.cameras]
+    if camera not in names:
+        raise ForearmError(f"no camera {camera!r}; there are {', '.join(names)}")
+    return names.index(camera)

@@ -80,7 +80,7 @@ class TreeSearch:
     detours: bool = False
 
     def __post_init__(self) -> None:
-        _require_positive(depth=self.depth, width=1 if self.width is None else self.width)
+        require_positive(depth=self.depth, width=1 if self.width is None else self.width)
 
     def most_predictions(self, layout: Layout) -> int:
         """How many contexts a plan predicts at most."""
@@ -97,10 +97,10 @@ class TreeSearch:
 
     @torch.inference_mode()
     def plan(self, predictor: Predictor, present: Batch, goal: Goal, previous: Plan | None = None) -> Plan:
-        stay = _staying(present, goal)
+        stay = staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
-        layout, position = present.layout, _position(present)
+        layout, position = present.layout, known_position(present)
         values, dimensions = full_moves(layout, self.dimensions)
         lowest, best = stay.cost, (0, 0)  # length and row of the best sequence
         levels: list[_Level] = []
@@ -170,7 +170,7 @@ class CEM:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require_positive(depth=self.depth, samples=self.samples, elites=self.elites, rounds=self.rounds)
+        require_positive(depth=self.depth, samples=self.samples, elites=self.elites, rounds=self.rounds)
         if self.elites > self.samples:
             raise ForearmError(f"elites is {self.elites}; choose no more than the {self.samples} samples")
 
@@ -187,10 +187,10 @@ class CEM:
         if previous is not None:  # warm start: what is left of it
             left = previous.values[1:][: self.depth]
             mean[: len(left)] = left
-        best = stay = _staying(present, goal)
+        best = stay = staying(present, goal)
         if stay.cost <= goal.enough:
             return stay
-        lowest, position, at_once = stay.cost, _position(present), contexts_at_once(layout)
+        lowest, position, at_once = stay.cost, known_position(present), contexts_at_once(layout)
         for _ in range(self.rounds):
             drawn = np.clip(mean + deviation * random.standard_normal(shape, dtype=np.float32), -1, 1)
             drawn[0] = mean
@@ -273,11 +273,11 @@ def waits_last(values: np.ndarray) -> np.ndarray:
     return np.take_along_axis(np.where(waits[..., None], np.float32(0), values), order[..., None], axis=1)
 
 
-def _position(present: Batch) -> np.ndarray:
+def known_position(present: Batch) -> np.ndarray:
     return present.known().joints(present.layout)[0].cpu().numpy()
 
 
-def _staying(present: Batch, goal: Goal) -> Plan:
+def staying(present: Batch, goal: Goal) -> Plan:
     seen = present.known()
     cost = float(goal.cost(seen))
     nothing = np.zeros((0, len(present.layout.actions)), np.float32)
@@ -290,7 +290,7 @@ def _predicted(predictor: Predictor, context: Batch) -> Prediction:
     return Prediction.concatenate([predictor.predict(part) for part in parts])
 
 
-def _require_positive(**numbers: int) -> None:
+def require_positive(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
             raise ForearmError(f"{name} is {number}; choose at least 1")

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,13 +15,17 @@ from forearm.base.files import read_bytes, require_absent, writing_folder
 from forearm.batch import Predictor, present
 from forearm.canvas import Layout, Observation
 from forearm.control.episode_log import save_episode_log
-from forearm.control.goals import Goal, JointGoal, PictureGoal, RegionGoal
+from forearm.control.goals import Goal, JointGoal, ObjectGoal, PictureGoal, RegionGoal, camera_number
 from forearm.control.loop import Arm, EpisodeLog, Step, control
 from forearm.control.planners import CEM, TreeSearch, planner_for
 from forearm.control.settings import PlanSettings
+from forearm.control.strokes import StrokeSearch
 from forearm.environment import ImaginedEnvironment, RecordedEnvironment
 from forearm.recordings.images import decoded_image
 from forearm.training.run import Run
+
+if TYPE_CHECKING:
+    from forearm.sim.arm import SimulatedArm  # imports MuJoCo
 
 
 def plan(
@@ -54,23 +58,27 @@ def plan(
     """
     if out is not None:
         require_absent(out)
-    if settings.steps < 1:
-        raise ForearmError(f"steps is {settings.steps}; choose at least 1")
+    for name in ("steps", "depth"):
+        if (number := getattr(settings, name)) is not None and number < 1:
+            raise ForearmError(f"{name} is {number}; choose at least 1")
     console = console or Console(stderr=True)
     target, run = device_named(device), Run.open(run)
     layout = run.layout()
-    _one_of(settings, "goal", ("joints", "picture", "like", "region"))
     _one_of(settings, "start", ("start", "simulator", "robot"))
-    goal = _goal(run, layout, settings)
-    planner = _planner(layout, settings)
-    most = planner.most_predictions(layout)
+    asks = settings.task is not None and settings.object is None and settings.to is None
+    if not (asks and not any(getattr(settings, name) not in NOT_GIVEN for name in GOALS)):
+        _one_of(settings, "goal", GOALS)
+    goal = None if settings.object or asks else _goal(run, layout, settings)
     model = run.load("best", target)
     with writing_folder(out) if out is not None else contextlib.nullcontext() as folder:
-        with _arm(run, layout, settings, model, target, console) as (arm, before_action):
+        with _arm(run, layout, settings, model, target, console) as (arm, simulated, before_action):
+            goal = goal or _object_goal(layout, settings, arm, simulated)
+            planner = _planner(layout, settings, goal, simulated)
+            most = planner.most_predictions(layout)
             episode = control(
                 *(arm, model, goal, planner),
                 farther=planner.farther() if isinstance(planner, TreeSearch) else None,
-                steps=settings.steps,
+                steps=settings.steps or (PUSH_STEPS if isinstance(planner, StrokeSearch) else STEPS),
                 device=target,
                 before_action=before_action,
                 on_step=on_step,
@@ -81,8 +89,14 @@ def plan(
     return episode
 
 
+GOALS = ("joints", "picture", "like", "region", "object")
+NOT_GIVEN: tuple[Any, ...] = (None, (), {})
+STEPS, PUSH_STEPS = 12, 30
+"""Most actions that are taken, and of a push."""
+
+
 def _one_of(settings: PlanSettings, what: str, names: tuple[str, ...]) -> None:
-    given = [f"--{name}" for name in names if getattr(settings, name) not in (None, (), {})]
+    given = [f"--{name}" for name in names if getattr(settings, name) not in NOT_GIVEN]
     if len(given) != 1:
         choice = ", ".join(f"--{name}" for name in names)
         found = f"{' and '.join(given)} are two" if given else "none is given"
@@ -91,12 +105,12 @@ def _one_of(settings: PlanSettings, what: str, names: tuple[str, ...]) -> None:
 
 def _words(settings: PlanSettings) -> dict[str, Any]:
     """The goal as it was asked for, for the episode."""
-    asked = {name: getattr(settings, name) for name in ("picture", "mask", "like", "region")}
+    asked = {name: getattr(settings, name) for name in ("picture", "mask", "like", "region", "object", "to")}
     asked["joints"] = tuple(f"{name}={value:g}" for name, value in settings.joints.items())
     return {
         name: [str(part) for part in value] if isinstance(value, tuple) else value
         for name, value in asked.items()
-        if value not in (None, (), {})
+        if value not in NOT_GIVEN
     }
 
 
@@ -129,19 +143,79 @@ def _recorded(run: Run, settings: PlanSettings, row: int) -> Observation:
     return RecordedEnvironment(data).begin(row)
 
 
-def _planner(layout: Layout, settings: PlanSettings) -> TreeSearch | CEM:
+def _object_goal(layout: Layout, settings: PlanSettings, arm: Arm, simulated: "SimulatedArm | None") -> ObjectGoal:
+    """The goal of --object and --to, in what the arm's cameras show now."""
+    if settings.object is None or settings.to is None:
+        seen = f"; the cameras show {shown}" if simulated and (shown := simulated.objects_seen()) else ""
+        raise ForearmError(f"give --object and --to, such as --object base:0.4,0.5,0.5,0.6 --to base:0.6,0.6{seen}")
+    camera, box = _place(layout, settings.object, "object", (2, 4))
+    known = layout.cameras[camera_number(layout, camera)]
+    if len(box) == 2:
+        half = POINTED * known.width
+        box = (
+            max(0, box[0] - half),
+            max(0, box[1] - half),
+            min(known.width, box[0] + half),
+            min(known.height, box[1] + half),
+        )
+    picture = arm.observe().picture
+    if not settings.to.lower().endswith(".png"):
+        other, target = _place(layout, settings.to, "to", (2,))
+        if other != camera:
+            raise ForearmError(f"--object is in the picture of {camera} and --to in that of {other}; give both in one")
+        return ObjectGoal.of(layout, picture, camera, box, target)
+    return ObjectGoal.of(layout, picture, camera, box, (known.width / 2, known.height / 2)).as_in(
+        _picture(Path(settings.to))
+    )
+
+
+POINTED = 0.06
+"""Half the side of the box around a point on an object, in widths of the picture."""
+
+
+def _place(layout: Layout, text: str, option: str, counts: tuple[int, ...]) -> tuple[str, tuple[float, ...]]:
+    """The camera's name and the pixels of ``CAMERA:NUMBER,…``."""
+    camera, _, rest = text.rpartition(":")
+    known = layout.cameras[camera_number(layout, camera)]
+    try:
+        numbers = [float(number) for number in rest.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in counts or not np.isfinite(numbers).all():
+        form = " or ".join({2: "X,Y", 4: "LEFT,TOP,RIGHT,BOTTOM"}[count] for count in counts)
+        raise ForearmError(
+            f"--{option} {text!r} is not CAMERA:{form}, such as {known.name}:{','.join(['0.5'] * counts[-1])}"
+        )
+    shares = all(0 <= number <= 1 for number in numbers)
+    sides = [known.width, known.height] * 2
+    return camera, tuple(n * side if shares else n for n, side in zip(numbers, sides, strict=False))
+
+
+def _planner(
+    layout: Layout, settings: PlanSettings, goal: Goal, simulated: "SimulatedArm | None"
+) -> TreeSearch | CEM | StrokeSearch:
+    chosen = settings.planner
+    if chosen == "strokes" and not (isinstance(goal, ObjectGoal) and simulated):
+        raise ForearmError("strokes push an --object with --simulator; choose --planner tree or cem")
+    if simulated and isinstance(goal, ObjectGoal) and chosen in ("auto", "strokes") and settings.width is None:
+        from forearm.environment.reach import SimulatedReach, moves_all_joints
+
+        if chosen == "strokes" or moves_all_joints(layout):
+            reach = SimulatedReach(simulated.simulator, layout)
+            return StrokeSearch(reach, settings.depth or StrokeSearch.depth)
+    depth = settings.depth or CEM.depth
     if settings.planner == "cem":
-        return CEM(settings.depth)
+        return CEM(depth)
     if settings.planner == "tree" or settings.width is not None:
-        return TreeSearch(settings.depth, settings.width)
-    return planner_for(layout, settings.depth)
+        return TreeSearch(depth, settings.width)
+    return planner_for(layout, depth)
 
 
 @contextlib.contextmanager
 def _arm(
     run: Run, layout: Layout, settings: PlanSettings, model: Predictor, device: torch.device, console: Console
-) -> Iterator[tuple[Arm, Any]]:
-    """The arm to control, and what is to be asked before each action."""
+) -> Iterator[tuple[Arm, "SimulatedArm | None", Any]]:
+    """The arm to control, the same where it is simulated, and what is to be asked before each action."""
 
     def nothing(step: Step) -> None:
         pass
@@ -149,14 +223,20 @@ def _arm(
     if settings.start is not None:
         imagined = ImaginedEnvironment(model, device)
         imagined.reset(present(layout, _recorded(run, settings, settings.start)))
-        yield imagined, nothing
+        yield imagined, None, nothing
     elif settings.simulator is not None:
         from forearm.sim.arm import SimulatedArm
+        from forearm.sim.tasks import TASKS, pose_task
 
-        scene = SimulatedArm.in_scene(layout, settings.simulator, settings.action_duration)
+        task, random = TASKS[settings.task] if settings.task else None, np.random.default_rng([settings.simulator, 1])
+        world = task.world if task else None
+        scene = SimulatedArm.in_scene(layout, settings.simulator, settings.action_duration, world)
         with contextlib.closing(scene) as simulated:
-            simulated.settle(0, np.random.default_rng([settings.simulator, 1]))
-            yield simulated, nothing
+            if task:
+                pose_task(simulated.simulator, task, random)
+            else:
+                simulated.settle(0, random)
+            yield simulated, simulated, nothing
     elif settings.robot is not None:
         from forearm.control.robot import CONNECTING, RobotArm, so101
 
@@ -166,4 +246,4 @@ def _arm(
         before_action = nothing if settings.yes else arm.confirming(console)
         console.print(CONNECTING)
         with arm.connected():
-            yield arm, before_action
+            yield arm, None, before_action

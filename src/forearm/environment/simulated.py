@@ -10,6 +10,9 @@ from forearm.canvas import Action, Layout, Observation, draw_frame
 from forearm.environment.environment import Environment
 from forearm.sim.arm import SimulatedArm
 
+STATE = "simulator"
+"""By which a prediction carries the simulator's state."""
+
 
 @dataclass(frozen=True)
 class Simulated:
@@ -52,10 +55,11 @@ class SimulatedEnvironment(Environment[Simulated]):
 
 
 class TrueDynamics:
-    """The simulator as a predictor: puts the arm where a context's joints say, acts, and draws what is seen.
+    """The simulator as a predictor: acts in the state that a context shows, and draws what is seen.
 
-    An arm at rest is determined by its joints alone, so nothing but the context is needed; free objects start where the
-    simulator has them. It shows how well a planner does with a model that is right.
+    An arm at rest is determined by its joints alone; free objects start where the simulator has them. A prediction
+    carries the state behind it, in which one that is fed back goes on. It shows how well a planner does with a model
+    that is right.
     """
 
     def __init__(self, arm: SimulatedArm):
@@ -64,15 +68,18 @@ class TrueDynamics:
     def predict(self, batch: Batch) -> Prediction:
         """The true last frames and joints."""
         arm, before = self.arm, self.arm.simulator.snapshot()
-        frames, positions = [], []
+        states = batch.carried[STATE].cpu().numpy() if batch.carried and arm.simulator.objects else None
+        frames, positions, after = [], [], []
         inputs = (batch.positions[:, -2], batch.actions[:, -1], batch.dimensions)
-        for joints, values, dimension in zip(*(each.cpu().numpy() for each in inputs), strict=True):
-            arm.simulator.restore(before)  # with free objects where they are now
-            arm.place(joints)
+        for row, (joints, values, dimension) in enumerate(zip(*(each.cpu().numpy() for each in inputs), strict=True)):
+            arm.simulator.restore(before if states is None else states[row])
+            if states is None and not (arm.simulator.objects and np.allclose(arm.joints(), joints, atol=1e-4)):
+                arm.place(joints)
             arm.step(Action(values, int(dimension)))
             seen = arm.observe()
             frames.append(draw_frame(arm.layout, seen, joints))
             positions.append(seen.joints)
+            after.append(arm.simulator.snapshot())
         arm.simulator.restore(before)
         frame, joints = (torch.from_numpy(np.stack(each)).to(batch.canvas) for each in (frames, positions))
-        return Prediction(frame, joints)
+        return Prediction(frame, joints, carried={STATE: torch.from_numpy(np.stack(after))})

@@ -14,8 +14,10 @@ from forearm.canvas import (
     target_changes,
     trajectory,
 )
+from forearm.recordings.objects import ObjectNames
 from forearm.sim.filming import settle
 from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, PHYSICS_HZ, Vary
+from forearm.sim.objects import World
 from forearm.sim.poses import sample_pose
 from forearm.sim.simulator import Simulator
 
@@ -52,15 +54,17 @@ class SimulatedArm:
         self._joints = [JOINTS.index(name) for name in joints]
 
     @classmethod
-    def in_scene(cls, layout: Layout, seed: int, duration: float | None = None) -> "SimulatedArm":
-        """An arm in a scene of its own, which the seed decides.
+    def in_scene(
+        cls, layout: Layout, seed: int, duration: float | None = None, world: World | None = None
+    ) -> "SimulatedArm":
+        """An arm in a scene of its own, which the seed decides; objects are fixed unless a world has free ones.
 
         Raises:
             ForearmError: the seed is negative, or the layout is not of simulated recordings.
         """
         if seed < 0:
             raise ForearmError(f"the simulator's seed is {seed}; choose a number from 0 up")
-        return cls(Simulator(seed), layout, duration)
+        return cls(Simulator(seed, world), layout, duration)
 
     def settle(self, dimension: int, rng: np.random.Generator) -> None:
         """Rest at a random pose, like those of recordings, from which an action dimension can be moved."""
@@ -72,7 +76,11 @@ class SimulatedArm:
         """Look, at rest."""
         sizes = [(camera.height, camera.width) for camera in self.layout.cameras]
         pictures = [self.simulator.render(name, size) for name, size in zip(self._cameras, sizes, strict=True)]
-        return Observation(stack_pictures(self.layout, pictures), self.simulator.joints()[self._joints])
+        return Observation(stack_pictures(self.layout, pictures), self.joints())
+
+    def joints(self) -> np.ndarray:
+        """The layout's joints (J,), in their units."""
+        return self.simulator.joints()[self._joints]
 
     def step(self, action: Action) -> None:
         """Carry out an action."""
@@ -86,6 +94,21 @@ class SimulatedArm:
         pose = self.simulator.joints()
         pose[self._joints] = joints
         self.simulator.place(pose)
+
+    def objects_seen(self) -> str:
+        """The free objects in words, and the box of each in the first camera that shows its middle, in shares of the
+        picture; empty where there are none."""
+        if not self.simulator.objects:
+            return ""
+        names = ObjectNames(tuple(thing.name for thing in self.simulator.objects), CAMERAS)
+        told, boxes = [], names.truth(self.simulator.environment()[None]).boxes[0]
+        for number, thing in enumerate(self.simulator.objects):
+            for camera, name in zip(self.layout.cameras, self._cameras, strict=True):
+                box = boxes[number, CAMERAS.index(name)]
+                if box.min() > 0 and box.max() < 1:
+                    told.append(f"the {thing.words} at {camera.name}:{','.join(f'{side:.3f}' for side in box)}")
+                    break
+        return ", ".join(told)
 
     def close(self) -> None:
         """Free the simulator's renderers."""

@@ -1,0 +1,81 @@
+"""Where the simulated SO-101's gripper gets, and what its cameras show of the table."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from forearm.base.errors import ForearmError
+from forearm.canvas import Layout, driven_joints, plain
+from forearm.sim.hand import Hand
+from forearm.sim.kinematics import Grip
+from forearm.sim.names import CAMERA_PREFIX, JOINTS
+from forearm.sim.simulator import Simulator
+from forearm.sim.tasks.task import HOVER, above, low
+
+MIDDLE = 0.02
+"""Height of objects' middles, metres; where they are higher or lower, they seem to stand farther or nearer."""
+OPENING = 10.0
+"""Of the gripper while it pushes; things get stuck between open jaws."""
+_BACK = 0.015  # metres that the gripper goes back before it is raised, so that it takes nothing along
+_SEGMENT = 0.025  # metres of a stroke from one joint position to the next, so that it is straight
+
+
+def moves_all_joints(layout: Layout) -> bool:
+    """Whether an action moves all joints of the SO-101 at once, by any amount."""
+    return not layout.discrete and set(driven_joints(layout)) == set(JOINTS)
+
+
+class SimulatedReach:
+    """The SO-101's kinematics and the simulated cameras' places; it does not look at the simulator's objects.
+
+    Args:
+        simulator: of whose arm and cameras.
+        layout: whose joints and actions are meant.
+
+    Raises:
+        ForearmError: the layout's actions cannot lead the gripper along a line.
+    """
+
+    def __init__(self, simulator: Simulator, layout: Layout) -> None:
+        if not moves_all_joints(layout):
+            raise ForearmError(
+                "strokes need a run whose actions move all joints at once by any amount; build its data with "
+                "--actions change or command, or choose the planner tree or cem"
+            )
+        self._simulator, self._hand = simulator, Hand(simulator, 0.0, np.random.default_rng(0))
+        self._joints = [JOINTS.index(plain(name)) for name in layout.joint_names]
+
+    def on_table(self, camera: str, places: np.ndarray) -> np.ndarray:
+        """As `forearm.control.strokes.Reach.on_table`."""
+        model, data = self._simulator.model, self._simulator.data
+        number = model.camera(camera.removeprefix(CAMERA_PREFIX)).id
+        half = np.tan(np.radians(model.cam_fovy[number]) / 2)
+        across = (places - 0.5) * [2 * half, -2 * half]
+        rays = np.column_stack([across, np.full(len(places), -1.0)]) @ data.cam_xmat[number].reshape(3, 3).T
+        eye = data.cam_xpos[number]
+        return eye[:2] + rays[:, :2] * ((MIDDLE - eye[2]) / rays[:, 2:])
+
+    def stroke(self, joints: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray | None:
+        """As `forearm.control.strokes.Reach.stroke`."""
+        now = np.zeros(len(JOINTS), np.float32)
+        now[self._joints] = joints
+        kinematics, onwards = self._hand.kinematics, end - begin
+        across = float(np.degrees(np.arctan2(onwards[1], onwards[0]))) + 90
+        first, last = (Grip(np.array([*at, MIDDLE]), across=across, opening=OPENING) for at in (begin, end))
+        pitch = self._hand.pitch([first, above(first), last])
+        if pitch is None:
+            return None
+        first, last = (replace(grip, pitch=pitch, at=np.array([*grip.at[:2], low(pitch)])) for grip in (first, last))
+        way, tip = [above(first), first], kinematics.point(now)
+        if tip[2] < HOVER:
+            way.insert(0, Grip(np.array([*tip[:2], HOVER]), pitch=pitch, across=across, opening=OPENING))
+        for share in np.linspace(0, 1, int(np.ceil(np.linalg.norm(onwards) / _SEGMENT)) + 1)[1:]:
+            way.append(replace(last, at=first.at + share * (last.at - first.at)))
+        back = replace(last, at=last.at - _BACK * np.array([*onwards, 0.0]) / max(float(np.linalg.norm(onwards)), 1e-9))
+        way += [back, above(back)]
+        found, here = [], now
+        for number, grip in enumerate(way):
+            here, _ = kinematics.solve(grip, here, near=number > 0)
+            found.append(here)
+        sags = [kinematics.holding(each) - each for each in (now, *found)]
+        return np.array([each + sag - sags[0] for each, sag in zip(found, sags[1:], strict=True)])[:, self._joints]
