@@ -7,7 +7,7 @@ drives a simulated arm in scenes that no run was trained on, one start and goal 
 sees, and a place 5 to 12 cm away. Every method gets the same. It writes docs/benchmarks/pushing.md. What is done
 already is not done again: an interrupted run goes on where it stopped.
 
-The data decide cameras, joints and actions, and are what a run is trained on; the runs of the page were made by
+The data decide cameras, joints and actions, and are what a run is trained on. They are made by
 
     forearm record --task push --episodes 120 --size 64 --fps 10 --out pushes
     forearm build pushes --cameras base --actions change --step 0.5 --out data
@@ -185,7 +185,8 @@ EXPLAINED = f"""\
 - Each scene has three objects, one start and one goal. The base camera sees the object at first. The planner is told
   its box there and the place where its middle is to be seen, no pose. It aims by the arm's kinematics and the place
   of the camera, and reads where the object gets from predicted pictures alone.
-- *Success*: at the end the object is within {TOLERANCE:g} cm of the goal on the table. Intervals are Wilson's. At most
+- *Success*: at the end the object is within {TOLERANCE:g} cm of the goal on the table. Intervals are wide where
+  scenes are few. At most
   {STEPS} actions of 0.5 s; the pusher has {Push.seconds:g} s.
 - *Beside the true simulator*: difference in the same scenes. ▲ is significantly better, ▼ worse, ≈ neither, by
   McNemar's exact test with Holm's correction. Intervals are without that correction.
