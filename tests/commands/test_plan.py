@@ -84,7 +84,7 @@ def test_every_kind_of_goal_is_taken(project, monkeypatch, goal) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--start", 0), "plan needs one goal, --joints, --picture, --like, --region; none is given"),
+        (("--start", 0), "plan needs one goal, --joints, --picture, --like, --region, --object; none is given"),
         (("--like", 1), "plan needs one start, --start, --simulator, --robot; none is given"),
         (("--like", 1, "--joints", "pan", 0, "--start", 0), "--joints and --like are two"),
         (("--like", 1, "--start", 0, "--simulator", 0), "--start and --simulator are two"),

@@ -173,8 +173,8 @@ POINTED = 0.06
 """Half the side of the box around a point on an object, in widths of the picture."""
 
 
-def _place(layout: Layout, text: str, option: str, counts: tuple[int, ...]) -> tuple[str, tuple[float, ...]]:
-    """The camera's name and the pixels of ``CAMERA:NUMBER,…``."""
+def _place(layout: Layout, text: str, option: str, counts: tuple[int, ...]) -> tuple[str, Any]:
+    """The camera's name and the pixels of ``CAMERA:NUMBER,…``, a tuple of as many floats."""
     camera, _, rest = text.rpartition(":")
     known = layout.cameras[camera_number(layout, camera)]
     try:

@@ -169,9 +169,9 @@ class StrokeSearch:
         for row, number in enumerate(order):
             along = np.array([cost[row] + self.price * k for k, cost in enumerate(costs) if row < len(cost)])
             last = int(along.argmin())
-            values = sequences[number][: last + 1]
+            taken = sequences[number][: last + 1]
             shown = Prediction.concatenate([step[row : row + 1] for step in steps[: last + 1]])
-            plans[number] = Plan(values, dominant_dimensions(values), shown, float(costs[last][row]), stay.cost)
+            plans[number] = Plan(taken, dominant_dimensions(taken), shown, float(costs[last][row]), stay.cost)
         return plans
 
 
