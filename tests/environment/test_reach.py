@@ -1,6 +1,7 @@
 """Strokes of the simulated gripper: where they lead, and that planning with them pushes an object to its goal."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from forearm.canvas import ActionDimension, Camera, Joint
 from forearm.control.goals import JointGoal, ObjectGoal
 from forearm.control.loop import REACHED, control
 from forearm.control.strokes import StrokeSearch, actions_along
-from forearm.environment.reach import MIDDLE, SimulatedReach
+from forearm.environment.reach import MIDDLE, SimulatedReach, moves_all_joints
 from forearm.environment.simulated import TrueDynamics
 from forearm.sim import JOINTS, Simulator
 from forearm.sim.arm import SimulatedArm
@@ -68,10 +69,7 @@ def test_a_way_that_is_too_far_for_an_action_takes_several() -> None:
     assert np.abs(actions).max() <= 1
 
 
-def test_runs_of_other_actions_are_refused(push: Push) -> None:
-    for changes in ({"discrete": True}, {"actions": LAYOUT.actions[:2]}):
-        layout = make_layout(
-            **{"cameras": LAYOUT.cameras, "joints": LAYOUT.joints, "actions": LAYOUT.actions, **changes}
-        )
-        with pytest.raises(ForearmError, match="whose actions move all joints at once"):
-            SimulatedReach(push.simulator, layout)
+def test_strokes_are_for_runs_whose_actions_move_all_joints_by_any_amount() -> None:
+    assert moves_all_joints(LAYOUT)
+    assert not moves_all_joints(replace(LAYOUT, discrete=True))
+    assert not moves_all_joints(replace(LAYOUT, actions=LAYOUT.actions[:2]))

@@ -200,7 +200,12 @@ def _planner(
     if simulated and isinstance(goal, ObjectGoal) and chosen in ("auto", "strokes") and settings.width is None:
         from forearm.environment.reach import SimulatedReach, moves_all_joints
 
-        if chosen == "strokes" or moves_all_joints(layout):
+        if chosen == "strokes" and not moves_all_joints(layout):
+            raise ForearmError(
+                "strokes need a run whose actions move all joints at once by any amount; build its data with "
+                "--actions change or command, or choose --planner tree or cem"
+            )
+        if moves_all_joints(layout):
             reach = SimulatedReach(simulated.simulator, layout)
             return StrokeSearch(reach, settings.depth or StrokeSearch.depth)
     depth = settings.depth or CEM.depth

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from forearm.base.errors import ForearmError
 from forearm.canvas import Layout, driven_joints, plain
 from forearm.sim.hand import Hand
 from forearm.sim.kinematics import Grip
@@ -30,18 +29,10 @@ class SimulatedReach:
 
     Args:
         simulator: of whose arm and cameras.
-        layout: whose joints and actions are meant.
-
-    Raises:
-        ForearmError: the layout's actions cannot lead the gripper along a line.
+        layout: whose joints are meant; its actions move all joints, see `moves_all_joints`.
     """
 
     def __init__(self, simulator: Simulator, layout: Layout) -> None:
-        if not moves_all_joints(layout):
-            raise ForearmError(
-                "strokes need a run whose actions move all joints at once by any amount; build its data with "
-                "--actions change or command, or choose the planner tree or cem"
-            )
         self._simulator, self._hand = simulator, Hand(simulator, 0.0, np.random.default_rng(0))
         self._joints = [JOINTS.index(plain(name)) for name in layout.joint_names]
 
