@@ -369,6 +369,12 @@ class Scored:
     def level_with_best(self, metric: str) -> list[str]:
         return [who for who in self.contenders if self.beside_best(metric, who) == "level"]
 
+    def named(self, rows: Sequence[str]) -> str:
+        """Rows in a sentence: families by name, baselines as many as there are."""
+        baselines = sum(self.contenders[who].baseline for who in rows)
+        count = [f"{baselines} baseline{'s' * (baselines > 1)}"] if baselines else []
+        return and_([who for who in rows if not self.contenders[who].baseline] + count)
+
     def conclusion(self) -> str:
         """Who is best on the summary's figures, in a sentence for each outcome."""
         outcomes: dict[tuple[str, ...], list[str]] = {}
@@ -378,7 +384,7 @@ class Scored:
         if not outcomes:
             return f"- *{self.short}*: {self.population}."
         words = [
-            f"`{best}` is best on {and_(on)}, level with {and_(level)}"
+            f"`{best}` is best on {and_(on)}, level with {self.named(level)}"
             if level
             else f"`{best}` is significantly better than every other row on {and_(on)}"
             for (best, *level), on in outcomes.items()
@@ -396,7 +402,7 @@ class Scored:
             title, form = COLUMNS[name]
             level = self.level_with_best(name)
             if best == FLAGSHIP and level:
-                lines.append(f"- *{self.short}*, {title}: {form.format(mine)} is best, level with {and_(level)}.")
+                lines.append(f"- *{self.short}*, {title}: {form.format(mine)} is best, level with {self.named(level)}.")
                 continue
             theirs = form.format(self.contenders[best].values[name])
             if best != FLAGSHIP and theirs != form.format(mine):

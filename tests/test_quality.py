@@ -69,6 +69,7 @@ def test_the_summary_says_who_is_best_whoever_it_is(quality):
     assert ahead.losses() == []
     level = scored(quality, warp=[0.1001], flow=[0.1], copy=[0.3])
     assert level.conclusion() == "- *a task*: `flow` is best on MSE of moves, level with warp."
+    assert level.named(["flow", "copy", "warp"]) == "flow, warp and 1 baseline"
     (loss,) = level.losses()
     assert "level; `flow` has 0.1" in loss
     behind = scored(quality, warp=[0.2], flow=[0.1], copy=[0.3])
