@@ -71,6 +71,7 @@ def test_who_knows_what_follows_is_right_at_every_horizon(data):
     assert ours["acting_joint_position_mae"] == pytest.approx([0] * 4, abs=1e-3)
     assert rollouts.differences[PERSISTENCE]["val_mse"][-1].value < 0
     assert rollouts.verdicts("val_mse") == [None] * 4  # 4 episodes are too few to tell
+    assert rollouts.ahead[PERSISTENCE]["val_mse"] == [5] * 4
     for film, path in zip(rollouts.films, paths, strict=False):
         assert film.rows.tolist() == path.tolist()
         assert np.array_equal(film.predicted, film.truth)
@@ -85,6 +86,7 @@ def test_persistence_holds_the_first_frame_still(data):
         for name in CURVES:
             assert rollouts.curves[PERSISTENCE][name][k] == pytest.approx(table[name], rel=1e-4), name
     assert rollouts.curves[MODEL] == rollouts.curves[PERSISTENCE]
+    assert rollouts.ahead[PERSISTENCE]["val_mse"] == [0] * 4
     assert [found.value for found in rollouts.differences[PERSISTENCE]["psnr"]] == [0] * 4
 
 

@@ -36,6 +36,7 @@ from forearm.evaluation import (
     evaluate,
 )
 from forearm.evaluation.intervals import Difference
+from forearm.evaluation.readout import Readout
 from forearm.evaluation.rollouts import CURVES
 from forearm.media.colours import heat_map
 from forearm.media.words import figure, reading
@@ -43,6 +44,7 @@ from forearm.report import Facts, recommend, write_report
 from forearm.report.charts import bar_chart, line_chart
 from forearm.report.extras import extras
 from forearm.report.rollouts import film_frames, mean_frame_claim
+from forearm.report.targets import key_targets
 from forearm.report.training import curves
 from forearm.report.uncertainty import uncertainty_section
 from forearm.transitions.store import Outcomes
@@ -600,6 +602,7 @@ def rollouts_of(psnrs, verdicts, ssim_verdicts):
             | {"psnr": [SURE[v] for v in verdicts], "ssim": [SURE[v] for v in ssim_verdicts]}
         },
         films=[film],
+        ahead={who: dict.fromkeys(CURVES, [7] * k) for who in (PERSISTENCE, MEAN_FRAME)},
     )
 
 
@@ -610,9 +613,11 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
     assert headings[3:6] == ["Counterfactual Action Grids", "Rollouts", "Where the model errs"]
     assert page.source.index("<video") < page.source.index('class="headline"')
     assert (
-        "than the first frame at no step by squared error and structural similarity; at steps 1 to 3 by PSNR."
-        in page.text
-    )
+        "The predicted picture is surely nearer to the truth than the first frame at steps 1 to 3 by PSNR. "
+        "It is surely further from the truth than the first frame at steps 2 to 4 by structural similarity. "
+        "At step 4 it is nearer to the truth than the first frame in 7 of 9 paths by squared error: "
+        "too few paths to be sure of any step."
+    ) in page.text
     assert "4 steps along 9 recorded paths from 5 episodes" in page.text
     assert re.search(r"psnr ↑ ?24\.5 ?20\.2 ?16\.0 ?11\.0", page.text)
     assert "step 4" in page.text
@@ -634,6 +639,7 @@ def test_the_steps_at_which_the_model_is_better_are_named(good, tmp_path, verdic
 @pytest.mark.parametrize(
     ("mine", "mean", "differences", "says"),
     [
+        ([1.0] * 3, [3.0] * 3, "000", "than the mean frame in 7 of 9 paths: too few paths to be sure of any step."),
         ([1.0] * 3, [3.0] * 3, "---", "surely nearer to the truth than the mean frame at each of 3 steps."),
         ([1.0, 2.0, 5.0], [3.0] * 3, "-0+", "From step 2 on the predicted picture is no longer"),
         ([5.0] * 3, [3.0] * 3, "+++", "surely nearer to the truth than the mean frame at no step."),
@@ -647,7 +653,7 @@ def test_the_step_from_which_the_mean_frame_is_as_good_is_named(mine, mean, diff
     rollouts.differences[MEAN_FRAME] = {"val_mse": [SURE[of] for of in differences]}
     claim = mean_frame_claim(rollouts)
     assert says in claim
-    assert ("too few to be sure" in claim) == ("?" in differences)
+    assert ("episodes are too few to be sure" in claim) == ("?" in differences)
 
 
 def test_without_a_mean_frame_nothing_is_said_of_it():
@@ -669,6 +675,16 @@ def test_the_film_shows_truth_beside_prediction_step_by_step(good, tmp_path):
     encoded = re.search(r'<video src="data:video/mp4;base64,([^"]+)" poster="data:image/webp', page.source)[1]
     with av.open(io.BytesIO(base64.b64decode(encoded))) as video:
         assert sum(1 for _ in video.decode(video=0)) == 4
+
+
+def test_what_is_sure_at_no_step_is_counted_in_paths(good, tmp_path):
+    rollouts = rollouts_of([24.0, 20.0], "00", "00")
+    rollouts.ahead[PERSISTENCE] |= {"val_mse": [9, 9], "ssim": [9, 2]}
+    text = page_of(dataclasses.replace(good, rollouts=rollouts), tmp_path).text
+    assert (
+        "At step 2 the predicted picture is nearer to the truth than the first frame in 9 of 9 paths by squared error, "
+        "in 7 of 9 paths by PSNR and in 2 of 9 paths by structural similarity: sure at no step."
+    ) in text
 
 
 def test_one_episode_of_rollouts_claims_nothing(good, tmp_path):
@@ -805,3 +821,41 @@ def test_what_the_action_answers_is_marked_and_not_counted(good, tmp_path):
         assert f"{name} {METRICS[name].arrow} given by the action" in table
     assert f"motor_consistency_error {METRICS['motor_consistency_error'].arrow} given" not in table
     assert "given by the action" not in page_of(good, tmp_path / "asked").text
+
+
+@pytest.mark.parametrize("floor", [4.0, 6.0])
+def test_a_reader_that_errs_nearly_as_much_as_copying_judges_no_model(good, tmp_path, floor):
+    name, still = "readout_position_mae", good.baselines[PERSISTENCE]
+    readout = Readout(880, {name: floor}, [floor, 1.0], [20.0, 20.0], [True, True])
+    seen = dataclasses.replace(
+        with_metrics(good, **{name: 8.0, "readout_position_mae_per_joint": [8.0, 1.0]}),
+        layout=dataclasses.replace(LAYOUT, action_is=None),
+        readout=readout,
+        baselines={PERSISTENCE: dataclasses.replace(still, metrics=still.metrics | {name: 10.0})},
+    )
+    page = page_of(seen, tmp_path)
+    assert (name in seen.key_metrics) == (floor == 4)
+    assert [target.name for target in key_targets(json.loads((tmp_path / "metrics.json").read_text()))] == list(
+        seen.key_metrics
+    )
+    says = "cannot tell The reader errs by 6.00° on true pictures, more than half of the 10.0 on copied ones"
+    assert (says.replace("6.00°", f"{floor:.2f}") in page.text) == (floor == 6), page.text
+    assert ("it cannot tell how well the model paints the joint" in page.text) == (floor == 6)
+
+
+def test_actions_are_named_in_tables_and_keys_in_the_glossary(good, tmp_path):
+    text = page_of(good, tmp_path).text
+    table, glossary = text.split("What the metrics mean")
+    assert "val_mse of STAY ↓" in table
+    assert "counterfactual_mse_action_0" not in table
+    assert "val_mse_action_0" in glossary
+
+
+def test_a_sample_leaves_little_empty_and_print_says_what_it_leaves_out(good, tmp_path):
+    write_report(good, FACTS, tmp_path)
+    with opened((tmp_path / "report.html").as_uri(), viewport={"width": 1280, "height": 800}) as page:
+        heights = page.evaluate("[...document.querySelector('.card').children].map((e) => e.offsetHeight)")
+        assert min(heights) > 0.65 * max(heights)
+        assert page.locator(".more > summary").inner_text().endswith("more samples")
+        page.emulate_media(media="print")
+        assert page.locator(".more > summary").inner_text().endswith("more samples, not printed")

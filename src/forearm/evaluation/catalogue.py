@@ -1,8 +1,9 @@
 """What each metric means, which way it is better, and in what unit it is."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE, UNTRAINED
@@ -24,6 +25,12 @@ class Metric:
     """What it means."""
     other_name: str = ""
     """A second key under which ``metrics.json`` holds the same figure."""
+
+    @property
+    def label(self) -> str:
+        """Its name where people read it: the action by its name and not by its code."""
+        measure, of_action, code = self.name.rpartition("_action_")
+        return f"{measure} of {CODE_NAMES[int(code)]}" if of_action else self.name
 
     def fair(self, baseline: str) -> bool:
         """Whether a baseline competes. It does not where its rule decides the effect of the action or its consistency.
@@ -234,10 +241,27 @@ TITLES = KEY_METRICS | {"readout_position_mae": "joint error as read from the pi
 """Those, and what stands for a key metric that the action answers."""
 
 
-def key_metrics(given: Collection[str]) -> dict[str, str]:
-    """``KEY_METRICS``, where the action answers some: the joint is then read from the predicted picture."""
-    left_out = "acting_joint_position_mae" if "acting_joint_position_mae" in given else "readout_position_mae"
-    return {name: title for name, title in TITLES.items() if name != left_out}
+LARGEST_FLOOR = 0.5
+"""A reader that errs by more than this share of copying's error on true pictures cannot tell models apart."""
+
+
+def key_metrics(given: Collection[str], legible: bool = True) -> dict[str, str]:
+    """``KEY_METRICS``, where the action answers some: the joint is then read from the predicted picture, if legible."""
+    left_out = {"acting_joint_position_mae"} if "acting_joint_position_mae" in given else {"readout_position_mae"}
+    if not legible:
+        left_out.add("readout_position_mae")
+    return {name: title for name, title in TITLES.items() if name not in left_out}
+
+
+def legible(figures: Mapping[str, Any]) -> bool:
+    """Whether the acting joint is read well enough to judge a model by it: within ``LARGEST_FLOOR`` of copying's error.
+
+    Args:
+        figures: what ``metrics.json`` holds. Where no floor or no copying is known nothing speaks against it.
+    """
+    floor = ((figures.get("readout") or {}).get("floor") or {}).get("readout_position_mae")
+    copied = figures.get("baselines", {}).get(PERSISTENCE, {}).get("metrics", {}).get("readout_position_mae")
+    return floor is None or copied is None or floor <= LARGEST_FLOOR * copied
 
 
 ERRORS = tuple(name for name, metric in METRICS.items() if metric.better == "lower")

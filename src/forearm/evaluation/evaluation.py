@@ -8,7 +8,7 @@ import numpy as np
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE
-from forearm.evaluation.catalogue import CATALOGUE, METRICS, key_metrics
+from forearm.evaluation.catalogue import CATALOGUE, METRICS, key_metrics, legible
 from forearm.evaluation.examples import Example
 from forearm.evaluation.intervals import Difference, Differences, difference_spans, too_few, verdicts
 from forearm.evaluation.objects import Objects
@@ -86,8 +86,19 @@ class Evaluation:
 
     @property
     def key_metrics(self) -> dict[str, str]:
-        """The key metrics that the action does not answer, each with its title."""
-        return key_metrics(self.given)
+        """The key metrics that the action does not answer and that can be read, each with its title."""
+        return key_metrics(self.given, self.legible)
+
+    @property
+    def legible(self) -> bool:
+        """Whether the joint as read from the picture says more of the model than of the reader."""
+        still = self.baselines.get(PERSISTENCE)
+        return legible(
+            {
+                "readout": {"floor": self.readout.floor if self.readout else {}},
+                "baselines": {PERSISTENCE: {"metrics": still.metrics if still else {}}},
+            }
+        )
 
     @property
     def warnings(self) -> list[str]:

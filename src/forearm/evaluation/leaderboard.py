@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from forearm.evaluation.catalogue import KEY_METRICS, METRICS, Metric, key_metrics
+from forearm.evaluation.catalogue import KEY_METRICS, METRICS, Metric, key_metrics, legible
 from forearm.evaluation.intervals import (
     Difference,
     LeaveOneOut,
@@ -152,8 +152,13 @@ class Leaderboard:
 
     @property
     def key_metrics(self) -> dict[str, str]:
-        """The key metrics that the action does not answer, each with its title."""
-        return key_metrics(self.given)
+        """The key metrics that the action does not answer and that can be read, each with its title."""
+        return key_metrics(self.given, self.legible)
+
+    @property
+    def legible(self) -> bool:
+        """Whether the joint as read from pictures says more of the models than of a reader, for every run."""
+        return all(legible(run.metrics) for run in self.runs)
 
     @property
     def too_few(self) -> str | None:

@@ -17,7 +17,7 @@ from forearm.evaluation.intervals import Differences, difference_spans, differen
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.objects import ObjectReader, ObjectSight
 from forearm.evaluation.readout import Reader, Sight
-from forearm.evaluation.samples import MODEL, Interval, Samples, Value
+from forearm.evaluation.samples import MODEL, Interval, Samples, Value, ratio
 from forearm.transitions.split import in_turn
 from forearm.transitions.store import TransitionSet
 
@@ -32,6 +32,8 @@ FILMS = 3
 """How many paths are kept as pictures."""
 AT_ONCE = 8
 """Paths that are followed together."""
+RIVALS = (PERSISTENCE, MEAN_FRAME)
+"""The baselines against which rollouts are judged."""
 ENOUGH = 6
 """Paths are only so long that this many groups of episodes have one, where there are as many."""
 
@@ -74,6 +76,8 @@ class Rollouts:
     intervals: dict[str, list[tuple[float, float] | None]]
     differences: dict[str, Differences]
     films: list[Film]
+    ahead: dict[str, dict[str, list[int]]]
+    """For each of ``RIVALS``, by metric: in how many paths the model is better, at each horizon."""
     floor: dict[str, list[float | None]] = field(default_factory=dict)
 
     def verdicts(self, name: str, baseline: str = PERSISTENCE) -> list[str | None]:
@@ -88,7 +92,7 @@ class Rollouts:
         return verdicts(
             {
                 (name, baseline, k): difference
-                for baseline in (PERSISTENCE, MEAN_FRAME)
+                for baseline in RIVALS
                 for name in self.curves[MODEL]
                 if METRICS[name].fair(baseline)
                 for k, difference in enumerate(self.differences.get(baseline, {}).get(name, ()))
@@ -116,6 +120,7 @@ class Rollouts:
             "curves": self.curves,
             "floor": self.floor,
             "intervals": self.intervals,
+            "ahead": self.ahead,
             "differences": {name: difference_spans(found) for name, found in self.differences.items()},
             "verdicts": {name: self.verdicts(name) for name in self.curves[MODEL]},
         }
@@ -206,6 +211,7 @@ def roll_out(
         differences={name: _lists(differences(mine, samples_of[name], groups)) for name in baselines},
         films=films,
         floor=_lists(floor.table()) if floor else {},
+        ahead={name: _ahead(mine, samples_of[name]) for name in RIVALS if name in baselines},
     )
 
 
@@ -227,6 +233,18 @@ def _by_horizon(steps: list[Samples]) -> Samples:
         {name: np.stack([step.sums[name] for step in steps], axis=1) for name in names},
         {name: np.stack([step.weights[name] for step in steps], axis=1) for name in names},
     )
+
+
+def _ahead(mine: Samples, theirs: Samples) -> dict[str, list[int]]:
+    """For metrics (n, K) of n paths at each of K steps: in how many paths the one is better than the other."""
+
+    def losses(samples: Samples, name: str) -> np.ndarray:
+        values = ratio(samples.sums[name], samples.weights[name])
+        if METRICS[name].better == "nearest 1":
+            return np.abs(values - 1)
+        return values if METRICS[name].better == "lower" else -values
+
+    return {name: (losses(mine, name) < losses(theirs, name)).sum(0).tolist() for name in mine.sums}
 
 
 def _film(data: TransitionSet, path: np.ndarray, predicted: np.ndarray, psnr: np.ndarray) -> Film:

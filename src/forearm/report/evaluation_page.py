@@ -17,6 +17,7 @@ from forearm.evaluation import (
     Evaluation,
     Example,
     Metric,
+    key_metrics,
 )
 from forearm.media.colours import css_colour, css_gradient, heat_map
 from forearm.media.pictures import channels_last
@@ -45,7 +46,7 @@ SECONDARY = (
     *(f"counterfactual_mse_action_{code}" for code in CODES),
 )
 """Metrics that fold out: another one says nearly the same. So do those that the action answers."""
-SHOWN = {"hero": 236, "canvas": 290, "heat": 200, "small heat": 130}
+SHOWN = {"hero": 236, "canvas": 290, "heat": 256, "small heat": 130}
 """About how many pixels wide canvases and heat maps are shown."""
 BASELINE_TEXTS = {
     PERSISTENCE: "Copies the last frame: nothing changes.",
@@ -262,7 +263,7 @@ def _has_ratio(layout: Layout, metric: Metric, error: Any, joint: int | None) ->
 
 def _key_figures(evaluation: Evaluation) -> dict[str, str]:
     """What the tiles show: without a reader, what the action gives stands for what would be read."""
-    return KEY_METRICS if evaluation.readout is None else evaluation.key_metrics
+    return KEY_METRICS if evaluation.readout is None else key_metrics(evaluation.given)
 
 
 def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
@@ -273,9 +274,14 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
         evaluation.ahead(name),
         evaluation.verdict(name) or "",
     )
+    value = number(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric))
+    illegible = name == "readout_position_mae" and not evaluation.legible
+    if illegible:
+        verdict = ""
     return {
         "title": title,
-        "value": number(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric)),
+        "value": "cannot tell" if illegible else value,
+        "illegible": value if illegible else "",
         "persistence": number(baseline.metrics[name], metric) if baseline else NOTHING,
         "floor": number(evaluation.readout.floor[name], metric)
         if evaluation.readout and name in evaluation.readout.floor

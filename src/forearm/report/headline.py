@@ -4,6 +4,7 @@ from collections import Counter
 
 from forearm.canvas import CODE_NAMES
 from forearm.evaluation import TITLES, Evaluation
+from forearm.evaluation.catalogue import LARGEST_FLOOR
 from forearm.evaluation.intervals import SMALLEST_EFFECT, too_few
 from forearm.evaluation.leaderboard import Lead, Leaderboard
 from forearm.media.words import figure
@@ -150,6 +151,11 @@ def comparison_details(board: Leaderboard) -> str:
     sentences = []
     if few := too_few(board.count, board.grouped_by):
         sentences.append(f"The samples are from {few}.")
+    if not board.legible:
+        sentences.append(
+            "Joints as read from the picture are no key figure here: on true pictures the reader errs by more than "
+            f"{LARGEST_FLOOR:.0%} of copying's error."
+        )
     for runs in {tuple(run.name for run in seeds) for seeds in board.seeds.values() if len(seeds) > 1}:
         sentences.append(f"{listed(list(runs))} differ only in the seed, and their spread counts in every comparison.")
     unseen: dict[tuple[int, ...], list[str]] = {}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from forearm.evaluation import METRICS, PERSISTENCE, UNTRAINED, Evaluation
+from forearm.evaluation.catalogue import LARGEST_FLOOR
 from forearm.media.words import figure
 from forearm.report.wording import NOTHING, listed, number, unit_of
 
@@ -50,6 +51,11 @@ def _claim(evaluation: Evaluation) -> str:
             f"In the predicted pictures of moves the acting joint is read with an error of "
             f"{number(acting, metric, unit)}, against {listed(others)}."
         )
+        if not evaluation.legible:
+            sentences.append(
+                f"The reader errs by more than {LARGEST_FLOOR:.0%} of copying's error on true pictures, so it cannot "
+                "tell how well the model paints the joint."
+            )
     if unread:
         sentences.append(f"Not readable from the pictures: {listed(unread)}.")
     return " ".join(sentences)

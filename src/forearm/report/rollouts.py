@@ -33,6 +33,8 @@ TITLES = {
     "acting_joint_position_mae": "Error of the acting joint's position",
     "motor_position_mae_mean": "Error of the positions of all joints",
 }
+MEASURES = {"val_mse": "squared error", "psnr": "PSNR", "ssim": "structural similarity"}
+"""By which the predicted picture is compared with the first frame."""
 OPEN_CHARTS = 2
 """So many charts stand open; the others fold out."""
 
@@ -109,6 +111,8 @@ def mean_frame_claim(rollouts: Rollouts, subject: str = "the predicted picture")
     better, sure = rollouts.better_than(MEAN_FRAME)
     surely, doubt = ("surely ", "") if sure else ("", ", but the episodes are too few to be sure")
     nearer, steps = f"{surely}nearer to the truth than the mean frame", len(better)
+    if sure and set(rollouts.verdicts("val_mse", MEAN_FRAME)) == {"level"}:
+        return _in_paths(rollouts, MEAN_FRAME, {"val_mse": ""}, subject)
     first = better.index(False) if False in better else steps
     if 0 < first < steps and not any(better[first:]):
         return f"From step {first + 1} on {subject} is no longer {nearer}{doubt}."
@@ -116,16 +120,46 @@ def mean_frame_claim(rollouts: Rollouts, subject: str = "the predicted picture")
 
 
 def _claim(rollouts: Rollouts) -> str:
-    """At which steps the prediction is surely better than the first frame; empty where no interval is known."""
-    measures = {"val_mse": "squared error", "psnr": "PSNR", "ssim": "structural similarity"}
-    if any(None in rollouts.verdicts(name) for name in measures):
+    """How the prediction compares with the first frame: where that is sure, at which steps; else in how many paths.
+
+    Empty where no interval is known.
+    """
+    verdicts = {name: rollouts.verdicts(name) for name in MEASURES}
+    if any(None in of for of in verdicts.values()):
         return ""
-    by_steps: dict[str, list[str]] = {}
+    subject, sentences = "the predicted picture", []
+    for verdict, words in (
+        ("better", "surely nearer to the truth than"),
+        ("worse", "surely further from the truth than"),
+    ):
+        by_steps: dict[str, list[str]] = {}
+        for name, title in MEASURES.items():
+            if verdict in verdicts[name]:
+                by_steps.setdefault(_steps([of == verdict for of in verdicts[name]]), []).append(title)
+        if by_steps:
+            where = "; ".join(f"{steps} by {listed(titles)}" for steps, titles in by_steps.items())
+            sentences.append(f"{subject.capitalize()} is {words} the first frame {where}.")
+            subject = "it"
+    level = {name: title for name, title in MEASURES.items() if set(verdicts[name]) == {"level"}}
+    return " ".join([*sentences, _in_paths(rollouts, PERSISTENCE, level, subject)]).strip()
+
+
+def _in_paths(rollouts: Rollouts, baseline: str, measures: dict[str, str], subject: str) -> str:
+    """In how many paths the prediction ends nearer to the truth, by measures that are sure at no step."""
+    if not measures:
+        return ""
+    by_count: dict[int, list[str]] = {}
     for name, title in measures.items():
-        better = [verdict == "better" for verdict in rollouts.verdicts(name)]
-        by_steps.setdefault(_steps(better), []).append(title)
-    claims = [f"{steps} by {listed(titles)}" for steps, titles in by_steps.items()]
-    return f"The predicted picture is surely nearer to the truth than the first frame {'; '.join(claims)}."
+        by_count.setdefault(rollouts.ahead[baseline][name][-1], []).append(title)
+    counts = [
+        f"in {paths} of {rollouts.paths} paths" + (f" by {listed(titles)}" if all(titles) else "")
+        for paths, titles in by_count.items()
+    ]
+    few = min(by_count) > rollouts.paths / 2
+    doubt = "too few paths to be sure of any step" if few else "sure at no step"
+    rival = {PERSISTENCE: "first frame", MEAN_FRAME: "mean frame"}[baseline]
+    last = len(rollouts.horizons)
+    return f"At step {last} {subject} is nearer to the truth than the {rival} {listed(counts)}: {doubt}."
 
 
 def _steps(at: list[bool]) -> str:
