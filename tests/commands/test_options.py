@@ -151,7 +151,7 @@ def test_help_is_plain_and_has_an_example(args):
     told = forearm(*args, "--help")
     assert told.code == 0, told.err
     assert f"Example: forearm {args[0]} " in told.out
-    assert not re.search(r"\{None\}|options options|`|Args:|default: \)|default: none", told.out)
+    assert not re.search(r"\{None\}|options options|`|Args:|default: \)|default: none|\[STR (STR|FLOAT) ", told.out)
 
 
 @pytest.mark.parametrize("args", [(), *((command,) for command in COMMANDS), *(("train", n) for n in family_names())])

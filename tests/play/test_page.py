@@ -97,6 +97,7 @@ def begin(page, number):
 
 
 def test_ten_steps_two_undone_and_a_clip(page, run, data, tmp_path):
+    assert page.get_by_label("row", exact=True).get_attribute("id") == "number"
     begin(page, MOMENT)
     ways = {
         MOVE_PLUS: [lambda: page.keyboard.press("ArrowRight"), lambda: page.get_by_text("MOVE+", exact=True).click()],

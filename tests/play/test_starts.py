@@ -63,6 +63,7 @@ def test_every_recorded_outcome_of_a_moment_is_true(data, monkeypatch):
 def test_the_simulator_does_what_the_dream_does_and_comes_back():
     layout = simulated_layout()
     source = Simulation(layout, 0)
+    assert (source.title, source.counts) == ("simulator, scene 0", "pose")
     one, other = (PlaySession(Persistence(), source.begin(number)) for number in (0, 1))
     start = one.now.truth.joints[0]
     went = one.step(MOVE_PLUS).truth

@@ -7,11 +7,12 @@ from support.tiny import make_layout
 from forearm.canvas import STAY
 from forearm.evaluation import JOINT_ONLY, KEY_METRICS, METRICS
 from forearm.evaluation.leaderboard import Lead, Row
+from forearm.report.comparison_page import lead_tile
 from forearm.report.headline import comparison_details, comparison_headline
 from forearm.report.wording import unit_of
 
 
-def board_of(leaders, over_second, baselines, episodes=60, guesses=(), ahead=True):
+def board_of(leaders, over_second, baselines, episodes=60, guesses=(), ahead=True, legible=True):
     """A leaderboard of runs a, b, c: who leads on each key metric, how surely, and verdicts against baselines."""
     runs = {name: Row(name, None, {"guesses": list(guesses) if name != "a" else []}, {}, None) for name in "abc"}
     metrics = [METRICS[name] for name in KEY_METRICS]
@@ -32,6 +33,8 @@ def board_of(leaders, over_second, baselines, episodes=60, guesses=(), ahead=Tru
         grouped_by="episodes",
         seeds={},
         against_baselines=against_baselines,
+        legible=legible,
+        too_few=None,
     )
 
 
@@ -80,3 +83,22 @@ def test_only_joints_have_a_unit():
     layout = make_layout()
     assert unit_of(layout, METRICS["acting_joint_position_mae"]) == "deg"
     assert unit_of(layout, METRICS["val_mse"]) == ""
+
+
+def test_a_tile_names_no_run_where_none_leads():
+    board = board_of("aaaa", ["level"] * 4, ["better"] * 4, ahead=False)
+    for row in board.runs:
+        row.metrics["val_mse_moves"] = 0.01
+    tile = lead_tile(board, board.leads[0], "")
+    assert tile["name"] == "no run leads"
+    assert tile["remarks"] == [("a and c differ by less than 1%", "second, 0.0100", "")]
+    board = board_of("aaaa", ["level"] * 4, ["better"] * 4)
+    for row in board.runs:
+        row.metrics["val_mse_moves"] = 0.01
+    tile = lead_tile(board, board.leads[0], "")
+    assert (tile["name"], tile["remarks"][0][0]) == ("a", "no clear difference from c")
+
+
+def test_a_comparison_says_where_joints_cannot_be_read():
+    board = board_of("aaaa", ["better"] * 4, ["better"] * 4, legible=False)
+    assert comparison_details(board).startswith("Joints as read from the picture are no key figure here")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import tyro
 from tyro.conf import Positional
@@ -175,5 +175,8 @@ def _readable(field: StructFieldSpec) -> StructFieldSpec:
 
     hinted = any(getattr(note, "help_behavior_hint", None) for note in getattr(field.type, "__metadata__", ()))
     nothing = field.default is None or field.default in ("", (), {})
-    kind: Any = Annotated[field.type, tyro.conf.arg(help_behavior_hint="")] if nothing and not hinted else field.type
+    shown: Any = {"help_behavior_hint": ""} if nothing and not hinted else {}
+    if get_origin(field.type) is dict:
+        shown["metavar"] = "NAME VALUE …"
+    kind: Any = Annotated[field.type, tyro.conf.arg(**shown)] if shown else field.type
     return dataclasses.replace(field, helptext=helptext, type=kind)

@@ -72,7 +72,10 @@ class Stage:
             "guesses": [code for code in CODES if not self.actions_seen.get(code)],
             "unseen": self.unseen,
             "practised": self.practised,
-            "sources": [{"name": source.name, "count": source.count} for source in self.sources.values()],
+            "sources": [
+                {"name": source.name, "title": source.title, "counts": source.counts, "count": source.count}
+                for source in self.sources.values()
+            ],
         }
 
 

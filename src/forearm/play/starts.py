@@ -1,6 +1,7 @@
 """Where paths begin: at a recorded frame, or at a random pose of the simulated arm.
 
-Both kinds of source have a ``name``, starts 0 to ``count`` − 1, and one that is ``usual`` to show first.
+Both kinds of source have a ``name``, a ``title`` to show, starts 0 to ``count`` − 1, of which ``counts`` says what
+they are, and one that is ``usual`` to show first.
 """
 
 import copy
@@ -18,7 +19,8 @@ from forearm.transitions import TransitionSet
 class Recording:
     """The recorded frames of a dataset; the truth is known for as long as one does what was done then."""
 
-    name = "recording"
+    name = title = "recording"
+    counts = "row"
 
     def __init__(self, data: TransitionSet):
         self.data = data
@@ -43,12 +45,14 @@ class Simulation:
     """Random poses of the simulated SO-101 in the scene of a seed; its truth is known whatever one does."""
 
     name = "simulator"
+    counts = "pose"
     count = 1_000_000
     usual = 0
 
     def __init__(self, layout: Layout, seed: int):
         from forearm.environment.simulated import SimulatedEnvironment
 
+        self.title = f"simulator, scene {seed}"
         self.seed, self._world = seed, SimulatedEnvironment.in_scene(layout, seed)
 
     def begin(self, number: int) -> Start:

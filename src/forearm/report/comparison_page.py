@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, STAY, Layout
 from forearm.evaluation import METRICS, MODEL, PERSISTENCE, TITLES, UNTRAINED, Metric
+from forearm.evaluation.intervals import SMALLEST_EFFECT
 from forearm.evaluation.leaderboard import Lead, Leaderboard, Row
 from forearm.evaluation.saved import Saved
 from forearm.media.colours import css_colour
@@ -57,7 +58,7 @@ def render(runs: list[ComparedRun], lineage: list[LineageRun]) -> str:
         details=" ".join(filter(None, (second_sentence, comparison_details(board)))),
         hardly={run.name: run.hardly_trained for run in runs if run.hardly_trained},
         rule=HARDLY_TRAINED,
-        tiles=[_tile(board, lead, units[lead.metric.name]) for lead in board.leads],
+        tiles=[lead_tile(board, lead, units[lead.metric.name]) for lead in board.leads],
         data=first.evaluation.figures["data"],
         scored=len(first.evaluation.rows),
         too_few=board.too_few,
@@ -102,7 +103,8 @@ def undecided(board: Leaderboard, metric: Metric) -> str:
     return "too few to tell" if board.too_few else "not compared"
 
 
-def _tile(board: Leaderboard, lead: Lead, unit: str) -> dict[str, Any]:
+def lead_tile(board: Leaderboard, lead: Lead, unit: str) -> dict[str, Any]:
+    """What a tile says of a key metric: who leads, the best figure, the second and the best baseline."""
     metric = lead.metric
     remarks = []
     for other, verdict, where in (
@@ -110,12 +112,15 @@ def _tile(board: Leaderboard, lead: Lead, unit: str) -> dict[str, Any]:
         (lead.baseline, lead.over_baseline, "best baseline"),
     ):
         if other is not None:
-            text = f"{VERDICTS[verdict]} {other.name}" if verdict else f"{other.name}: {undecided(board, metric)}"
+            if other is lead.second and not lead.ahead:
+                text, verdict = f"{lead.run.name} and {other.name} differ by less than {SMALLEST_EFFECT:.0%}", None
+            else:
+                text = f"{VERDICTS[verdict]} {other.name}" if verdict else f"{other.name}: {undecided(board, metric)}"
             remarks.append((text, f"{where}, {number(other.metrics[metric.name], metric)}", verdict or ""))
     return {
         "title": TITLES[metric.name],
         "arrow": metric.arrow,
-        "name": lead.run.name,
+        "name": lead.run.name if lead.ahead else "no run leads",
         "value": number(lead.run.metrics[metric.name], metric, unit),
         "remarks": remarks,
     }

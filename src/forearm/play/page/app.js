@@ -372,7 +372,7 @@ function build() {
   document.title = `${stage.run} · forearm play`;
   find("#run").textContent = `${stage.run} · family ${stage.family}`;
   for (const source of stage.sources) {
-    const option = make("option", "", source.name);
+    const option = make("option", "", source.title);
     option.value = source.name;
     find("#source").append(option);
   }
@@ -423,6 +423,7 @@ function choice(which) {
 /** The largest number that the chosen source has. */
 function limitNumber() {
   const source = stage.sources.find((one) => one.name === find("#source").value);
+  find("#counts").textContent = source.counts;
   find("#number").max = source.count - 1;
   find("#number").title = `0 to ${source.count - 1}`;
 }
