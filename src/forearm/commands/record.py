@@ -32,7 +32,9 @@ RULES = (
 
 
 def record(options: RecordOptions) -> None:
-    """Record a simulated SO-101 as a LeRobot v3.0 dataset: single actions, or an expert's tasks with free objects.
+    """Record a simulated SO-101 as a LeRobot v3.0 dataset.
+
+    It shows single actions, or an expert's tasks with free objects.
 
     Interrupted, the same command goes on where it stopped.
 
