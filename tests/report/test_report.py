@@ -838,8 +838,8 @@ def test_a_reader_that_errs_nearly_as_much_as_copying_judges_no_model(good, tmp_
     assert [target.name for target in key_targets(json.loads((tmp_path / "metrics.json").read_text()))] == list(
         seen.key_metrics
     )
-    says = "cannot tell The reader errs by 6.00° on true pictures, more than half of the 10.0 on copied ones"
-    assert (says.replace("6.00°", f"{floor:.2f}") in page.text) == (floor == 6), page.text
+    says = "cannot tell The reader errs by 6.00° on true pictures, more than half of the 10.0° on copied ones"
+    assert (says in page.text) == (floor == 6), page.text
     assert ("it cannot tell how well the model paints the joint" in page.text) == (floor == 6)
 
 

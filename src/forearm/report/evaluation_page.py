@@ -274,7 +274,8 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
         evaluation.ahead(name),
         evaluation.verdict(name) or "",
     )
-    value = number(evaluation.metrics[name], metric, unit_of(evaluation.layout, metric))
+    unit = unit_of(evaluation.layout, metric)
+    value = number(evaluation.metrics[name], metric, unit)
     illegible = name == "readout_position_mae" and not evaluation.legible
     if illegible:
         verdict = ""
@@ -282,8 +283,8 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
         "title": title,
         "value": "cannot tell" if illegible else value,
         "illegible": value if illegible else "",
-        "persistence": number(baseline.metrics[name], metric) if baseline else NOTHING,
-        "floor": number(evaluation.readout.floor[name], metric)
+        "persistence": number(baseline.metrics[name], metric, unit) if baseline else NOTHING,
+        "floor": number(evaluation.readout.floor[name], metric, unit)
         if evaluation.readout and name in evaluation.readout.floor
         else "",
         "verdict": verdict,
