@@ -6,9 +6,8 @@ import numpy as np
 
 from forearm.canvas import Camera
 from forearm.transitions import TransitionSet
-from forearm.transitions.split import fit_bounds_to
-from forearm.transitions.store import Columns, TransitionWriter
-from support.tiny import make_layout
+from forearm.transitions.store import TransitionWriter
+from support.tiny import finish, make_layout
 
 SIDE, HALF = 32, 3
 METRES = 0.4
@@ -49,17 +48,7 @@ def write_pushes(path: Path, episodes: int = 60, length: int = 4, val: int = 12,
                 frames.append([start + i, start + i + 1])
                 actions.append(moves[i].reshape(1, 1))
                 numbers.append(episode)
-        table = Columns(
-            np.array(frames),
-            np.array(actions),
-            np.zeros(len(frames), np.int64),
-            np.array(numbers),
-            np.array(numbers) >= episodes - val,
-        )
-        layout = fit_bounds_to(layout, writer.states()[table.frames[~table.validation]])
-        entries = [{"recording": path.name, "index": i, "task": "", "session": None} for i in range(episodes)]
-        facts = {"recordings": [{"name": path.name}], "actions": "log", "settings": {}, "skipped": []}
-        writer.finish(layout, table, entries, facts)
+        finish(writer, path.name, layout, frames, actions, numbers, val)
     return TransitionSet(path)
 
 

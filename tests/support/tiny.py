@@ -64,19 +64,32 @@ def write_data(
                 taken[:, 0] = moves[i : i + steps]
                 actions.append(taken)
                 numbers.append(episode)
-        table = Columns(
-            np.array(frames),
-            np.array(actions),
-            np.zeros(len(frames), np.int64),
-            np.array(numbers),
-            np.array(numbers) >= episodes - val,
-        )
-        training = ~table.validation if val < episodes else table.validation
-        layout = fit_bounds_to(layout, writer.states()[table.frames[training]])
-        entries = [{"recording": path.name, "index": i, "task": "", "session": None} for i in range(episodes)]
-        facts = {"recordings": [{"name": path.name}], "actions": "log", "settings": {}, "skipped": []}
-        writer.finish(layout, table, entries, facts)
+        finish(writer, path.name, layout, frames, actions, numbers, val)
     return TransitionSet(path)
+
+
+def finish(
+    writer: TransitionWriter, name: str, layout: Layout, frames: list, actions: list, numbers: list, val: int
+) -> None:
+    """End a dataset of logged actions, the last ``val`` of whose episodes validate, with bounds fit to the others.
+
+    Args:
+        writer: has the dataset's frames.
+        name: of its recording.
+        layout: whose bounds are to be fit.
+        frames: rows of frames of each transition, (history,) each.
+        actions: of each transition, (history − 1, A) each.
+        numbers: the episode of each transition, counted from 0.
+        val: episodes that validate; where all do, the bounds are fit to them.
+    """
+    episodes = max(numbers) + 1
+    validates = np.array(numbers) >= episodes - val
+    table = Columns(np.array(frames), np.array(actions), np.zeros(len(frames), np.int64), np.array(numbers), validates)
+    training = ~validates if val < episodes else validates
+    layout = fit_bounds_to(layout, writer.states()[table.frames[training]])
+    entries = [{"recording": name, "index": i, "task": "", "session": None} for i in range(episodes)]
+    facts = {"recordings": [{"name": name}], "actions": "log", "settings": {}, "skipped": []}
+    writer.finish(layout, table, entries, facts)
 
 
 def write_late_data(path: Path, lag: float, episodes: int = 8, built: dict | None = None) -> TransitionSet:
