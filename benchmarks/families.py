@@ -37,7 +37,7 @@ from forearm.batch import Batch
 from forearm.models import WorldModel, family_names, family_settings, make_model
 from forearm.models.blocks import patchify
 from forearm.models.gpt.model import CausalTransformer
-from forearm.sim import SingleActionSettings, record
+from forearm.sim import RecordingSettings, record
 from forearm.training.config import TrainConfig
 from forearm.training.loop import make_optimizer, start_run, train
 from forearm.transitions.store import TransitionSet
@@ -246,7 +246,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
-            record(work / "recording", SingleActionSettings(episodes=EPISODES, fps=2))
+            record(work / "recording", RecordingSettings(episodes=EPISODES, fps=2))
             for size in SIZES:
                 build([work / "recording"], work / size, BuildConfig(preset=size))
             families = []

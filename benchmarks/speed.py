@@ -26,10 +26,10 @@ EPISODES = 120
 
 
 def recording(work: Path, size: int, fps: int) -> dict:
-    from forearm.sim import SingleActionSettings, record
+    from forearm.sim import RecordingSettings, record
 
     begin = time.perf_counter()
-    record(work / f"recording{size}_{fps}", SingleActionSettings(episodes=EPISODES, sessions=2, size=size, fps=fps))
+    record(work / f"recording{size}_{fps}", RecordingSettings(episodes=EPISODES, sessions=2, size=size, fps=fps))
     seconds = time.perf_counter() - begin
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
     return {"transitions_per_s": EPISODES / seconds, "peak_mb": max(peak_mb(), children)}

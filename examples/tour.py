@@ -7,10 +7,10 @@ It needs the simulator (pip install 'forearm[sim]') and half a minute. Everythin
 from pathlib import Path
 
 import forearm
-from forearm.sim import SingleActionSettings, record
+from forearm.sim import RecordingSettings, record
 
 folder = Path("tour")
-record(folder / "recording", SingleActionSettings(episodes=12, fps=2, size=64), processes=1)
+record(folder / "recording", RecordingSettings(episodes=12, fps=2, size=64), processes=1)
 recording = forearm.open_recording(folder / "recording")
 print(f"{len(recording.episodes)} episodes at {recording.fps:g} fps, joints {', '.join(recording.joints)}")
 

@@ -23,17 +23,17 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import staged_episodes
-from forearm.sim import JOINTS, Simulator, SingleActionSettings, change_of, film, record, record_episode, settle
+from forearm.sim import JOINTS, RecordingSettings, Simulator, change_of, film, record, record_episode, settle
 from forearm.sim.poses import HIGHEST, LOWEST, is_usable, reach, sample_pose
 from forearm.sim.protocol import cycle_of, decision, session_of, session_seed, start_of
 from forearm.sim.tasks import TASKS
 from forearm.transitions.build import build
 from forearm.transitions.settings import BuildConfig
 
-TINY = SingleActionSettings(episodes=6, size=32, fps=2, sessions=2)
+TINY = RecordingSettings(episodes=6, size=32, fps=2, sessions=2)
 
 
-def simulator_of(settings: SingleActionSettings, index: int) -> Simulator:
+def simulator_of(settings: RecordingSettings, index: int) -> Simulator:
     return Simulator(session_seed(settings, session_of(settings, index)))
 
 
@@ -52,7 +52,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 
 def test_an_episode_begins_at_the_decision_and_ends_with_its_outcome() -> None:
-    settings = SingleActionSettings(size=32, actions={"MOVE+": 1})
+    settings = RecordingSettings(size=32, actions={"MOVE+": 1})
     episode = record_episode(simulator_of(settings, 0), settings, 0)
     log = episode.log
     assert episode.states.shape == episode.actions.shape == (16, 6)
@@ -108,7 +108,7 @@ def test_only_the_acting_joint_varies_by_default() -> None:
 )
 def test_actions_and_joints_are_balanced(seed: int, joints: list[str], counts: tuple[int, int, int], runs: int) -> None:
     actions = dict(zip(("STAY", "MOVE+", "MOVE-"), counts, strict=True))
-    settings = SingleActionSettings(joints=tuple(joints), actions=actions, seed=seed)
+    settings = RecordingSettings(joints=tuple(joints), actions=actions, seed=seed)
     drawn = Counter(decision(settings, i) for i in range(runs * len(cycle_of(settings))))
     assert drawn == {
         (JOINTS.index(joint), code): runs * count for joint in joints for code, count in enumerate(counts) if count
@@ -145,7 +145,7 @@ def test_every_action_begins_in_the_identical_state() -> None:
 def test_with_every_action_joints_and_sessions_take_turns_by_moment(
     joints: list[str], sessions: int, runs: int
 ) -> None:
-    settings = SingleActionSettings(joints=tuple(joints), sessions=sessions, every_action=True, actions={"MOVE+": 2})
+    settings = RecordingSettings(joints=tuple(joints), sessions=sessions, every_action=True, actions={"MOVE+": 2})
     indices = range(3 * runs * len(joints))
     drawn = Counter(decision(settings, i) for i in indices)
     assert drawn == {(JOINTS.index(joint), code): runs for joint in joints for code in range(3)}
@@ -256,9 +256,9 @@ def test_a_recording_is_the_same_however_many_processes_made_it(tmp_path: Path) 
 SCRIPT = """
 import sys
 from pathlib import Path
-from forearm.sim import SingleActionSettings, record
+from forearm.sim import RecordingSettings, record
 if __name__ == "__main__":
-    settings = SingleActionSettings(episodes=60, size=32, fps=2, sessions=2)
+    settings = RecordingSettings(episodes=60, size=32, fps=2, sessions=2)
     try:
         record(Path(sys.argv[1]), settings, processes=int(sys.argv[2]))
     except KeyboardInterrupt as interrupt:
@@ -285,7 +285,7 @@ def test_an_interrupted_recording_goes_on_to_the_same_end(tmp_path: Path, how: s
         assert running.returncode == 130
         assert "of 60 episodes; run the same command again to go on" in said
         assert "Traceback" not in said
-    settings = SingleActionSettings(episodes=60, size=32, fps=2, sessions=2)
+    settings = RecordingSettings(episodes=60, size=32, fps=2, sessions=2)
     with pytest.raises(ForearmError, match="holds a recording with other seed; record with the same settings"):
         record(out, replace(settings, seed=1), processes=1)
     # Only a few of what is left, to save time: pretend that all was begun with fewer episodes.

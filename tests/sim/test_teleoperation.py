@@ -14,7 +14,7 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
-from forearm.sim import CAMERAS, JOINTS, Simulator, SingleActionSettings, record
+from forearm.sim import CAMERAS, JOINTS, RecordingSettings, Simulator, record
 from forearm.sim.names import CAMERA_PREFIX
 from forearm.sim.protocol import session_of, session_seed
 from forearm.sim.tasks import TASKS, pose_task
@@ -22,10 +22,10 @@ from forearm.sim.teleoperation import record_task, world_of
 from forearm.transitions.build import build
 from forearm.transitions.settings import BuildConfig
 
-TINY = SingleActionSettings(episodes=3, size=16, fps=5, sessions=2, task="push", clumsiness=0.0)
+TINY = RecordingSettings(episodes=3, size=16, fps=5, sessions=2, task="push", clumsiness=0.0)
 
 
-def simulator_of(settings: SingleActionSettings, index: int) -> Simulator:
+def simulator_of(settings: RecordingSettings, index: int) -> Simulator:
     return Simulator(session_seed(settings, session_of(settings, index)), world_of(settings))
 
 

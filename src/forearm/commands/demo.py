@@ -62,7 +62,7 @@ def demo(options: DemoOptions) -> None:
     """
     from forearm.base.devices import device_named
     from forearm.report.assessment import assess
-    from forearm.sim import MODEL_SETTINGS, SingleActionSettings, record
+    from forearm.sim import MODEL_SETTINGS, RecordingSettings, record
     from forearm.training.config import TrainConfig
     from forearm.training.launch import resume_run, train_run
     from forearm.training.run import Run
@@ -82,7 +82,7 @@ def demo(options: DemoOptions) -> None:
     started = time.perf_counter()
     if not recordings.exists():
         console.print("[bold]1 of 4[/] simulating an SO-101")
-        settings = SingleActionSettings(
+        settings = RecordingSettings(
             episodes=options.episodes, decisions=ACTIONS, sessions=SCENES, seed=options.seed, fps=2, size=64
         )
         with counting("recording") as watch:

@@ -7,7 +7,7 @@ from tyro.conf import OmitArgPrefixes
 
 from forearm.commands.console import counting
 from forearm.commands.options import not_with, only_with
-from forearm.sim.settings import SingleActionSettings
+from forearm.sim.settings import RecordingSettings
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class RecordOptions:
     """The folder to write; it must not exist."""
     processes: int | None = None
     """How many processes work at it; one per core by default."""
-    recording: OmitArgPrefixes[SingleActionSettings] = field(default_factory=SingleActionSettings)
+    recording: OmitArgPrefixes[RecordingSettings] = field(default_factory=RecordingSettings)
     """What to record."""
 
 

@@ -1,4 +1,4 @@
-"""A simulated SO-101 in MuJoCo, and the protocol that records its single actions."""
+"""A simulated SO-101 in MuJoCo, and how its single actions and tasks are recorded."""
 
 from typing import TYPE_CHECKING
 
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from forearm.sim.filming import change_of, film, settle
     from forearm.sim.names import CAMERAS, JOINTS
     from forearm.sim.protocol import record_episode
-    from forearm.sim.settings import MODEL_SETTINGS, SingleActionSettings
+    from forearm.sim.settings import MODEL_SETTINGS, RecordingSettings
     from forearm.sim.simulator import Simulator
 
 __all__ = [
     "CAMERAS",
     "JOINTS",
     "MODEL_SETTINGS",
+    "RecordingSettings",
     "Simulator",
-    "SingleActionSettings",
     "change_of",
     "film",
     "record",
@@ -31,8 +31,8 @@ __getattr__, __dir__ = attach(
         "CAMERAS": "forearm.sim.names:CAMERAS",
         "JOINTS": "forearm.sim.names:JOINTS",
         "MODEL_SETTINGS": "forearm.sim.settings:MODEL_SETTINGS",
+        "RecordingSettings": "forearm.sim.settings:RecordingSettings",
         "Simulator": "forearm.sim.simulator:Simulator",
-        "SingleActionSettings": "forearm.sim.settings:SingleActionSettings",
         "change_of": "forearm.sim.filming:change_of",
         "film": "forearm.sim.filming:film",
         "record": "forearm.sim.dataset:record",

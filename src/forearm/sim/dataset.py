@@ -18,7 +18,7 @@ from forearm.recordings.objects import ObjectNames
 from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, UNITS
 from forearm.sim.objects import World
 from forearm.sim.protocol import record_episode, session_of, session_seed
-from forearm.sim.settings import SingleActionSettings
+from forearm.sim.settings import RecordingSettings
 from forearm.sim.simulator import Simulator
 from forearm.sim.teleoperation import record_task, world_of
 
@@ -27,7 +27,7 @@ Watch = Callable[[int, int], None]
 
 def record(
     out: Path,
-    settings: SingleActionSettings,
+    settings: RecordingSettings,
     processes: int | None = None,
     watch: Watch = lambda done, total: None,
 ) -> None:
@@ -71,7 +71,7 @@ def record(
 
 
 def _stage_all(
-    recorder: Recorder, settings: SingleActionSettings, indices: list[int], processes: int, watch: Watch
+    recorder: Recorder, settings: RecordingSettings, indices: list[int], processes: int, watch: Watch
 ) -> None:
     done = settings.episodes - len(indices)
     watch(done, settings.episodes)
@@ -115,6 +115,6 @@ def _simulator(seed: int, world: World | None) -> Simulator:
     return Simulator(seed, world)
 
 
-def _stage(recorder: Recorder, settings: SingleActionSettings, index: int) -> None:
+def _stage(recorder: Recorder, settings: RecordingSettings, index: int) -> None:
     simulator = _simulator(session_seed(settings, session_of(settings, index)), world_of(settings))
     recorder.stage(index, (record_task if settings.by_expert else record_episode)(simulator, settings, index))

@@ -16,11 +16,11 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import DiscreteActionLog, EpisodeData
-from forearm.sim.beside import pose_beside
 from forearm.sim.filming import change_of, film, settle
 from forearm.sim.names import CAMERAS, JOINTS
 from forearm.sim.poses import reach, sample_pose
-from forearm.sim.settings import ACTIONS, SingleActionSettings
+from forearm.sim.precontact import sample_precontact_pose
+from forearm.sim.settings import ACTIONS, RecordingSettings
 from forearm.sim.simulator import Simulator
 from forearm.sim.tasks import TASKS, pose_task
 
@@ -31,23 +31,23 @@ _REACHED = 0.9  # share of the delta that counts as carried out
 _CREEP = 0.1  # what STAY may move, in the joint's unit
 
 
-def session_seed(settings: SingleActionSettings, session: int) -> int:
+def session_seed(settings: RecordingSettings, session: int) -> int:
     """The seed of `Simulator` for one of the recording's sessions."""
     seed = settings.seed if settings.scene_seed is None else settings.scene_seed
     return int(np.random.SeedSequence([seed, 0, session]).generate_state(1)[0])
 
 
-def start_of(settings: SingleActionSettings, index: int) -> int:
+def start_of(settings: RecordingSettings, index: int) -> int:
     """The number of the state in which an episode starts; with every action three episodes share one."""
     return index // len(ACTIONS) if settings.every_action else index
 
 
-def session_of(settings: SingleActionSettings, index: int) -> int:
+def session_of(settings: RecordingSettings, index: int) -> int:
     """The session of an episode; starts take turns."""
     return start_of(settings, index) % settings.sessions
 
 
-def cycle_of(settings: SingleActionSettings) -> list[tuple[int, int]]:
+def cycle_of(settings: RecordingSettings) -> list[tuple[int, int]]:
     """The (joint index, action code) pairs, each as often as it is wanted, for as many starts.
 
     With every action a start is about a joint alone, and the code is 0.
@@ -57,7 +57,7 @@ def cycle_of(settings: SingleActionSettings) -> list[tuple[int, int]]:
     return [(joint, code) for joint in joints for code, count in enumerate(counts) for _ in range(count)]
 
 
-def decision(settings: SingleActionSettings, index: int) -> tuple[int, int]:
+def decision(settings: RecordingSettings, index: int) -> tuple[int, int]:
     """The joint index and action code of an episode (of a walk the joint alone counts).
 
     As many starts as the cycle is long hold each of its pairs once, in an order drawn anew. With every action a
@@ -69,7 +69,7 @@ def decision(settings: SingleActionSettings, index: int) -> tuple[int, int]:
     return joint, index % len(ACTIONS) if settings.every_action else code
 
 
-def record_episode(simulator: Simulator, settings: SingleActionSettings, index: int) -> EpisodeData:
+def record_episode(simulator: Simulator, settings: RecordingSettings, index: int) -> EpisodeData:
     """Record episode ``index``; the same whenever it is asked for.
 
     Args:
@@ -118,20 +118,20 @@ def record_episode(simulator: Simulator, settings: SingleActionSettings, index: 
 
 
 def _start(
-    simulator: Simulator, settings: SingleActionSettings, joint: int, rng: np.random.Generator
+    simulator: Simulator, settings: RecordingSettings, joint: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, Rest]:
     """Draw a pose (6,), and what puts the simulator at rest there; always the same."""
     if settings.task is None:
         pose = sample_pose(simulator, joint, settings.position_delta, settings.varied, rng)
         return pose, lambda: settle(simulator, pose)
     pose_task(simulator, TASKS[settings.task], rng)
-    pose = pose_beside(simulator, joint, settings.position_delta, settings.action_duration, rng)
+    pose = sample_precontact_pose(simulator, joint, settings.position_delta, settings.action_duration, rng)
     there = simulator.snapshot()
     return pose, lambda: simulator.restore(there)
 
 
 def _walk(
-    simulator: Simulator, settings: SingleActionSettings, pose: np.ndarray, joint: int, rng: np.random.Generator
+    simulator: Simulator, settings: RecordingSettings, pose: np.ndarray, joint: int, rng: np.random.Generator
 ) -> list[int]:
     """Draw the codes of a walk from ``pose``, each among the actions for which there is room where the walk then is.
 
@@ -153,7 +153,7 @@ def _walk(
 
 def _film(
     simulator: Simulator,
-    settings: SingleActionSettings,
+    settings: RecordingSettings,
     rest: Rest,
     joint: int,
     codes: Sequence[int],
@@ -166,12 +166,12 @@ def _film(
     return film(simulator, changes, duration=duration, fps=fps, size=size, cameras=cameras)
 
 
-def _allows_every_action(simulator: Simulator, settings: SingleActionSettings, rest: Rest, joint: int) -> bool:
+def _allows_every_action(simulator: Simulator, settings: RecordingSettings, rest: Rest, joint: int) -> bool:
     filmed = ((_film(simulator, settings, rest, joint, [code], cameras=()), code) for code in range(len(ACTIONS)))
     return all(_is_carried_out(episode, settings, joint, [code]) for episode, code in filmed)
 
 
-def _is_carried_out(episode: EpisodeData, settings: SingleActionSettings, joint: int, codes: Sequence[int]) -> bool:
+def _is_carried_out(episode: EpisodeData, settings: RecordingSettings, joint: int, codes: Sequence[int]) -> bool:
     if settings.task is not None:  # an object may hold the joint back
         return True
     moves = np.diff(episode.states[:: settings.span, joint]).tolist()

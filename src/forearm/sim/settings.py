@@ -14,7 +14,7 @@ MODEL_SETTINGS = {"warp": {"mse_weight": 10.0}}
 
 
 @dataclass(frozen=True)
-class SingleActionSettings:
+class RecordingSettings:
     """What to record."""
 
     episodes: int = 300

@@ -15,19 +15,19 @@ from forearm.sim.hand import Hand
 from forearm.sim.names import CONTROL_HZ
 from forearm.sim.objects import World
 from forearm.sim.protocol import session_of, session_seed
-from forearm.sim.settings import SingleActionSettings
+from forearm.sim.settings import RecordingSettings
 from forearm.sim.simulator import Simulator
 from forearm.sim.tasks import TASKS, Task, pose_task
 
 _REST = 0.4  # seconds after the expert has ended
 
 
-def world_of(settings: SingleActionSettings) -> World | None:
+def world_of(settings: RecordingSettings) -> World | None:
     """The free objects that a recording needs."""
     return replace(TASKS[settings.task].world, which=settings.objects or "training") if settings.task else None
 
 
-def record_task(simulator: Simulator, settings: SingleActionSettings, index: int) -> EpisodeData:
+def record_task(simulator: Simulator, settings: RecordingSettings, index: int) -> EpisodeData:
     """Record episode ``index`` of the settings' task; the same whenever it is asked for.
 
     Args:

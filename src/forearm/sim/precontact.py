@@ -1,4 +1,4 @@
-"""Starts of single actions with free objects: the gripper is next to one, and a move of the joint touches it."""
+"""Pre-contact poses: the gripper is next to a free object, and a move of one joint touches it."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ _PITCHES = (55.0, 95.0)
 _OPENINGS = (2.0, 50.0)
 
 
-def pose_beside(
+def sample_precontact_pose(
     simulator: Simulator, joint: int, delta: float, duration: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw a pose next to an object from which a move of ``joint`` by ``delta`` or by −``delta`` touches an object.
