@@ -12,16 +12,9 @@ from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.evaluation import METRICS, Persistence, evaluate, readout
 from forearm.evaluation.metrics import Truth
-from forearm.evaluation.objects import (
-    FILE,
-    OBJECT_METRICS,
-    READ_OBJECTS,
-    RECIPE,
-    ObjectSight,
-    object_masks,
-    object_reader_of,
-    visible_objects,
-)
+from forearm.evaluation.object_reader import FILE, RECIPE, object_reader_of
+from forearm.evaluation.objects import OBJECT_METRICS, READ_OBJECTS, ObjectSight
+from forearm.evaluation.projection import object_masks, visible_objects
 from forearm.evaluation.samples import Samples
 from forearm.report.assessment import assess
 from forearm.transitions.loader import batches
@@ -150,7 +143,7 @@ def test_equal_data_gives_an_equal_reader_kept_or_not(reader, data, monkeypatch)
     object_reader_of(data)
     assert (data.path / FILE).read_bytes() == whole
     assert torch.equal(torch.random.get_rng_state(), random), "whoever evaluates keeps their random numbers"
-    monkeypatch.setattr("forearm.evaluation.objects._learn", None)
+    monkeypatch.setattr("forearm.evaluation.object_reader._learn", None)
     object_reader_of(data)
 
 

@@ -16,7 +16,8 @@ from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Gallery, example_of
 from forearm.evaluation.intervals import differences, intervals, skill_intervals
 from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_patch, per_sample
-from forearm.evaluation.objects import ObjectReader, ObjectSight, ObjectStatistics
+from forearm.evaluation.object_reader import ObjectReader
+from forearm.evaluation.objects import ObjectSight, ObjectStatistics
 from forearm.evaluation.readout import Reader, Readout, Sight
 from forearm.evaluation.samples import Samples, skills
 from forearm.evaluation.uncertainty import Kinds, UncertaintyStatistics

@@ -15,7 +15,8 @@ from forearm.evaluation.baselines import MEAN_FRAME, PERSISTENCE
 from forearm.evaluation.catalogue import METRICS
 from forearm.evaluation.intervals import Differences, difference_spans, differences, intervals, verdicts
 from forearm.evaluation.metrics import Truth, per_sample
-from forearm.evaluation.objects import ObjectReader, ObjectSight
+from forearm.evaluation.object_reader import ObjectReader
+from forearm.evaluation.objects import ObjectSight
 from forearm.evaluation.readout import Reader, Sight
 from forearm.evaluation.samples import MODEL, Interval, Samples, Value, ratio
 from forearm.transitions.split import in_turn

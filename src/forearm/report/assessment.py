@@ -17,7 +17,7 @@ from forearm.batch import Batch, Predictor
 from forearm.evaluation.asking import Remote
 from forearm.evaluation.baselines import UNTRAINED, fitted_baselines, standard_baselines
 from forearm.evaluation.evaluate import evaluate
-from forearm.evaluation.objects import ObjectReader, object_reader_of
+from forearm.evaluation.object_reader import ObjectReader, object_reader_of
 from forearm.evaluation.readout import Reader, reader_of
 from forearm.evaluation.rollouts import draw_paths, roll_out
 from forearm.evaluation.saved import digest_of, evaluations_of, scored_on
