@@ -77,6 +77,25 @@ def test_the_summary_says_who_is_best_whoever_it_is(quality):
     assert "| `warp` | .2" in "\n".join(quality.summary([behind], "one seed"))
 
 
+@pytest.mark.parametrize("blind", [None, 77])
+def test_blind_scenes_are_recorded_with_their_seed_and_differ_from_all_others(quality, blind):
+    names = ["shoulder", "shoulder-stay", "arm"]
+    arguments = SimpleNamespace(blind=blind, size=None, preset="tiny", more_tests=True, real_train=None, only=names)
+    for task in quality.tasks(arguments):
+        seeds = {name: test.record[test.record.index("--seed") + 1] for name, test in task.tests.items()}
+        assert seeds["new-scenes"] == "2"
+        assert seeds.get("blind") == (str(blind) if blind else None)
+        assert len(set(seeds.values())) == len(seeds)
+        assert "--scene-seed" not in task.tests["blind" if blind else "new-scenes"].record
+        if blind:
+            shown = list(task.tests["new-scenes"].record)
+            shown[shown.index("--seed") + 1] = "77"
+            assert tuple(shown) == task.tests["blind"].record
+            assert task.tests["blind"].build == task.tests["new-scenes"].build
+    assert "blind" in quality.SUMMARISED
+    assert "blind" in quality.TEST_SETS
+
+
 def test_a_run_that_has_been_evaluated_is_not_trained_again(quality, tmp_path, monkeypatch):
     """Going on would note another commit and machine than those that trained it."""
     started = []

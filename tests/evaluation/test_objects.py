@@ -12,9 +12,9 @@ from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.evaluation import METRICS, Persistence, evaluate, readout
 from forearm.evaluation.metrics import Truth
-from forearm.evaluation.object_reader import FILE, RECIPE, object_reader_of
-from forearm.evaluation.objects import OBJECT_METRICS, READ_OBJECTS, ObjectSight
-from forearm.evaluation.projection import object_masks, visible_objects
+from forearm.evaluation.object_reader import FILE, RECIPE, ObjectNetwork, ObjectReader, object_reader_of
+from forearm.evaluation.objects import OBJECT_METRICS, READ_OBJECTS, ObjectSight, ObjectStatistics
+from forearm.evaluation.projection import fit_projections, object_masks, on_table, visible_objects
 from forearm.evaluation.samples import Samples
 from forearm.report.assessment import assess
 from forearm.transitions.loader import batches
@@ -123,6 +123,75 @@ def test_the_metrics_say_what_shifts_do(reader, data):
     dragged = read(true + np.array([5.0, 0]))
     assert dragged["object_position_error_untouched"] == pytest.approx(5)
     assert dragged["object_contact_accuracy"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_limits_are_where_the_metrics_say_they_are(reader, data):
+    """45°, 1 mm, 3 mm; the slope is that of all pushes together; what was lifted, or left the picture, was
+    not pushed along the table."""
+    rows = data.rows("val")[:4]
+    truth = Truth.of(data.batch(rows))
+    sight = ObjectSight(reader, data.motions(rows), truth, truth.previous)
+    true = sight.motions.shifts[..., :2]
+    far = np.linalg.norm(true, axis=-1, keepdims=True)
+
+    def read(length):
+        return Samples.table(sight._read(np.where(far > 0, length * true / np.maximum(far, 1e-9), [length, 0])))
+
+    assert [read(length)["object_direction_accuracy"] for length in (0.99, 1.01)] == [0, 1]
+    assert [read(length)["object_contact_accuracy"] for length in (2.99, 3.01)] == [0.5, 0.5]
+    shares = np.arange(1.0, 5)[:, None, None]
+    far = far[:, 0, 0]
+    slope = (shares[:, 0, 0] * far**2).sum() / (far**2).sum()
+    assert Samples.table(sight._read(shares * true))["object_motion_slope"] == pytest.approx(slope)
+    only_pushed = np.where(np.arange(2)[:, None] == 0, true, [2.99, 0])
+    assert Samples.table(sight._read(only_pushed))["object_contact_accuracy"] == 1
+    only_pushed[:, 1] = [3.01, 0]
+    assert Samples.table(sight._read(only_pushed))["object_contact_accuracy"] == 0.5
+    lifted = data.motions(rows)
+    lifted.shifts[:, 1], lifted.shifts[0, 0], lifted.boxes[1, 1] = [0, 0, 50], [2.9, 0, 0], -1
+    sight = ObjectSight(reader, lifted, truth, truth.previous)
+    assert sight.pushed.tolist() == [[False, False], [False, False], [True, False], [True, False]]
+
+
+def test_heights_and_perspective_are_seen_through():
+    """Places on the table come back from where a tilted camera shows things of all heights."""
+    random = np.random.default_rng(0)
+    positions = random.uniform([0, 0, 0], [0.4, 0.4, 0.1], (50, 3, 3))
+    a = np.array([0.2, 1.5, 0.1, 0.3, 0.1, -0.1, 1.4, -0.4, 0.2, 0.5, -0.6])
+    one = np.concatenate([np.ones((50, 3, 1)), positions], -1)
+    seen = np.stack([one @ a[:4], one @ a[4:8]], -1) / (1 + positions @ a[8:])[..., None]
+    projections = fit_projections(positions, seen[:, :, None])
+    np.testing.assert_allclose(projections[0], a, atol=1e-6)
+    there = on_table(projections[0], seen, positions[..., 2])
+    np.testing.assert_allclose(there, positions[..., :2], atol=1e-6)
+
+
+def test_shifts_are_the_mean_of_the_cameras_that_see_the_object(data):
+    network = ObjectNetwork(2)
+    network.fixed[:] = 1
+    network.projection[:, 1] = network.projection[:, 6] = 1.0
+    motions = data.motions(data.rows("val")[:3])
+    motions.boxes[...] = 0.5
+    places = np.full((3, 2, 2, 2), 0.5)
+    places[0, 0, 0, 0], places[1, 0, 1] = 0.51, np.nan
+    places[1, 0, 0, 1], places[2, 0] = 0.48, np.nan
+    found = ObjectReader(network, data.layout, 0).shifts(places, motions)
+    np.testing.assert_allclose(found[:, 0], [[5, 0], [0, -20], [np.nan, np.nan]], atol=1e-9)
+    assert (found[:, 1] == 0).all()
+
+
+def test_the_base_rate_is_that_of_the_commoner_answer(reader, data):
+    for untouched in (0, 12):
+        rows = data.rows("val")[:4]
+        truth, motions = Truth.of(data.batch(rows)), data.motions(rows)
+        motions.touched[:, 1] = True
+        motions.touched.ravel()[:untouched] = False
+        sight, statistics = ObjectSight(reader, motions, truth, truth.previous), ObjectStatistics(("a", "b"), reader)
+        statistics.add(sight, rows, truth, truth.last)
+        found = statistics.result(sight.samples(truth.last))
+        touched, untouched = int(motions.touched.sum()), int(motions.untouched.sum())
+        assert (found.pushed, found.untouched, found.touched) == (4, untouched, touched)
+        assert found.base_rate == max(4, untouched) / (4 + untouched)
 
 
 def test_masks_are_the_pixels_that_boxes_touch(data):

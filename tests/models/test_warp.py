@@ -158,8 +158,16 @@ def test_copies_exactly_where_no_joint_is_to_move():
     model.blend.bias[-4:] = -6.0  # it has learned that things change by themselves
     assert change().mean() > 0.02
     model.blend.bias[-4:] = stillness
-    model.joint_head.bias[1] = 0.5
-    assert change().mean() > 0.02
+    for joint in (1, 0):
+        for direction in (-1, 1):
+            model.joint_head.bias[:] = 0
+            model.joint_head.bias[joint] = direction * 0.5
+            far = float(model.decompose(batch.context())[1].change.abs().max())
+            assert change().mean() > 0.02
+            model.joint_head.bias[joint] *= 0.002 / far  # of the largest in training
+            assert change().max() < 1 / 255
+            model.joint_head.bias[joint] *= 20
+            assert change().mean() > 0.02
 
 
 @torch.no_grad()

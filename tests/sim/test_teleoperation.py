@@ -115,6 +115,25 @@ def test_an_episode_is_the_same_whenever_it_is_recorded() -> None:
             )
 
 
+def test_the_settings_clumsiness_is_the_hands(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def carried_out(task, hand, look, sent, every):
+        told.append((hand.misaimed(), every))
+        look()
+        sent(task.simulator.targets())
+        return True
+
+    monkeypatch.setattr("forearm.sim.teleoperation.carry_out", carried_out)
+    for clumsiness in (0.0, 0.5, 1.0):
+        record_task(simulator_of(TINY, 0), replace(TINY, clumsiness=clumsiness), 0)
+    (none, every), (half, _), (whole, _) = told
+    assert every == 6
+    assert not none.any()
+    assert half[:2].all()
+    np.testing.assert_allclose(whole, 2 * half)
+
+
 def test_frames_do_not_depend_on_the_frame_rate() -> None:
     slow, fast = (record_task(simulator_of(TINY, 0), replace(TINY, fps=fps), 0) for fps in (5, 15))
     rows = slice(0, 3 * len(slow.states), 3)

@@ -66,6 +66,7 @@ def test_it_is_found_out_by_name_by_order_and_by_what_the_joints_do(command, nam
     found = find_meaning(recording(command, names))
     assert (found.meaning, found.joints) == (meaning, joints)
     assert f"{meaning} 100%" in found.found
+    assert found.uncommanded == tuple(sorted({*range(len(JOINTS))} - {*joints}))
     true = recording(command, names).episodes[1]
     frames = np.array([[0, 5], [3, 8]])
     was = taken(found, true.states, true.actions, frames, FPS)[:, 0]
@@ -132,6 +133,7 @@ def test_a_delayed_command_is_told(kind, rows, said):
     found = find_meaning(late)
     assert found.joints == (0, 1, 2, 3)
     assert (said in found.found) if said else "late" not in found.found
+    assert found.late == rows
 
 
 @pytest.mark.parametrize("kind", [target, delta, velocity])

@@ -1,5 +1,7 @@
 """How much time passes in a step is chosen by how fast the pictures change."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -48,6 +50,17 @@ def test_noise_is_not_taken_for_motion(speed, noise):
     clean, noisy = (copying_shares([clip(speed, n, n=4000)]) for n in (0, noise))
     assert np.abs(noisy - clean).max() < 0.12
     assert np.array_equal(noisy < SHARE, clean < SHARE) or np.abs(clean - SHARE).min() < 0.12
+
+
+@pytest.mark.parametrize(
+    ("shares", "step"), [((0.1, 0.33), 0.2), ((0.1, 0.34), 0.1), ((0.33, 0.34), 0.1), ((0.34, 0.4), 0.1)]
+)
+def test_copying_may_have_a_third(shares, step, monkeypatch):
+    monkeypatch.setattr("forearm.transitions.pace._clips", lambda *about: [None])
+    monkeypatch.setattr("forearm.transitions.pace.copying_shares", lambda clips: shares)
+    found, why = choose_step([SimpleNamespace(fps=10)], [CAMERA], 0.1)
+    assert found == step
+    assert ("though" in why) == (min(shares) > 1 / 3)
 
 
 @pytest.mark.parametrize(

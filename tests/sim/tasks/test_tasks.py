@@ -12,7 +12,11 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 from forearm.sim import Simulator
 from forearm.sim.hand import Hand
 from forearm.sim.objects import OBSTACLE
+from forearm.sim.scene import REGION_RADIUS
 from forearm.sim.tasks import TASKS, Task, pose_task
+from forearm.sim.tasks.obstacle import Obstacle
+from forearm.sim.tasks.place import Place
+from forearm.sim.tasks.push import Push
 from forearm.sim.teleoperation import carry_out
 
 
@@ -36,6 +40,61 @@ def test_an_expert_does_what_was_not_done_before(name: str, which: str) -> None:
         done += carried_out(task)
         assert np.isfinite(task.simulator.poses()).all()
     assert done >= 1
+
+
+def put(task: Task, number: int, at: np.ndarray, up: float = 0.0) -> Task:
+    """An object somewhere on the table, or so many metres above it."""
+    poses = task.simulator.poses()
+    poses[number, :3] = *at[:2], task.simulator.objects[number].height + up
+    task.simulator.place_objects(poses)
+    return task
+
+
+def test_a_push_is_done_within_15_mm_of_the_goal() -> None:
+    task = posed("push", 0)
+    assert isinstance(task, Push)
+    aside = np.array([0.6, 0.8])
+    for off, done in ((0.014, True), (0.016, False)):
+        assert put(task, task.target, task.goal + off * aside).success() == done
+
+
+def test_what_is_lifted_is_4_cm_up_and_in_the_jaws(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = posed("lift", 0)
+    at = task.object_at(task.target)
+    assert not put(task, task.target, at, up=0.06).success(), "nothing holds it"
+    monkeypatch.setattr(task.simulator, "touched", lambda: np.arange(3) == task.target)
+    for up, done in ((0.041, True), (0.039, False)):
+        assert put(task, task.target, at, up).success() == done
+
+
+def test_what_is_placed_stands_on_the_disc_and_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = posed("place", 0)
+    assert isinstance(task, Place)
+    touched = np.zeros(3, bool)
+    monkeypatch.setattr(task.simulator, "touched", lambda: touched)
+    aside = np.array([0.6, 0.8])
+    for off, up, done in ((-0.001, 0, True), (0.001, 0, False), (-0.001, 0.019, True), (-0.001, 0.021, False)):
+        assert put(task, task.target, task.goal + (REGION_RADIUS + off) * aside, up).success() == done
+    put(task, task.target, task.goal)
+    touched[task.target] = True
+    assert not task.success()
+
+
+def test_the_wall_may_move_by_8_mm_and_the_jaws_end_beside_the_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = posed("obstacle", 0)
+    wall = [thing.name for thing in task.simulator.objects].index(OBSTACLE)
+    assert isinstance(task, Obstacle)
+    side = task.simulator.objects[task.target].radius
+    for off, left, done in ((0.007, 0.034, True), (0.009, 0.034, False), (0.007, 0.036, False)):
+        monkeypatch.setattr(task, "_distance", lambda left=left: side + left)
+        assert put(task, wall, task.barrier + off * np.array([1, 0])).success() == done
+
+
+def test_play_has_moved_something_by_a_centimetre() -> None:
+    task = posed("play", 0)
+    at = task.object_at(2)
+    for off, done in ((0.009, False), (0.011, True)):
+        assert put(task, 2, at[:2] + off * np.array([0, 1])).success() == done
 
 
 def test_a_lifted_object_hangs_in_the_jaws() -> None:
