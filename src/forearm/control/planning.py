@@ -27,6 +27,13 @@ from forearm.training.run import Run
 if TYPE_CHECKING:
     from forearm.sim.arm import SimulatedArm  # imports MuJoCo
 
+GOALS = ("joints", "picture", "like", "region", "object")
+NOT_GIVEN: tuple[Any, ...] = (None, (), {})
+STEPS, PUSH_STEPS = 12, 30
+"""Most actions that are taken, and of a push."""
+POINTED = 0.06
+"""Half the side of the box around a point on an object, in widths of the picture."""
+
 
 def plan(
     run: Run | Path | str,
@@ -87,12 +94,6 @@ def plan(
         if folder is not None:
             save_episode_log(folder, episode, goal, {"run": str(run.path), "goal": _words(settings)})
     return episode
-
-
-GOALS = ("joints", "picture", "like", "region", "object")
-NOT_GIVEN: tuple[Any, ...] = (None, (), {})
-STEPS, PUSH_STEPS = 12, 30
-"""Most actions that are taken, and of a push."""
 
 
 def _one_of(settings: PlanSettings, what: str, names: tuple[str, ...]) -> None:
@@ -167,10 +168,6 @@ def _object_goal(layout: Layout, settings: PlanSettings, arm: Arm, simulated: "S
     return ObjectGoal.of(layout, picture, camera, box, (known.width / 2, known.height / 2)).as_in(
         _picture(Path(settings.to))
     )
-
-
-POINTED = 0.06
-"""Half the side of the box around a point on an object, in widths of the picture."""
 
 
 def _place(layout: Layout, text: str, option: str, counts: tuple[int, ...]) -> tuple[str, Any]:

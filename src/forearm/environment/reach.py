@@ -37,7 +37,8 @@ class SimulatedReach:
         self._joints = [JOINTS.index(plain(name)) for name in layout.joint_names]
 
     def on_table(self, camera: str, places: np.ndarray) -> np.ndarray:
-        """As `forearm.control.strokes.Reach.on_table`."""
+        """Points of the table (n, 2) in metres, ``MIDDLE`` above it, that a camera shows at places (n, 2), right and
+        down in shares of its picture."""
         model, data = self._simulator.model, self._simulator.data
         number = model.camera(camera.removeprefix(CAMERA_PREFIX)).id
         half = np.tan(np.radians(model.cam_fovy[number]) / 2)
@@ -47,7 +48,16 @@ class SimulatedReach:
         return eye[:2] + rays[:, :2] * ((MIDDLE - eye[2]) / rays[:, 2:])
 
     def stroke(self, joints: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray | None:
-        """As `forearm.control.strokes.Reach.stroke`."""
+        """Joints (n, J) float32 on a stroke: up, to above ``begin`` (2,), down, straight to ``end`` (2,), back, and up.
+
+        Args:
+            joints: (J,) at present, in their units; not among those that are returned.
+            begin: metres on the table.
+            end: metres on the table.
+
+        Returns:
+            None where it is out of reach.
+        """
         now = np.zeros(len(JOINTS), np.float32)
         now[self._joints] = joints
         kinematics, onwards = self._hand.kinematics, end - begin

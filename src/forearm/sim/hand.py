@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from forearm.sim.kinematics import Grip, Kinematics
-from forearm.sim.names import CONTROL_HZ, JOINTS
+from forearm.sim.names import CONTROL_HZ, JOINTS, PAN_AXIS
 from forearm.sim.simulator import Simulator
 
 Targets = Iterator[np.ndarray]
@@ -49,7 +49,7 @@ class Hand:
     def reaches(self, grip: Grip) -> bool:
         """Whether the arm gets there."""
         start = self.joints.copy()
-        start[0] = -np.degrees(np.arctan2(grip.at[1], grip.at[0] - 0.0388))
+        start[0] = -np.degrees(np.arctan2(*(grip.at[:2] - PAN_AXIS)[::-1]))
         return self.kinematics.solve(grip, start)[1] < _REACHED
 
     def misaimed(self) -> np.ndarray:

@@ -66,8 +66,7 @@ class Kinematics:
         for _ in range(iterations):
             q[_ROLL] = _roll(q[_PAN], grip, rolled)
             self._set(q)
-            body = self._data.body(self._gripper)
-            point = body.xpos + body.xmat.reshape(3, 3) @ [*grip.tip, 0.0]
+            point = self._point(grip.tip)
             pitch = q[_LIFT] + q[_ELBOW] + q[_FLEX]
             error = np.array([*(grip.at - point), _METRES_PER_RADIAN * (np.radians(grip.pitch) - pitch)])
             if np.abs(error).max() < 2e-4:
@@ -92,6 +91,9 @@ class Kinematics:
     def point(self, joints: np.ndarray, tip: tuple[float, float] = Grip.tip) -> np.ndarray:
         """Where a point of the gripper is, (3,) metres."""
         self._set(to_radians(joints))
+        return self._point(tip)
+
+    def _point(self, tip: tuple[float, float]) -> np.ndarray:
         body = self._data.body(self._gripper)
         return body.xpos + body.xmat.reshape(3, 3) @ [*tip, 0.0]
 

@@ -5,6 +5,8 @@ from typing import Literal
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 CAMERAS = ("base", "wrist")
 UNITS = ("deg",) * 5 + ("%",)
+PAN_AXIS = (0.0388, 0.0)
+"""Where on the table the shoulder_pan joint turns, x and y in metres; as in so101.xml."""
 CAMERA_PREFIX = "observation.images."
 """What LeRobot's feature keys of cameras begin with."""
 PHYSICS_HZ = 300

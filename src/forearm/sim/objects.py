@@ -34,7 +34,7 @@ COLOURS: dict[ObjectSet, dict[str, tuple[float, float, float]]] = {
 OBSTACLE = "obstacle"
 """The name of the object that is to be reached around."""
 DENSITY = 450.0
-"""Kilograms per cubic metre, as of light wood: 15 to 45 grams an object."""
+"""Kilograms per cubic metre, as of light wood: 9 to 57 grams an object."""
 FRICTION = (0.6, 0.01, 0.0008)
 """Of sliding, spinning and rolling."""
 
@@ -154,7 +154,7 @@ def _object(name: str, colour: str, which: ObjectSet, rng: np.random.Generator) 
 
 
 def _parts(shape: Shape, rng: np.random.Generator) -> tuple[Part, ...]:
-    """Parts of a shape in a size that the gripper can grasp: 30 to 42 mm wide."""
+    """Parts of a shape in a size that the gripper can grasp: 27 to 46 mm wide."""
     r, h = rng.uniform(0.015, 0.021), rng.uniform(0.016, 0.028)
     match shape:
         case "box":

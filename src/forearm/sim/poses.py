@@ -100,12 +100,8 @@ def _is_clear(simulator: Simulator, objects: bool) -> bool:
 
 def _is_in_view(simulator: Simulator) -> bool:
     """Whether elbow, wrist, gripper and both jaws' tips lie inside the base camera's square picture."""
-    model, data = simulator.model, simulator.data
-    camera = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, "base")
-    points = np.concatenate([data.xpos[simulator.arm_bodies], data.site_xpos])
-    seen = (points - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)  # x right, y up, z back
-    half_side = -seen[:, 2:] * np.tan(np.radians(model.cam_fovy[camera]) / 2)
-    return bool((np.abs(seen[:, :2]) < _VIEW_MARGIN * half_side).all())
+    points = np.concatenate([simulator.data.xpos[simulator.arm_bodies], simulator.data.site_xpos])
+    return bool((np.abs(simulator.seen("base", points) - 0.5) < _VIEW_MARGIN / 2).all())
 
 
 def _sees_table(simulator: Simulator) -> bool:

@@ -5,7 +5,7 @@ from importlib.resources import files
 import numpy as np
 
 from forearm.sim.engine import mujoco
-from forearm.sim.names import PHYSICS_HZ
+from forearm.sim.names import PAN_AXIS, PHYSICS_HZ
 from forearm.sim.objects import COLOURS, FRICTION, FreeObject, Part, World
 
 TABLE_SIZE = (1.05, 1.10)  # metres, along x and y
@@ -198,7 +198,7 @@ def _object_positions(rng: np.random.Generator, count: int, apart: float = 0.075
         while True:
             angle = np.radians(slice_angle + rng.uniform(-12, 12))
             distance = rng.uniform(0.20, 0.40)
-            position = (0.0388 + distance * np.cos(angle), distance * np.sin(angle))
+            position = (PAN_AXIS[0] + distance * np.cos(angle), PAN_AXIS[1] + distance * np.sin(angle))
             if all(np.hypot(position[0] - x, position[1] - y) > apart for x, y in positions):
                 positions.append(position)
                 break

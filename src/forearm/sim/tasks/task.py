@@ -11,14 +11,13 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.sim.hand import Hand, Targets
 from forearm.sim.kinematics import Grip
+from forearm.sim.names import PAN_AXIS
 from forearm.sim.objects import FreeObject, World
 from forearm.sim.poses import sample_pose
 from forearm.sim.simulator import Simulator
 
-PAN = np.array([0.0388, 0.0])
-"""Where the arm turns, (2,) metres."""
 NEAR, FAR, ASIDE = 0.155, 0.285, 50.0
-"""Metres from there, and degrees to either side, between which objects are put and moved."""
+"""Metres from the axis of shoulder_pan, and degrees to either side, between which objects are put and moved."""
 EDGE = 0.06
 """Share of the base camera's picture at its edges in which nothing is put."""
 OPEN, JAW_FACE = 48.0, -0.0035
@@ -112,13 +111,13 @@ class Task(ABC):
         rng = rng or self.rng
         while True:
             angle, distance = np.radians(rng.uniform(-ASIDE, ASIDE)), rng.uniform(NEAR, FAR)
-            place = PAN + distance * np.array([np.cos(angle), np.sin(angle)])
+            place = PAN_AXIS + distance * np.array([np.cos(angle), np.sin(angle)])
             if self.is_near(place):
                 return place
 
     def is_near(self, place: np.ndarray) -> bool:
         """Whether a place (2,) is before the arm, within its reach and well inside the base camera's picture."""
-        x, y = place - PAN
+        x, y = place - PAN_AXIS
         near = NEAR - 0.01 <= np.hypot(x, y) <= FAR + 0.01 and abs(np.degrees(np.arctan2(y, x))) <= ASIDE + 3
         seen = self.simulator.seen("base", np.array([[*place, 0.02]]))
         return bool(near and (np.abs(seen - 0.5) < 0.5 - EDGE).all())
@@ -128,7 +127,7 @@ class Task(ABC):
         thing, pose = self.simulator.objects[number], self.simulator.poses()[number]
         yaw = np.degrees(2 * np.arctan2(pose[6], pose[3]))
         if thing.is_round:
-            yaw = 90 + np.degrees(np.arctan2(*(pose[:2] - PAN)[::-1]))
+            yaw = 90 + np.degrees(np.arctan2(*(pose[:2] - PAN_AXIS)[::-1]))
         aside = thing.half_width + JAW_FACE + 0.005  # the fixed jaw comes down 5 mm off it
         grip = Grip(np.array([*pose[:2], 0.03]), across=yaw, opening=OPEN, tip=(Grip.tip[0], aside))
         pitch = self.hand.pitch([grip, above(grip)])
