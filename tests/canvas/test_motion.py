@@ -1,5 +1,7 @@
 """Actions become changes of joint targets, and targets move along one ramp."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,7 +31,10 @@ def test_the_ramp_is_a_smooth_step() -> None:
 
 def test_an_action_changes_the_joints_that_it_drives() -> None:
     layout = make_layout(actions=(ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("claw.pos", scale=20.0)))
-    assert target_changes(layout, np.array([0.5, -1.0], np.float32)) == {"pan": 5.0, "claw": -20.0}
+    values, ahead = np.array([0.5, -1.0], np.float32), {"pan": 2.0, "claw": 0.0}
+    assert target_changes(layout, values, ahead) == {"pan": 5.0, "claw": -20.0}
+    of_targets = dataclasses.replace(layout, action_is="target")
+    assert target_changes(of_targets, values, ahead) == {"pan": 3.0, "claw": -20.0}, "counted from where the joint is"
 
 
 def test_an_action_lasts_as_long_as_in_the_data():

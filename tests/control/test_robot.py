@@ -170,6 +170,16 @@ def test_it_is_driven_to_a_goal_while_other_joints_are_held(layout) -> None:
     assert (episode.steps[0].seen.picture == 101).all()
 
 
+def test_an_action_from_recorded_targets_counts_from_where_the_joint_is(layout) -> None:
+    robot = FakeRobot(pan=0.0, lift=0.0)
+    arm = arm_of(robot, dataclasses.replace(layout, action_is="target"))
+    with arm.connected():
+        for _ in range(3):
+            arm.step(Action(UP, 0))
+            robot.joints["pan.pos"] -= 4.0  # gravity
+    assert robot.sent[-1]["pan.pos"] == 2 * (10 - 4) + 10
+
+
 def test_a_move_is_smooth(layout) -> None:
     robot = FakeRobot(pan=0.0, lift=0.0)
     drive(arm_of(robot, layout, duration=0.5), UP)

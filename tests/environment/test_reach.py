@@ -72,4 +72,5 @@ def test_a_way_that_is_too_far_for_an_action_takes_several() -> None:
 def test_strokes_are_for_runs_whose_actions_move_all_joints_by_any_amount() -> None:
     assert moves_all_joints(LAYOUT)
     assert not moves_all_joints(replace(LAYOUT, discrete=True))
+    assert not moves_all_joints(replace(LAYOUT, action_is="target"))
     assert not moves_all_joints(replace(LAYOUT, actions=LAYOUT.actions[:2]))

@@ -1,5 +1,6 @@
 """The simulated arm acts as the recordings do, and the simulator as a predictor is right about itself."""
 
+import dataclasses
 from importlib.util import find_spec
 
 import numpy as np
@@ -113,3 +114,20 @@ def test_another_robots_layout_is_refused(simulator: Simulator, changes, said: s
         SimulatedArm(simulator, make_layout("shoulder_pan", **changes))
     with pytest.raises(ForearmError, match="seed is -1"):
         SimulatedArm.in_scene(make_layout("shoulder_pan"), -1)
+
+
+def test_recorded_targets_lead_where_they_led() -> None:
+    """Targets that a person sent, as `--actions command` makes actions of them: they hold the arm against gravity."""
+    names = ("shoulder_lift", "elbow_flex")
+    layout = dataclasses.replace(make_layout(*names, discrete=False), action_is="target", action_duration=0.2)
+    simulator, pan = Simulator(3), np.zeros(len(JOINTS), np.float32)
+    simulator.place(pan)
+    here, targets = simulator.joints(), simulator.targets()
+    driven, scales = [JOINTS.index(name) for name in names], [action.scale for action in layout.actions]
+    values = (targets - here)[driven] / scales
+    assert np.abs(targets - here)[driven].max() > 0.3
+    arm = SimulatedArm(simulator, layout)
+    for _ in range(10):
+        arm.step(Action(values.astype(np.float32), 0))
+    np.testing.assert_allclose(simulator.joints(), here, atol=0.3)
+    simulator.close()

@@ -1,5 +1,7 @@
 """How an action moves an arm's joints: by how much, and along which ramp."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from forearm.base.errors import ForearmError
@@ -23,13 +25,17 @@ def driven_joints(layout: Layout) -> list[str]:
     return [plain(dimension.joint or dimension.name) for dimension in layout.actions]
 
 
-def target_changes(layout: Layout, values: np.ndarray) -> dict[str, float]:
+def target_changes(layout: Layout, values: np.ndarray, ahead: Mapping[str, float]) -> dict[str, float]:
     """By how much an action moves the joints' targets: plain joint name to a change in its unit.
+
+    Where actions come from recorded targets, their values count from where the joint is, else from its present target.
+    Otherwise what gravity holds back would add up from action to action.
 
     Args:
         values: (A,) signed action values; 1 moves the dimension's joint by its scale.
+        ahead: present target minus position of each driven joint, by plain name, in its unit.
     """
-    changes = dict.fromkeys(driven_joints(layout), 0.0)
+    changes = {name: -ahead[name] if layout.action_is == "target" else 0.0 for name in driven_joints(layout)}
     for name, dimension, value in zip(driven_joints(layout), layout.actions, values, strict=True):
         changes[name] += float(value) * dimension.scale
     return changes

@@ -200,7 +200,7 @@ def _planner(
         if chosen == "strokes" and not moves_all_joints(layout):
             raise ForearmError(
                 "strokes need a run whose actions move all joints at once by any amount; build its data with "
-                "--actions change or command, or choose --planner tree or cem"
+                "--actions change, or choose --planner tree or cem"
             )
         if moves_all_joints(layout):
             reach = SimulatedReach(simulated.simulator, layout)

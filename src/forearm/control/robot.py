@@ -160,10 +160,10 @@ class RobotArm:
         """
         if not np.isfinite(action.values).all():
             raise ForearmError("the next action is not a number; the arm holds its position")
-        if not self._targets:
-            self._look()
+        seen = self._look() if not self._targets or self.layout.action_is == "target" else self._targets
         start, change = dict(self._targets), dict.fromkeys(self._targets, 0.0)
-        for name, by in target_changes(self.layout, np.clip(action.values, -1, 1)).items():
+        ahead = {key.removesuffix(".pos"): start[key] - float(seen[key]) for key in start}
+        for name, by in target_changes(self.layout, np.clip(action.values, -1, 1), ahead).items():
             change[f"{name}.pos"] += by
         self._require_within_limits(start, change)
         ticks = max(1, round(self.duration * RATE))

@@ -20,8 +20,11 @@ _SEGMENT = 0.025  # metres of a stroke from one joint position to the next, so t
 
 
 def moves_all_joints(layout: Layout) -> bool:
-    """Whether an action moves all joints of the SO-101 at once, by any amount."""
-    return not layout.discrete and set(driven_joints(layout)) == set(JOINTS)
+    """Whether an action moves the targets of all joints of the SO-101 at once, by any amount.
+
+    One that comes from recorded targets does not: it says where a target is beside the joint.
+    """
+    return not layout.discrete and layout.action_is != "target" and set(driven_joints(layout)) == set(JOINTS)
 
 
 class SimulatedReach:

@@ -23,7 +23,8 @@ from forearm.sim.simulator import Simulator
 
 
 class SimulatedArm:
-    """A simulator seen and moved as a layout says: an action value of 1 moves a joint's target by the scale.
+    """A simulator seen and moved as a layout says: an action value of 1 moves a joint's target by the scale, or, where
+    actions come from recorded targets, holds it by the scale away from the joint.
 
     Everything of it has to be called from one thread, as OpenGL wants it.
 
@@ -84,10 +85,14 @@ class SimulatedArm:
 
     def step(self, action: Action) -> None:
         """Carry out an action."""
-        changes = target_changes(self.layout, action.values)
+        targets = self.simulator.targets()
+        ahead = dict(zip(JOINTS, (targets - self.simulator.joints()).tolist(), strict=True))
+        changes = target_changes(self.layout, action.values, ahead)
         change = np.array([changes.get(name, 0.0) for name in JOINTS])
-        steps = round(self.duration * PHYSICS_HZ)
-        self.simulator.follow(trajectory(self.simulator.targets(), change, steps))
+        if self.layout.action_is == "target":  # the mean of recorded targets is held; a ramp to it would fall short
+            self.simulator.step(targets + change, self.duration)
+        else:
+            self.simulator.follow(trajectory(targets, change, round(self.duration * PHYSICS_HZ)))
 
     def place(self, joints: np.ndarray) -> None:
         """Put the arm at rest where the layout's joints (J,) say; others stay where they are."""
