@@ -88,6 +88,8 @@ def test_writing_folder_leaves_nothing_after_a_failure(tmp_path, failure):
 def test_require_absent(tmp_path):
     require_absent(tmp_path / "nothing")
     require_absent(tmp_path)
+    with pytest.raises(ForearmError, match="names no new folder"):
+        require_absent(files.Path("."))
     (tmp_path / "file").touch()
     for taken in (tmp_path, tmp_path / "file"):
         with pytest.raises(ForearmError, match="already exists"):

@@ -44,3 +44,7 @@ def test_an_action_lasts_as_long_as_in_the_data():
         action_seconds(slow, 0.5)
     older = make_layout()
     assert [action_seconds(older), action_seconds(older, 0.8)] == [0.5, 0.8]
+    for layout in (slow, older):
+        for nonsense in (float("nan"), float("inf"), 0.0, -1.0):
+            with pytest.raises(ForearmError, match="choose one above 0 and up to 60 seconds"):
+                action_seconds(layout, nonsense)

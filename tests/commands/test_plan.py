@@ -104,6 +104,15 @@ def test_every_kind_of_goal_is_taken(project, monkeypatch, goal) -> None:
         (("--object", "top:0.5,0.5", "--to", "base:1,1", "--start", 0), "no camera 'top'; there are base, wrist"),
         (("--object", "base:1,2,3", "--to", "base:1,1", "--start", 0), "is not CAMERA:X,Y or LEFT,TOP,RIGHT,BOTTOM"),
         (("--object", "base:1,1,5,5", "--to", "wrist:1,1", "--start", 0), "give both in one"),
+        (("--object", "", "--to", "base:1,1", "--start", 0), "--object '' is not CAMERA:X,Y or"),
+        (("--object", "0.5,0.5", "--to", "base:1,1", "--start", 0), "--object '0.5,0.5' is not CAMERA:X,Y or"),
+        (("--object", "base:-0.1,0.5", "--to", "base:1,1", "--start", 0), "is not within the picture of camera base"),
+        (("--object", "base:1,1,5,5", "--to", "base:1.5,0.5", "--start", 0), "mixes shares of the picture"),
+        (("--object", "base:1,1,5,5", "--to", "goal.jpg", "--start", 0), "--to 'goal.jpg' is not CAMERA:X,Y, such as"),
+        (
+            ("--object", "base:1,1", "--to", "base:1,1", "--robot", "/dev/null", "--planner", "strokes"),
+            "strokes push an --object with --simulator",
+        ),
         (
             ("--like", 1, "--start", 0, "--planner", "strokes"),
             "strokes push an --object with --simulator; choose --planner tree or cem",
@@ -147,3 +156,5 @@ def test_a_missing_extra_is_one_line(project, monkeypatch) -> None:
 def test_a_run_of_another_arm_is_not_for_the_simulator(project) -> None:
     said = error_of(forearm("plan", project / "run", "--like", 1, "--simulator", 0))
     assert said.startswith("the simulated SO-101 has no joint 'pan' as this run has")
+    said = error_of(forearm("plan", project / "run", "--like", 1, "--simulator", -1))
+    assert said == "the simulator's seed is -1; choose a number from 0 up"

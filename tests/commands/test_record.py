@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 import pytest
-from support.commands import forearm
+from support.commands import error_of, forearm
 
 if find_spec("mujoco") is None:
     pytest.skip("needs the extra `sim`", allow_module_level=True)
@@ -18,6 +18,7 @@ if find_spec("mujoco") is None:
         ("--task push --vary all", "--vary has no effect with --task"),
         ("--objects held-out", "--objects has no effect without --task"),
         ("--single-actions", "--single-actions has no effect without --task"),
+        ("--task push --single-actions --every-action", "--single-actions has no effect with --every-action"),
         ("--task push --every-action --episodes 4", "every action from a state takes 3 episodes"),
     ],
 )
@@ -25,4 +26,12 @@ def test_an_option_without_effect_is_refused(tmp_path, words, message):
     done = forearm("record", "--out", tmp_path / "out", *words.split())
     assert done.code == 2
     assert message in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_a_name_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert error_of(forearm("record", "--out", ".", "--episodes", 1)) == (
+        ". names no new folder or file; choose another --out"
+    )
     assert not list(tmp_path.iterdir())

@@ -185,9 +185,11 @@ def require_absent(path: Path) -> None:
     """Refuse a target that would overwrite something.
 
     Raises:
-        ForearmError: ``path`` is a file, a link, or a folder with something in it.
+        ForearmError: ``path`` is a file, a link, a folder with something in it, or no name, such as ``.``.
     """
     path = Path(path)
+    if not path.name:
+        raise ForearmError(f"{path} names no new folder or file; choose another --out")
     if path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise ForearmError(f"{path} already exists; choose another --out or remove it first")
 

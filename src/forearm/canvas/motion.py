@@ -47,9 +47,12 @@ def action_seconds(layout: Layout, asked: float | None = None) -> float:
     Layouts of before 2026-11-26 do not say it; there it is what was asked for, or ``USUAL_SECONDS``.
 
     Raises:
-        ForearmError: another duration is asked for, in which the arm would move faster or slower than foreseen.
+        ForearmError: no duration above 0 and up to a minute is asked for, or another than the layout's, in which the
+            arm would move faster or slower than foreseen.
     """
     known = layout.action_duration
+    if asked is not None and not 0 < asked <= 60:
+        raise ForearmError(f"action duration is {asked:g}; choose one above 0 and up to 60 seconds")
     if known is None:
         return USUAL_SECONDS if asked is None else asked
     if asked is not None and abs(asked - known) > 1e-3:

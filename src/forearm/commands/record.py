@@ -23,7 +23,7 @@ class RecordOptions:
 SINGLE = "task=None|single_actions|every_action"
 """While single actions are recorded."""
 RULES = (
-    not_with("every_action", "STAY", "MOVE+", "MOVE_"),
+    not_with("every_action", "single_actions", "STAY", "MOVE+", "MOVE_"),
     only_with("task", "clumsiness", "objects", "single_actions"),
     not_with("single_actions|every_action", "clumsiness"),
     only_with(SINGLE, "joints", "STAY", "MOVE+", "MOVE_", "decisions", "action_duration", "position_delta"),

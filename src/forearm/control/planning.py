@@ -75,7 +75,9 @@ def plan(
     asks = settings.task is not None and settings.object is None and settings.to is None
     if not (asks and not any(getattr(settings, name) not in NOT_GIVEN for name in GOALS)):
         _one_of(settings, "goal", GOALS)
-    goal = None if settings.object or asks else _goal(run, layout, settings)
+    if settings.planner == "strokes" and (settings.simulator is None or not (asks or settings.object is not None)):
+        raise ForearmError("strokes push an --object with --simulator; choose --planner tree or cem")
+    goal = None if settings.object is not None or asks else _goal(run, layout, settings)
     model = run.load("best", target)
     with writing_folder(out) if out is not None else contextlib.nullcontext() as folder:
         with _arm(run, layout, settings, model, target, console) as (arm, simulated, before_action):
@@ -153,6 +155,11 @@ def _object_goal(layout: Layout, settings: PlanSettings, arm: Arm, simulated: "S
     known = layout.cameras[camera_number(layout, camera)]
     if len(box) == 2:
         half = POINTED * known.width
+        if not (0 <= box[0] < known.width and 0 <= box[1] < known.height):
+            raise ForearmError(
+                f"--object {settings.object!r} is not within the picture of camera {camera}, which is {known.width} "
+                f"wide and {known.height} high"
+            )
         box = (
             max(0, box[0] - half),
             max(0, box[1] - half),
@@ -172,17 +179,19 @@ def _object_goal(layout: Layout, settings: PlanSettings, arm: Arm, simulated: "S
 
 def _place(layout: Layout, text: str, option: str, counts: tuple[int, ...]) -> tuple[str, Any]:
     """The camera's name and the pixels of ``CAMERA:NUMBER,…``, a tuple of as many floats."""
-    camera, _, rest = text.rpartition(":")
-    known = layout.cameras[camera_number(layout, camera)]
+    camera, colon, rest = text.rpartition(":")
+    known = layout.cameras[camera_number(layout, camera) if colon else 0]
     try:
         numbers = [float(number) for number in rest.split(",")]
     except ValueError:
         numbers = []
-    if len(numbers) not in counts or not np.isfinite(numbers).all():
+    if not colon or len(numbers) not in counts or not np.isfinite(numbers).all():
         form = " or ".join({2: "X,Y", 4: "LEFT,TOP,RIGHT,BOTTOM"}[count] for count in counts)
         raise ForearmError(
             f"--{option} {text!r} is not CAMERA:{form}, such as {known.name}:{','.join(['0.5'] * counts[-1])}"
         )
+    if any(0 < number < 1 for number in numbers) and max(numbers) > 1:
+        raise ForearmError(f"--{option} {text!r} mixes shares of the picture, up to 1, and pixels; give one of the two")
     shares = all(0 <= number <= 1 for number in numbers)
     sides = [known.width, known.height] * 2
     return camera, tuple(n * side if shares else n for n, side in zip(numbers, sides, strict=False))
@@ -192,8 +201,6 @@ def _planner(
     layout: Layout, settings: PlanSettings, goal: Goal, simulated: "SimulatedArm | None"
 ) -> TreeSearch | CEM | StrokeSearch:
     chosen = settings.planner
-    if chosen == "strokes" and not (isinstance(goal, ObjectGoal) and simulated):
-        raise ForearmError("strokes push an --object with --simulator; choose --planner tree or cem")
     if simulated and isinstance(goal, ObjectGoal) and chosen in ("auto", "strokes") and settings.width is None:
         from forearm.environment.reach import SimulatedReach, moves_all_joints
 
@@ -230,9 +237,10 @@ def _arm(
         from forearm.sim.arm import SimulatedArm
         from forearm.sim.tasks import TASKS, pose_task
 
-        task, random = TASKS[settings.task] if settings.task else None, np.random.default_rng([settings.simulator, 1])
+        task = TASKS[settings.task] if settings.task else None
         world = task.world if task else None
         scene = SimulatedArm.in_scene(layout, settings.simulator, settings.action_duration, world)
+        random = np.random.default_rng([settings.simulator, 1])
         with contextlib.closing(scene) as simulated:
             if task:
                 pose_task(simulated.simulator, task, random)

@@ -33,7 +33,7 @@ class Recorder:
     @property
     def partial(self) -> Path:
         """Where the staged episodes are."""
-        return self.out.with_name(self.out.name + ".partial")
+        return self.out.parent / f"{self.out.name}.partial"
 
     @contextmanager
     def recording(self) -> Iterator[None]:
