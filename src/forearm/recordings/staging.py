@@ -37,9 +37,9 @@ class EpisodeData:
     log: DiscreteActionLog | None = None
     """Its discrete-action log, where it has one."""
     environment: np.ndarray | None = None
-    """(n, E) float32, what is known of the surroundings, where anything is."""
+    """(n, E) float32, ``observation.environment_state``, where the recording has it."""
     facts: Mapping[str, int] = field(default_factory=dict)
-    """What a log's header says of the scene, for an episode without a log."""
+    """Session and seed of the scene, for the list of episodes; where there is a log, its header has them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class StagedEpisode:
     statistics: dict[str, Statistics]
     """By feature; those of the counters are still missing."""
     facts: dict[str, int]
-    """Of the scene, for an episode without a log."""
+    """Session and seed of the scene, where there is no log."""
 
     @property
     def end(self) -> int:

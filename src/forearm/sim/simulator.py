@@ -127,7 +127,7 @@ class Simulator:
         return self._owner[self.data.contact.geom]
 
     def environment(self) -> np.ndarray:
-        """What `ObjectNames` names, float32; it forgets which objects were touched until now."""
+        """What `ObjectNames` names, (objects · 16,) float32; it forgets which objects were touched until now."""
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)
         boxes = np.stack([self._boxes(camera) for camera in CAMERAS], axis=1).reshape(len(self.objects), -1)
