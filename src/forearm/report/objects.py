@@ -9,7 +9,7 @@ from forearm.evaluation import METRICS, PERSISTENCE, UNTRAINED, Evaluation
 from forearm.media.pictures import channels_last
 from forearm.media.words import NOTHING, figure
 from forearm.report.html import image
-from forearm.report.wording import count, listed, number, span
+from forearm.report.wording import listed, number, span
 
 SHOWN = 320
 """About how many pixels wide a picture is shown."""
@@ -32,7 +32,7 @@ def things_section(evaluation: Evaluation) -> dict[str, Any] | None:
         "row": objects.example.row if objects.example else None,
         "error": figure(objects.example.error, "mm") if objects.example else NOTHING,
         "learned": objects.pictures,
-        "counts": f"{count(objects.pushed, 'push')[:-1]}es" if objects.pushed != 1 else "1 push",
+        "counts": "1 push" if objects.pushed == 1 else f"{objects.pushed:,} pushes",
         "untouched": objects.untouched,
         "base_rate": figure(objects.base_rate, "share"),
         "who": list(tables),

@@ -55,8 +55,6 @@ from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, 
 
 LOOK_EVERY, SAME_LOOK = 16, 2.0
 """Copies of episodes are recognised by every 16th frame, whose looks may differ by so many grey levels."""
-
-
 NAMED = 3
 """Reasons for skipped episodes that a refusal tells."""
 

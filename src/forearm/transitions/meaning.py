@@ -42,8 +42,6 @@ AFFIXES = (
 """What recorders add to a joint's name."""
 SWITCH = 3
 """A command that takes so few values, such as that of a gripper, is a switch."""
-
-
 BESIDE, EVEN = 0.05, 0.5
 """Targets lie beside the states if their median distance is more than such a share of the joint's range, and at 98 % of
 the rows the distance differs from it by less than such a share of it."""

@@ -13,7 +13,7 @@ from forearm.transitions.plan import as_pictured
 
 OBJECTS_FILE = "objects.npy"
 PUSHED, STILL = 3.0, 0.5
-"""An object that moved by so many millimetres or more was pushed; one that moved less than the other stood still."""
+"""An object that moved by `PUSHED` millimetres or more was pushed; one that moved less than `STILL` stood still."""
 TOUCHES, BOXES = 3, 4
 """Of the columns: how often the object was touched so far, and where the boxes begin. Before them stands x, y, z."""
 
@@ -76,13 +76,12 @@ class ObjectTable:
 
     def between(self, before: np.ndarray, after: np.ndarray) -> Motions:
         """How the objects moved from frames (n,) to later frames (n,) of the same episodes."""
-        both = np.stack([self._values[before], self._values[after]], axis=1)
-        boxes = both[..., BOXES:]
+        (start, old), (end, new) = self.at(before), self.at(after)
         return Motions(
-            shifts=1000 * (both[:, 1, :, :TOUCHES] - both[:, 0, :, :TOUCHES]).astype(np.float64),
-            boxes=boxes.reshape(*boxes.shape[:-1], -1, len(SIDES)),
-            touched=both[:, 1, :, TOUCHES] > both[:, 0, :, TOUCHES],
-            heights=both[..., TOUCHES - 1].astype(np.float64),
+            shifts=1000 * (end - start).astype(np.float64),
+            boxes=np.stack([old, new], axis=1),
+            touched=self._values[after][..., TOUCHES] > self._values[before][..., TOUCHES],
+            heights=np.stack([start[..., 2], end[..., 2]], axis=1).astype(np.float64),
         )
 
 

@@ -65,10 +65,10 @@ class Anchor:
         """The picture with what the anchor knows better, (B, 3, h, w), and the anchor as it was used.
 
         Args:
-            kept: (B, h, w) share of the last picture in the blend; what is kept as it is blurs no further.
             pixels: (h, w, 2) their own places.
             direct: (B, K, h, w, 2) where each layer's pixels are in the anchor by the joints alone.
             blend: (B, 3, h, w) the step's own picture.
+            kept: (B, h, w) share of the last picture in the blend; what is kept as it is blurs no further.
         """
         untraced = torch.cat([pixels.expand_as(direct[:, :1]), direct], dim=1)
         places = torch.cat([(pixels + self.displacement.permute(0, 2, 3, 1))[:, None], untraced], dim=1)
