@@ -151,6 +151,11 @@ def test_limits_are_where_the_metrics_say_they_are(reader, data):
     lifted.shifts[:, 1], lifted.shifts[0, 0], lifted.boxes[1, 1] = [0, 0, 50], [2.9, 0, 0], -1
     sight = ObjectSight(reader, lifted, truth, truth.previous)
     assert sight.pushed.tolist() == [[False, False], [False, False], [True, False], [True, False]]
+    hidden = data.motions(rows)
+    hidden.boxes[:, 1, 1] = -1
+    alone = Samples.table(ObjectSight(reader, hidden, truth, truth.previous)._read(np.zeros((4, 2, 2))))
+    assert alone["object_contact_accuracy"] == 0, "what is out of sight is not judged to have stayed"
+    assert alone["object_position_error_untouched"] is None
 
 
 def test_heights_and_perspective_are_seen_through():

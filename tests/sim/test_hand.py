@@ -30,7 +30,8 @@ def test_aim_tremor_and_pauses_grow_with_clumsiness(clumsiness: float) -> None:
     assert pauses == pytest.approx(0.4 * clumsiness, abs=0.06)
 
 
-def test_only_the_clumsy_vary_in_speed() -> None:
+def test_only_the_clumsy_vary_in_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hand, "_hesitation", lambda hand: iter(()))
     grip = Grip(np.array([0.22, 0.05, 0.06]), 70.0)
     for clumsiness in (0.0, 1.0):
         lengths = {len(list(hand_of(clumsiness, seed).reach(grip))) for seed in range(6)}
