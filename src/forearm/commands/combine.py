@@ -13,6 +13,9 @@ class CombineOptions:
     """Two or more datasets that forearm build wrote."""
     out: Path
     """The folder to write; it must not exist."""
+    bounds: Path | None = None
+    """Joints' bounds: a run, a dataset, or a JSON file such as {"shoulder_pan": [-90, 90]}. By default those of all
+    training parts."""
 
 
 def combine(options: CombineOptions) -> None:
@@ -25,9 +28,11 @@ def combine(options: CombineOptions) -> None:
     Example: forearm combine data_a data_b --out data
     """
     from forearm.report.inspection import facts_of
+    from forearm.transitions.bounds import read_bounds
     from forearm.transitions.combine import combine as combine_into
     from forearm.transitions.store import TransitionSet
 
-    combine_into([TransitionSet(path) for path in options.datasets], options.out)
+    bounds = read_bounds(options.bounds) if options.bounds else None
+    combine_into([TransitionSet(path) for path in options.datasets], options.out, bounds)
     show(facts_of(options.out))
     print(options.out)

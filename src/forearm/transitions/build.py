@@ -30,6 +30,7 @@ from forearm.recordings.episode import selected
 from forearm.recordings.hub import at_revision
 from forearm.recordings.idle import active_rows
 from forearm.recordings.units import doubtful_units
+from forearm.transitions.bounds import Bounds, bounded, read_bounds
 from forearm.transitions.fingerprint import fingerprint, look
 from forearm.transitions.meaning import Commands, find_meaning, taken
 from forearm.transitions.objects import object_rows
@@ -50,7 +51,7 @@ from forearm.transitions.plan import (
     without_rows,
 )
 from forearm.transitions.settings import Actions, BuildConfig
-from forearm.transitions.split import fit_bounds_to, split_episodes
+from forearm.transitions.split import split_episodes
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, groups_of
 
 LOOK_EVERY, SAME_LOOK = 16, 2.0
@@ -141,6 +142,7 @@ def build(
         if any(recording.root.samefile(other.root) for other in recordings[:number]):
             raise ForearmError(f"{recording.name} is given twice; its frames would train and validate")
     config, paced = _completed(config, recordings, cameras, mode)
+    bounds = read_bounds(config.bounds) if config.bounds else None
     geometry = _geometry(recordings, cameras, config)
     used = [_chosen_episodes(recording, config) for recording in recordings]
     progress = BuildProgress(episodes=sum(map(len, used)))
@@ -185,10 +187,10 @@ def build(
         try:
             if not gathered.frames:
                 raise ForearmError(_nothing(recordings, mode, config))
-            layout, table = _tabulate(first, geometry, mode, config, gathered, writer.states())
+            layout, table, beyond = _tabulate(first, geometry, mode, config, gathered, writer.states(), bounds)
         except ForearmError as error:
             raise ForearmError(f"{error}{_of_skipped(progress)}") from error
-        facts = _facts(recordings, config, mode, progress, commands, chosen + paced)
+        facts = _facts(recordings, config, mode, progress, commands, chosen + paced, beyond)
         writer.finish(layout, table, gathered.episodes, facts)
     return TransitionSet(out)
 
@@ -476,9 +478,18 @@ def _moment(recording: Recording, number: object, gathered: _Gathered) -> int | 
 
 
 def _tabulate(
-    recording: Recording, geometry: Layout, mode: Actions, config: BuildConfig, gathered: _Gathered, states: np.ndarray
-) -> tuple[Layout, Columns]:
-    """Split the episodes, and from the training part learn what a value of 1 means and the joints' bounds."""
+    recording: Recording,
+    geometry: Layout,
+    mode: Actions,
+    config: BuildConfig,
+    gathered: _Gathered,
+    states: np.ndarray,
+    bounds: Bounds | None,
+) -> tuple[Layout, Columns, list[str]]:
+    """Split the episodes, and from the training part learn what a value of 1 means and the joints' bounds.
+
+    The last part of the result are warnings of joints that leave the bounds given.
+    """
     frames, actions = np.concatenate(gathered.frames), np.concatenate(gathered.actions)
     dimensions, episodes = np.concatenate(gathered.dimensions), np.concatenate(gathered.numbers)
     groups = groups_of(gathered.episodes)[episodes]
@@ -521,8 +532,9 @@ def _tabulate(
         discrete=mode in ("log", "dominant"),
         action_duration=gathered.duration if mode == "log" else rows / recording.fps,
     )
-    layout = fit_bounds_to(layout, states[frames[_training(validation)]])
-    return layout, Columns(frames, actions.astype(np.float32), dimensions.astype(np.int64), episodes, validation)
+    layout, beyond = bounded(layout, states[frames[_training(validation)]], bounds)
+    table = Columns(frames, actions.astype(np.float32), dimensions.astype(np.int64), episodes, validation)
+    return layout, table, beyond
 
 
 def _training(validation: np.ndarray) -> np.ndarray:
@@ -558,15 +570,17 @@ def _facts(
     progress: BuildProgress,
     commands: Sequence[Commands | None],
     choices: list[str],
+    beyond: list[str],
 ) -> dict[str, Any]:
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if value is not None}
     return {
         "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "recordings": [{"name": r.name, "version": r.version, "fps": r.fps} for r in recordings],
         "actions": mode,
         **({"commands": "; ".join(dict.fromkeys(each.found for each in commands if each))} if any(commands) else {}),
         "choices": choices,
-        "warnings": _unit_warnings(recordings, config),
-        "settings": {name: value for name, value in dataclasses.asdict(config).items() if value is not None},
+        "warnings": [*_unit_warnings(recordings, config), *beyond],
+        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
         "skipped": [{"recording": r, "episode": e, "reason": why} for r, e, why in progress.skipped],
         "notes": [{"recording": r, "episode": e, "note": what} for r, e, what in progress.notes],
     }

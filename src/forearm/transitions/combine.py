@@ -12,23 +12,24 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import writing_folder
 from forearm.canvas import ActionDimension
 from forearm.canvas.layout import with_weakest_origins
+from forearm.transitions.bounds import Bounds, bounded
 from forearm.transitions.fingerprint import known_among
-from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
 
 SAME = ("cameras", "joint_names", "action_is", "discrete", "history", "stacking", "patch", "separator", "palette")
 """What layouts must share; joints' bounds and the actions recorded may differ."""
 
 
-def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
+def combine(sets: Sequence[TransitionSet], out: Path, bounds: Bounds | None = None) -> TransitionSet:
     """Write one dataset that holds all transitions of several.
 
     Every episode stays on the side, training or validation, where it was. Action dimensions that only some sets have
-    (one recorded shoulder_pan, another elbow_flex) stand side by side; bounds are those of all training parts.
+    (one recorded shoulder_pan, another elbow_flex) stand side by side; bounds are those given, else
+    those of all training parts.
 
     Raises:
         ForearmError: fewer than two sets, sets whose canvases differ in more than bounds and actions, or an episode
-            that trains in one and validates in another.
+            that trains in one and validates in another, or bounds of a joint that there is not.
     """
     if len(sets) < 2:
         raise ForearmError("combine takes at least two datasets")
@@ -62,7 +63,7 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
         training = ~columns.validation if not columns.validation.all() else np.ones(len(columns), bool)
         joints = with_weakest_origins([data.layout.joints for data in sets])
         layout = dataclasses.replace(first, joints=joints, actions=dimensions)
-        layout = fit_bounds_to(layout, writer.states()[columns.frames[training]])
+        layout, beyond = bounded(layout, writer.states()[columns.frames[training]], bounds)
         facts = {
             "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "recordings": [recording for data in sets for recording in data.facts["recordings"]],
@@ -71,7 +72,7 @@ def combine(sets: Sequence[TransitionSet], out: Path) -> TransitionSet:
             "skipped": [skipped for data in sets for skipped in data.facts["skipped"]],
             "notes": [note for data in sets for note in data.facts.get("notes", [])],
             "choices": list(dict.fromkeys(choice for data in sets for choice in data.facts.get("choices", []))),
-            "warnings": [warning for data in sets for warning in data.facts.get("warnings", [])],
+            "warnings": [*(warning for data in sets for warning in data.facts.get("warnings", [])), *beyond],
         }
         writer.finish(layout, columns, episodes, facts)
     return TransitionSet(out)

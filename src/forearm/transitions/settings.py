@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from forearm.base.errors import ForearmError
@@ -51,6 +52,9 @@ class BuildConfig:
     """Share of the episodes to validate on; 1 makes a pure test set."""
     seed: int = 0
     """Of the draw of validation episodes."""
+    bounds: Path | None = None
+    """Joints' bounds, so that strips keep their meaning as data grow: a run, a dataset, or a JSON file such as
+    {"shoulder_pan": [-90, 90]}. Joints without any get those of the training part, as all do by default."""
     episodes: str = ""
     """Indices of the episodes to use, such as 0:50,60 (0 to 49, and 60); all by default."""
     exclude: str = ""
