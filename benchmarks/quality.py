@@ -5,12 +5,14 @@
     python benchmarks/quality.py --blind SEED     # and in further scenes, at which nobody looked before
     python benchmarks/quality.py --more-tests     # and the shoulder in known scenes, over walks and over sweeps
     python benchmarks/quality.py --size 32 --minutes 20     # smaller pictures and more time: what they converge to
+    python benchmarks/quality.py --only push play --minutes 30 --families warp flow     # objects that the arm pushes
     python benchmarks/quality.py --preset so101 --device cuda --minutes 120 --only shoulder shoulder-stay   # on a GPU
 
 records what it needs in simulation, trains every family on the same transitions with the same processor time (one
 thread each, counted by the processor's clock, so that it does not matter what else the machine does; on a GPU by the
 clock on the wall), evaluates them, writes a page of comparison for each test set (quality/*.html) and
-docs/benchmarks/quality.md, and puts the summary into README.md and docs/results.md. What is done already is not done
+docs/benchmarks/quality.md, and puts the summary into README.md and docs/results.md; tasks with objects have a page of
+their own, docs/benchmarks/things.md. What is done already is not done
 again, so an interrupted run goes on where it stopped.
 """
 
@@ -30,8 +32,9 @@ from typing import Any
 import numpy as np
 from measuring import ROOT, circumstances, command, insert, write_table
 
-from forearm.evaluation import METRICS, UNTRAINED
+from forearm.evaluation import METRICS, PERSISTENCE, UNTRAINED
 from forearm.evaluation.intervals import LeaveOneOut, SeedSpread, left_out_differences, too_few, verdicts
+from forearm.evaluation.rollouts import FLOOR
 from forearm.evaluation.samples import Samples
 from forearm.evaluation.saved import MODEL, Saved
 from forearm.models import family_names
@@ -54,6 +57,19 @@ COLUMNS = {
     "counterfactual_mse": ("MSE, actions not taken", "{:.5f}"),
     "val_mse_action_0": ("MSE of STAY", "{:.5f}"),
 }
+OBJECT_COLUMNS = {
+    "object_motion_slope": ("slope", "{:.2f}"),
+    "object_direction_accuracy": ("direction", "{:.0%}"),
+    "object_position_error": ("mm off", "{:.1f}"),
+    "object_position_error_untouched": ("mm off, untouched", "{:.1f}"),
+    "object_contact_accuracy": ("moved or not", "{:.0%}"),
+    "object_mse_pushed": ("MSE on pushed objects", "{:.4f}"),
+    "object_mse_untouched": ("MSE on untouched objects", "{:.4f}"),
+}
+"""Of a second table, where objects are known."""
+TITLES = COLUMNS | OBJECT_COLUMNS
+FED_BACK = 10
+"""Steps after which a second figure of ``mm off`` is given."""
 SUMMARY = ("val_mse_moves", "val_mse_dynamic", "ssim_moves")
 """The figures of README.md and docs/results.md."""
 FLAGSHIP = "warp"
@@ -64,8 +80,11 @@ TEST_SETS = {
     "known-scenes": "new moments of the scenes of training",
     "walks": "walks in the scenes of training",
     "sweeps": "sweeps in the scenes of training",
+    "new-objects": "new scenes, with objects of shapes and colours that training never showed",
+    "object-walks": "ten actions in a row, in new scenes",
     "unseen": "another recording",
 }
+OBJECT_TASKS = ("push", "play")
 SUMMARISED = ("blind", "unseen")
 """Test sets of what training never saw; new scenes too, where there are no blind ones."""
 
@@ -125,6 +144,15 @@ EVERY_ACTION = ("--every-action", "--episodes", "300")
 WALKS = ("--decisions", "20", "--episodes", "24")
 SWEEPS = ("--decisions", "10", "--episodes", "24", "--STAY", "0", "--MOVE-", "0")
 ARM = ("--joints", "shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+OBJECTS_AT_REST = ("--task", "push", *ARM)
+PLAY = ("--task", "play")
+HELD_OUT_OBJECTS = ("--objects", "held-out")
+PUSHES = ("--single-actions", "--STAY", "1", "--MOVE+", "2", "--MOVE-", "2")
+"""Half of the moves lead away from the object that the gripper stands beside."""
+FIXED_CAMERA = ("--cameras", "base")
+"""Where objects can be found; the camera at the wrist moves."""
+PLAYED = (*FIXED_CAMERA, "--actions", "change", "--step", "0.5")
+"""As planning needs it: all joints move at once, each by any amount."""
 OUTCOMES = ("--actions", "change", "--step", "0.5", "--history", "2")
 """Real recordings as in all tables since the first: what came of half a second."""
 ALL_TESTED = ("--val", "1")
@@ -163,11 +191,45 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
     tests = new_scenes(*ARM, "--every-action", "--episodes", "324")
     title = "Simulated, all six joints, 1,500 actions, a third of them STAY"
     known.append(Task("arm", title, "six joints", training, tests))
+    known += [pushes(pictures), play(pictures[:2])]
     if arguments.real_train:
         sides = (*OUTCOMES, "--camera-lag", str(arguments.camera_lag))
         tests = {"unseen": Recorded((), (*ALL_TESTED, *sides), arguments.real_test)} if arguments.real_test else {}
         known.append(Task("real", "Real recordings", "a real arm", Recorded((), sides, arguments.real_train), tests))
     return [task for task in known if task.name in arguments.only]
+
+
+def pushes(pictures: tuple[str, ...]) -> Task:
+    """Single actions beside free objects; both test sets show every action from the identical state."""
+
+    def recorded(seed: int, *options: str, val: tuple[str, ...] = ALL_TESTED) -> Recorded:
+        return Recorded((*OBJECTS_AT_REST, *options, *pictures, "--seed", str(seed)), (*FIXED_CAMERA, *val))
+
+    every_action = ("--every-action", "--episodes", "360", "--sessions", "60")
+    return Task(
+        "push",
+        "Simulated pushes, 5,000 single actions of six joints beside objects, a fifth of them STAY",
+        "pushes",
+        recorded(0, *PUSHES, "--episodes", "5000", "--sessions", "250", val=()),
+        {
+            "new-scenes": recorded(2, *every_action),
+            "new-objects": recorded(5, *every_action, *HELD_OUT_OBJECTS),
+            "object-walks": recorded(
+                3, "--single-actions", "--decisions", str(FED_BACK), "--episodes", "48", "--sessions", "48"
+            ),
+        },
+    )
+
+
+def play(size: tuple[str, ...]) -> Task:
+    """An hour of an expert that plays with objects, all joints at once."""
+
+    def recorded(seed: int, episodes: int, sessions: int, *options: str, val: tuple[str, ...] = ALL_TESTED) -> Recorded:
+        counts = ("--episodes", str(episodes), "--sessions", str(sessions))
+        return Recorded((*PLAY, *options, *counts, *size, "--fps", "2", "--seed", str(seed)), (*PLAYED, *val))
+
+    tests = {"new-scenes": recorded(2, 48, 48), "new-objects": recorded(5, 48, 48, *HELD_OUT_OBJECTS)}
+    return Task("play", "Simulated play with objects, one hour", "play", recorded(0, 360, 180, val=()), tests)
 
 
 def forearm(*words: object) -> None:
@@ -300,12 +362,14 @@ class Scored:
     """What else is to be known."""
     costs: dict[str, tuple[str, ...]]
     """Of each family, in the last columns."""
+    fed_back: Mapping[str, str] = field(default_factory=dict)
+    """What is to stand in the object table's last column."""
+    floor: Mapping[str, float | None] = field(default_factory=dict)
+    """What the object table's figures are on the true pictures."""
 
     @cached_property
     def shown(self) -> list[str]:
-        return [
-            name for name in COLUMNS if any(isinstance(c.values.get(name), float) for c in self.contenders.values())
-        ]
+        return [name for name in TITLES if any(isinstance(c.values.get(name), float) for c in self.contenders.values())]
 
     @cached_property
     def judged(self) -> Judged:
@@ -332,7 +396,7 @@ class Scored:
         value = self.contenders[who].values.get(metric)
         if not isinstance(value, float):
             return "–"
-        text = COLUMNS[metric][1].format(value)
+        text = TITLES[metric][1].format(value)
         if who == self.best.get(metric):
             return f"**{text}**" if any(self.beside_best(metric, other) for other in self.contenders) else text
         return f"{text} ≈" if self.beside_best(metric, who) == "level" else text
@@ -344,21 +408,42 @@ class Scored:
         return f"{len(self.groups):,} samples of {too_few(count, self.grouped_by) or f'{count} {self.grouped_by}'}"
 
     def lines(self) -> list[str]:
-        """Rows of markdown."""
-        titles = [COLUMNS[name][0] + (" (given by the action)" if name in self.given else "") for name in self.shown]
+        """Tables of markdown, of the pictures and perhaps of objects."""
         none = ("–",) * len(COSTS)
+        costs = {who: self.costs.get(who, none) for who in self.contenders}
+        lines = self._table([name for name in self.shown if name in COLUMNS], COSTS, costs)
+        objects = [name for name in self.shown if name in OBJECT_COLUMNS]
+        if objects:
+            more = {who: (*self._shares(who), self.fed_back.get(who, "–")) for who in self.contenders}
+            lines += ["", *self._table(objects, OBJECT_EXTRAS, more), self._floor(objects)]
+        return [*lines, "", f"{self.population}. {self.notes}", ""]
+
+    def _table(self, shown: list[str], extra: tuple[str, ...], cells: Mapping[str, tuple[str, ...]]) -> list[str]:
+        titles = [TITLES[name][0] + (" (given by the action)" if name in self.given else "") for name in shown]
         return [
-            f"| | {' | '.join((*titles, *COSTS))} |",
-            f"|---|{'---:|' * (len(titles) + len(COSTS))}",
+            f"| | {' | '.join((*titles, *extra))} |",
+            f"|---|{'---:|' * (len(titles) + len(extra))}",
             *(
-                f"| {self.title_of(who)} | "
-                f"{' | '.join((*(self.cell(name, who) for name in self.shown), *self.costs.get(who, none)))} |"
+                f"| {self.title_of(who)} | {' | '.join((*(self.cell(name, who) for name in shown), *cells[who]))} |"
                 for who in self.contenders
             ),
-            "",
-            f"{self.population}. {self.notes}",
-            "",
         ]
+
+    def _shares(self, who: str) -> list[str]:
+        """The errors on pushed and on untouched objects' pixels, as shares of copying's."""
+        cells = []
+        for name in ("object_mse_pushed", "object_mse_untouched"):
+            mine, copied = (self.contenders[row].values.get(name) for row in (who, PERSISTENCE))
+            cells.append(f"{mine / copied:.0%}" if mine is not None and copied else "–")
+        return cells
+
+    def _floor(self, shown: list[str]) -> str:
+        values = [self.floor.get(name) for name in shown]
+        cells = [
+            "–" if value is None else OBJECT_COLUMNS[name][1].format(value)
+            for name, value in zip(shown, values, strict=True)
+        ]
+        return f"| *true pictures (the floor)* | {' | '.join((*cells, '–', '–', self.fed_back.get(FLOOR, '–')))} |"
 
     def title_of(self, who: str) -> str:
         count = len(self.contenders[who].seeds)
@@ -380,7 +465,7 @@ class Scored:
         outcomes: dict[tuple[str, ...], list[str]] = {}
         for name in SUMMARY:
             if any(self.beside_best(name, who) for who in self.contenders):
-                outcomes.setdefault((self.best[name], *self.level_with_best(name)), []).append(COLUMNS[name][0])
+                outcomes.setdefault((self.best[name], *self.level_with_best(name)), []).append(TITLES[name][0])
         if not outcomes:
             return f"- *{self.short}*: {self.population}."
         words = [
@@ -399,7 +484,7 @@ class Scored:
             best, mine = self.best.get(name), self.contenders[FLAGSHIP].values.get(name)
             if best is None or mine is None or name in self.given or METRICS[name].better == "nearest 1":
                 continue
-            title, form = COLUMNS[name]
+            title, form = TITLES[name]
             level = self.level_with_best(name)
             if best == FLAGSHIP and level:
                 lines.append(f"- *{self.short}*, {title}: {form.format(mine)} is best, level with {self.named(level)}.")
@@ -414,6 +499,7 @@ class Scored:
 
 
 COSTS = ("parameters, M", "steps", "ms")
+OBJECT_EXTRAS = ("pushed, of copying's MSE", "untouched, of copying's MSE", f"mm off after {FED_BACK} fed back")
 
 
 def and_(names: Sequence[str]) -> str:
@@ -466,7 +552,33 @@ def scored(title: str, short: str, folders: dict[str, list[Path]]) -> Scored:
     commits = sorted({run.machine().get("commit") or "unknown" for seeds in runs.values() for run in seeds})
     notes.append(f"Trained at commit {and_(commits)}.")
     kind, given = first.figures.get("grouped_by", "episodes"), frozenset(first.figures["given"])
-    return Scored(title, short, contenders, first.groups, kind, given, " ".join(notes), costs)
+    objects = first.figures.get("objects") or {}
+    fed_back = object_errors_fed_back(figures)
+    return Scored(
+        title,
+        short,
+        contenders,
+        first.groups,
+        kind,
+        given,
+        " ".join(notes),
+        costs,
+        fed_back=fed_back,
+        floor=objects.get("floor") or {},
+    )
+
+
+def object_errors_fed_back(figures: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, str]:
+    """How many millimetres pushed objects are off after ``FED_BACK`` steps, of each row; none without such rollouts."""
+    rolled = {family: [each.get("rollouts") for each in of] for family, of in figures.items()}
+    long = {family: of for family, of in rolled.items() if all(r and len(r["horizons"]) >= FED_BACK for r in of)}
+    found: dict[str, list[Any]] = {}
+    for family, of in long.items():
+        found[family] = [r["curves"][MODEL].get("object_position_error") for r in of]
+        curves = {**of[0]["curves"], FLOOR: of[0].get("floor") or {}}
+        found |= {who: [curve.get("object_position_error")] for who, curve in curves.items() if who != MODEL}
+    values = {who: [curve and curve[FED_BACK - 1] for curve in curves] for who, curves in found.items()}
+    return {who: f"{np.mean(each):.1f}" for who, each in values.items() if None not in each}
 
 
 def summary(found: list[Scored], budget: str) -> list[str]:
@@ -531,7 +643,10 @@ def main() -> None:
     parser.add_argument("--real-test", type=Path, help="another of the same robot, to be tested on alone")
     parser.add_argument("--camera-lag", type=float, default=0.0, help="by how many seconds real pictures are late")
     parser.add_argument(
-        "--only", nargs="+", default=["shoulder", "arm", "real"], help="tasks: shoulder, shoulder-stay, arm, real"
+        "--only",
+        nargs="+",
+        default=["shoulder", "arm", "real"],
+        help="tasks: shoulder, shoulder-stay, arm, real, push, play",
     )
     parser.add_argument("--more-tests", action="store_true", help="known scenes, walks and sweeps of the shoulder too")
     parser.add_argument("--blind", type=int, help="seed of further new scenes, at which nobody looked before")
@@ -543,7 +658,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if strangers := set(arguments.repeat or ()) - set(arguments.families):
         parser.error(f"--repeat names {', '.join(sorted(strangers))}, which --families leaves out")
-    found, summarised = [], []
+    found: dict[str, list[Scored]] = {}
+    summarised = []
     for task in tasks(arguments):
         folder = arguments.work / task.name
         size = (arguments.preset, arguments.size)
@@ -568,17 +684,19 @@ def main() -> None:
             }
             what = TEST_SETS.get(name, HELD_OUT)
             each = scored(f"{task.title}: {what}", f"{task.short}, {what}", by_family)
-            found.append(each)
-            if name in SUMMARISED or (name == "new-scenes" and not arguments.blind):
+            with_objects = task.name in OBJECT_TASKS
+            found.setdefault("things" if with_objects else "quality", []).append(each)
+            if not with_objects and (name in SUMMARISED or (name == "new-scenes" and not arguments.blind)):
                 summarised.append(each)
             compared = arguments.work / f"{task.name}-{name}.html"
             given = ("--data", tests[name]) if name in tests else ()
             forearm("compare", *(runs[f, 0] for f in arguments.families), "--out", compared, *given)
             print(compared)
     other = (arguments.preset != "tiny", f"-{arguments.preset}"), (arguments.size, f"-{arguments.size}")
-    written = TABLES / f"quality{''.join(name for differs, name in other if differs)}.md"
-    write_table(written, page(found, arguments))
-    if written == TABLES / "quality.md" and summarised:
+    suffix = "".join(name for differs, name in other if differs)
+    for name, scores in found.items():
+        write_table(TABLES / f"{name}{suffix}.md", page(scores, arguments))
+    if not suffix and summarised:
         for document in (ROOT / "README.md", ROOT / "docs" / "results.md"):
             insert(document, "quality", summary(summarised, budget_of(arguments)))
         losses = [line for each in summarised for line in each.losses()] if FLAGSHIP in arguments.families else []

@@ -126,3 +126,33 @@ def test_the_documents_have_places_for_what_the_benchmarks_write():
         text = (ROOT / document).read_text(encoding="utf-8")
         for name in names:
             assert text.count(f"<!-- {name}:") == text.count(f"<!-- end of {name} -->") == 1, (document, name)
+
+
+def test_objects_have_a_table_of_their_own_with_copying_and_the_floor_beside(quality):
+    def samples(slope, pushed):
+        return Samples.of({"val_mse_moves": NOISE, "object_motion_slope": slope * NOISE, "object_mse_pushed": pushed})
+
+    contenders = {
+        "warp": quality.Contender([samples(0.8, np.full(12, 0.01))], "warp"),
+        "persistence": quality.Contender([samples(0, np.full(12, 0.04))], "persistence", baseline=True),
+    }
+    more = {"fed_back": {"warp": "12.5", "floor": "3.0"}, "floor": {"object_motion_slope": 0.97}}
+    found = quality.Scored("A", "a", contenders, np.arange(12), "scenes", frozenset(), "", {"warp": "123"}, **more)
+    pictures, objects = "\n".join(found.lines()).split("\n\n")[:2]
+    assert "slope" not in pictures
+    head, _, warp, copying, floor = objects.splitlines()
+    assert head.count("|") == warp.count("|") == copying.count("|") == floor.count("|")
+    assert warp.endswith("| 25% | – | 12.5 |")
+    assert copying.endswith("| 100% | – | – |")
+    assert "0.97" in floor
+    assert floor.endswith("| 3.0 |")
+
+
+def test_test_sets_of_objects_share_no_seed_with_training_and_hold_other_objects(quality):
+    arguments = SimpleNamespace(blind=None, size=None, preset="tiny", more_tests=False, real_train=None)
+    arguments.only = list(quality.OBJECT_TASKS)
+    for task in quality.tasks(arguments):
+        records = [task.train.record, *(test.record for test in task.tests.values())]
+        assert len({record[record.index("--seed") + 1] for record in records}) == len(records)
+        assert [name for name, test in task.tests.items() if "held-out" in test.record] == ["new-objects"]
+        assert "held-out" not in task.train.record

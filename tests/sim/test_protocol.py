@@ -23,7 +23,7 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import staged_episodes
-from forearm.sim import JOINTS, RecordingSettings, Simulator, change_of, film, record, record_episode, settle
+from forearm.sim import JOINTS, RecordingSettings, Simulator, change_of, film, protocol, record, record_episode, settle
 from forearm.sim.poses import HIGHEST, LOWEST, is_usable, reach, sample_pose
 from forearm.sim.protocol import cycle_of, decision, session_of, session_seed, start_of
 from forearm.sim.tasks import TASKS
@@ -400,3 +400,19 @@ def test_walks_touch_objects_too() -> None:
     np.testing.assert_array_equal(episode.environment, again.environment)
     assert episode.environment.shape == (5, 48)
     assert len(episode.log.decisions) == 4
+
+
+def test_where_no_pose_fits_beside_the_objects_they_are_arranged_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    arranged, settings = [], replace(BESIDE, episodes=1)
+    world = Simulator(session_seed(settings, 0), TASKS["push"].world)
+
+    def found(simulator: Simulator, *_: object) -> np.ndarray | None:
+        arranged.append(simulator.poses())
+        return sample_pose(simulator, 0, 10, "all", np.random.default_rng(0)) if len(arranged) == 2 else None
+
+    monkeypatch.setattr(protocol, "sample_precontact_pose", found)
+    record_episode(world, settings, 0)
+    assert len(arranged) == 2
+    assert not np.allclose(arranged[0], arranged[1])
+    with pytest.raises(ForearmError, match=r"no pose beside an object that .* touches by moving ±10"):
+        record_episode(world, settings, 0)

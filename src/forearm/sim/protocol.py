@@ -11,6 +11,7 @@ episode begins with the gripper next to one that a move touches.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -29,6 +30,7 @@ Rest = Callable[[], None]
 DIRECTIONS = (0, 1, -1)  # by code
 _REACHED = 0.9  # share of the delta that counts as carried out
 _CREEP = 0.1  # what STAY may move, in the joint's unit
+_ARRANGEMENTS = 10  # of the objects that are tried until the gripper fits beside one
 
 
 def session_seed(settings: RecordingSettings, session: int) -> int:
@@ -124,10 +126,15 @@ def _start(
     if settings.task is None:
         pose = sample_pose(simulator, joint, settings.position_delta, settings.varied, rng)
         return pose, lambda: settle(simulator, pose)
-    pose_task(simulator, TASKS[settings.task], rng)
-    pose = sample_precontact_pose(simulator, joint, settings.position_delta, settings.action_duration, rng)
-    there = simulator.snapshot()
-    return pose, lambda: simulator.restore(there)
+    for _ in range(_ARRANGEMENTS):
+        pose_task(simulator, TASKS[settings.task], rng)
+        pose = sample_precontact_pose(simulator, joint, settings.position_delta, settings.action_duration, rng)
+        if pose is not None:
+            return pose, partial(simulator.restore, simulator.snapshot())
+    raise ForearmError(
+        f"found no pose beside an object that {JOINTS[joint]} touches by moving ±{settings.position_delta:g}; choose "
+        "other joints, a larger position delta or another seed"
+    )
 
 
 def _walk(
