@@ -128,9 +128,9 @@ def _start(
         return pose, lambda: settle(simulator, pose)
     for _ in range(_ARRANGEMENTS):
         pose_task(simulator, TASKS[settings.task], rng)
-        pose = sample_precontact_pose(simulator, joint, settings.position_delta, settings.action_duration, rng)
-        if pose is not None:
-            return pose, partial(simulator.restore, simulator.snapshot())
+        found = sample_precontact_pose(simulator, joint, settings.position_delta, settings.action_duration, rng)
+        if found is not None:
+            return found, partial(simulator.restore, simulator.snapshot())
     raise ForearmError(
         f"found no pose beside an object that {JOINTS[joint]} touches by moving ±{settings.position_delta:g}; choose "
         "other joints, a larger position delta or another seed"
