@@ -24,8 +24,9 @@ $(VENV)/.ready-dev: $(NEEDS)
 demo: setup
 	@$(BIN)/forearm demo
 
+# One process a core, up to four; each computes in one thread, which would only wait for the other processes' threads.
 test: setup-dev
-	@$(BIN)/pytest
+	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lint: setup-dev
 	@$(BIN)/ruff check .

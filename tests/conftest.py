@@ -1,5 +1,7 @@
 """Tiny layouts and datasets that the tests of several rooms share."""
 
+import signal
+
 import pytest
 import torch
 from hypothesis import settings
@@ -13,6 +15,13 @@ settings.load_profile("busy-machine")
 def single_thread():
     """One thread, so that sums come out the same on every machine and cores are left to others."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts():
+    """Commands that tests start can be interrupted, also where the suite itself runs in the background of a shell."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
