@@ -45,24 +45,6 @@ def test_it_ends_when_its_steps_are_spent(pan_layout) -> None:
     assert (episode.outcome, episode.actions, arm.joints[0]) == (SPENT, 3, -10)
 
 
-def test_whoever_is_told_of_an_action_can_prevent_it(pan_layout) -> None:
-    arm = BarArm(pan_layout, [0, 0])
-
-    def refuse(step) -> None:
-        assert step.plan.values[0].tolist() == [1]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        control(
-            arm,
-            BarDynamics(pan_layout),
-            JointGoal.named(pan_layout, {"pan": 20}),
-            TreeSearch(1),
-            before_action=refuse,
-        )
-    assert arm.acted == []
-
-
 def test_an_imagined_world_can_be_driven(pan_layout) -> None:
     arm = ImaginedEnvironment(BarDynamics(pan_layout))
     arm.reset(present(pan_layout, seen_at(pan_layout, np.array([-20.0, 5.0], np.float32))))

@@ -14,8 +14,8 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
+from forearm.recordings.features import CAMERA_PREFIX
 from forearm.sim import CAMERAS, JOINTS, RecordingSettings, Simulator, record
-from forearm.sim.names import CAMERA_PREFIX
 from forearm.sim.protocol import session_of, session_seed
 from forearm.sim.tasks import TASKS, pose_task
 from forearm.sim.teleoperation import record_task, world_of

@@ -33,6 +33,12 @@ RunFolder = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
 Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", **SOME)]]
 Anything = Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
 
+ROBOT = (
+    *("robot_id", "camera", "max_step", "max_speed", "max_load", "max_temperature", "home"),
+    *("release", "dry_run", "yes"),
+)
+"""The options of `forearm.arms.settings.RobotSettings` that go with ``--robot``."""
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tyro.conf import OmitArgPrefixes
 
 from forearm.commands.console import console, searching
-from forearm.commands.options import Device, RunFolder, not_with, only_with
+from forearm.commands.options import ROBOT, Device, RunFolder, not_with, only_with
 from forearm.control.settings import PlanSettings
 
 
@@ -24,7 +24,7 @@ class PlanOptions:
 
 RULES = (
     only_with("picture", "mask"),
-    only_with("robot", "robot_id", "camera", "max_step", "release", "yes"),
+    only_with("robot", *ROBOT),
     only_with("start|like", "data"),
     only_with("object", "to"),
     only_with("simulator", "task"),

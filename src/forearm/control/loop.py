@@ -104,7 +104,6 @@ def control(
     farther: Planner | None = None,
     steps: int = 12,
     device: torch.device | str = "cpu",
-    before_action: Callable[[Step], None] = lambda step: None,
     on_step: Callable[[EpisodeLog], None] = lambda episode: None,
     watch: Callable[[int], None] = lambda predictions: None,
 ) -> EpisodeLog:
@@ -119,7 +118,6 @@ def control(
         planner: what looks for actions.
         farther: asked again where the planner would stay or take back the action before: a costlier look, that sees
             out of a hollow between here and a goal far away.
-        before_action: called with each step before its action is taken; what it raises ends the control.
         on_step: called after each look, with everything until then.
         watch: called with how many predictions were made since the last look.
 
@@ -146,7 +144,6 @@ def control(
         on_step(episode)
         if episode.outcome:
             return episode
-        before_action(step)
         arm.step(Action(step.plan.values[0], int(step.plan.dimensions[0])))
 
 

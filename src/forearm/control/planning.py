@@ -16,7 +16,7 @@ from forearm.batch import Predictor, present
 from forearm.canvas import Layout, Observation
 from forearm.control.episode_log import save_episode_log
 from forearm.control.goals import Goal, JointGoal, ObjectGoal, PictureGoal, RegionGoal, camera_number
-from forearm.control.loop import Arm, EpisodeLog, Step, control
+from forearm.control.loop import Arm, EpisodeLog, control
 from forearm.control.planners import CEM, TreeSearch, planner_for
 from forearm.control.settings import PlanSettings
 from forearm.control.strokes import StrokeSearch
@@ -80,7 +80,7 @@ def plan(
     goal = None if settings.object is not None or asks else _goal(run, layout, settings)
     model = run.load("best", target)
     with writing_folder(out) if out is not None else contextlib.nullcontext() as folder:
-        with _arm(run, layout, settings, model, target, console) as (arm, simulated, before_action):
+        with _arm(run, layout, settings, model, target, console) as (arm, simulated):
             goal = goal or _object_goal(layout, settings, arm, simulated)
             planner = _planner(layout, settings, goal, simulated)
             most = planner.most_predictions(layout)
@@ -89,7 +89,6 @@ def plan(
                 farther=planner.farther() if isinstance(planner, TreeSearch) else None,
                 steps=settings.steps or (PUSH_STEPS if isinstance(planner, StrokeSearch) else STEPS),
                 device=target,
-                before_action=before_action,
                 on_step=on_step,
                 watch=lambda done: watch(done, most if done <= most else None),
             )
@@ -223,16 +222,12 @@ def _planner(
 @contextlib.contextmanager
 def _arm(
     run: Run, layout: Layout, settings: PlanSettings, model: Predictor, device: torch.device, console: Console
-) -> Iterator[tuple[Arm, "SimulatedArm | None", Any]]:
-    """The arm to control, the same where it is simulated, and what is to be asked before each action."""
-
-    def nothing(step: Step) -> None:
-        pass
-
+) -> Iterator[tuple[Arm, "SimulatedArm | None"]]:
+    """The arm to control, and the same where it is simulated."""
     if settings.start is not None:
         imagined = ImaginedEnvironment(model, device)
         imagined.reset(present(layout, _recorded(run, settings, settings.start)))
-        yield imagined, None, nothing
+        yield imagined, None
     elif settings.simulator is not None:
         from forearm.sim.arm import SimulatedArm
         from forearm.sim.tasks import TASKS, pose_task
@@ -246,14 +241,10 @@ def _arm(
                 pose_task(simulated.simulator, task, random)
             else:
                 simulated.settle(0, random)
-            yield simulated, simulated, nothing
+            yield simulated, simulated
     elif settings.robot is not None:
-        from forearm.control.robot import CONNECTING, RobotArm, so101
+        from forearm.arms.robot import open_robot_arm
 
-        port, camera, max_step = settings.robot, settings.camera, settings.max_step
-        robot = so101(port, settings.robot_id, camera, layout, max_step, release=settings.release)
-        arm = RobotArm(robot, layout, duration=settings.action_duration, max_step=max_step)
-        before_action = nothing if settings.yes else arm.confirming(console)
-        console.print(CONNECTING)
+        arm = open_robot_arm(layout, settings.arm, duration=settings.action_duration, console=console)
         with arm.connected():
-            yield arm, None, before_action
+            yield arm, None

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from forearm.arms.settings import RobotSettings
 from forearm.sim.names import TaskName
 
 
@@ -35,8 +36,6 @@ class PlanSettings:
     task: TaskName | None = None
     """With --simulator: the free objects of that task stand on the table. Without --object and --to it is said where
     the cameras see them."""
-    robot: str | None = None
-    """Drive a real SO-101 at this serial port, such as /dev/ttyACM0. It moves."""
     data: Path | None = None
     """The dataset that --start and --like look in; that of the run's training by default."""
     planner: Literal["auto", "tree", "cem", "strokes"] = "auto"
@@ -50,13 +49,10 @@ class PlanSettings:
     """Most actions that are taken; by default 12, for strokes 30."""
     action_duration: float | None = None
     """Seconds of an action, for runs that do not say it themselves; by default as in the run's data."""
-    robot_id: str | None = None
-    """The name under which lerobot-calibrate stored the arm's calibration."""
-    camera: dict[str, str] = field(default_factory=dict)
-    """The robot's cameras by index or path, such as base 0 wrist /dev/video2."""
-    max_step: float = 15.0
-    """Most that an action may move a joint of the robot, in the joint's unit; a run with larger ones is refused."""
-    release: bool = False
-    """Let the robot go slack at the end, instead of holding its position; support the arm!"""
-    yes: bool = False
-    """Move the robot without asking first."""
+    arm: RobotSettings = field(default_factory=RobotSettings)
+    """Which real arm, and how it may be moved."""
+
+    @property
+    def robot(self) -> str | None:
+        """The real arm's port, where one is driven."""
+        return self.arm.robot

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from forearm.canvas import Layout, driven_joints, plain
+from forearm.recordings.features import CAMERA_PREFIX
 from forearm.sim.hand import Hand
 from forearm.sim.kinematics import Grip
-from forearm.sim.names import CAMERA_PREFIX, JOINTS
+from forearm.sim.names import JOINTS
 from forearm.sim.simulator import Simulator
 from forearm.sim.tasks.task import HOVER, above, low
 

@@ -17,6 +17,8 @@ CHUNK_FILES, DATA_FILE_MB, VIDEO_FILE_MB = 1000, 100, 200
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 STATE, ACTION = "observation.state", "action"
+CAMERA_PREFIX = "observation.images."
+"""What LeRobot's feature keys of cameras begin with."""
 COUNTERS = {
     "timestamp": "float32",
     "frame_index": "int64",

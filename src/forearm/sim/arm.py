@@ -1,7 +1,15 @@
 """The simulated arm as a layout sees and moves it."""
 
+import contextlib
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
+from forearm.arms import Health
+from forearm.arms import film as film_arm
+from forearm.arms.arm import joint_vector, recording_spec, require_whole_frames
+from forearm.arms.filming import carry_out
+from forearm.arms.settings import slow_seconds
 from forearm.base.errors import ForearmError
 from forearm.canvas import (
     Action,
@@ -14,9 +22,11 @@ from forearm.canvas import (
     target_changes,
     trajectory,
 )
+from forearm.recordings import EpisodeData, RecordingSpec
+from forearm.recordings.features import CAMERA_PREFIX
 from forearm.recordings.objects import ObjectNames
-from forearm.sim.filming import settle
-from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, PHYSICS_HZ, Vary
+from forearm.sim.filming import SimulatedDriver, settle
+from forearm.sim.names import CAMERAS, JOINTS, PHYSICS_HZ, UNITS, Vary
 from forearm.sim.objects import World
 from forearm.sim.poses import sample_pose
 from forearm.sim.simulator import Simulator
@@ -53,6 +63,13 @@ class SimulatedArm:
                     )
         self.simulator, self.layout, self.duration = simulator, layout, action_seconds(layout, duration)
         self._joints = [JOINTS.index(name) for name in joints]
+        self._home = simulator.joints()
+        self._slack = False
+        sizes = {
+            name: camera.recorded_size or (camera.height, camera.width)
+            for name, camera in zip(self._cameras, layout.cameras, strict=True)
+        }
+        self._driver = SimulatedDriver(simulator, sizes)
 
     @classmethod
     def in_scene(
@@ -83,16 +100,82 @@ class SimulatedArm:
         """The layout's joints (J,), in their units."""
         return self.simulator.joints()[self._joints]
 
+    @contextlib.contextmanager
+    def connected(self) -> Iterator["SimulatedArm"]:
+        """Where it stands now is its home."""
+        self._home = self.simulator.joints()
+        yield self
+
     def step(self, action: Action) -> None:
         """Carry out an action."""
-        targets = self.simulator.targets()
-        ahead = dict(zip(JOINTS, (targets - self.simulator.joints()).tolist(), strict=True))
-        changes = target_changes(self.layout, action.values, ahead)
-        change = np.array([changes.get(name, 0.0) for name in JOINTS])
+        targets, change = self.simulator.targets(), self._change(action)
         if self.layout.action_is == "target":  # the mean of recorded targets is held; a ramp to it would fall short
             self.simulator.step(targets + change, self.duration)
         else:
             self.simulator.follow(trajectory(targets, change, round(self.duration * PHYSICS_HZ)))
+
+    def film(self, action: Action, fps: int) -> EpisodeData:
+        """Carry out an action, filmed in the recorded size; the first frame is the present, the last one the end.
+
+        Where actions come from recorded targets, they are ramped to, not held as in `step`.
+
+        Raises:
+            ForearmError: an action is no whole number of frames, or the arm is slack.
+        """
+        require_whole_frames(self.duration, fps)
+        return film_arm(self._driver, [self._change(action)], duration=self.duration, fps=fps)
+
+    def spec(self, fps: int) -> RecordingSpec:
+        """Of recordings of what `film` returns."""
+        return recording_spec(JOINTS, UNITS, self._driver.sizes, fps)
+
+    def move_to(self, pose: Mapping[str, float]) -> None:
+        """Move joints slowly to positions (plain name to the joint's unit); the others stay.
+
+        Raises:
+            ForearmError: the simulator has no such joint, or it cannot go there, or the arm is slack.
+        """
+        self._require_stiff()
+        low, high = self.simulator.limits
+        for name, value in pose.items():
+            if name not in JOINTS:
+                raise ForearmError(f"the simulated SO-101 has no joint {name!r}; it has {', '.join(JOINTS)}")
+            joint = JOINTS.index(name)
+            if not low[joint] <= value <= high[joint]:
+                raise ForearmError(f"{name} cannot go to {value:g}; it goes from {low[joint]:.1f} to {high[joint]:.1f}")
+        targets = self.simulator.targets()
+        change = joint_vector(JOINTS, pose, targets) - targets
+        carry_out(self._driver, change, slow_seconds(change), 1)
+
+    def home(self) -> None:
+        """Move slowly to where it stood when it was connected."""
+        self.move_to(dict(zip(JOINTS, self._home.tolist(), strict=True)))
+
+    def hold(self) -> None:
+        """Stay where it is, stiff."""
+        self.simulator.stiffen()
+        self._slack = False
+
+    def relax(self) -> None:
+        """Let the servos go slack; the arm falls for half a second, and `hold` makes it stiff again."""
+        self.simulator.relax()
+        self._slack = True
+        self.simulator.step(self.simulator.targets(), 0.5)
+
+    def health(self) -> Health:
+        """The servos' load alone: a simulated one has no temperature and no voltage."""
+        return Health(load=dict(zip(JOINTS, (100 * self.simulator.load()).tolist(), strict=True)))
+
+    def _change(self, action: Action) -> np.ndarray:
+        """By how much an action changes the targets of all joints, (6,)."""
+        self._require_stiff()
+        ahead = dict(zip(JOINTS, (self.simulator.targets() - self.simulator.joints()).tolist(), strict=True))
+        changes = target_changes(self.layout, action.values, ahead)
+        return np.array([changes.get(name, 0.0) for name in JOINTS])
+
+    def _require_stiff(self) -> None:
+        if self._slack:
+            raise ForearmError("the arm is slack, so it cannot act; let it hold its position first")
 
     def place(self, joints: np.ndarray) -> None:
         """Put the arm at rest where the layout's joints (J,) say; others stay where they are."""

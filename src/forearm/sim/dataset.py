@@ -11,11 +11,12 @@ from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
+from forearm.arms.arm import recording_spec
 from forearm.base.errors import ForearmError
 from forearm.base.processes import cores, serve_parent
-from forearm.recordings import Recorder, RecordingSpec
+from forearm.recordings import Recorder
 from forearm.recordings.objects import ObjectNames
-from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, UNITS
+from forearm.sim.names import CAMERAS, JOINTS, UNITS
 from forearm.sim.objects import World
 from forearm.sim.protocol import record_episode, session_of, session_seed
 from forearm.sim.settings import RecordingSettings
@@ -49,11 +50,10 @@ def record(
     settings.require_sound()
     if processes is not None and processes < 1:
         raise ForearmError(f"processes is {processes}; choose at least 1")
-    names = tuple(f"{joint}.pos" for joint in JOINTS)
-    cameras = {CAMERA_PREFIX + camera: (settings.size, settings.size) for camera in CAMERAS}
     world = world_of(settings)
     environment = ObjectNames(tuple(thing.name for thing in world.draw(0)), CAMERAS).names() if world else ()
-    spec = RecordingSpec(settings.fps, names, names, cameras, units=UNITS, environment=tuple(environment))
+    cameras = dict.fromkeys(CAMERAS, (settings.size, settings.size))
+    spec = recording_spec(JOINTS, UNITS, cameras, settings.fps, tuple(environment))
     recorder = Recorder(
         Path(out), spec, {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
     )

@@ -1,12 +1,14 @@
-"""Carrying out actions with the simulated arm while its cameras film."""
+"""The simulator as an arm that carries out actions while its cameras film."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from forearm.canvas import trajectory
+from forearm.arms import Look
+from forearm.arms import film as film_arm
 from forearm.recordings import EpisodeData
-from forearm.sim.names import CAMERA_PREFIX, CAMERAS, JOINTS, PHYSICS_HZ
+from forearm.recordings.features import CAMERA_PREFIX
+from forearm.sim.names import CAMERAS, JOINTS, PHYSICS_HZ
 from forearm.sim.simulator import Simulator
 
 SETTLING = 0.6  # seconds of rest before a decision
@@ -23,6 +25,40 @@ def change_of(joint: int, by: float) -> np.ndarray:
     return by * np.eye(len(JOINTS))[joint]
 
 
+class SimulatedDriver:
+    """Joints and cameras of a simulator; see `forearm.arms.Driver`.
+
+    Args:
+        simulator: which is seen and moved.
+        sizes: camera to height and width of its pictures, pixels; none to see the joints alone.
+    """
+
+    joints = JOINTS
+
+    def __init__(self, simulator: Simulator, sizes: Mapping[str, tuple[int, int]]) -> None:
+        self.simulator, self.sizes = simulator, sizes
+
+    def look(self) -> Look:
+        simulator, joints = self.simulator, self.simulator.joints()
+        pictures = {CAMERA_PREFIX + camera: simulator.render(camera, size) for camera, size in self.sizes.items()}
+        return Look(joints, pictures, simulator.environment() if simulator.objects else None)
+
+    def targets(self) -> np.ndarray:
+        return self.simulator.targets()
+
+    def targets_per_frame(self, fps: float) -> int:
+        return round(PHYSICS_HZ / fps)
+
+    def require_allowed(self, change: np.ndarray, seconds: float) -> None:
+        """Nothing breaks in a simulator."""
+
+    def follow(self, targets: np.ndarray, seconds: float) -> None:
+        self.simulator.follow(targets)
+
+    def require_followed(self, change: np.ndarray) -> None:
+        """An object may hold the arm back."""
+
+
 def film(
     simulator: Simulator,
     changes: Sequence[np.ndarray],
@@ -32,10 +68,7 @@ def film(
     size: int = 224,
     cameras: Sequence[str] = CAMERAS,
 ) -> EpisodeData:
-    """Carry out one change of the targets after another, and film it.
-
-    The first frame is the present, the last one the end; the frame in which a change ends is that in which the next
-    begins.
+    """Carry out one change of the targets after another, and film it; see `forearm.arms.film`.
 
     Args:
         simulator: at rest.
@@ -45,49 +78,5 @@ def film(
         size: side of the pictures, pixels.
         cameras: which film; none to record the joints alone.
     """
-    footage, target = Footage(simulator, size, cameras), simulator.targets()
-    frames = round(duration * fps)
-    for change in changes:
-        for part in np.split(trajectory(target, change, frames * PHYSICS_HZ // fps), frames):
-            footage.look()
-            simulator.follow(part)
-            footage.sent(target := part[-1])
-    footage.look()
-    footage.sent(target)
-    return footage.episode(fps)
-
-
-class Footage:
-    """What cameras and sensors have recorded of a simulator so far, a row a frame.
-
-    Args:
-        simulator: which is filmed.
-        size: side of the pictures, pixels.
-        cameras: which film; none to record the joints alone.
-    """
-
-    def __init__(self, simulator: Simulator, size: int, cameras: Sequence[str] = CAMERAS) -> None:
-        self._simulator, self._size = simulator, (size, size)
-        self._states: list[np.ndarray] = []
-        self._targets: list[np.ndarray] = []
-        self._environment: list[np.ndarray] = []
-        self._pictures: dict[str, list[np.ndarray]] = {camera: [] for camera in cameras}
-
-    def look(self) -> None:
-        """Begin a row with what is seen and measured at present."""
-        self._states.append(self._simulator.joints())
-        for camera, pictures in self._pictures.items():
-            pictures.append(self._simulator.render(camera, self._size))
-        if self._simulator.objects:
-            self._environment.append(self._simulator.environment())
-
-    def sent(self, targets: np.ndarray) -> None:
-        """End the row with the targets (6,) that were sent last before the next one."""
-        self._targets.append(targets)
-
-    def episode(self, fps: int) -> EpisodeData:
-        """All rows; ``fps`` is how many there were a second."""
-        filmed = {CAMERA_PREFIX + camera: np.stack(frames) for camera, frames in self._pictures.items()}
-        environment = np.stack(self._environment) if self._environment else None
-        rows = (np.stack(self._states), np.stack(self._targets))
-        return EpisodeData(fps, *rows, filmed, environment=environment)
+    driver = SimulatedDriver(simulator, dict.fromkeys(cameras, (size, size)))
+    return film_arm(driver, changes, duration=duration, fps=fps)

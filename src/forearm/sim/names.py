@@ -7,8 +7,6 @@ CAMERAS = ("base", "wrist")
 UNITS = ("deg",) * 5 + ("%",)
 PAN_AXIS = (0.0388, 0.0)
 """Where on the table the shoulder_pan joint turns, x and y in metres; as in so101.xml."""
-CAMERA_PREFIX = "observation.images."
-"""What LeRobot's feature keys of cameras begin with."""
 PHYSICS_HZ = 300
 """Steps of the physics a second, a multiple of the usual frame rates, so that frames fall on them."""
 Vary = Literal["all", "acting"]

@@ -77,6 +77,19 @@ class Simulator:
         stiffness = self.model.actuator_gainprm[:, 0]
         self.data.ctrl[:] = self.data.qpos[_ARM] + self.data.qfrc_bias[_ARM] / stiffness
 
+    def load(self) -> np.ndarray:
+        """Share of the most force of each servo that it needs at present, (6,) from 0 to 1."""
+        return np.abs(self.data.actuator_force) / self.model.actuator_forcerange[:, 1]
+
+    def relax(self) -> None:
+        """Let the servos go slack, until `stiffen`."""
+        self.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ACTUATION
+
+    def stiffen(self) -> None:
+        """Let the servos hold the joints where they are."""
+        self.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_ACTUATION)
+        self.data.ctrl[:] = self.data.qpos[_ARM]
+
     def poses(self) -> np.ndarray:
         """The objects' poses, (objects, 7) float64."""
         return self.data.qpos[len(JOINTS) :].reshape(-1, 7).copy()

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from forearm.arms import Footage
 from forearm.recordings import EpisodeData
-from forearm.sim.filming import Footage
+from forearm.sim.filming import SimulatedDriver
 from forearm.sim.hand import Hand
-from forearm.sim.names import CONTROL_HZ
+from forearm.sim.names import CAMERAS, CONTROL_HZ
 from forearm.sim.objects import World
 from forearm.sim.protocol import session_of, session_seed
 from forearm.sim.settings import RecordingSettings
@@ -40,7 +41,7 @@ def record_task(simulator: Simulator, settings: RecordingSettings, index: int) -
     """
     assert settings.task
     task = pose_task(simulator, TASKS[settings.task], np.random.default_rng([settings.seed, 3, index]))
-    footage = Footage(simulator, settings.size)
+    footage = Footage(SimulatedDriver(simulator, dict.fromkeys(CAMERAS, (settings.size, settings.size))))
     carry_out(
         task,
         Hand(simulator, settings.clumsy, np.random.default_rng([settings.seed, 4, index])),

@@ -13,120 +13,27 @@ import pytest
 import torch
 from rich.console import Console
 from support.bars import BarDynamics
+from support.robots import FakeRobot, Keys
 from support.tiny import make_layout
 
+from forearm.arms import driver
+from forearm.arms.keyboard import Keyboard
+from forearm.arms.lerobot import RATE, cameras_of, counts_in_degrees, so101
+from forearm.arms.pictures import shrunk
+from forearm.arms.robot import RobotArm, open_robot_arm
+from forearm.arms.settings import RobotSettings
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import Action, ActionDimension, Joint
 from forearm.control.goals import JointGoal, PictureGoal
-from forearm.control.keyboard import Keyboard
 from forearm.control.loop import REACHED, control
 from forearm.control.planners import CEM, TreeSearch
-from forearm.control.robot import RATE, RobotArm, counts_in_degrees, shrunk, so101
 
 DURATION = 0.1
 UP = np.array([1, 0], np.float32)
-
-
-class FakeBus:
-    """What LeRobot reaches the motors of a robot with, past its cameras."""
-
-    def __init__(self, robot: "FakeRobot"):
-        self.robot, self.is_connected = robot, False
-
-    def sync_read(self, name: str, *, num_retry: int = 0) -> dict[str, float]:
-        assert name == "Present_Position"
-        assert self.is_connected
-        return {joint.removesuffix(".pos"): at for joint, at in self.robot.joints.items()}
-
-    def sync_write(self, name: str, values: dict[str, float], *, num_retry: int = 0) -> None:
-        assert name == "Goal_Position"
-        self.robot.move({f"{joint}.pos": at for joint, at in values.items()})
-
-    def disconnect(self, disable_torque: bool = True) -> None:
-        assert not disable_torque  # it would fall
-        self.is_connected = False
-
-
-class FakeRobot:
-    """Motors that are where they are sent at once (or stay, if stuck), and cameras that show how bright the pan is.
-
-    As LeRobot's, it is connected where motors and cameras are, and does nothing that it is told where it is not.
-    """
-
-    def __init__(self, **joints: float):
-        self.joints = {f"{name}.pos": value for name, value in joints.items()}
-        self.stuck = False
-        self.held_back = np.inf
-        self.fails_after = 0
-        self.is_calibrated = True
-        self.sent: list[dict[str, float]] = []
-        self.broken: Exception | None = None
-        self.no_camera: Exception | None = None
-        self.bus = FakeBus(self)
-
-    @property
-    def observation_features(self):
-        return {**self.action_features, "base": (48, 64, 3), "wrist": (48, 64, 3)}
-
-    @property
-    def action_features(self):
-        return dict.fromkeys(self.joints, float)
-
-    def connect(self, calibrate: bool = True) -> None:
-        assert not calibrate  # nobody is there to calibrate it
-        self.bus.is_connected = True
-        if self.no_camera:
-            raise self.no_camera
-
-    def get_observation(self):
-        assert self.bus.is_connected
-        if self.broken:
-            raise self.broken
-        grey = np.uint8(100 + self.joints["pan.pos"])
-        return {**self.joints, "base": np.full((48, 64, 3), grey), "wrist": np.full((48, 64, 3), grey)}
-
-    def send_action(self, action):
-        self.require_connected()
-        self.move(action)
-        self.fails_after -= 1
-        if not self.fails_after:
-            self.broken = TimeoutError("Timed out waiting for frame from camera after 200 ms")
-        return action
-
-    def disconnect(self) -> None:
-        self.require_connected()
-        self.bus.is_connected = False
-
-    @property
-    def is_connected(self) -> bool:
-        return self.bus.is_connected and not self.broken
-
-    def require_connected(self) -> None:
-        if not self.is_connected:
-            raise ConnectionError("fake robot is not connected")
-
-    def move(self, action):
-        assert self.bus.is_connected
-        self.sent.append(action)
-        if not self.stuck:
-            self.joints.update({joint: min(at, self.held_back) for joint, at in action.items()})
-
-
-class Keys(Keyboard):
-    """A keyboard on which a person presses what a test says."""
-
-    def __init__(self, pressed=lambda: False, answer: str = "y"):
-        self.is_terminal, self._settings = True, None
-        self.pressed, self.answer, self.asked = pressed, self.be_asked, 0
-        self.says = answer
-
-    def __enter__(self):
-        return self
-
-    def be_asked(self) -> str:
-        self.asked += 1
-        return self.says
+NAMED = RobotSettings(robot="/dev/ttyACM0", camera={"base": "0", "wrist": "1"})
+RECORDED = ({"recorded_size": (240, 320), "fps": 15.0}, {})
+"""What a layout knows of the recordings of two cameras: everything, and nothing."""
 
 
 @pytest.fixture
@@ -136,8 +43,16 @@ def layout():
     return make_layout(joints=joints, actions=actions)
 
 
-def arm_of(robot: FakeRobot, layout, **options) -> RobotArm:
-    return RobotArm(robot, layout, **{"duration": DURATION, "keyboard": Keys(), **options})
+@pytest.fixture(autouse=True)
+def no_tiny_moves(monkeypatch):
+    """Whoever tests tiny moves asks for them."""
+    monkeypatch.setattr(driver, "TINY", np.inf)
+    monkeypatch.setattr(driver, "TINY_SECONDS", 0.07)
+
+
+def arm_of(robot: FakeRobot, layout, *, duration=DURATION, keyboard=None, console=None, **settings) -> RobotArm:
+    settings = RobotSettings(**{"max_speed": 1000, "yes": True, **settings})
+    return RobotArm(robot, layout, duration=duration, keyboard=keyboard or Keys(), settings=settings, console=console)
 
 
 def drive(arm: RobotArm, *actions: np.ndarray) -> None:
@@ -150,11 +65,9 @@ def drive(arm: RobotArm, *actions: np.ndarray) -> None:
 
 def drive_asking(robot: FakeRobot, layout, said: io.StringIO, keyboard: Keyboard) -> None:
     """Turn pan by 20° with what a person is asked before."""
-    arm = arm_of(robot, layout, keyboard=keyboard)
-    confirm = arm.confirming(Console(file=said, width=200))
+    arm = arm_of(robot, layout, keyboard=keyboard, console=Console(file=said, width=200), yes=False)
     with arm.connected():
-        goal = JointGoal.named(layout, {"pan": 20.0})
-        control(arm, BarDynamics(layout), goal, TreeSearch(1), before_action=confirm)
+        control(arm, BarDynamics(layout), JointGoal.named(layout, {"pan": 20.0}), TreeSearch(1))
 
 
 def test_it_is_driven_to_a_goal_while_other_joints_are_held(layout) -> None:
@@ -211,8 +124,8 @@ def test_a_key_or_ctrl_c_in_mid_motion_makes_it_hold_its_position(layout, how: s
 def test_an_arm_that_does_not_follow_is_stopped_and_relieved(layout) -> None:
     robot = FakeRobot(pan=0.0, lift=0.0)
     robot.stuck = True
-    with pytest.raises(ForearmError, match=r"pan.pos is 20.0 behind its target; see whether something is in its way"):
-        drive(arm_of(robot, layout, max_step=10.0), UP, UP)
+    with pytest.raises(ForearmError, match=r"pan is 10.0 behind its target; see whether something is in its way"):
+        drive(arm_of(robot, layout), UP)
     assert robot.sent[-1]["pan.pos"] == 0  # no longer pressing
 
 
@@ -220,7 +133,7 @@ def test_no_joint_is_moved_out_of_its_limits_but_back_into_them_it_is(layout) ->
     robot = FakeRobot(pan=40.0, lift=-52.0)
     with arm_of(robot, layout).connected() as arm:
         arm.observe()
-        with pytest.raises(ForearmError, match=r"would take pan.pos to 50.0 deg, beyond .* -45.0 to 45.0"):
+        with pytest.raises(ForearmError, match=r"would take pan to 50.0 deg, beyond this run's data, -45.0 to 45.0"):
             arm.step(Action(UP, 0))
         assert robot.sent == []
         arm.step(Action(np.array([0, 1], np.float32), 1))
@@ -233,7 +146,7 @@ def test_steps_larger_than_allowed_are_refused_before_anything_moves(layout) -> 
 
 
 def test_a_robot_without_what_the_run_needs_is_refused(layout) -> None:
-    with pytest.raises(ForearmError, match=r"the robot has no joint 'lift.pos' as this run has; it has pan.pos, base"):
+    with pytest.raises(ForearmError, match=r"the robot has no joint 'lift' as this run has; it has pan$"):
         arm_of(FakeRobot(pan=0.0), layout)
 
 
@@ -254,12 +167,15 @@ def test_what_the_drivers_raise_is_one_line(layout) -> None:
 
 
 def test_a_camera_that_fails_in_mid_motion_leaves_no_motor_pressing(layout) -> None:
-    """huggingface/lerobot #1675, #1179. Something holds the arm back at 2°; its targets went on to 10°."""
+    """huggingface/lerobot #1675, #1179. Something holds the arm back at 8°; its targets went on to 10°."""
     robot = FakeRobot(pan=0.0, lift=0.0)
-    robot.held_back, robot.fails_after = 2.0, 3
-    with pytest.raises(ForearmError, match="Timed out waiting for frame"):
-        drive(arm_of(robot, layout), UP)
-    assert robot.sent[-1] == {"pan.pos": 2.0, "lift.pos": 0.0}
+    robot.held_back, robot.fails_after = 8.0, 3
+    with (
+        pytest.raises(ForearmError, match="Timed out waiting for frame"),
+        arm_of(robot, layout).connected() as arm,
+    ):
+        arm.film(Action(UP, 0), fps=30)
+    assert robot.sent[-1] == {"pan.pos": 8.0, "lift.pos": 0.0}
     assert not robot.bus.is_connected
 
 
@@ -275,7 +191,7 @@ def test_a_camera_that_is_missing_leaves_no_motor_connected(layout) -> None:
 @pytest.mark.parametrize("lift", [-60.0, 300.0])
 def test_an_arm_that_stands_where_the_data_never_were_is_not_moved(layout, lift: float) -> None:
     robot = FakeRobot(pan=0.0, lift=lift)
-    said = rf"lift.pos stands at {lift}, but in this run's data it went from -45.0 to 45.0 deg; bring the arm there"
+    said = rf"lift stands at {lift}, but in this run's data it goes from -45.0 to 45.0 deg; bring the arm there"
     with pytest.raises(ForearmError, match=said):
         drive(arm_of(robot, layout), UP)
     with pytest.raises(ForearmError, match=said), arm_of(robot, layout).connected() as arm:
@@ -322,7 +238,7 @@ def test_it_asks_before_the_first_motion_and_only_then(layout, answer: str, move
         with pytest.raises(KeyboardInterrupt, match="the arm was not moved"):
             drive_asking(robot, layout, said, keys)
         assert robot.joints["pan.pos"] == 0
-    assert said.getvalue().count("about to move: pan +10°") == keys.asked == 1
+    assert said.getvalue().count("about to move: pan +10.") == keys.asked == 1
 
 
 def test_where_nobody_can_be_asked_it_is_not_even_connected(layout, monkeypatch) -> None:
@@ -399,9 +315,9 @@ def test_pictures_are_shrunk_to_means_as_build_does() -> None:
 def test_without_lerobot_it_is_said_what_is_missing(layout, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "lerobot", None)
     with pytest.raises(ModuleNotFoundError):
-        so101("/dev/ttyACM0", None, {"base": "0", "wrist": "1"}, layout, 15.0)
-    with pytest.raises(ForearmError, match="looks through camera wrist; name it with --camera wrist=INDEX"):
-        so101("/dev/ttyACM0", None, {"base": "0"}, layout, 15.0)
+        so101("/dev/ttyACM0", None, {})
+    with pytest.raises(ForearmError, match="looks through camera wrist; name it with --camera wrist INDEX"):
+        cameras_of(layout, {"base": "0"})
 
 
 def joints_in(**units: str):
@@ -428,7 +344,7 @@ def test_units_that_an_so101_does_not_count_in_do_not_move_it(units, degrees) ->
         assert counts_in_degrees(joints_in(**units)) == degrees
         return
     with pytest.raises(ForearmError, match=r"this run has pan .*, so the arm is not moved"):
-        so101("/dev/ttyACM0", None, {"base": "0", "wrist": "1"}, joints_in(**units), 15.0)
+        open_robot_arm(joints_in(**units), NAMED)
 
 
 def test_a_robot_is_not_moved_by_units_that_are_guessed(layout) -> None:
@@ -438,7 +354,7 @@ def test_a_robot_is_not_moved_by_units_that_are_guessed(layout) -> None:
     with pytest.raises(ForearmError, match=says):
         arm_of(FakeRobot(pan=0.0, lift=0.0), guess)
     with pytest.raises(ForearmError, match=says):
-        so101("/dev/ttyACM0", None, {"base": "0", "wrist": "1"}, guess, 15.0)
+        open_robot_arm(guess, NAMED)
 
 
 @pytest.mark.parametrize("folder", ["so_follower", "so101_follower"])
@@ -451,12 +367,14 @@ def test_lerobots_arm_is_made_with_limits_and_holds_its_position_at_the_end(layo
     }
     for name, module in known.items():
         monkeypatch.setitem(sys.modules, name, module)
-    config = so101("/dev/ttyACM0", "white", {"base": "0", "wrist": "/dev/video2"}, layout, 12.0)
+    base, wrist = (dataclasses.replace(camera, **seen) for camera, seen in zip(layout.cameras, RECORDED, strict=True))
+    cameras = cameras_of(dataclasses.replace(layout, cameras=(base, wrist)), {"base": "0", "wrist": "/dev/video2"})
+    config = so101("/dev/ttyACM0", "white", cameras, max_step=12.0)
     assert config == {
         "port": "/dev/ttyACM0",
         "id": "white",
         "cameras": {
-            "base": {"index_or_path": 0, "fps": 30, "width": 640, "height": 480},
+            "base": {"index_or_path": 0, "fps": 15, "width": 320, "height": 240},
             "wrist": {"index_or_path": Path("/dev/video2"), "fps": 30, "width": 640, "height": 480},
         },
         "use_degrees": True,

@@ -1,0 +1,36 @@
+"""A camera's picture in the size of a run."""
+
+from collections.abc import Mapping
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+
+from forearm.canvas import Layout, Observation, cut_or_padded, scaled_size, stack_pictures
+from forearm.recordings.features import CAMERA_PREFIX
+from forearm.recordings.video import EXACT
+
+
+def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A camera's picture (H, W, 3) uint8 in another size (h, w), as ``forearm build`` makes it."""
+    if picture.shape[:2] == size:
+        return picture
+    method = Interpolation.AREA if size[0] < picture.shape[0] or size[1] < picture.shape[1] else Interpolation.BICUBIC
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    return frame.reformat(width=size[1], height=size[0], format="rgb24", interpolation=method | EXACT).to_ndarray()
+
+
+def observed(layout: Layout, pictures: Mapping[str, np.ndarray], joints: np.ndarray) -> Observation:
+    """What cameras show, as a layout has it.
+
+    Args:
+        layout: whose cameras are taken.
+        pictures: feature key or plain name of a camera to its picture (H, W, 3) uint8, of any size.
+        joints: (J,) of the layout.
+    """
+    plain = {name.removeprefix(CAMERA_PREFIX): picture for name, picture in pictures.items()}
+    fitted = []
+    for camera in layout.cameras:
+        taken = plain[camera.name.removeprefix(CAMERA_PREFIX)]
+        fitted.append(cut_or_padded(shrunk(taken, scaled_size(taken.shape[:2], camera)), camera))
+    return Observation(stack_pictures(layout, fitted), joints)

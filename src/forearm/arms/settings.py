@@ -1,0 +1,81 @@
+"""Which real arm, and the limits within which it is moved: the same for every command. Imports no driver."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from forearm.arms.arm import Health
+from forearm.base.errors import ForearmError
+from forearm.canvas.motion import RAMP
+
+SLOW = 30.0
+"""Units a second, the mean speed of moves to a pose."""
+SHORTEST = 0.5
+"""Seconds that a move to a pose takes at least."""
+STEEPEST = 1.5
+"""Greatest slope of the ramp of `forearm.canvas.trajectory`, in those of a straight one."""
+
+
+@dataclass(frozen=True)
+class RobotSettings:
+    """Which real arm, and how it may be moved."""
+
+    robot: str | None = None
+    """Use a real SO-101 at this serial port, such as /dev/ttyACM0. It moves."""
+    robot_id: str | None = None
+    """The name under which lerobot-calibrate stored the arm's calibration."""
+    camera: dict[str, str] = field(default_factory=dict)
+    """The robot's cameras by index or path, such as base 0 wrist /dev/video2."""
+    max_step: float = 15.0
+    """Most that an action may move a joint, in the joint's unit."""
+    max_speed: float = 120.0
+    """Fastest that a joint may move: units a second."""
+    max_load: float = 90.0
+    """Most load of a servo, in percent of its torque; a moment above it is allowed."""
+    max_temperature: float = 60.0
+    """Hottest that a servo may be, degrees Celsius."""
+    home: dict[str, float] = field(default_factory=dict)
+    """The home pose, such as shoulder_pan 0 elbow_flex 30; joints that are not named, and all by default, go back to
+    where the arm stood when it was connected."""
+    release: bool = False
+    """Let the robot go slack at the end, instead of holding its position; support the arm!"""
+    dry_run: bool = False
+    """Connect to the robot and do everything else, but send its motors nothing."""
+    yes: bool = False
+    """Move the robot without asking first."""
+
+    def require_sound(self) -> None:
+        """Refuse limits that are none.
+
+        Raises:
+            ForearmError: says which.
+        """
+        for name in ("max_step", "max_speed", "max_load", "max_temperature"):
+            if not 0 < getattr(self, name) <= 1000:
+                raise ForearmError(
+                    f"{name.replace('_', ' ')} is {getattr(self, name):g}; choose one above 0 and up to 1000"
+                )
+        if any(not np.isfinite(value) for value in self.home.values()):
+            raise ForearmError("the home pose is not a number somewhere; give each joint a position in its unit")
+
+    def faults(self, health: Health) -> list[str]:
+        """What of a health forbids motion, a line each; a load does so only where it lasts."""
+        return [
+            f"{joint} is {hot:.0f} °C hot, and {self.max_temperature:g} °C are allowed; let it cool down"
+            for joint, hot in health.temperature.items()
+            if hot > self.max_temperature
+        ]
+
+    def overloaded(self, health: Health) -> dict[str, float]:
+        """The joints whose load is above the limit."""
+        return {joint: load for joint, load in health.load.items() if load > self.max_load}
+
+
+def top_speed(change: np.ndarray, seconds: float) -> np.ndarray:
+    """The fastest that each target moves on the ramp of an action, (J,) in units a second."""
+    return np.abs(change) * STEEPEST / (RAMP * seconds)
+
+
+def slow_seconds(change: np.ndarray) -> float:
+    """How long a slow move of the targets by ``change`` (J,) takes."""
+    return max(SHORTEST, float(np.abs(change).max(initial=0.0)) / SLOW)
