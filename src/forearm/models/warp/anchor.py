@@ -3,7 +3,8 @@
 A copy of a copy blurs, and what was blended once is blended again. So each pixel is traced to where it was in the
 anchor, over all steps, and is sampled there once. Where a pixel is not traced any more, the anchor is tried as it is
 and as the layers move it from its own joints to the present ones. The step's own picture decides among these by its
-colours, seen coarsely, and stays where none of them agrees with it.
+colours, seen coarsely, and stays where none of them agrees with it. Neighbours decide together, and what was not traced
+counts half: pixels that choose alone tear the picture, and leave pieces of the arm behind.
 """
 
 import math
@@ -17,14 +18,15 @@ from forearm.models.warp.motion import copy
 
 DOUBTFUL, SURE = 0.2, 0.5
 """Share of copies in a pixel up to which its trace is lost, and from which it is kept."""
-UNTRACED = 0.9
+UNTRACED = 0.5
 """How far the anchor is trusted, at most, where it is not traced."""
 TOLERANCE = 0.1
 """Difference of grey, seen coarsely, at which an anchored pixel loses two thirds of its trust."""
 KEPT = 1e-3
 """Share of other sources up to which a pixel counts as copied from the last picture."""
-COARSE, WINDOW = 64, 5
-"""Longest side of the pictures in which colours are compared, and side of the window they are averaged over; pixels."""
+COARSE, WINDOW, SMOOTH = 64, 3, 9
+"""Longest side of the pictures in which colours are compared, and sides of the windows over which colours and trust are
+averaged; pixels."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class Anchor:
         places = torch.cat([(pixels + self.displacement.permute(0, 2, 3, 1))[:, None], untraced], dim=1)
         samples = copy(self.picture, places)
         trusts = torch.cat([self.trust, UNTRACED * _inside(untraced)], dim=1) * _agreement(samples, blend)
-        trust, best = trusts.max(dim=1)
+        smooth = _averaged(trusts, SMOOTH)  # neighbours choose alike, and no pixel is trusted alone
+        best = smooth.argmax(dim=1)
+        trust = torch.minimum(trusts, smooth).gather(1, best[:, None])[:, 0]
         sample = _chosen(samples.permute(0, 2, 3, 4, 1), best).permute(0, 3, 1, 2)
         displacement = (_chosen(places, best) - pixels).permute(0, 3, 1, 2)
         changed = trust * (kept < 1 - KEPT)
@@ -89,11 +93,15 @@ def _agreement(samples: Tensor, blend: Tensor) -> Tensor:
     differences = (samples - blend[:, :, None]).transpose(1, 2).flatten(0, 1)
     if shrink > 1:
         differences = F.interpolate(differences, [math.ceil(side / shrink) for side in size], mode="area")
-    around = F.pad(differences, (WINDOW // 2,) * 4, mode="replicate")
-    wrong = F.avg_pool2d(around, WINDOW, 1).abs().mean(dim=1, keepdim=True)
+    wrong = _averaged(differences, WINDOW).abs().mean(dim=1, keepdim=True)
     if shrink > 1:
         wrong = F.interpolate(wrong, size, mode="bilinear", align_corners=False)
     return (-((wrong / TOLERANCE) ** 2)).exp().unflatten(0, (len(blend), -1))[:, :, 0]
+
+
+def _averaged(values: Tensor, window: int) -> Tensor:
+    """Means of values (N, C, h, w) over a square window about each pixel."""
+    return F.avg_pool2d(F.pad(values, (window // 2,) * 4, mode="replicate"), window, 1)
 
 
 def _inside(places: Tensor) -> Tensor:
