@@ -99,7 +99,8 @@ def test_the_rooms_stand_on_ten_floors():
     for room, others in TABLE.items():
         floors[room] = 1 + max((floors[other] for other in others), default=0)
     assert max(floors.values()) <= 10
-    assert sum(map(len, TABLE.values())) < 82  # arms/ stands on three rooms, and three stand on it
+    # arms/ stands on three rooms, and three stand on it; virtual/ stands on two, and one on it
+    assert sum(map(len, TABLE.values())) < 85
 
 
 def test_no_room_may_import_one_below_its_own():

@@ -22,6 +22,7 @@ COMMANDS = {
     "compare": "show on one page which of several runs is best",
     "play": "steer what a run imagines, on a page in the browser",
     "plan": "find the actions that lead to a goal",
+    "virtual-arm": "be an SO-101 to try everything on: serial port, servos and cameras",
 }
 """Each command and what it does; ``commands/NAME.py`` is imported when it runs, so that help is there at once."""
 
@@ -38,7 +39,7 @@ EXTRAS = {
 
 def usage() -> str:
     """What ``forearm --help`` prints."""
-    lines = [f"  forearm {name:<9} {summary}" for name, summary in COMMANDS.items()]
+    lines = [f"  forearm {name:<11} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         [
             "Forearm gives a low-cost robot arm foresight.",
@@ -90,8 +91,9 @@ def _run(name: str, *args: str) -> None:
     elif name in COMMANDS:
         from forearm.commands.options import parse
 
-        module = import_module(f"forearm.commands.{name}")
-        command = getattr(module, name)
+        function = name.replace("-", "_")
+        module = import_module(f"forearm.commands.{function}")
+        command = getattr(module, function)
         kind = get_type_hints(command, include_extras=True)["options"]
         words: Sequence[str] = args
         if hasattr(module, "subcommand"):

@@ -1,0 +1,153 @@
+"""The cameras: what the simulator draws, sent over Unix sockets to whoever opens them.
+
+A client connects to a camera's socket and sends the width and the height that it wants, as two little-endian uint32.
+Then it gets one picture after another, (height, width, 3) uint8 in the order blue, green, red, until it hangs up. A
+camera that is switched off sends nothing.
+"""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+
+from forearm.sim import CAMERAS, Simulator
+from forearm.virtual.scene import Scene
+
+REQUEST = struct.Struct("<II")
+LARGEST = 2000
+"""Pixels of a side that a client may ask for."""
+DRAWN = 240
+"""Rows that are drawn at most, where larger pictures can be had by repeating pixels: drawing takes the time."""
+
+
+@dataclass
+class Moment:
+    """What is to be drawn."""
+
+    scene: Scene
+    state: np.ndarray
+    """A `snapshot` of the simulator."""
+
+
+@dataclass(eq=False)
+class Client:
+    """Somebody who has opened a camera."""
+
+    camera: str
+    size: tuple[int, int]
+    """Height and width."""
+    connection: socket.socket
+    waiting: threading.Event = field(default_factory=threading.Event)
+    """Set while the client has no picture to send."""
+    pictures: "SimpleQueue[bytes | None]" = field(default_factory=SimpleQueue)
+    """The next one; None ends it."""
+
+    def send(self) -> None:
+        """Send pictures until the client hangs up; one that reads slowly gets fewer."""
+        with contextlib.suppress(OSError), self.connection:
+            self.waiting.set()
+            while picture := self.pictures.get():
+                self.connection.sendall(picture)
+                self.waiting.set()
+
+
+class Cameras:
+    """Sockets for the cameras, and a thread that draws for those who have opened one.
+
+    Args:
+        folder: gets a socket for each camera.
+        moment: the present.
+        fps: pictures a second, at most.
+    """
+
+    def __init__(self, folder: Path, moment: Moment, fps: float):
+        self.moment, self.fps = moment, fps
+        self.off: set[str] = set()
+        """Cameras that send nothing at present."""
+        self._clients: list[Client] = []
+        self._ended = threading.Event()
+        self._sockets = {name: _listen(folder / name) for name in CAMERAS}
+        self._threads = [threading.Thread(target=self._draw, daemon=True)]
+        self._threads += [threading.Thread(target=self._accept, args=(name,), daemon=True) for name in CAMERAS]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop drawing, and hang up."""
+        self._ended.set()
+        self._threads[0].join()
+        for listening in self._sockets.values():
+            listening.close()
+        for client in list(self._clients):
+            client.pictures.put(None)
+
+    def _accept(self, camera: str) -> None:
+        """Take on who connects."""
+        while True:
+            try:
+                connection, _ = self._sockets[camera].accept()
+            except OSError:  # closed
+                return
+            threading.Thread(target=self._serve, args=(camera, connection), daemon=True).start()
+
+    def _serve(self, camera: str, connection: socket.socket) -> None:
+        try:
+            width, height = REQUEST.unpack(connection.recv(REQUEST.size, socket.MSG_WAITALL))
+        except (struct.error, OSError):  # who looks whether somebody is there
+            connection.close()
+            return
+        if not (0 < width <= LARGEST and 0 < height <= LARGEST):
+            connection.close()
+            return
+        client = Client(camera, (height, width), connection)
+        self._clients.append(client)
+        client.send()
+        self._clients.remove(client)
+
+    def _draw(self) -> None:
+        """Draw what is wanted, with a simulator of its own, as OpenGL wants one thread."""
+        simulator, scene = None, None
+        drawn: dict[tuple[str, tuple[int, int]], tuple[bytes, bytes]] = {}  # by camera and size: pose and picture
+        due = time.monotonic()
+        while not self._ended.wait(max(0.0, due - time.monotonic())):
+            due = max(due + 1 / self.fps, time.monotonic())
+            moment, clients = self.moment, list(self._clients)
+            asked = [client for client in clients if client.waiting.is_set() and client.camera not in self.off]
+            if not asked:
+                continue
+            if simulator is None or scene != moment.scene:
+                if simulator:
+                    simulator.close()
+                simulator, scene = moment.scene.build(), moment.scene
+                drawn.clear()
+            simulator.restore(moment.state)
+            pose = np.round(simulator.data.qpos, 4).tobytes()
+            for client in asked:
+                view = client.camera, client.size
+                if view not in drawn or drawn[view][0] != pose:
+                    drawn[view] = pose, picture(simulator, *view)
+                client.waiting.clear()
+                client.pictures.put(drawn[view][1])
+        if simulator:
+            simulator.close()
+
+
+def picture(simulator: Simulator, camera: str, size: tuple[int, int]) -> bytes:
+    """What a camera sees, height × width × 3 bytes in the order blue, green, red."""
+    times = max(n for n in range(1, LARGEST) if n == 1 or (size[0] % n == 0 == size[1] % n and size[0] // n >= DRAWN))
+    seen = simulator.render(camera, (size[0] // times, size[1] // times))
+    return seen[..., ::-1].repeat(times, axis=0).repeat(times, axis=1).tobytes()
+
+
+def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen()
+    return listening

@@ -1,0 +1,35 @@
+"""What stands on the table."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forearm.base.errors import ForearmError
+from forearm.sim import Simulator
+from forearm.sim.names import TaskName
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A table, as a seed decides it."""
+
+    seed: int
+    task: TaskName | None = None
+    """Whose free objects there are; without one, all are fixed."""
+
+    def build(self) -> Simulator:
+        """A simulator of it, with the objects where the seed puts them.
+
+        Raises:
+            ForearmError: the seed is negative, or the objects cannot be arranged.
+        """
+        if self.seed < 0:
+            raise ForearmError(f"the scene is {self.seed}; choose a number from 0 up")
+        if self.task is None:
+            return Simulator(self.seed)
+        from forearm.sim.tasks import TASKS, pose_task
+
+        task = TASKS[self.task]
+        simulator = Simulator(self.seed, task.world)
+        pose_task(simulator, task, np.random.default_rng(self.seed))
+        return simulator

@@ -1,0 +1,196 @@
+"""A virtual arm as a process sees it: a serial port, cameras, and a person who breaks things."""
+
+import contextlib
+import socket
+import struct
+import termios
+import time
+
+import numpy as np
+import pytest
+from support.commands import forearm
+from support.sdk_robot import bench, wait_until
+
+from forearm.base.errors import ForearmError
+from forearm.sim import JOINTS
+from forearm.sim.poses import NOMINAL
+from forearm.virtual.scene import Scene
+from forearm.virtual.server import VirtualRobot
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    with bench(tmp_path_factory.mktemp("arm")) as found:
+        yield found
+
+
+@pytest.fixture
+def stand(shared):
+    """A virtual arm that is limp, held by a hand, and without a fault."""
+    yield shared
+    shared.tell("power off")
+    shared.tell("mend")
+    shared.tell("hand home")
+
+
+@pytest.fixture
+def driver(stand):
+    robot = stand.driver()
+    robot.connect()
+    yield robot
+    with contextlib.suppress(OSError, termios.error):  # where a test has pulled the cable
+        robot.disconnect()
+
+
+def goal(robot, **changes: float) -> dict[str, float]:
+    return {f"{name}.pos": at + changes.get(name, 0.0) for name, at in robot.bus.sync_read("Present_Position").items()}
+
+
+def test_it_is_read_and_moved(driver, stand):
+    seen = driver.get_observation()
+    assert [seen[f"{name}.pos"] for name in JOINTS] == pytest.approx(NOMINAL, abs=4)
+    assert seen["base"].shape == seen["wrist"].shape == (48, 64, 3)
+    driver.send_action(goal(driver, shoulder_pan=20))
+    wait_until(lambda: abs(driver.bus.read("Present_Position", "shoulder_pan") - 20) < 1)
+    moved = driver.cameras["base"]
+    wait_until(lambda: np.abs(moved.read_latest(5000).astype(int) - seen["base"]).mean() > 1)
+    assert stand.robot.arm.simulator.joints()[0] == pytest.approx(20, abs=3)
+
+
+def test_pictures_are_the_simulators_in_any_size(stand):
+    stand.tell("hand home")
+    simulator = stand.robot.scene.build()
+    simulator.place(NOMINAL)
+    for size in ((40, 40), (480, 480)):
+        camera = stand.driver(size=size).cameras["wrist"]
+        camera.connect()
+        drawn = simulator.render("wrist", tuple(side if side < 240 else side // 2 for side in size))
+        enlarged = drawn.repeat(size[0] // drawn.shape[0], 0).repeat(size[1] // drawn.shape[1], 1)
+        wait_until(lambda: np.abs(camera.latest[1].astype(int) - enlarged).mean() < 1)  # noqa: B023
+        camera.disconnect()
+    simulator.close()
+
+
+def test_a_client_that_asks_for_nonsense_is_hung_up_on(stand):
+    for words in (b"", struct.pack("<II", 0, 48), struct.pack("<II", 100_000, 100_000)):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(stand.folder / "base"))
+            client.sendall(words)
+            client.shutdown(socket.SHUT_WR)
+            assert not client.recv(1)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("silent elbow_flex", "There is no status packet"), ("garbled elbow_flex", "Incorrect status packet")],
+)
+def test_a_servo_that_does_not_answer_rightly(stand, command, told):
+    driver = stand.driver(patience=100)
+    driver.connect()
+    stand.tell(command)
+    with pytest.raises(ConnectionError, match=told):
+        driver.get_observation()
+    assert stand.robot.arm.torque.all()  # it holds
+    stand.tell("mend")
+    driver.get_observation()
+    driver.disconnect()
+
+
+def test_a_hot_servo_answers_that_it_is_and_is_limp(driver, stand):
+    stand.tell("hot gripper 80")
+    wait_until(lambda: not stand.robot.arm.torque[-1])
+    with pytest.raises(RuntimeError, match="Overheat"):
+        driver.bus.read("Present_Temperature", "gripper")
+    assert driver.bus.sync_read("Present_Temperature")["gripper"] == 80
+
+
+def test_a_cable_that_is_pulled_in_mid_motion(driver, stand):
+    driver.send_action(goal(driver, shoulder_pan=30))
+    stand.tell("unplug")
+    with pytest.raises((OSError, termios.error)):
+        driver.bus.sync_read("Present_Position")
+    assert not (stand.folder / "port").exists()
+    with pytest.raises(ConnectionError):
+        stand.driver().connect()
+    wait_until(lambda: stand.robot.arm.simulator.joints()[0] > 25)  # the motors know where to
+    assert stand.robot.arm.torque.all()
+    stand.tell("mend")
+    again = stand.driver()
+    again.connect()
+    assert again.bus.read("Present_Position", "shoulder_pan") > 25
+    again.disconnect()
+
+
+def test_a_power_cut_leaves_it_limp_and_silent(stand):
+    driver = stand.driver(patience=100)
+    driver.connect()
+    stand.tell("power off")
+    with pytest.raises(ConnectionError):
+        driver.bus.sync_read("Present_Position")
+    assert not stand.robot.arm.torque.any()
+    driver.disconnect()
+
+
+def test_a_camera_that_times_out(stand):
+    driver = stand.driver(max_age_ms=300)
+    stand.tell("camera wrist off")
+    camera = driver.cameras["base"]
+    camera.connect()
+    stand.tell("camera base off")
+    time.sleep(0.4)
+    with pytest.raises(TimeoutError, match="too old"):
+        camera.read_latest(300)
+    stand.tell("mend")
+    wait_until(lambda: time.monotonic() - camera.latest[0] < 0.3)
+    camera.disconnect()
+
+
+@pytest.mark.parametrize(
+    "line", ["jump", "blocked tail", "hot gripper warm", "scene -1", "scene x", "camera base on", "hand"]
+)
+def test_what_cannot_be_obeyed_is_said_in_one_line(stand, line):
+    told = stand.tell(line)
+    assert told.startswith(f"{line}: ")
+    assert "\n" not in told
+
+
+def test_another_scene_leaves_the_arm_as_it_is(stand):
+    before = stand.robot.arm.simulator.joints()
+    assert stand.tell("scene 8") == "the table is that of scene 8"
+    assert stand.robot.arm.simulator.joints() == pytest.approx(before, abs=0.2)
+    assert stand.tell("status").count("limp") == 6
+
+
+def test_commands_are_obeyed_at_their_time_and_until_quit(tmp_path):
+    said: list[str] = []
+    with VirtualRobot.opened(tmp_path, Scene(0), say=said.append) as robot:
+        robot.run(later=[(0.2, "quit"), (0.1, "blocked gripper")])
+    assert said == ["gripper is blocked"]
+    assert {file.name for file in tmp_path.iterdir()} == {"eeprom.bin", "calibration.json"}
+
+
+def test_servos_remember_their_calibration(tmp_path):
+    with VirtualRobot.opened(tmp_path, Scene(0)) as robot:
+        robot.arm.servos[2].write(31, b"\x07\x00")
+        robot.run(later=[(0.05, "quit")])
+    with VirtualRobot.opened(tmp_path, Scene(1)) as robot:
+        assert robot.arm.servos[2].memory[31] == 7
+    (tmp_path / "eeprom.bin").write_bytes(b"short")
+    with pytest.raises(ForearmError, match=r"eeprom\.bin holds 5 bytes instead of 240; delete it"):
+        VirtualRobot(tmp_path, Scene(0))
+
+
+def test_objects_of_a_task_stand_on_the_table():
+    simulator = Scene(3, "push").build()
+    assert len(simulator.objects) == 3
+    assert (simulator.poses()[:, 2] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(["--at", "soon mend"], "has no seconds"), (["--fps", "0"], "--fps is 0"), (["--scene", "-1"], "scene is -1")],
+)
+def test_options_that_cannot_be(tmp_path, options, told):
+    outcome = forearm("virtual-arm", tmp_path / "arm", *options)
+    assert outcome.code == 2
+    assert told in outcome.err
