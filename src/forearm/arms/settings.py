@@ -1,12 +1,15 @@
 """Which real arm, and the limits within which it is moved: the same for every command. Imports no driver."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forearm.arms.arm import Health
 from forearm.base.errors import ForearmError
 from forearm.canvas.motion import RAMP
+
+if TYPE_CHECKING:
+    from forearm.arms.arm import Health
 
 SLOW = 30.0
 """Units a second, the mean speed of moves to a pose."""
@@ -58,7 +61,7 @@ class RobotSettings:
         if any(not np.isfinite(value) for value in self.home.values()):
             raise ForearmError("the home pose is not a number somewhere; give each joint a position in its unit")
 
-    def faults(self, health: Health) -> list[str]:
+    def faults(self, health: "Health") -> list[str]:
         """What of a health forbids motion, a line each; a load does so only where it lasts."""
         return [
             f"{joint} is {hot:.0f} °C hot, and {self.max_temperature:g} °C are allowed; let it cool down"
@@ -66,7 +69,7 @@ class RobotSettings:
             if hot > self.max_temperature
         ]
 
-    def overloaded(self, health: Health) -> dict[str, float]:
+    def overloaded(self, health: "Health") -> dict[str, float]:
         """The joints whose load is above the limit."""
         return {joint: load for joint, load in health.load.items() if load > self.max_load}
 
