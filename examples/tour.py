@@ -19,7 +19,7 @@ data = forearm.build(folder / "recording", folder / "data", forearm.BuildConfig(
 print(f"{len(data)} transitions on canvases of {data.layout.height}×{data.layout.width} pixels")
 
 # %% A model: far too small and trained for far too short, so that nobody waits
-small = {"width": 32, "depth": 1, "heads": 2}
+small = {"width": 16, "levels": 2}
 config = forearm.TrainConfig(steps=20, warmup=5, evaluate_every=20)
 run = forearm.train(folder / "data", folder / "run", model=small, config=config)
 

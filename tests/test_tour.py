@@ -30,7 +30,7 @@ def test_the_tour_goes_from_a_recording_to_a_plan(tmp_path):
 def run(tmp_path_factory):
     """A run of the smallest flagship after a few steps."""
     folder = tmp_path_factory.mktemp("tour")
-    small = {"width": 16, "depth": 1, "heads": 2, "features": 2, "refine": 4}
+    small = {"width": 8, "levels": 1, "layers": 2}
     config = forearm.TrainConfig(steps=2)
     return forearm.train(write_data(folder / "data"), folder / "run", model=small, config=config, device="cpu")
 

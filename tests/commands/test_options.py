@@ -182,7 +182,7 @@ def test_a_family_shows_its_settings_at_every_size(name):
 
 def test_without_a_family_settings_are_those_of_the_default(project, tmp_path):
     run = tmp_path / "run"
-    small = ("--model.width", 16, "--model.depth", 1, "--model.heads", 2, "--model.reversed-pairs", "true")
+    small = ("--model.width", 16, "--model.levels", 1, "--model.reversed-pairs", "true")
     done = forearm("train", "--data", project / "data", "--out", run, "--steps", 1, *small, *CPU)
     assert done.code == 0, done.err
     config = json.loads((run / "config.json").read_text())

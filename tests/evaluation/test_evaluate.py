@@ -287,10 +287,12 @@ def test_the_documentation_names_every_metric_and_key():
         assert f"`{re.sub('_action_[0-9]$', '_action_<code>', name)}`" in text, name
 
 
-@pytest.mark.parametrize(("family", "module"), [("warp", "trunk"), ("diffusion", "norm"), ("mae", "encoder")])
+@pytest.mark.parametrize(("family", "module"), [("warp", "flow_head"), ("diffusion", "norm"), ("mae", "encoder")])
 def test_three_forward_passes_a_sample_are_enough(family, module):
     """The action taken and the two others: expected error and diagnosis come from the same pass."""
-    settings = family_settings(family, "tiny", {"width": 16, "depth": 1, "heads": 2})
+    settings = family_settings(
+        family, "tiny", {"width": 16, "levels": 1} if family == "warp" else {"width": 16, "depth": 1, "heads": 2}
+    )
     model = make_model(family, LAYOUT, settings)
     passes = []
     part = model.blocks[0] if family == "diffusion" else getattr(model, module)

@@ -22,8 +22,6 @@ SMALL = {
     "decoder_width": 16,
     "decoder_depth": 1,
     "decoder_heads": 2,
-    "features": 2,
-    "refine": 4,
     "levels": 2,
     "transforms": 2,
     "kernel": 3,

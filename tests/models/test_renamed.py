@@ -9,13 +9,12 @@ import torch
 from support.tiny import write_data
 
 from forearm.models import family_settings, make_model
-from forearm.models.renamed import ADDED, SETTINGS, WEIGHTS
+from forearm.models.renamed import ADDED, WEIGHTS
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
 
 SMALL = {"width": 16, "depth": 1, "heads": 2}
 SETTINGS_OF = {
-    "warp": SMALL | {"features": 2, "refine": 4, "mse_weight": 3.0, "brightness_jitter": 0.1},
     "mae": SMALL | {"decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2},
     "gpt": SMALL,
     "diffusion": SMALL,
@@ -44,12 +43,9 @@ def test_a_run_of_before_opens_and_goes_on(tmp_path, family) -> None:
     new, old = runs
     for path in (old.weights_file("best"), old.weights_file("last"), old.resume_file):
         assert age(path) > 0
-    back = {later: before for before, later in SETTINGS.get(family, {}).items()}
     facts = json.loads(old.config_file.read_text())
     assert facts["model"].items() >= ADDED.get(family, {}).items()
-    facts["model"] = {
-        back.get(name, name): value for name, value in facts["model"].items() if name not in ADDED.get(family, {})
-    }
+    facts["model"] = {name: value for name, value in facts["model"].items() if name not in ADDED.get(family, {})}
     old.config_file.write_text(json.dumps(facts))
     one, other = new.load("last"), old.load("last")
     for (name, mine), (_, theirs) in zip(one.state_dict().items(), other.state_dict().items(), strict=True):
@@ -67,7 +63,5 @@ def test_a_run_of_before_opens_and_goes_on(tmp_path, family) -> None:
 
 
 def test_names_of_now_are_left_alone(tmp_path) -> None:
-    model = make_model(
-        "warp", write_data(tmp_path / "data").layout, family_settings("warp", "tiny", SETTINGS_OF["warp"])
-    )
+    model = make_model("warp", write_data(tmp_path / "data").layout, family_settings("warp", "tiny", {}))
     assert not {name.split(".")[0] for name in model.state_dict()} & set(WEIGHTS)

@@ -27,7 +27,6 @@ from forearm.models.warp.motion import (
     halve,
     homographies,
     motion_between,
-    per_pixel,
     pixel_coordinates,
     project,
 )
@@ -37,7 +36,7 @@ from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
 from forearm.transitions.loader import TrainingSteps
 
-SMALL = {"width": 16, "depth": 1, "heads": 2, "features": 4, "refine": 4}
+SMALL = {"width": 8, "levels": 1, "layers": 2}
 
 LAYOUTS = {
     "two cameras": make_layout(),
@@ -183,14 +182,6 @@ def test_the_way_there_leads_back_and_through_what_lies_between():
     torch.testing.assert_close(motion(0, 1) @ motion(1, 2), motion(0, 2), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(motion(0, 0), torch.eye(3).expand(4, 2, 2, 3, 3), atol=1e-5, rtol=0)
     assert (motion(0, 1) - motion(0, 0)).abs().max() > 0.1
-
-
-def test_what_is_said_of_a_patch_lies_where_the_patch_lies():
-    said = torch.arange(2 * 3 * 4 * 12.0).reshape(2, 3, 4, 12)  # 3 × 4 patches of 2 × 2 pixels, 3 channels each
-    laid = per_pixel(said, 2)
-    for row, column, y, x in np.ndindex(3, 4, 2, 2):
-        first = 3 * (2 * y + x)
-        assert torch.equal(laid[:, :, 2 * row + y, 2 * column + x], said[:, row, column, first : first + 3])
 
 
 @torch.no_grad()
@@ -347,7 +338,7 @@ def test_soon_beats_copying(tmp_path):
     cameras = (Camera("base", 16, 16),)
     data = write_data(tmp_path / "data", make_layout(cameras=cameras), episodes=24, val=4)
     torch.manual_seed(0)
-    model = Warp(data.layout, WarpConfig(width=32, depth=1, heads=2))
+    model = Warp(data.layout, WarpConfig(width=16, levels=2))
     steps = TrainingSteps(data, data.rows("train"), batch_size=16, seed=0)
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for step in range(100):
@@ -385,13 +376,12 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"width": 130, "heads": 4}, "multiple of 4 and of heads, 4"),
-        ({"depth": 0}, "depth is 0"),
+        ({"width": 12}, "multiple of 8"),
+        ({"levels": 0}, "levels is 0"),
         ({"layers": 0}, "layers is 0"),
-        ({"refine": -1}, "refine is -1"),
         ({"mse_weight": float("nan")}, "mse_weight is nan"),
         ({"mse_weight": -1}, "mse_weight is -1"),
-        ({"depth": 2.0}, "depth is 2.0, not a whole number"),
+        ({"levels": 2.0}, "levels is 2.0, not a whole number"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_line(changes, says):

@@ -13,7 +13,7 @@ from forearm.training.loop import start_run, train
 @pytest.fixture(scope="session")
 def small():
     """Settings of the smallest flagship."""
-    return family_settings("warp", "tiny", {"width": 16, "depth": 1, "heads": 2, "features": 2, "refine": 4})
+    return family_settings("warp", "tiny", {"width": 8, "levels": 1, "layers": 2})
 
 
 @pytest.fixture(scope="session")

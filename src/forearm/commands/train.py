@@ -102,7 +102,7 @@ def train(options: TrainOptions) -> None:
 
     On several GPUs or processes: accelerate launch -m forearm train …
 
-    Example: forearm train warp --data data --out run --minutes 20 --model.depth 6
+    Example: forearm train warp --data data --out run --minutes 20 --model.layers 6
     """
     from accelerate import PartialState
 

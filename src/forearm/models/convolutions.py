@@ -54,13 +54,26 @@ class UNetBody(nn.Module):
         levels: int,
         conditioning: int,
         everywhere: bool = True,
+        square: int = 2,
     ):
-        """``everywhere``: the conditioning modulates each block; or else it is tiled into the smallest map alone."""
+        """Make one.
+
+        Args:
+            inputs: channels of the picture.
+            outputs: channels of the map; 0 for a body of which ``features`` alone is asked.
+            size: height and width of the picture.
+            width: channels at the largest size; twice as many at each level below.
+            levels: sizes at which it computes, each half the one before.
+            conditioning: numbers it is told.
+            everywhere: the conditioning modulates each block; or else it is tiled into the smallest map alone.
+            square: side of the squares in which pixels come in and go out.
+        """
         super().__init__()
-        self.multiple = 2**levels
+        self.square = square
+        self.multiple = square * 2 ** (levels - 1)
         """Of pixels that a picture's sides are padded to."""
         widths = [width * 2**level for level in range(levels)]
-        self.begin = nn.Conv2d(4 * inputs, width, 3, padding=1)
+        self.begin = nn.Conv2d(square**2 * inputs, width, 3, padding=1)
         steps, modulated = list(zip([width, *widths], widths, strict=False)), conditioning if everywhere else None
         self.down = nn.ModuleList(ResidualBlock(a, b, modulated) for a, b in steps)
         rows, columns = (math.ceil(side / self.multiple) for side in size)
@@ -70,13 +83,19 @@ class UNetBody(nn.Module):
         self.middle_width = widths[-1]
         self.up = nn.ModuleList(ResidualBlock(2 * b, a, modulated) for a, b in reversed(steps))
         self.norm = group_norm(width)
-        self.end = nn.Conv2d(width, 4 * outputs, 3, padding=1)
+        self.end = nn.Conv2d(width, square**2 * outputs, 3, padding=1) if outputs else nn.Identity()
 
     def forward(self, picture: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """(B, inputs, h, w) and (B, conditioning) to (B, outputs, h, w), and what is between (B, N, channels)."""
         h, w = picture.shape[-2:]
+        features, tokens = self.features(picture, condition)
+        return F.pixel_shuffle(self.end(features), self.square)[..., :h, :w].float(), tokens
+
+    def features(self, picture: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """What the map is made of, (B, width, h' / square, w' / square) of the padded picture, and what is between."""
+        h, w = picture.shape[-2:]
         padded = F.pad(picture, (0, -w % self.multiple, 0, -h % self.multiple), mode="replicate")
-        features = self.begin(F.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last))
+        features = self.begin(F.pixel_unshuffle(padded, self.square).contiguous(memory_format=torch.channels_last))
         seen = []
         for i, block in enumerate(self.down):
             features = block(F.avg_pool2d(features, 2) if i else features, condition)
@@ -89,8 +108,7 @@ class UNetBody(nn.Module):
         for i, block in enumerate(self.up):
             features = F.interpolate(features, scale_factor=2.0, mode="nearest") if i else features
             features = block(torch.cat([features, seen.pop()], dim=1), condition)
-        painted = F.pixel_shuffle(self.end(F.silu(self.norm(features))), 2)
-        return painted[..., :h, :w].float(), tokens
+        return F.silu(self.norm(features)), tokens
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

@@ -1,10 +1,8 @@
-"""Settings and weights that had other names or did not exist until 2026-11-26, so that older runs open."""
+"""Weights that had other names and settings that did not exist until 2026-11-26, so that older runs open."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-SETTINGS = {"warp": {"tint": "brightness_jitter", "squares": "mse_weight"}}
-"""Old names of settings in ``config.json``, by family."""
 _WITHOUT = {"state_embedding": False, "synthetic_stay": 0.0, "brightness_jitter": 0.0}
 ADDED = {"mae": _WITHOUT, "gpt": _WITHOUT, "diffusion": _WITHOUT}
 """What runs without a setting were trained with, where that is not its default, by family."""
@@ -12,17 +10,6 @@ WEIGHTS = {
     "places": "position_embedding",
     "next_places": "next_position_embedding",
     "decoder_places": "decoder_position_embedding",
-    "change": "joint_head",
-    "change_beyond": "joint_mlp",
-    "stand": "homography_head",
-    "fine": "flow_head",
-    "features": "feature_head",
-    "recall": "memory_encoder",
-    "memories": "memory_heads",
-    "doubting": "error_head",
-    "judge": "novelty_classifier",
-    "changed": "mean_change",
-    "asked": "mean_squared_action",
 }
 """Old names of modules and tensors directly below a model; no family uses one of them for anything else."""
 
@@ -30,9 +17,8 @@ T = TypeVar("T")
 
 
 def current_settings(family: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a ``config.json`` under the names that they have now, with those that did not exist then."""
-    names = SETTINGS.get(family, {})
-    return ADDED.get(family, {}) | {names.get(name, name): value for name, value in settings.items()}
+    """Settings of a ``config.json``, with those that did not exist then."""
+    return ADDED.get(family, {}) | dict(settings)
 
 
 def current_weights(weights: Mapping[str, T], known: Mapping[str, Any]) -> dict[str, T]:

@@ -2,25 +2,19 @@
 
 from dataclasses import dataclass
 
-from forearm.models.settings import LearningConfig, require_heads, require_positive
+from forearm.models.settings import LearningConfig, require_positive, require_width
 
 
 @dataclass(frozen=True)
 class WarpConfig(LearningConfig):
     """Size of the model."""
 
-    width: int = 384
-    """Features of a token."""
-    depth: int = 4
-    """Transformer blocks."""
-    heads: int = 6
-    """Attention heads."""
-    layers: int = 2
+    width: int = 32
+    """Channels at the largest size of the U-Net; twice as many at each level below."""
+    levels: int = 4
+    """Sizes at which the U-Net computes, each half the one before."""
+    layers: int = 4
     """Moving layers beside the one that stands still."""
-    features: int = 16
-    """Channels a pixel that go from the transformer to the convolutions."""
-    refine: int = 32
-    """Channels of the convolutions."""
     mse_weight: float = 1.5
     """Weight of the picture's squared error: small for real recordings, large for simulated ones
     (docs/log/2026-11-25-warp-parts.md)."""
@@ -30,5 +24,5 @@ class WarpConfig(LearningConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_heads(self.width, self.heads)
-        require_positive(self, "depth", "layers", "features", "refine")
+        require_width(self.width, self.levels)
+        require_positive(self, "layers")

@@ -17,14 +17,15 @@ from torch.nn import functional as F
 from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
-from forearm.models.blocks import grid_positions, initialise, patchify, transformer
+from forearm.models.blocks import initialise
+from forearm.models.convolutions import UNetBody
 from forearm.models.joints import JOINT_WEIGHT, SHARP, SMOOTH, JointHeadModel, JointState, state_mlp
 from forearm.models.losses import charbonnier, picture_loss
 from forearm.models.warp.anchor import Anchor
 from forearm.models.warp.config import WarpConfig
 from forearm.models.warp.losses import motion_loss
 from forearm.models.warp.memory import memory_encoder, memory_heads, memory_size, mistrust
-from forearm.models.warp.motion import copy, enlarge, motion_between, per_pixel, pixel_coordinates, project
+from forearm.models.warp.motion import copy, enlarge, motion_between, pixel_coordinates, project
 from forearm.models.warp.novelty import novelty, novelty_classifier, novelty_loss
 
 SINGLE = 0.2
@@ -77,14 +78,14 @@ class CameraPrediction:
 class Warp(JointHeadModel):
     """Says for every pixel where it comes from in the previous frame, how far to trust that, and what to generate.
 
-    A transformer over the context frames' patches, conditioned on joints and actions, gives each patch fine flow and
-    features; convolutions over these and the moved pictures blend. Each camera copies from itself alone. A layer is a
-    plane that joints alone put somewhere: its motion leads from where they put it now to where they will. So all
-    actions, and long ways as well as short ones, teach the same map of few numbers (homographies induced by one plane
-    compose: Hartley and Zisserman 2004, 13.1). Where no joint is to change, the picture is the one before. What no
-    copy shows is remembered: a camera's picture as it usually looks with the joints as they will be, trusted as far as
-    memory recalls what is seen now, so that a scene learned by heart is not put into another. Joints have a head of
-    their own, which begins with the change that the action names; they are drawn into the strip as
+    A U-Net over the context frames, conditioned on joints and actions, gives fine flow, the shares of the blend and
+    what is generated; its convolutions do in a new scene what they do in known ones. Each camera copies from itself
+    alone. A layer is a plane that joints alone put somewhere: its motion leads from where they put it now to where they
+    will. So all actions, and long ways as well as short ones, teach the same map of few numbers (homographies induced
+    by one plane compose: Hartley and Zisserman 2004, 13.1). Where no joint is to change, the picture is the one before.
+    What no copy shows is remembered: a camera's picture as it usually looks with the joints as they will be, trusted as
+    far as memory recalls what is seen now, so that a scene learned by heart is not put into another. Joints have a head
+    of their own, which begins with the change that the action names; they are drawn into the strip as
     ``canvas.draw_strips`` draws them.
 
     The expected error is learned from the errors that the model makes, which say nothing of actions that it never saw.
@@ -108,24 +109,18 @@ class Warp(JointHeadModel):
                 pixels = pixel_coordinates(camera.height // shrink, camera.width // shrink)
                 self.register_buffer(f"pixels_{i}_{shrink}", pixels, persistent=False)
 
-        self.embed = nn.Linear(3 * p * p * known, config.width)
-        self.embed_state = state_mlp(self.numbers, config.width)
-        rows, columns = layout.frame_height // p, layout.frame_width // p
-        self.position_embedding = nn.Parameter(grid_positions(rows, columns, config.width))
-        self.trunk = transformer(config.width, config.depth, config.heads)
+        conditioning, size = 4 * config.width, (layout.frame_height, layout.frame_width)
+        self.embed_state = nn.Sequential(state_mlp(self.numbers, conditioning), nn.SiLU())
+        self.body = UNetBody(3 * known, 0, size, config.width, config.levels, conditioning, False, self.shrink)
         planes = len(layout.cameras) * config.layers * 8
         self.homography_head = nn.Sequential(
             nn.Linear((1 + 2 * SMOOTH) * joints, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU(), nn.Linear(256, planes)
         )
-        self.flow_head = nn.Linear(config.width, 2 * 2 * 2 * config.layers)
-        side, layers, channels = p // self.shrink, config.layers, config.refine
-        self.feature_head = nn.Linear(config.width, side * side * config.features)
+        self.flow_head = nn.Conv2d(config.width, 2 * config.layers, 3, padding=1)
         self.memory_encoder = memory_encoder((1 + 2 * SHARP) * joints)
         self.memory_heads = memory_heads(layout.cameras)
-        self.refine = nn.Conv2d(3 * (1 + layers + 1), channels, 2 + self.shrink, self.shrink, padding=1)
-        self.refine_features = nn.Conv2d(config.features + layers, channels, 3, padding=1)
-        self.blend = nn.Conv2d(channels, (1 + layers + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
-        self.error_head = nn.Conv2d(channels + 1, self.shrink**2, 3, padding=1)
+        self.blend = nn.Conv2d(config.width, (1 + config.layers + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
+        self.error_head = nn.Conv2d(config.width + 1, self.shrink**2, 3, padding=1)
         self.novelty_classifier = novelty_classifier(joints + actions)
         self.register_buffer("mean_change", torch.zeros(layout.frame_height, layout.frame_width))
         self.register_buffer("mean_squared_action", torch.zeros(()))
@@ -136,6 +131,7 @@ class Warp(JointHeadModel):
         initialise(self)
         self.start_joints()
         nn.init.zeros_(self.flow_head.weight)
+        nn.init.zeros_(self.flow_head.bias)  # type: ignore[arg-type]
         nn.init.normal_(self.homography_head[-1].weight, std=0.01)  # type: ignore[arg-type] # alike layers would stay so
         nn.init.normal_(self.blend.weight, std=0.01)
         cells = self.shrink**2
@@ -165,20 +161,17 @@ class Warp(JointHeadModel):
 
     def decompose(self, batch: Batch) -> tuple[list[CameraPrediction], JointState]:
         """What is predicted for each camera and for the joints, and from what."""
-        layout, p = self.layout, self.layout.patch
+        s = self.shrink
         frames = self.known_pictures(batch)
         state = self.joint_state(batch)
-        condition = self.embed_state(state.conditioning)[:, None]
-        tokens = self.embed(patchify(torch.cat(frames, dim=1), p) - 0.5) + self.position_embedding
-        hidden = self.trunk(torch.cat([condition, tokens + condition], dim=1))[:, 1:]
-        patches = hidden.unflatten(1, (-1, layout.frame_width // p))
+        features, _ = self.body.features(torch.cat(frames, dim=1) - 0.5, self.embed_state(state.conditioning))
         planes = self.planes(state)
         motion = motion_between(*planes)
         still = (-((state.change.detach().abs().amax(dim=1) / STILL) ** 4)).exp()
         memory = self.memory_encoder(state.sharp)
         cameras = []
-        for i, (rows, columns) in enumerate(layout.camera_boxes()):
-            here = patches[:, rows.start // p : rows.stop // p, columns.start // p : columns.stop // p]
+        for i, (rows, columns) in enumerate(self.layout.camera_boxes()):
+            here = features[..., rows.start // s : rows.stop // s, columns.start // s : columns.stop // s]
             before = frames[-1][..., rows, columns]
             cameras.append(self._camera(i, before, still, motion[:, i], here, self.memory_heads[i](memory)))
         return cameras, state
@@ -189,25 +182,19 @@ class Warp(JointHeadModel):
             return self.homography_head(state.smooth).unflatten(2, (len(self.layout.cameras), self.config.layers, 8))
 
     def _camera(
-        self, index: int, before: Tensor, still: Tensor, motion: Tensor, patches: Tensor, memory: Tensor
+        self, index: int, before: Tensor, still: Tensor, motion: Tensor, features: Tensor, memory: Tensor
     ) -> CameraPrediction:
         layers, size, shrink = self.config.layers, (before.shape[-2], before.shape[-1]), self.shrink
         coarse, pixels = (getattr(self, f"pixels_{index}_{s}") for s in (shrink, 1))
-        fine = per_pixel(self.flow_head(patches), 2).float()
-        flow = F.interpolate(fine, coarse.shape[:2], mode="bilinear", align_corners=False).unflatten(1, (layers, 2))
+        flow = self.flow_head(features).float().unflatten(1, (layers, 2))
         coordinates = project(coarse, motion) + FINE * flow.permute(0, 1, 3, 4, 2)
-        displacements = coordinates - coarse
-        full = pixels + enlarge(displacements, size)
+        full = pixels + enlarge(coordinates - coarse, size)
         copies = copy(before, full)
         now, remembered = memory.unflatten(2, (3, *memory_size(self.layout.cameras[index]))) + 0.5
         if remembered.shape != before.shape:
             remembered = F.interpolate(remembered, size, mode="bilinear", align_corners=False)
         copied = (before, *copies.unbind(2), remembered)
-        features = per_pixel(self.feature_head(patches), self.layout.patch // shrink)
-        lengths = displacements.detach().square().sum(dim=-1) * (size[0] * size[1] / 4)
-        features = torch.cat([features, 0.2 * (lengths + 0.01).log()], dim=1)
-        hidden = F.relu(self.refine(_packed(torch.cat(copied, dim=1) - 0.5)) + self.refine_features(_packed(features)))
-        blend = F.pixel_shuffle(self.blend(hidden).float(), shrink)
+        blend = F.pixel_shuffle(self.blend(features).float(), shrink)
         logits, generated, stillness = blend.split([1 + layers + 2, 3, 1], dim=1)
         no_copies = logits.new_tensor([0] * (1 + layers) + [1, 0])
         logits = logits - (mistrust(now, before)[:, None] * no_copies)[:, :, None, None]
@@ -216,7 +203,7 @@ class Warp(JointHeadModel):
         sources = (*copied, generated + 0.5)
         picture = blended(weights, sources)
         box = self.layout.camera_boxes()[index]
-        return CameraPrediction(box, before, pixels, coordinates, full, sources, weights, picture, hidden)
+        return CameraPrediction(box, before, pixels, coordinates, full, sources, weights, picture, features)
 
     def _prediction(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> Prediction:
         expected = self._expected_error(batch, cameras)

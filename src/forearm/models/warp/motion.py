@@ -73,9 +73,3 @@ def enlarge(displacements: Tensor, size: tuple[int, int]) -> Tensor:
 def _planes_changed(coordinates: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
     planes = coordinates.permute(0, 1, 4, 2, 3).flatten(1, 2)
     return change(planes).unflatten(1, (-1, 2)).permute(0, 1, 3, 4, 2)
-
-
-def per_pixel(patches: Tensor, side: int) -> Tensor:
-    """Unfold what is predicted of each patch, (B, rows, columns, side² · C) to (B, C, rows · side, columns · side)."""
-    cells = patches.unflatten(3, (side, side, -1)).transpose(2, 3)
-    return cells.flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
