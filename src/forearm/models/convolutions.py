@@ -39,16 +39,15 @@ class ResidualBlock(nn.Module):
 
 
 class UNetBody(nn.Module):
-    """From a picture to as large a map, down to small sizes and up again (Ronneberger et al. 2015, U-Net).
+    """From a picture to features of every place, down to small sizes and up again (Ronneberger et al. 2015, U-Net).
 
-    Pixels come in and go out in squares of 2 × 2 (Shi et al. 2016, sub-pixel convolution), which a processor computes
-    four times as fast. Between the ways down and up transformer blocks let every place see every other one.
+    Pixels come in in squares, which a processor computes as many times as fast. Between the ways down and up a
+    transformer block lets every place see every other one.
     """
 
     def __init__(
         self,
         inputs: int,
-        outputs: int,
         size: tuple[int, int],
         width: int,
         levels: int,
@@ -60,13 +59,12 @@ class UNetBody(nn.Module):
 
         Args:
             inputs: channels of the picture.
-            outputs: channels of the map; 0 for a body of which ``features`` alone is asked.
             size: height and width of the picture.
             width: channels at the largest size; twice as many at each level below.
             levels: sizes at which it computes, each half the one before.
             conditioning: numbers it is told.
             everywhere: the conditioning modulates each block; or else it is tiled into the smallest map alone.
-            square: side of the squares in which pixels come in and go out.
+            square: side of the squares in which pixels come in.
         """
         super().__init__()
         self.square = square
@@ -83,16 +81,12 @@ class UNetBody(nn.Module):
         self.middle_width = widths[-1]
         self.up = nn.ModuleList(ResidualBlock(2 * b, a, modulated) for a, b in reversed(steps))
         self.norm = group_norm(width)
-        self.end = nn.Conv2d(width, square**2 * outputs, 3, padding=1) if outputs else nn.Identity()
 
     def forward(self, picture: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, inputs, h, w) and (B, conditioning) to (B, outputs, h, w), and what is between (B, N, channels)."""
-        h, w = picture.shape[-2:]
-        features, tokens = self.features(picture, condition)
-        return F.pixel_shuffle(self.end(features), self.square)[..., :h, :w].float(), tokens
+        """(B, inputs, h, w) and (B, conditioning) to features of each square, and what is between (B, N, channels).
 
-    def features(self, picture: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """What the map is made of, (B, width, h' / square, w' / square) of the padded picture, and what is between."""
+        Features are (B, width, h' / square, w' / square), of the padded picture.
+        """
         h, w = picture.shape[-2:]
         padded = F.pad(picture, (0, -w % self.multiple, 0, -h % self.multiple), mode="replicate")
         features = self.begin(F.pixel_unshuffle(padded, self.square).contiguous(memory_format=torch.channels_last))
@@ -109,6 +103,30 @@ class UNetBody(nn.Module):
             features = F.interpolate(features, scale_factor=2.0, mode="nearest") if i else features
             features = block(torch.cat([features, seen.pop()], dim=1), condition)
         return F.silu(self.norm(features)), tokens
+
+
+class PixelUNet(UNetBody):
+    """A U-Net to a map as large as the picture (Shi et al. 2016, sub-pixel convolution)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: tuple[int, int],
+        width: int,
+        levels: int,
+        conditioning: int,
+        everywhere: bool = True,
+    ):
+        """``outputs``: channels of the map; the rest as of `UNetBody`."""
+        super().__init__(inputs, size, width, levels, conditioning, everywhere)
+        self.end = nn.Conv2d(width, self.square**2 * outputs, 3, padding=1)
+
+    def forward(self, picture: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, inputs, h, w) and (B, conditioning) to (B, outputs, h, w), and what is between (B, N, channels)."""
+        h, w = picture.shape[-2:]
+        features, tokens = super().forward(picture, condition)
+        return F.pixel_shuffle(self.end(features), self.square)[..., :h, :w].float(), tokens
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

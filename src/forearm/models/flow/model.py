@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from forearm.batch import Batch
 from forearm.canvas import Layout
 from forearm.models.blocks import initialise
-from forearm.models.convolutions import UNetBody
+from forearm.models.convolutions import PixelUNet
 from forearm.models.flow.config import FlowConfig
 from forearm.models.joints import JointHeadModel, JointState, state_mlp
 
@@ -34,7 +34,7 @@ class Flow(JointHeadModel):
         conditioning, copies = 4 * config.width, config.transforms
         self.embed_state = nn.Sequential(state_mlp(self.numbers, conditioning), nn.SiLU())
         inputs, size = 3 * (layout.history - 1), (layout.frame_height, layout.frame_width)
-        self.body = UNetBody(
+        self.body = PixelUNet(
             inputs, 1 + copies + 1 + 3, size, config.width, config.levels, conditioning, everywhere=False
         )
         each = 6 if config.transform == "stp" else config.kernel**2

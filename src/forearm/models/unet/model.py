@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from forearm.batch import Batch
 from forearm.canvas import Layout
 from forearm.models.blocks import initialise
-from forearm.models.convolutions import UNetBody
+from forearm.models.convolutions import PixelUNet
 from forearm.models.joints import JointHeadModel, JointState, state_mlp
 from forearm.models.unet.config import UNetConfig
 
@@ -25,7 +25,7 @@ class UNet(JointHeadModel):
         conditioning = 4 * config.width
         self.embed_state = nn.Sequential(state_mlp(self.numbers, conditioning), nn.SiLU())
         inputs, size = 3 * (layout.history - 1), (layout.frame_height, layout.frame_width)
-        self.body = UNetBody(inputs, 3, size, config.width, config.levels, conditioning)
+        self.body = PixelUNet(inputs, 3, size, config.width, config.levels, conditioning)
         initialise(self)
         self.start_joints()
         if config.copy:

@@ -109,9 +109,9 @@ class Warp(JointHeadModel):
                 pixels = pixel_coordinates(camera.height // shrink, camera.width // shrink)
                 self.register_buffer(f"pixels_{i}_{shrink}", pixels, persistent=False)
 
-        conditioning, size = 4 * config.width, (layout.frame_height, layout.frame_width)
+        conditioning, frame_size = 4 * config.width, (layout.frame_height, layout.frame_width)
         self.embed_state = nn.Sequential(state_mlp(self.numbers, conditioning), nn.SiLU())
-        self.body = UNetBody(3 * known, 0, size, config.width, config.levels, conditioning, False, self.shrink)
+        self.body = UNetBody(3 * known, frame_size, config.width, config.levels, conditioning, False, self.shrink)
         planes = len(layout.cameras) * config.layers * 8
         self.homography_head = nn.Sequential(
             nn.Linear((1 + 2 * SMOOTH) * joints, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU(), nn.Linear(256, planes)
@@ -164,7 +164,7 @@ class Warp(JointHeadModel):
         s = self.shrink
         frames = self.known_pictures(batch)
         state = self.joint_state(batch)
-        features, _ = self.body.features(torch.cat(frames, dim=1) - 0.5, self.embed_state(state.conditioning))
+        features, _ = self.body(torch.cat(frames, dim=1) - 0.5, self.embed_state(state.conditioning))
         planes = self.planes(state)
         motion = motion_between(*planes)
         still = (-((state.change.detach().abs().amax(dim=1) / STILL) ** 4)).exp()
