@@ -36,16 +36,17 @@ REGISTERS = {
 }
 """Address, bytes and sign bit of what LeRobot calls by these names."""
 POSITIONS = ("Goal_Position", "Present_Position")
-PATIENCE = 1000
-"""Milliseconds that an answer may take, on a machine that is busy."""
 
 
 class SdkBus:
     """What is used of LeRobot's FeetechMotorsBus."""
 
-    def __init__(self, port: str, patience: float):
+    patience = 1000.0
+    """Milliseconds that an answer may take, on a machine that is busy."""
+
+    def __init__(self, port: str):
         self.handler, self.packets = scs.PortHandler(port), scs.PacketHandler(0)
-        self.handler.setPacketTimeout = lambda size: self.handler.setPacketTimeoutMillis(patience)
+        self.handler.setPacketTimeout = lambda size: self.handler.setPacketTimeoutMillis(self.patience)
         self.ids = {name: number for number, name in enumerate(JOINTS, start=1)}
         self.ranges: dict[str, tuple[int, int]] = {}
 
@@ -205,7 +206,6 @@ class SdkRobot:
         cameras: name to socket.
         size: height and width of pictures.
         max_age_ms: of a picture that counts as present; more than LeRobot's 500, as a test's machine may be busy.
-        patience: milliseconds until a servo counts as silent.
     """
 
     def __init__(
@@ -214,9 +214,8 @@ class SdkRobot:
         cameras: Mapping[str, Path | str],
         size: tuple[int, int] = (48, 64),
         max_age_ms: float = 2000,
-        patience: float = PATIENCE,
     ):
-        self.bus, self.size, self.max_age_ms = SdkBus(str(port), patience), size, max_age_ms
+        self.bus, self.size, self.max_age_ms = SdkBus(str(port)), size, max_age_ms
         self.cameras = {name: SocketCamera(Path(path), size) for name, path in cameras.items()}
         self.is_calibrated = True
 

@@ -1,8 +1,11 @@
 """A virtual arm as a process sees it: a serial port, cameras, and a person who breaks things."""
 
 import contextlib
+import os
 import socket
 import struct
+import subprocess
+import sys
 import termios
 import time
 
@@ -14,6 +17,7 @@ from support.sdk_robot import bench, wait_until
 from forearm.base.errors import ForearmError
 from forearm.sim import JOINTS
 from forearm.sim.poses import NOMINAL
+from forearm.virtual.cameras import video_library
 from forearm.virtual.scene import Scene
 from forearm.virtual.server import VirtualRobot
 
@@ -61,10 +65,10 @@ def test_pictures_are_the_simulators_in_any_size(stand):
     stand.tell("hand home")
     simulator = stand.robot.scene.build()
     simulator.place(NOMINAL)
-    for size in ((40, 40), (480, 480)):
+    for size, drawn_size in (((40, 40), (40, 40)), ((480, 16), (240, 8))):
         camera = stand.driver(size=size).cameras["wrist"]
         camera.connect()
-        drawn = simulator.render("wrist", tuple(side if side < 240 else side // 2 for side in size))
+        drawn = simulator.render("wrist", drawn_size)
         enlarged = drawn.repeat(size[0] // drawn.shape[0], 0).repeat(size[1] // drawn.shape[1], 1)
         wait_until(lambda: np.abs(camera.latest[1].astype(int) - enlarged).mean() < 1)  # noqa: B023
         camera.disconnect()
@@ -81,19 +85,18 @@ def test_a_client_that_asks_for_nonsense_is_hung_up_on(stand):
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
-    [("silent elbow_flex", "There is no status packet"), ("garbled elbow_flex", "Incorrect status packet")],
+    ("command", "told", "patience"),
+    [("silent elbow_flex", "There is no status packet", 100), ("garbled elbow_flex", "Incorrect status packet", 1000)],
 )
-def test_a_servo_that_does_not_answer_rightly(stand, command, told):
-    driver = stand.driver(patience=100)
-    driver.connect()
+def test_a_servo_that_does_not_answer_rightly(driver, stand, command, told, patience):
     stand.tell(command)
+    driver.bus.patience = patience
     with pytest.raises(ConnectionError, match=told):
         driver.get_observation()
     assert stand.robot.arm.torque.all()  # it holds
     stand.tell("mend")
+    driver.bus.patience = 1000
     driver.get_observation()
-    driver.disconnect()
 
 
 def test_a_hot_servo_answers_that_it_is_and_is_limp(driver, stand):
@@ -121,14 +124,12 @@ def test_a_cable_that_is_pulled_in_mid_motion(driver, stand):
     again.disconnect()
 
 
-def test_a_power_cut_leaves_it_limp_and_silent(stand):
-    driver = stand.driver(patience=100)
-    driver.connect()
+def test_a_power_cut_leaves_it_limp_and_silent(driver, stand):
     stand.tell("power off")
+    driver.bus.patience = 100
     with pytest.raises(ConnectionError):
         driver.bus.sync_read("Present_Position")
     assert not stand.robot.arm.torque.any()
-    driver.disconnect()
 
 
 def test_a_camera_that_times_out(stand):
@@ -194,3 +195,51 @@ def test_options_that_cannot_be(tmp_path, options, told):
     outcome = forearm("virtual-arm", tmp_path / "arm", *options)
     assert outcome.code == 2
     assert told in outcome.err
+
+
+def test_a_folder_holds_one_arm(stand):
+    with pytest.raises(ForearmError, match="port is being written by"), VirtualRobot.opened(stand.folder, Scene(0)):
+        pass
+
+
+GRAB = """
+import ctypes, fcntl, mmap, os, select, sys
+def ask(request, size, **words):
+    data = bytearray(size)
+    for place, word in words.items():
+        data[int(place[1:]):int(place[1:]) + 4] = word.to_bytes(4, "little")
+    fcntl.ioctl(device, request, data)
+    return lambda place: int.from_bytes(data[place:place + 4], "little")
+device = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
+width, height = 64, 48
+shape = ask(0xC0D05605, 208, _0=1, _8=width, _12=height)  # VIDIOC_S_FMT of a capture
+assert (shape(8), shape(12), shape(28)) == (width, height, width * height * 3)
+assert ask(0xC0145608, 20, _0=2, _4=1, _8=1)(0) == 2  # VIDIOC_REQBUFS, to be mapped
+for repeat in range(2):
+    maps = []
+    for number in range(2):
+        found = ask(0xC0585609, 88, _0=number, _4=1)  # VIDIOC_QUERYBUF
+        maps.append(mmap.mmap(device, found(72), offset=0)) if found(64) == 0 else None
+        if number == 0:
+            ask(0xC058560F, 88, _0=number, _4=1)  # VIDIOC_QBUF
+    fcntl.ioctl(device, 0x40045612, (1).to_bytes(4, "little"))  # VIDIOC_STREAMON
+    assert select.select([device], [], [], 20)[0]
+    assert ask(0xC0585611, 88, _4=1)(0) == 0  # VIDIOC_DQBUF
+    picture = bytes(maps[0])
+    fcntl.ioctl(device, 0x40045613, (1).to_bytes(4, "little"))  # VIDIOC_STREAMOFF
+sys.stdout.buffer.write(picture)
+"""
+
+
+def test_a_camera_opens_as_a_video_device(stand):
+    library = video_library(stand.folder)
+    if library is None:
+        pytest.skip("there is no C compiler")
+    words = [sys.executable, "-c", GRAB, str(stand.folder / "base")]
+    done = subprocess.run(words, capture_output=True, env=os.environ | {"LD_PRELOAD": str(library)}, check=False)
+    assert not done.stderr.decode()
+    camera = stand.driver().cameras["base"]
+    camera.connect()
+    seen = np.frombuffer(done.stdout, np.uint8).reshape(48, 64, 3)[..., ::-1]
+    assert np.abs(seen.astype(int) - camera.latest[1]).mean() < 2
+    camera.disconnect()

@@ -37,6 +37,7 @@ def virtual_arm(options: VirtualArmOptions) -> None:
     Example: forearm virtual-arm arm --scene 7
     """
     from forearm.sim import CAMERAS
+    from forearm.virtual.cameras import video_library
     from forearm.virtual.scene import Scene
     from forearm.virtual.server import MEMORY, PORT, VirtualRobot
 
@@ -48,9 +49,12 @@ def virtual_arm(options: VirtualArmOptions) -> None:
     with VirtualRobot.opened(options.folder, Scene(options.scene, options.task), options.fps, _say) as robot:
         if options.uncalibrated:
             robot.arm.reset()
-        print(f"port {options.folder / PORT}")
+        library = video_library(options.folder)
         for name in CAMERAS:
-            print(f"camera {name} {options.folder / name}", flush=True)
+            print(f"camera {name} {options.folder / name}")
+        if library:
+            print(f"OpenCV opens these cameras in programs started with LD_PRELOAD={library.resolve()}")
+        print(f"port {options.folder / PORT}", flush=True)
         robot.run(sys.stdin.fileno() if sys.stdin else None, later)
 
 

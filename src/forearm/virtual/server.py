@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import writing
+from forearm.base.files import locked, writing
 from forearm.sim import CAMERAS, JOINTS
 from forearm.sim.poses import NOMINAL
 from forearm.virtual.arm import MIDDLE, TICK, VirtualArm
@@ -67,22 +67,23 @@ class VirtualRobot:
         """A robot in a folder, which is made; its servos remember what they were told there before.
 
         Raises:
-            ForearmError: the folder's memory is damaged, or there is no such scene.
+            ForearmError: another arm is in the folder, its memory is damaged, or there is no such scene.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        robot = cls(folder, scene, fps, say)
-        control = folder / CONTROL
-        control.unlink(missing_ok=True)
-        os.mkfifo(control)
-        robot._cable.plug()
-        robot._remember()
-        try:
-            yield robot
-        finally:
-            robot._cable.unplug()
-            robot._cameras.close()
-            for name in (CONTROL, *CAMERAS):
-                (folder / name).unlink(missing_ok=True)
+        with locked(folder / PORT):
+            robot = cls(folder, scene, fps, say)
+            control = folder / CONTROL
+            control.unlink(missing_ok=True)
+            os.mkfifo(control)
+            robot._cable.plug()
+            robot._remember()
+            try:
+                yield robot
+            finally:
+                robot._cable.unplug()
+                robot._cameras.close()
+                for name in (CONTROL, *CAMERAS):
+                    (folder / name).unlink(missing_ok=True)
 
     def run(self, typed: int | None = None, later: Sequence[tuple[float, str]] = ()) -> None:
         """Let time pass, until interrupted or told to quit.
@@ -98,11 +99,11 @@ class VirtualRobot:
         try:
             while not self.ended:
                 readable = self._wait(sources, due - time.monotonic())
-                for source in [source for source in sources if source.descriptor in readable]:
-                    for line in source.read():
-                        self.obey(line)
+                lines = [line for source in sources if source.descriptor in readable for line in source.read()]
+                self._converse()  # what was sent before a command was given
+                for line in lines:
+                    self.obey(line)
                 sources = [source for source in sources if not source.ended]
-                self._converse()
                 now = time.monotonic()
                 while waiting and waiting[0][0] <= now - begin:
                     self.obey(waiting.pop(0)[1])
