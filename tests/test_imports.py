@@ -47,6 +47,7 @@ def test_forearm_itself_imports_nothing_slow():
         "train warp --help",
         "evaluate --help",
         "play --help",
+        "live --help",
         "demo --help",
         "plan --help",
         "build --help",

@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "score a run on data and write its report",
     "compare": "show on one page which of several runs is best",
     "play": "steer what a run imagines, on a page in the browser",
+    "live": "predict actions, let an arm carry them out, and compare",
     "plan": "find the actions that lead to a goal",
     "virtual-arm": "be an SO-101 to try everything on: serial port, servos and cameras",
 }

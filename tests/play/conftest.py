@@ -1,11 +1,17 @@
 """A run of the smallest flagship, the data it was trained on, and the stage that they make; only to be read."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
+from play.arms import TinyArm
 from support.tiny import make_layout, write_data
 
 from forearm.canvas import ActionDimension
 from forearm.models import family_settings
+from forearm.play.live_stage import ArmSource, LiveStage, StopSwitch
 from forearm.play.stage import open_stage
+from forearm.play.trials import TrialFolder
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
 
@@ -42,3 +48,22 @@ def long_memory(tmp_path_factory):
     """The tiny dataset with three frames a canvas and two joints to move."""
     dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
     return write_data(tmp_path_factory.mktemp("play") / "data", make_layout(history=3, actions=dimensions))
+
+
+@pytest.fixture
+def arm():
+    """A tiny arm at rest."""
+    return TinyArm()
+
+
+@pytest.fixture
+def live(stage, arm, tmp_path):
+    """A session with the tiny arm, as ``forearm live`` serves it."""
+    from forearm.play.live_app import LiveApp
+
+    arm.layout = stage.layout
+    source = ArmSource(arm, "tiny arm")
+    with TrialFolder(tmp_path / "trials", arm.spec(30), {}).recording() as folder:
+        staged = LiveStage(replace(stage, sources={"robot": source}), source, folder, StopSwitch())
+        with ThreadPoolExecutor(1) as worker:
+            yield LiveApp(staged, worker.submit(staged.session).result(), worker)

@@ -26,7 +26,8 @@ testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra `
 
 from forearm.play import clip  # noqa: E402 (needs the extra)
 from forearm.play.access import OPEN, Access  # noqa: E402
-from forearm.play.app import COOKIE, make_app  # noqa: E402
+from forearm.play.app import make_app  # noqa: E402
+from forearm.play.web import COOKIE  # noqa: E402
 
 BASE = "http://127.0.0.1:8000"
 LOCAL = Access.of("127.0.0.1")
@@ -57,14 +58,14 @@ def pixels(uri):
 
 
 def test_the_page_needs_nothing_from_elsewhere(visitor):
-    for path in ("/", "/app.css", "/app.js"):
+    for path in ("/", "/app.css", "/page.js", "/own.js"):
         answer = visitor.get(path)
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         addresses = re.findall(r"""(?:src|href)="([^"]+)"|url\(([^)]+)\)|["'`](https?:[^"'`]+)""", answer.text)
         for found in addresses:
             (address,) = filter(None, found)
-            assert address.startswith(("data:", "/app.", "/api/path.")), address
+            assert address.startswith(("data:", "/app.", "/page.", "/own.", "/api/path.")), address
 
 
 def test_what_is_shown_is_exact(visitor, stage):
@@ -280,7 +281,7 @@ def test_a_path_comes_in_three_kinds(visitor):
 
 def test_other_sites_are_kept_away(app):
     rebound = testclient.TestClient(app, base_url="http://evil.example:8000")
-    for path in ("/", "/api/path", "/app.js"):
+    for path in ("/", "/api/path", "/page.js"):
         assert rebound.get(path).status_code == 403
     visitor = testclient.TestClient(app, base_url=BASE)
     for origin in ("http://evil.example", "http://127.0.0.1:9000", "https://127.0.0.1:8000", "127.0.0.1:8000", "null"):
@@ -303,7 +304,7 @@ def test_requests_from_pages_of_other_sites_make_no_path(stage):
             foreign = testclient.TestClient(app, base_url=BASE)
             answer = foreign.get(f"/api/path?{number}", headers=picture)
             assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None)
-        for path in ("/", "/app.js", "/api/path.gif"):
+        for path in ("/", "/page.js", "/api/path.gif"):
             for headers in (picture, frame):
                 assert visitor.get(path, headers=headers).status_code == 403
         assert visitor.get("/", headers=link).status_code == 200
@@ -318,10 +319,10 @@ def test_elsewhere_than_on_this_machine_a_token_is_needed(stage):
     access = Access.of("0.0.0.0")
     app = make_app(stage, access)
     stranger, invited = (testclient.TestClient(app, base_url="http://192.0.2.7:8000") for _ in range(2))
-    for path in ("/", "/app.js", "/api/path", "/?token=", "/?token=guessed", "/api/stage?token=é"):
+    for path in ("/", "/page.js", "/api/path", "/?token=", "/?token=guessed", "/api/stage?token=é"):
         answer = stranger.get(path, follow_redirects=False)
         assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None)
-        assert "open the whole address that forearm play printed" in answer.text
+        assert "open the whole address that was printed" in answer.text
     assert stranger.post("/api/path/undo", json={}).status_code == 403
 
     answer = invited.get(f"/?token={access.token}", follow_redirects=False)

@@ -349,7 +349,7 @@ def test_pictures_on_another_site_take_no_place(browser, served):
 
 
 def test_the_17th_visitor_sees_why_and_gets_the_next_place(browser, served, monkeypatch):
-    monkeypatch.setattr("forearm.play.app.RETRY", 1)
+    monkeypatch.setattr("forearm.play.web.RETRY", 1)
     for _ in range(MOST):
         ask(served, "api/path")
     page = browser.new_page()
@@ -400,7 +400,7 @@ def test_a_browser_that_leaves_in_mid_step_leaves_a_whole_dream(address):
 
 
 def test_what_the_app_needs_is_named(run, monkeypatch):
-    for module in ("forearm.play.app", "forearm.play.server"):
+    for module in ("forearm.play.app", "forearm.play.web", "forearm.play.server"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     said = refused(run.path, run.path, "--port", 0)

@@ -47,13 +47,27 @@ class Keyboard:
 
     def answer(self) -> str:
         """Wait for a key and return it in lower case. Keys that were pressed before do not count as an answer."""
+        self.forget()
+        return self.read()
+
+    def forget(self) -> None:
+        """Forget the keys that were pressed until now."""
+        if not self.is_terminal:
+            return
         if sys.platform == "win32":
             import msvcrt
 
             while msvcrt.kbhit():
                 msvcrt.getwch()
-            return msvcrt.getwch().lower()
-        import termios
+        else:
+            import termios
 
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+    def read(self) -> str:
+        """Wait for a key and return it in lower case."""
+        if sys.platform == "win32":
+            import msvcrt
+
+            return msvcrt.getwch().lower()
         return os.read(sys.stdin.fileno(), 1).decode(errors="replace").lower()

@@ -19,7 +19,12 @@ from forearm.recordings import EpisodeData, RecordingSpec
 
 
 def open_robot_arm(
-    layout: Layout, settings: RobotSettings, *, duration: float | None = None, console: Console | None = None
+    layout: Layout,
+    settings: RobotSettings,
+    *,
+    duration: float | None = None,
+    keyboard: Keyboard | None = None,
+    console: Console | None = None,
 ) -> "RobotArm":
     """The SO-101 that a person named, for a run of a layout; not yet connected.
 
@@ -27,6 +32,7 @@ def open_robot_arm(
         layout: of the run.
         settings: port, cameras and limits.
         duration: seconds of an action, for layouts that do not say it.
+        keyboard: any key of it stops the arm.
         console: where a person is asked whether the arm may move.
 
     Raises:
@@ -40,7 +46,7 @@ def open_robot_arm(
         max_step=settings.max_step,
         release=settings.release,
     )
-    return RobotArm(robot, layout, duration=duration, settings=settings, console=console)
+    return RobotArm(robot, layout, duration=duration, keyboard=keyboard, settings=settings, console=console)
 
 
 class RobotArm:

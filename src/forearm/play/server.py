@@ -41,8 +41,19 @@ def address(listening: socket.socket, host: str, token: str | None = None) -> st
     return page if token is None else f"{page}?token={token}"
 
 
-def serve(app: FastAPI, listening: socket.socket, *, show: str | None = None) -> None:
-    """Serve until Ctrl-C, which ends the process at once with exit code 130; ``show`` an address in a browser."""
+def serve(app: FastAPI, listening: socket.socket, *, show: str | None = None, at_once: bool = True) -> None:
+    """Serve until Ctrl-C.
+
+    Args:
+        app: to serve.
+        listening: socket on which.
+        show: an address to show in a browser.
+        at_once: whether Ctrl-C ends the process with exit code 130, as there is nothing to be written any more. Uvicorn
+            would wait for open connections, and Python at its end for predictions and films that nobody wants any more.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, unless it ends the process.
+    """
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -56,7 +67,18 @@ def serve(app: FastAPI, listening: socket.socket, *, show: str | None = None) ->
     )
     if show:
         threading.Thread(target=webbrowser.open, args=(show,), daemon=True).start()
-    _Server(config).run(sockets=[listening])
+    server = uvicorn.Server(config)
+    server.handle_exit = _exit if at_once else _interrupt  # type: ignore[method-assign]
+    server.run(sockets=[listening])
+
+
+def _exit(sig: int, frame: FrameType | None) -> None:
+    print("forearm: stopped", file=sys.stderr, flush=True)
+    os._exit(130)
+
+
+def _interrupt(sig: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def most_connections() -> int:
@@ -66,17 +88,6 @@ def most_connections() -> int:
     except ModuleNotFoundError:  # Windows has no such limit
         return MOST_CONNECTIONS
     return max(4, min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
-
-
-class _Server(uvicorn.Server):
-    """A server that ends at once, as there is nothing to be written any more.
-
-    Uvicorn waits for open connections, and Python at its end for predictions and films that nobody wants any more.
-    """
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        print("forearm: stopped", file=sys.stderr, flush=True)
-        os._exit(130)
 
 
 class Connection(H11Protocol):

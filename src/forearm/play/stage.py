@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -41,6 +41,21 @@ class Stage:
     """Moves that training never saw, as (action dimension, code)."""
     device: torch.device | str = "cpu"
 
+    @classmethod
+    def of(cls, run: Run, sources: Sequence[Source], checkpoint: Checkpoint, device: torch.device) -> Self:
+        """What a run is played with, from some sources."""
+        return cls(
+            run.name,
+            run.config()["family"],
+            run.load(checkpoint, device),
+            run.layout(),
+            {source.name: source for source in sources},
+            run.actions_seen(),
+            (STAY,) if run.practised_stay() else (),
+            run.unseen_moves(),
+            device,
+        )
+
     @property
     def longest(self) -> int:
         """So many steps a session may have, so that all of them fit in ``MEMORY``; at least 20."""
@@ -56,11 +71,18 @@ class Stage:
         """What the page has to know once."""
         layout = self.layout
         return {
+            "kind": "play",
             "run": self.run_name,
             "family": self.family,
             "cameras": [{"name": c.name, "height": c.height, "width": c.width} for c in layout.cameras],
             "joints": [
-                {"name": j.name, "low": j.low, "high": j.high, "bounds": [reading(j.low, j), reading(j.high, j)]}
+                {
+                    "name": j.name,
+                    "unit": j.unit,
+                    "low": j.low,
+                    "high": j.high,
+                    "bounds": [reading(j.low, j), reading(j.high, j)],
+                }
                 for j in layout.joints
             ],
             "dimensions": [
@@ -92,7 +114,7 @@ def open_stage(
     Without the run's own dataset it takes one of the two.
     """
     target, run = device_named(device), Run.open(run_path)
-    layout, model = run.layout(), run.load(checkpoint, target)
+    layout = run.layout()
     sources: list[Source] = []
     if simulator is not None:
         sources.append(Simulation(layout, simulator))
@@ -101,16 +123,4 @@ def open_stage(
     except ForearmError as error:
         if data is not None or not sources:
             raise ForearmError(f"{error} (choose frames to begin from with --data, or --simulator)") from error
-    practised = (STAY,) if run.practised_stay() else ()
-    by_name = {source.name: source for source in sources}
-    return Stage(
-        run.name,
-        run.config()["family"],
-        model,
-        layout,
-        by_name,
-        run.actions_seen(),
-        practised,
-        run.unseen_moves(),
-        target,
-    )
+    return Stage.of(run, sources, checkpoint, target)

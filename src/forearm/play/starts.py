@@ -5,6 +5,7 @@ they are, and one that is ``usual`` to show first.
 """
 
 import copy
+from typing import Protocol
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Recording:
 
     def begin(self, number: int) -> Start:
         """The start of a number."""
-        _require_number(number, self.count)
+        require_number(number, self.count)
         data, truth = self.data, RecordedEnvironment(self.data)
         truth.reset(number)
         episode = data.episodes[data.columns.episodes[number]]
@@ -57,15 +58,31 @@ class Simulation:
 
     def begin(self, number: int) -> Start:
         """As of a `Recording`."""
-        _require_number(number, self.count)
+        require_number(number, self.count)
         truth = copy.copy(self._world)  # all starts share the arm
         context = present(truth.layout, truth.reset(number))
         return Start(self.name, number, context, truth, f"scene {self.seed}, pose {number}")
 
 
-Source = Recording | Simulation
+class Source(Protocol):
+    """Where paths begin."""
+
+    name: str
+    title: str
+    counts: str
+    count: int
+    usual: int
+
+    def begin(self, number: int) -> Start:
+        """The start of a number.
+
+        Raises:
+            ForearmError: there is none.
+        """
+        ...
 
 
-def _require_number(number: int, count: int) -> None:
+def require_number(number: int, count: int) -> None:
+    """Refuse a start that a source does not have."""
     if not 0 <= number < count:
         raise ForearmError(f"there is no start {number}; choose one from 0 to {count - 1}")

@@ -9,7 +9,9 @@ from forearm.environment import Imagined
 from forearm.media.colours import OVERLAY, heat_map
 from forearm.media.pictures import data_uri
 from forearm.media.words import action_words, figure, reading
+from forearm.play.live import LiveSession
 from forearm.play.session import PlaySession
+from forearm.play.trials import Summary
 
 HEAT_TOP = 0.4
 """The root of the squared error at which heat is at its strongest, as a share of the range from black to white."""
@@ -23,6 +25,42 @@ def state_of(session: PlaySession, whole: bool = False) -> dict[str, Any]:
 
     What earlier moments showed is included only with ``whole``: who has followed the path has seen it.
     """
+    layout, errors = session.layout, session.step_errors
+    steps = [_step(layout, state, whole, errors.get(state.number)) for state in session.path]
+    return {**_present(session), "path": steps}
+
+
+def live_state_of(session: LiveSession, since: int = -1) -> dict[str, Any]:
+    """What an arm shows, what each action would show, and the last trials.
+
+    What a trial showed is included where its number is above ``since``: who has seen the others knows them.
+    """
+    layout, summary = session.layout, Summary.of(session.folder.trials)
+    trials = [
+        {
+            **_step(layout, state, state.number > since, float(trial.mse)),
+            "unchanged_error": percent(trial.unchanged_mse),
+            "seconds": f"{trial.action_seconds:.1f} s",
+        }
+        for trial, state in session.shown
+    ]
+    low, high = summary.interval or (None, None)
+    return {
+        **_present(session),
+        "version": session.version,
+        "forbidden": [session.forbidden(action) for action in session.actions()],
+        "path": trials,
+        "summary": {
+            "count": summary.count,
+            "error": percent(summary.mse),
+            "interval": [percent(low), percent(high)],
+            "expected_error": percent(summary.expected_mse),
+            "unchanged_error": percent(summary.unchanged_mse),
+        },
+    }
+
+
+def _present(session: PlaySession) -> dict[str, Any]:
     layout, previews = session.layout, session.previews()
     reach = layout.actions[session.dimension]
     return {
@@ -33,7 +71,6 @@ def state_of(session: PlaySession, whole: bool = False) -> dict[str, Any]:
         "reach": f"±{figure(session.value * reach.scale, reach.unit)}",
         "now": _moment(layout, session.now),
         "previews": [_preview(layout, session.now, preview) for preview in previews],
-        "path": [_step(session, state, whole) for state in session.path],
     }
 
 
@@ -91,15 +128,14 @@ def _preview(layout: Layout, now: Imagined, state: Imagined) -> dict[str, Any]:
     }
 
 
-def _step(session: PlaySession, state: Imagined, whole: bool) -> dict[str, Any]:
-    layout = session.layout
+def _step(layout: Layout, state: Imagined, whole: bool, step_error: float | None) -> dict[str, Any]:
     return {
         "number": state.number,
         "moment": _moment(layout, state) if whole else None,
         "code": state.action.code if state.action else None,
         "words": words(layout, state.action),
         "expected_error": percent(state.observation.expected_error),
-        "step_error": percent(session.step_errors.get(state.number)),
+        "step_error": percent(step_error),
         "path_error": percent(None if state.is_start else state.error),
     }
 

@@ -1,4 +1,6 @@
 "use strict";
+// What the pages of forearm play and forearm live share. Each has a script of its own besides, served as own.js: what
+// one can do there, and what is seen of it. It defines press, change, seen, render, onKey, listenOwn and buildOwn.
 
 const NAMES = ["STAY", "MOVE+", "MOVE−"];
 const COLOURS = ["--stay", "--plus", "--minus"];
@@ -6,7 +8,6 @@ const RECORDED = 3;
 const ORDER = [2, 0, 1, RECORDED]; // as the arrow keys lie
 const KEYS = ["S", "→", "←", "F"];
 const MOST_WAITING = 2;
-const PACE = 500; // ms a step, as long as an action of the arm takes
 const BOUNDS = { "-1": "lower bound", 1: "upper bound" };
 
 const find = (selector) => document.querySelector(selector);
@@ -60,7 +61,7 @@ async function talk(path, body) {
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Error("forearm play does not answer any more; start it again and reload this page");
+    throw new Error("forearm does not answer any more; start it again and reload this page");
   }
   if (response.ok) return response.json();
   const said = await response.text();
@@ -78,94 +79,17 @@ function trouble(message) {
   silence = setTimeout(() => { note.hidden = true; }, 6000);
 }
 
-// What one can do
+// What is laid over and beside the pictures
 
-/** Take an action; it is what `repeat` repeats. */
-function step(which, follows = which === RECORDED) {
-  stop();
-  repeated = follows ? "recorded" : which;
-  take(which);
-}
-
-async function take(which) {
-  if (waiting >= MOST_WAITING || !(which in state.previews)) return;
-  const choice = find(`.choice[data-which="${which}"]`);
-  choice.classList.add("taken");
-  setTimeout(() => choice.classList.remove("taken"), 120);
-  await ask("/api/path/step", () => ({ number: state.now.number, which }));
-}
-/** Ask for another path than that which is played. */
-function change(path, body) {
-  stop();
-  if (waiting < MOST_WAITING) ask(path, body);
-}
-const undo = () => { if (state.path.length > 1) change("/api/path/undo", {}); };
-const begin = (source, number) => change("/api/path/begin", { source, number });
-const reset = () => begin(state.start.source, state.start.number);
-const choose = (dimension, value) => { if (dimension in stage.dimensions) change("/api/path/choose", { dimension, value }); };
-const follow = () => { if (state.recorded !== null) step(state.recorded, true); };
 function lay(overlay) {
   view.overlay = view.overlay === overlay ? "" : overlay;
   render();
 }
-function beside() {
-  view.beside = !view.beside;
-  render();
-}
 
-// Auto-play: an action again and again, or the path from its start
+// What both can do
 
-let playing = null; // "repeat" or "path"
-let pause;
-let repeated = null; // the action that the visitor took last, or "recorded"
-
-/** The action to repeat: null where there is none. */
-const again = () => (repeated === "recorded" ? state.recorded : repeated ?? state.path.at(-1).code);
-
-function stop(why) {
-  if (!playing) return;
-  clearTimeout(pause);
-  [playing, view.at] = [null, null];
-  render();
-  if (why) trouble(why);
-}
-
-/** Start to play, or stop what plays; `go` plays one step and says why it is the last, if it is. */
-function play(what, go) {
-  const was = playing;
-  stop();
-  if (was === what) return;
-  playing = what;
-  find("#trouble").hidden = true;
-  const next = async () => {
-    const end = await go();
-    if (playing !== what) return; // stopped meanwhile
-    if (end === undefined) pause = setTimeout(next, PACE);
-    else stop(end);
-  };
-  next();
-}
-
-function repeat() {
-  if (playing !== "repeat" && again() === null) return;
-  play("repeat", async () => {
-    const which = again(), { length } = state.path, { joint } = stage.dimensions[state.dimension];
-    if (which === null) return "The recording ends here.";
-    const { code } = state.previews[which], bound = code === 1 ? 1 : code === 2 ? -1 : null;
-    if (repeated !== "recorded" && state.now.bounds[joint] === bound) return `${stage.joints[joint].name} is at its ${BOUNDS[bound]}.`;
-    await take(which);
-    if (state.path.length === length) return ""; // refused, and said so
-  });
-}
-
-function playPath() {
-  if (state.path.length < 2) return;
-  play("path", () => {
-    view.at = view.at === null ? 0 : view.at + 1;
-    if (view.at === state.path.length) return "";
-    render();
-  });
-}
+const begin = (source, number) => change("/api/path/begin", { source, number });
+const choose = (dimension, value) => { if (dimension in stage.dimensions) change("/api/path/choose", { dimension, value }); };
 
 // What is seen
 
@@ -196,43 +120,22 @@ function show(told) {
   state = told;
   for (const node of told.path) if (node.moment) moments.set(node.number, node.moment);
   moments.set(told.now.number, told.now);
-  const here = new Set(told.path.map((node) => node.number));
+  const here = new Set([told.now, ...told.path].map((node) => node.number));
   for (const number of moments.keys()) if (!here.has(number)) moments.delete(number);
-  if (playing === "path") stop(); // another path than that which was played
-  else render();
+  seen();
 }
 
-function render() {
-  const at = view.at ?? state.path.length - 1, node = state.path[at], now = moments.get(node.number);
-  document.body.classList.toggle("playing", view.at !== null);
-  showNow(at, node, now);
-  showJoints(now);
-  showChoices();
-  showPath(at);
-  showPlaying();
-}
-
-function showNow(at, node, now) {
-  const { path, start } = state, steps = path.length - 1;
-  find("#title").textContent = at ? "Imagined" : "Start";
-  find("#words").textContent = find("#words").title = at ? `step ${at}${at < steps ? ` of ${steps}` : ""}: ${node.words}` : start.note;
-  find("#truth-note").textContent = now.truth ? (start.source === "simulator" ? "simulated" : "recorded") : "unknown: nobody recorded this";
-  find("#truth").hidden = !view.beside;
-  fill(find("#imagined .cameras"), now.pictures, view.overlay ? now[view.overlay] : null, true);
-  fill(find("#truth .cameras"), now.truth, null, true);
-  find("#expected-error").textContent = known(node.expected_error);
-  find("#step-error").textContent = known(node.step_error);
-  find("#path-error").textContent = known(node.path_error);
+/** What is laid over the pictures, and which of its buttons is pressed. */
+function showOverlay() {
   for (const button of document.querySelectorAll("[data-overlay]")) set(button, "aria-checked", button.dataset.overlay === view.overlay);
-  set(find("#beside"), "aria-pressed", view.beside);
   find("#scale").hidden = !view.overlay;
-  if (document.activeElement !== find("#number")) find("#number").value = start.number;
-  find("#source").value = start.source;
+}
+
+/** Where the path began, unless somebody is choosing another start. */
+function showStart() {
+  if (document.activeElement !== find("#number")) find("#number").value = state.start.number;
+  find("#source").value = state.start.source;
   limitNumber();
-  const dimension = stage.dimensions[state.dimension], joint = stage.joints[dimension.joint];
-  const bound = joint && BOUNDS[now.bounds[dimension.joint]];
-  const told = joint ? `${joint.name} ${now.readings[dimension.joint]}${bound ? `, at its ${bound}` : ""}` : "";
-  find("#status").textContent = `${at ? `Step ${at}` : "The start"}, ${node.words}. ${told}`;
 }
 
 function showJoints(now) {
@@ -307,33 +210,22 @@ function showChoices() {
   }
 }
 
-function showPath(at) {
+/** Thumbnails of the path, of which that at a place is looked at; `make` makes a new one. */
+function showPath(at, thumbnail) {
   const { path } = state, list = find("#path");
-  find("#length").textContent = path.length > 1 ? `${path.length - 1} step${path.length > 2 ? "s" : ""}; click a picture to go back there` : "no step yet";
   const wanted = path.map((node) => String(node.number));
   for (const item of [...list.children]) if (!wanted.includes(item.dataset.number)) item.remove();
   path.forEach((node, i) => {
     if (!list.children[i]) list.append(thumbnail(node, i));
     set(list.children[i].querySelector(".thumb"), "aria-current", i === at);
   });
-  find(".strip").classList.toggle("alone", !view.beside);
-  find("#undo").disabled = path.length < 2;
   const current = list.children[at];
-  if (view.at === null) list.scrollLeft = list.scrollWidth;
+  if (view.at === null || view.at === path.length - 1) list.scrollLeft = list.scrollWidth;
   else list.scrollLeft = current.offsetLeft - (list.clientWidth - current.offsetWidth) / 2;
 }
 
-function showPlaying() {
-  const which = again(), isRepeating = playing === "repeat", isPath = playing === "path";
-  find("#repeat span").textContent = isRepeating ? "■ Stop" : repeated === "recorded" ? "↻ Follow the recording" : which === null ? "↻ Repeat" : `↻ Repeat ${NAMES[which]}`;
-  find("#repeat").disabled = !isRepeating && which === null;
-  find("#repeat").classList.toggle("on", isRepeating);
-  find("#play span").textContent = isPath ? "■ Stop" : "▶\uFE0E Play";
-  find("#play").disabled = state.path.length < 2;
-  find("#play").classList.toggle("on", isPath);
-}
-
-function thumbnail(node, i) {
+/** A state of the path: its pictures, what is told above and below them, and before it the action that led there. */
+function thumb(node, above, below, name, press) {
   const moment = moments.get(node.number);
   const frame = (sources, kind) => {
     const shown = make("span", `frame ${kind}`);
@@ -344,12 +236,11 @@ function thumbnail(node, i) {
     });
     return shown;
   };
-  const button = make("button", "thumb", make("span", "told", i ? String(i) : "start"), frame(moment.pictures, "imagined"),
-    frame(moment.truth, moment.truth ? "beside" : "beside unknown"), make("span", "told", known(node.step_error)), make("span", "told true", known(node.path_error)));
+  const button = make("button", "thumb", make("span", "told", above), frame(moment.pictures, "imagined"),
+    frame(moment.truth, moment.truth ? "beside" : "beside unknown"), make("span", "told", below[0]), make("span", "told true", below[1]));
   button.title = node.words;
-  const error = node.path_error ? `, step error ${known(node.step_error)}, path error ${node.path_error}` : "";
-  set(button, "aria-label", i ? `go back to step ${i}, ${node.words}${error}` : "go back to the start");
-  button.addEventListener("click", () => change("/api/path/back", { number: node.number }));
+  set(button, "aria-label", name);
+  button.addEventListener("click", press);
   const item = make("li");
   item.dataset.number = node.number;
   if (node.code !== null) {
@@ -364,12 +255,14 @@ function thumbnail(node, i) {
 // The page, once
 
 function build() {
+  for (const part of document.querySelectorAll("[data-only]")) if (part.dataset.only !== stage.kind) part.remove();
   const root = document.documentElement.style;
   COLOURS.forEach((name, code) => root.setProperty(name, `rgb(${stage.palette[code].join(" ")})`));
   root.setProperty("--cameras", stage.cameras.length);
   root.setProperty("--aspect", Math.max(...stage.cameras.map((camera) => camera.height / camera.width)));
   document.documentElement.classList.toggle("single", stage.cameras.length === 1);
-  document.title = `${stage.run} · forearm play`;
+  document.title = `${stage.run} · forearm ${stage.kind}`;
+  find("#kind").textContent = `forearm ${stage.kind}`;
   find("#run").textContent = `${stage.run} · family ${stage.family}`;
   for (const source of stage.sources) {
     const option = make("option", "", source.title);
@@ -381,6 +274,7 @@ function build() {
   find(".choices h2 small").hidden = !stage.discrete; // the slider takes its place
   buildJoints();
   ORDER.forEach((which) => find("#choices").append(choice(which)));
+  buildOwn();
 }
 
 function buildJoints() {
@@ -416,7 +310,7 @@ function choice(which) {
   const told = make("span", "told", make("span", "outcome"), make("small", "uncertainty soft", make("i", "", "expected error "), ""));
   const button = make("button", "choice", make("span", "about", head, told), make("span", "shots"));
   button.dataset.which = which;
-  button.addEventListener("click", () => step(which));
+  button.addEventListener("click", () => press(which));
   return button;
 }
 
@@ -427,11 +321,6 @@ function limitNumber() {
   find("#number").max = source.count - 1;
   find("#number").title = `0 to ${source.count - 1}`;
 }
-
-const onKey = {
-  " ": () => (playing ? stop() : step(0)), s: () => step(0), arrowright: () => step(1), "+": () => step(1), arrowleft: () => step(2), arrowup: () => choose(state.dimension - 1), arrowdown: () => choose(state.dimension + 1), "-": () => step(2), "−": () => step(2),
-  f: follow, z: undo, backspace: undo, r: reset, a: repeat, p: playPath, escape: () => stop(), t: beside, u: () => { if (stage.knowsUncertainty) lay("uncertainty"); }, e: () => lay("error"),
-};
 
 function listen() {
   document.addEventListener("keydown", (event) => {
@@ -447,11 +336,6 @@ function listen() {
     if (event.detail) event.target.closest("button, a")?.blur();
   });
   for (const button of document.querySelectorAll("[data-overlay]")) button.addEventListener("click", () => lay(button.dataset.overlay));
-  find("#beside").addEventListener("click", beside);
-  find("#repeat").addEventListener("click", repeat);
-  find("#play").addEventListener("click", playPath);
-  find("#undo").addEventListener("click", undo);
-  find("#reset").addEventListener("click", reset);
   find("#random").addEventListener("click", () => begin(find("#source").value, null));
   find("#source").addEventListener("change", limitNumber);
   find("#begin").addEventListener("submit", (event) => {
@@ -460,6 +344,7 @@ function listen() {
     find("#number").blur();
   });
   find("#value").addEventListener("change", () => choose(state.dimension, find("#value").valueAsNumber));
+  listenOwn();
 }
 
 /** Say that all places are taken, and ask again until one is free. */
@@ -485,5 +370,3 @@ async function main() {
     else trouble(error.message);
   }
 }
-
-main();
