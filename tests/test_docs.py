@@ -18,7 +18,7 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES if page.stem != "CHANGELOG"}
 CODE = re.compile(r"```(?s:.*?)```|`[^`]+`|^ {4}.*$", re.MULTILINE)
 FILES = re.compile(r"\b(?:src|tests|docs|benchmarks|scripts|examples)/[\w./-]*[\w/]|\b[a-z_]+/[a-z_]+\.py\b")
-CALL = re.compile(r"\bforearm ([a-z]+)\b([^\n|#]*)")
+CALL = re.compile(r"\bforearm ([a-z]+(?:-[a-z]+)*)\b([^\n|#]*)")
 NAMES = re.compile(r"\bforearm(?:\.\w+)+")
 EXAMPLES = {"src/forearm/models/direct.py"}
 """Files that a reader is asked to write."""
