@@ -13,7 +13,7 @@ from forearm.base.errors import ForearmError
 
 COMMANDS = {
     "demo": "simulate, train, evaluate and show a report, in minutes",
-    "record": "record a simulated SO-101 as a LeRobot v3.0 dataset",
+    "record": "record a simulated or a real SO-101 as a LeRobot dataset",
     "build": "make a dataset of transitions from recordings",
     "combine": "make one dataset of several, with common bounds",
     "inspect": "show what a recording, a dataset or a run holds",

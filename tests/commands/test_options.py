@@ -132,14 +132,17 @@ def options_of(command: str) -> tuple[type, tuple]:
     return hints["options"], getattr(module, "RULES", ())
 
 
+def fields_of(kind: type) -> set[str]:
+    """The names of a dataclass's fields, and of those within them."""
+    hints = get_type_hints(kind)
+    within = (fields_of(hint) for hint in hints.values() if dataclasses.is_dataclass(hint))
+    return set(hints).union(*within)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_rules_are_about_options_that_there_are(command):
     kind, rules = options_of(command)
-    hints = get_type_hints(kind)
-    names = set(hints)
-    for hint in hints.values():
-        if dataclasses.is_dataclass(hint):
-            names |= {field.name for field in dataclasses.fields(hint)}
+    names = fields_of(kind)
     for rule in rules:
         conditions = {condition.partition("=")[0] for condition in rule.condition.split("|")}
         assert conditions | {*rule.options} - {"STAY", "MOVE+", "MOVE_"} <= names

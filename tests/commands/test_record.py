@@ -19,6 +19,13 @@ if find_spec("mujoco") is None:
         ("--objects held-out", "--objects has no effect without --task"),
         ("--single-actions", "--single-actions has no effect without --task"),
         ("--task push --single-actions --every-action", "--single-actions has no effect with --every-action"),
+        ("--units %", "--units has no effect without --robot"),
+        ("--max-step 3", "--max-step has no effect without --robot"),
+        ("--robot /dev/x --camera top 0 --every-action", "--every-action has no effect with --robot"),
+        ("--robot /dev/x --camera top 0 --size 64", "--size has no effect with --robot"),
+        ("--robot /dev/x --camera top 0 --ranges gripper 9 1", "the range of gripper is 9 to 1; give its lower end"),
+        ("--robot /dev/x --camera top 0 --fps 7", "an action of 0.5 s is 3.5 frames at 7 fps"),
+        ("--robot /dev/x", "a recording needs a camera; name it with --camera NAME INDEX"),
         ("--task push --every-action --episodes 4", "every action from a state takes 3 episodes"),
     ],
 )

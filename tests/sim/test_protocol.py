@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the first to do so
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
+from forearm.arms.protocol import cycle_of, decision, session_of, start_of
 from forearm.base.errors import ForearmError
 from forearm.recordings import staged_episodes
 from forearm.sim import JOINTS, RecordingSettings, Simulator, change_of, film, protocol, record, record_episode, settle
 from forearm.sim.poses import HIGHEST, LOWEST, is_usable, reach, sample_pose
-from forearm.sim.protocol import cycle_of, decision, session_of, session_seed, start_of
+from forearm.sim.protocol import session_seed
 from forearm.sim.tasks import TASKS
 from forearm.transitions.build import build
 from forearm.transitions.settings import BuildConfig
@@ -76,7 +77,7 @@ def test_the_log_is_enough_to_replay_the_episode() -> None:
     simulator = Simulator(extra["session_seed"])
     settle(simulator, np.array(extra["start_pose"], np.float32))
     joint, code = decision(settings, 1)
-    clip = film(simulator, [change_of(joint, (0, 1, -1)[code] * settings.position_delta)], fps=2, size=32)
+    clip = film(simulator, [change_of(JOINTS.index(joint), (0, 1, -1)[code] * settings.position_delta)], fps=2, size=32)
     np.testing.assert_array_equal(clip.states, episode.states)
     np.testing.assert_array_equal(
         clip.pictures["observation.images.wrist"], episode.pictures["observation.images.wrist"]
@@ -110,9 +111,7 @@ def test_actions_and_joints_are_balanced(seed: int, joints: list[str], counts: t
     actions = dict(zip(("STAY", "MOVE+", "MOVE-"), counts, strict=True))
     settings = RecordingSettings(joints=tuple(joints), actions=actions, seed=seed)
     drawn = Counter(decision(settings, i) for i in range(runs * len(cycle_of(settings))))
-    assert drawn == {
-        (JOINTS.index(joint), code): runs * count for joint in joints for code, count in enumerate(counts) if count
-    }
+    assert drawn == {(joint, code): runs * count for joint in joints for code, count in enumerate(counts) if count}
 
 
 EVERY = replace(TINY, episodes=12, joints=("shoulder_pan", "elbow_flex"), every_action=True)
@@ -129,12 +128,12 @@ def test_every_action_begins_in_the_identical_state() -> None:
         for code, episode in episodes.items():
             assert episode.log.decisions == ((0, code),)
             assert episode.log.extra == start.log.extra | {"moment": first // 3}
-            assert episode.task == f"{JOINTS[joint]}: {('STAY', 'MOVE+', 'MOVE-')[code]}"
+            assert episode.task == f"{joint}: {('STAY', 'MOVE+', 'MOVE-')[code]}"
             np.testing.assert_array_equal(episode.states[0], start.states[0])
             for camera, frames in episode.pictures.items():
                 np.testing.assert_array_equal(frames[0], start.pictures[camera][0])
             moved = episode.states[-1] - episode.states[0]
-            assert moved[joint] == pytest.approx((0, 10, -10)[code], abs=1)
+            assert moved[JOINTS.index(joint)] == pytest.approx((0, 10, -10)[code], abs=1)
 
 
 @given(
@@ -148,7 +147,7 @@ def test_with_every_action_joints_and_sessions_take_turns_by_moment(
     settings = RecordingSettings(joints=tuple(joints), sessions=sessions, every_action=True, actions={"MOVE+": 2})
     indices = range(3 * runs * len(joints))
     drawn = Counter(decision(settings, i) for i in indices)
-    assert drawn == {(JOINTS.index(joint), code): runs for joint in joints for code in range(3)}
+    assert drawn == {(joint, code): runs for joint in joints for code in range(3)}
     for i in indices:
         assert session_of(settings, i) == i // 3 % sessions
         assert decision(settings, i)[0] == decision(settings, 3 * start_of(settings, i))[0]
@@ -207,7 +206,7 @@ def test_a_walk_can_be_replayed_at_any_frame_rate() -> None:
     np.testing.assert_array_equal(a.actions[:-1], b.actions[14::15])  # at the end of each action
     simulator = Simulator(b.log.extra["session_seed"])
     settle(simulator, np.array(b.log.extra["start_pose"], np.float32))
-    changes = [change_of(decision(slow, 1)[0], (0, 10, -10)[code]) for _, code in b.log.decisions]
+    changes = [change_of(JOINTS.index(decision(slow, 1)[0]), (0, 10, -10)[code]) for _, code in b.log.decisions]
     clip = film(simulator, changes, fps=30, cameras=())
     assert clip.pictures == {}
     np.testing.assert_array_equal(clip.states, b.states)

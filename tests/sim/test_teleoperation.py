@@ -12,11 +12,12 @@ import pytest
 if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the first to do so
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
+from forearm.arms.protocol import session_of
 from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
 from forearm.recordings.features import CAMERA_PREFIX
 from forearm.sim import CAMERAS, JOINTS, RecordingSettings, Simulator, record
-from forearm.sim.protocol import session_of, session_seed
+from forearm.sim.protocol import session_seed
 from forearm.sim.tasks import TASKS, pose_task
 from forearm.sim.teleoperation import record_task, world_of
 from forearm.transitions.build import build

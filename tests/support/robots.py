@@ -5,6 +5,19 @@ import numpy as np
 from forearm.arms.keyboard import Keyboard
 
 
+class FakeClock:
+    """Time that passes only where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 class FakeBus:
     """What LeRobot reaches the motors of a robot with, past its cameras."""
 
@@ -13,6 +26,7 @@ class FakeBus:
         self.motors = {joint.removesuffix(".pos"): None for joint in robot.joints}
         self.registers = {"Present_Load": 40, "Present_Temperature": 31, "Present_Voltage": 74}
         self.silent: set[str] = set()
+        self.write_fails = False
 
     def connect(self, handshake: bool = True) -> None:
         self.is_connected = True
@@ -29,6 +43,8 @@ class FakeBus:
 
     def sync_write(self, name: str, values: dict[str, float], *, num_retry: int = 0) -> None:
         assert name == "Goal_Position"
+        if self.write_fails:
+            raise ConnectionError("the port is gone")
         self.robot.move({f"{joint}.pos": at for joint, at in values.items()})
 
     def enable_torque(self, motors: list[str] | None = None, num_retry: int = 0) -> None:

@@ -54,31 +54,41 @@ class SdkBus:
     def is_connected(self) -> bool:
         return self.handler.is_open
 
-    def connect(self) -> None:
+    @property
+    def motors(self) -> dict[str, int]:
+        return self.ids
+
+    def ping(self, motor: str, num_retry: int = 0) -> int | None:
+        model, result, _ = self.packets.ping(self.handler, self.ids[motor])
+        return model if result == scs.COMM_SUCCESS else None
+
+    def connect(self, handshake: bool = True) -> None:
         try:
             self.handler.openPort()
         except OSError as error:
             raise ConnectionError(f"Could not connect on port '{self.handler.port_name}'.") from error
-        missing = [number for number in self.ids.values() if self.packets.ping(self.handler, number)[0] != 777]
+        missing = [self.ids[name] for name in self.ids if handshake and self.ping(name) != 777]
         if missing:
             self.handler.closePort()
             raise RuntimeError(f"Missing motor IDs: {missing}")
-        self.ranges = {
-            name: (self.read("Min_Position_Limit", name), self.read("Max_Position_Limit", name)) for name in self.ids
-        }
+        if handshake:
+            self.ranges = {
+                name: (self.read("Min_Position_Limit", name), self.read("Max_Position_Limit", name))
+                for name in self.ids
+            }
 
     def disconnect(self, disable_torque: bool = True) -> None:
         if disable_torque:
             self.disable_torque()
         self.handler.closePort()
 
-    def enable_torque(self) -> None:
-        for name in self.ids:
+    def enable_torque(self, motors: list[str] | None = None, num_retry: int = 0) -> None:
+        for name in motors or self.ids:
             self.write("Torque_Enable", name, 1)
             self.write("Lock", name, 1)
 
-    def disable_torque(self) -> None:
-        for name in self.ids:
+    def disable_torque(self, motors: list[str] | None = None, num_retry: int = 0) -> None:
+        for name in motors or self.ids:
             self.write("Torque_Enable", name, 0)
             self.write("Lock", name, 0)
 
@@ -99,16 +109,17 @@ class SdkBus:
     ) -> dict[str, float]:
         address, size, sign = REGISTERS[data_name]
         reader = scs.GroupSyncRead(self.handler, self.packets, address, size)
-        for number in self.ids.values():
-            reader.addParam(number)
+        asked = motors or list(self.ids)
+        for name in asked:
+            reader.addParam(self.ids[name])
         for _ in range(1 + num_retry):
             result = reader.txRxPacket()
             if result == scs.COMM_SUCCESS:
                 break
         self._require(result, 0, f"Failed to sync read '{data_name}'")
         return {
-            name: self._given(data_name, name, _signed(reader.getData(number, address, size), sign), normalize)
-            for name, number in self.ids.items()
+            name: self._given(data_name, name, _signed(reader.getData(self.ids[name], address, size), sign), normalize)
+            for name in asked
         }
 
     def sync_write(
@@ -170,6 +181,10 @@ class SocketCamera:
             raise ConnectionError(f"Failed to open OpenCVCamera({self.path}).") from error
         self.connection.settimeout(None)
         threading.Thread(target=self._read, args=(self.connection,), daemon=True).start()
+
+    @property
+    def is_connected(self) -> bool:
+        return self.connection is not None
 
     def read_latest(self, max_age_ms: float = 500) -> np.ndarray:
         assert self.latest

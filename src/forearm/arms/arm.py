@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from forearm.base.errors import ForearmError
 from forearm.canvas import Action, Layout, Observation
 from forearm.recordings import EpisodeData, RecordingSpec
 from forearm.recordings.features import CAMERA_PREFIX
@@ -161,17 +160,3 @@ def recording_spec(
     names = tuple(f"{joint}.pos" for joint in joints)
     keys = {CAMERA_PREFIX + name: size for name, size in cameras.items()}
     return RecordingSpec(fps, names, names, keys, units=units, environment=environment)
-
-
-def require_whole_frames(duration: float, fps: int) -> None:
-    """Refuse actions that do not last a whole number of frames.
-
-    Raises:
-        ForearmError: says so.
-    """
-    frames = duration * fps
-    if frames < 1 - 1e-6 or abs(frames - round(frames)) > 1e-3:
-        raise ForearmError(
-            f"an action of {duration:g} s is {frames:g} frames at {fps} fps; "
-            "choose a whole number of frames, at least one"
-        )

@@ -39,6 +39,8 @@ WATCH_EVERY = 0.25
 """Seconds from one look at the servos' load and temperature to the next."""
 MOMENTS = 3
 """So many looks in a row at a load that is too high end the motion."""
+ROUNDING = 1e-3
+"""Units by which a target may pass a limit."""
 LATE = 0.1
 """Seconds by which targets may be late before their clock starts anew."""
 
@@ -184,8 +186,9 @@ class RobotDriver:
         self._before, self._due, self.late = self.positions(), time.monotonic(), 0.0
 
     def follow(self, targets: np.ndarray, seconds: float) -> None:
-        begin = self._due if time.monotonic() - self._due < LATE else time.monotonic()
-        gap = seconds / len(targets)
+        now, gap = time.monotonic(), seconds / len(targets)
+        self.late = max(self.late, now - self._due)
+        begin = self._due if now - self._due < LATE else now
         for number, target in enumerate(targets):
             self.require_no_key()
             self._watch()
@@ -349,9 +352,10 @@ class RobotDriver:
             raise ForearmError("the next action is not a number; the arm holds its position")
         for joint, at, by in zip(self.joints, start.tolist(), change.tolist(), strict=True):
             limit = self.limits.get(joint)
-            if limit and ((by > 0 and at + by > limit.high) or (by < 0 and at + by < limit.low)):
+            to = at + by
+            if limit and ((by > 0 and to > limit.high + ROUNDING) or (by < 0 and to < limit.low - ROUNDING)):
                 raise ForearmError(
-                    f"the next action would take {joint} to {at + by:.1f} {limit.unit}, beyond {self.source}, "
+                    f"the next action would take {joint} to {to:.1f} {limit.unit}, beyond {self.source}, "
                     f"{limit.low:.1f} to {limit.high:.1f}; the arm holds its position"
                 )
 

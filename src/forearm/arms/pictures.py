@@ -34,3 +34,35 @@ def observed(layout: Layout, pictures: Mapping[str, np.ndarray], joints: np.ndar
         taken = plain[camera.name.removeprefix(CAMERA_PREFIX)]
         fitted.append(cut_or_padded(shrunk(taken, scaled_size(taken.shape[:2], camera)), camera))
     return Observation(stack_pictures(layout, fitted), joints)
+
+
+def camera_shift(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:
+    """How far a picture of a scene lies beside another one of it, as where a camera was moved.
+
+    By phase correlation of the pictures' edges (Kuglin & Hines 1975), which lighting changes little.
+
+    Args:
+        before: (H, W, 3) uint8.
+        after: of the same size.
+
+    Returns:
+        pixels to the right, pixels down, and how sure that is: the share of the correlation in its peak, 0 to 1.
+    """
+    spectra = [np.fft.rfft2(_edges(picture)) for picture in (before, after)]
+    cross = spectra[1] * spectra[0].conj()
+    surface = np.fft.irfft2(cross / np.maximum(np.abs(cross), 1e-9), s=before.shape[:2])
+    down, right = np.unravel_index(surface.argmax(), surface.shape)
+    height, width = surface.shape
+    return (
+        float(right - width * (right > width // 2)),
+        float(down - height * (down > height // 2)),
+        float(surface.max()),
+    )
+
+
+def _edges(picture: np.ndarray) -> np.ndarray:
+    """The slopes of a picture's brightness, fading towards its border, (H, W)."""
+    grey = picture.astype(np.float32).mean(axis=2)
+    down, right = np.gradient(grey)
+    fade = np.outer(np.hanning(grey.shape[0]), np.hanning(grey.shape[1]))
+    return np.hypot(down, right) * fade

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from rich.console import Console
 
-from forearm.arms.arm import Health, require_whole_frames
+from forearm.arms.arm import Health
 from forearm.arms.driver import Limit, RobotDriver
 from forearm.arms.filming import carry_out, film
 from forearm.arms.keyboard import Keyboard
 from forearm.arms.lerobot import RATE, Robot, cameras_of, counts_in_degrees, require_known_units, so101
 from forearm.arms.pictures import observed
+from forearm.arms.protocol import require_whole_frames
 from forearm.arms.settings import RobotSettings
 from forearm.base.errors import ForearmError
 from forearm.canvas import Action, Layout, Observation, action_seconds, driven_joints, plain, target_changes

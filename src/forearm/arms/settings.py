@@ -1,7 +1,7 @@
 """Which real arm, and the limits within which it is moved: the same for every command. Imports no driver."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -72,6 +72,47 @@ class RobotSettings:
     def overloaded(self, health: "Health") -> dict[str, float]:
         """The joints whose load is above the limit."""
         return {joint: load for joint, load in health.load.items() if load > self.max_load}
+
+
+@dataclass(frozen=True)
+class FilmingSettings:
+    """How single actions are recorded with a real arm, beside which ones."""
+
+    units: Literal["deg", "%"] = "deg"
+    """What the robot's joints count in: degrees, or percent of their ranges; the gripper in percent, always. It is
+    stored with the recording."""
+    camera_size: tuple[int, int] = (480, 640)
+    """Height and width of the cameras' pictures."""
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Between which positions a joint is moved, such as shoulder_pan -30 30; by default two moves to either side of
+    the home pose."""
+    settling: float = 0.6
+    """Seconds of rest before an action."""
+    back_to_back: bool = False
+    """Begin where the last action ended, as long as an action that is missing has room there, instead of moving to
+    a start pose before each."""
+    free_play: bool = False
+    """Record no single actions: in every action all --joints move at once, each by any amount up to --position-delta,
+    within the ranges."""
+    drift_check: int = 30
+    """After so many episodes the arm goes home, and the recording stops where joints or cameras are no longer where
+    they were; 0 for never."""
+
+    def require_sound(self) -> None:
+        """Refuse settings that nothing can be recorded with.
+
+        Raises:
+            ForearmError: says which.
+        """
+        if not 0 <= self.settling <= 60:
+            raise ForearmError(f"settling is {self.settling:g}; choose from 0 to 60 seconds")
+        if self.drift_check < 0:
+            raise ForearmError(f"drift check is {self.drift_check}; choose how many actions, or 0 for never")
+        if any(side % 2 or not 16 <= side <= 4096 for side in self.camera_size):
+            raise ForearmError(f"camera size is {self.camera_size}; choose even numbers of pixels from 16 to 4096")
+        for joint, (low, high) in self.ranges.items():
+            if not (np.isfinite([low, high]).all() and low < high):
+                raise ForearmError(f"the range of {joint} is {low:g} to {high:g}; give its lower end first")
 
 
 def top_speed(change: np.ndarray, seconds: float) -> np.ndarray:

@@ -7,8 +7,9 @@ import numpy as np
 
 from forearm.arms import Health
 from forearm.arms import film as film_arm
-from forearm.arms.arm import joint_vector, recording_spec, require_whole_frames
+from forearm.arms.arm import joint_vector, recording_spec
 from forearm.arms.filming import carry_out
+from forearm.arms.protocol import Vary, require_whole_frames
 from forearm.arms.settings import slow_seconds
 from forearm.base.errors import ForearmError
 from forearm.canvas import (
@@ -26,7 +27,7 @@ from forearm.recordings import EpisodeData, RecordingSpec
 from forearm.recordings.features import CAMERA_PREFIX
 from forearm.recordings.objects import ObjectNames
 from forearm.sim.filming import SimulatedDriver, settle
-from forearm.sim.names import CAMERAS, JOINTS, PHYSICS_HZ, UNITS, Vary
+from forearm.sim.names import CAMERAS, JOINTS, PHYSICS_HZ, UNITS
 from forearm.sim.objects import World
 from forearm.sim.poses import sample_pose
 from forearm.sim.simulator import Simulator

@@ -12,13 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from forearm.arms.arm import recording_spec
+from forearm.arms.protocol import session_of
 from forearm.base.errors import ForearmError
 from forearm.base.processes import cores, serve_parent
 from forearm.recordings import Recorder
 from forearm.recordings.objects import ObjectNames
 from forearm.sim.names import CAMERAS, JOINTS, UNITS
 from forearm.sim.objects import World
-from forearm.sim.protocol import record_episode, session_of, session_seed
+from forearm.sim.protocol import record_episode, session_seed
 from forearm.sim.settings import RecordingSettings
 from forearm.sim.simulator import Simulator
 from forearm.sim.teleoperation import record_task, world_of

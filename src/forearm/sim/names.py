@@ -9,8 +9,6 @@ PAN_AXIS = (0.0388, 0.0)
 """Where on the table the shoulder_pan joint turns, x and y in metres; as in so101.xml."""
 PHYSICS_HZ = 300
 """Steps of the physics a second, a multiple of the usual frame rates, so that frames fall on them."""
-Vary = Literal["all", "acting"]
-"""Which joints start anywhere."""
 CONTROL_HZ = 30
 """Targets that an expert sends a second."""
 TaskName = Literal["push", "play", "lift", "place", "clutter", "obstacle"]

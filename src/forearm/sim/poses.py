@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from forearm.arms.protocol import Vary
 from forearm.base.errors import ForearmError
 from forearm.sim.engine import mujoco
-from forearm.sim.names import JOINTS, Vary
+from forearm.sim.names import JOINTS
 from forearm.sim.scene import TABLE_CENTRE, TABLE_SIZE
 from forearm.sim.simulator import Simulator
 

@@ -10,24 +10,23 @@ episode begins with the gripper next to one that a move touches.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
+from forearm.arms.protocol import DIRECTIONS, decision, session_of, start_of, walk, with_log
 from forearm.base.errors import ForearmError
-from forearm.recordings import DiscreteActionLog, EpisodeData
+from forearm.recordings import EpisodeData
 from forearm.sim.filming import change_of, film, settle
 from forearm.sim.names import CAMERAS, JOINTS
 from forearm.sim.poses import reach, sample_pose
 from forearm.sim.precontact import sample_precontact_pose
-from forearm.sim.settings import ACTIONS, RecordingSettings
+from forearm.sim.settings import RecordingSettings
 from forearm.sim.simulator import Simulator
 from forearm.sim.tasks import TASKS, pose_task
 
 Rest = Callable[[], None]
 """Puts a simulator at rest in the state in which an episode starts."""
-DIRECTIONS = (0, 1, -1)  # by code
 _REACHED = 0.9  # share of the delta that counts as carried out
 _CREEP = 0.1  # what STAY may move, in the joint's unit
 _ARRANGEMENTS = 10  # of the objects that are tried until the gripper fits beside one
@@ -37,38 +36,6 @@ def session_seed(settings: RecordingSettings, session: int) -> int:
     """The seed of `Simulator` for one of the recording's sessions."""
     seed = settings.seed if settings.scene_seed is None else settings.scene_seed
     return int(np.random.SeedSequence([seed, 0, session]).generate_state(1)[0])
-
-
-def start_of(settings: RecordingSettings, index: int) -> int:
-    """The number of the state in which an episode starts; with every action three episodes share one."""
-    return index // len(ACTIONS) if settings.every_action else index
-
-
-def session_of(settings: RecordingSettings, index: int) -> int:
-    """The session of an episode; starts take turns."""
-    return start_of(settings, index) % settings.sessions
-
-
-def cycle_of(settings: RecordingSettings) -> list[tuple[int, int]]:
-    """The (joint index, action code) pairs, each as often as it is wanted, for as many starts.
-
-    With every action a start is about a joint alone, and the code is 0.
-    """
-    counts = (1, 0, 0) if settings.every_action else settings.weights
-    joints = [JOINTS.index(joint) for joint in settings.joints]
-    return [(joint, code) for joint in joints for code, count in enumerate(counts) for _ in range(count)]
-
-
-def decision(settings: RecordingSettings, index: int) -> tuple[int, int]:
-    """The joint index and action code of an episode (of a walk the joint alone counts).
-
-    As many starts as the cycle is long hold each of its pairs once, in an order drawn anew. With every action a
-    start's episodes have the codes in order.
-    """
-    cycle = cycle_of(settings)
-    turn, position = divmod(start_of(settings, index), len(cycle))
-    joint, code = cycle[np.random.default_rng([settings.seed, 1, turn]).permutation(len(cycle))[position]]
-    return joint, index % len(ACTIONS) if settings.every_action else code
 
 
 def record_episode(simulator: Simulator, settings: RecordingSettings, index: int) -> EpisodeData:
@@ -82,7 +49,8 @@ def record_episode(simulator: Simulator, settings: RecordingSettings, index: int
     Raises:
         ForearmError: no pose was found from which the action can be carried out.
     """
-    joint, code = decision(settings, index)
+    name, code = decision(settings, index)
+    joint = JOINTS.index(name)
     start = start_of(settings, index)
     rng = np.random.default_rng([settings.seed, 2, start])
     for _ in range(20):
@@ -102,21 +70,14 @@ def record_episode(simulator: Simulator, settings: RecordingSettings, index: int
             f"choose a longer action duration or a smaller position delta{', or fewer decisions' if many else ''}"
         )
     session = session_of(settings, index)
-    log = DiscreteActionLog(
-        joint_name=f"{JOINTS[joint]}.pos",
-        action_duration=settings.action_duration,
-        position_delta=settings.position_delta,
-        decisions=tuple((number * settings.span, code) for number, code in enumerate(codes)),
-        extra={
-            "session": session,
-            "session_seed": session_seed(settings, session),
-            "seed": settings.seed,
-            "start_pose": [float(value) for value in pose],
-            **({"moment": start} if settings.every_action else {}),
-        },
-    )
-    task = ACTIONS[codes[0]] if len(codes) == 1 else f"{len(codes)} actions"
-    return replace(episode, task=f"{JOINTS[joint]}: {task}", log=log)
+    extra = {
+        "session": session,
+        "session_seed": session_seed(settings, session),
+        "seed": settings.seed,
+        "start_pose": [float(value) for value in pose],
+        **({"moment": start} if settings.every_action else {}),
+    }
+    return with_log(episode, settings, name, codes, extra)
 
 
 def _start(
@@ -140,22 +101,9 @@ def _start(
 def _walk(
     simulator: Simulator, settings: RecordingSettings, pose: np.ndarray, joint: int, rng: np.random.Generator
 ) -> list[int]:
-    """Draw the codes of a walk from ``pose``, each among the actions for which there is room where the walk then is.
-
-    It ends early where none of those wanted has room.
-    """
+    """Draw the codes of a walk from ``pose``."""
     no_objects = settings.task is None
-    below, above = reach(simulator, pose, joint, settings.position_delta, settings.decisions, no_objects)
-    codes: list[int] = []
-    position = 0  # moves up, less moves down
-    while len(codes) < settings.decisions:
-        has_room = [-below <= position + direction <= above for direction in DIRECTIONS]
-        weights = np.array(settings.weights) * has_room
-        if not weights.any():
-            break
-        codes.append(int(rng.choice(len(ACTIONS), p=weights / weights.sum())))
-        position += DIRECTIONS[codes[-1]]
-    return codes
+    return walk(settings, *reach(simulator, pose, joint, settings.position_delta, settings.decisions, no_objects), rng)
 
 
 def _film(
@@ -174,7 +122,7 @@ def _film(
 
 
 def _allows_every_action(simulator: Simulator, settings: RecordingSettings, rest: Rest, joint: int) -> bool:
-    filmed = ((_film(simulator, settings, rest, joint, [code], cameras=()), code) for code in range(len(ACTIONS)))
+    filmed = ((_film(simulator, settings, rest, joint, [code], cameras=()), code) for code in range(settings.states))
     return all(_is_carried_out(episode, settings, joint, [code]) for episode, code in filmed)
 
 

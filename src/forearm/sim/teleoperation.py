@@ -10,12 +10,13 @@ from dataclasses import replace
 import numpy as np
 
 from forearm.arms import Footage
+from forearm.arms.protocol import session_of
 from forearm.recordings import EpisodeData
 from forearm.sim.filming import SimulatedDriver
 from forearm.sim.hand import Hand
 from forearm.sim.names import CAMERAS, CONTROL_HZ
 from forearm.sim.objects import World
-from forearm.sim.protocol import session_of, session_seed
+from forearm.sim.protocol import session_seed
 from forearm.sim.settings import RecordingSettings
 from forearm.sim.simulator import Simulator
 from forearm.sim.tasks import TASKS, Task, pose_task
