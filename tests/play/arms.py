@@ -77,4 +77,4 @@ class TinyArm:
         self.said.append("relax")
 
     def health(self):
-        return Health()
+        return Health(temperature={"pan": 31.0, "lift": 34.0}, voltage={"pan": 12.1, "lift": 12.0})

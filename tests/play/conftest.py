@@ -1,5 +1,6 @@
 """A run of the smallest flagship, the data it was trained on, and the stage that they make; only to be read."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,6 +15,10 @@ from forearm.play.stage import open_stage
 from forearm.play.trials import TrialFolder
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run, train
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# Only this machine has a name, so that whatever the page wanted from elsewhere would fail.
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +53,20 @@ def long_memory(tmp_path_factory):
     """The tiny dataset with three frames a canvas and two joints to move."""
     dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
     return write_data(tmp_path_factory.mktemp("play") / "data", make_layout(history=3, actions=dimensions))
+
+
+@pytest.fixture(scope="package")
+def browser():
+    """A browser that every test here shares; pages and cookies are each test's own."""
+    if BROWSER is None:
+        pytest.skip("needs Chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", ALONE]
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ def test_the_page_is_told_what_was_predicted_what_came_of_it_and_what_all_trials
     assert trial["moment"]["error"] is not None
     assert trial["expected_error"] == before["previews"][MOVE_PLUS]["expected_error"]
     assert after["summary"]["error"] == trial["step_error"]
+    assert after["health"] == "lift 34 °C, 12.0 V"
     assert after["summary"]["interval"] == [None, None]  # of one trial
     again = step(one, 0).json()
     assert [node["moment"] is None for node in again["path"]] == [True, False]  # the first one it knows

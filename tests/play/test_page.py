@@ -27,9 +27,6 @@ from forearm.environment import rollout
 from forearm.play.visitors import MOST
 
 pytest.importorskip("uvicorn", reason="needs the extra `play`", exc_type=ImportError)
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# Only this machine has a name, so that whatever the page wanted from elsewhere would fail.
-ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 MOMENT = 3
 
 
@@ -46,19 +43,6 @@ def address(run):
         outcome = end(process)
     assert outcome.code == 130
     assert outcome.err == "forearm: stopped\n"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        pytest.skip("needs Chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", ALONE]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -87,7 +87,8 @@ def _try(options: LiveOptions, trials: int) -> None:
     with _opened(options) as stage:
         for row in table(stage.folder.trials, random_trials(stage.session(), trials, options.seed)):
             print(row, flush=True)
-    print(stage.folder.recording_path)
+    if stage.folder.recording_path.exists():  # else a dry run, or as many trials were kept before
+        print(stage.folder.recording_path)
 
 
 def _serve(options: LiveOptions) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from forearm.arms import Manipulator
+from forearm.arms import Health, Manipulator
 from forearm.base.errors import ForearmError
 from forearm.batch import Predictor, present
 from forearm.canvas import Action, Joint, Observation, plain
@@ -88,6 +88,8 @@ class LiveSession(PlaySession):
         self.trouble = ""
         """What went wrong last, in a line; empty once the arm does again what it is told."""
         self.is_stiff = self.is_seen = True
+        self.health = Health()
+        """What the servos said last."""
         self.predicting = 0.0
         """Seconds that the last predictions took."""
         super().__init__(predictor, start, device)
@@ -232,6 +234,7 @@ class LiveSession(PlaySession):
         """Do something with the arm; where it fails the arm is told to hold, and the trouble is remembered."""
         try:
             done = work()
+            self.health = self.arm.health()
         except (ForearmError, KeyboardInterrupt) as error:
             self._hold_and_look(str(error) or STOPPED)
             raise

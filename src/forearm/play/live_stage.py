@@ -1,6 +1,7 @@
 """What a session with an arm is made of: a run, an arm, real or simulated, and a folder for its trials."""
 
 import contextlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -157,10 +158,21 @@ def open_live(
         "task": settings.task,
         "robot": port and (settings.arm.robot_id or port),
     }
-    folder = TrialFolder(out or Path(f"{run.name}-live"), arm.spec(source.fps), chosen)
     stage = Stage.of(run, [source], checkpoint, target)
-    with folder.recording(), arm.connected():
-        yield LiveStage(stage, source, folder, switch)
+    with _folder(out or Path(f"{run.name}-live"), settings) as path:
+        folder = TrialFolder(path, arm.spec(source.fps), chosen)
+        with folder.recording(), arm.connected():
+            yield LiveStage(stage, source, folder, switch)
+
+
+@contextlib.contextmanager
+def _folder(out: Path, settings: LiveSettings) -> Iterator[Path]:
+    """Where trials are kept: nowhere for long in a dry run, whose actions were not carried out."""
+    if not settings.arm.dry_run:
+        yield out
+        return
+    with tempfile.TemporaryDirectory() as nowhere:
+        yield Path(nowhere) / "dry-run"
 
 
 def _robot(layout: Layout, settings: LiveSettings, switch: StopSwitch, console: Console | None) -> ArmSource:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from forearm.arms import Health
 from forearm.canvas import CODE_NAMES, Action, Layout
 from forearm.environment import Imagined
 from forearm.media.colours import OVERLAY, heat_map
@@ -48,6 +49,7 @@ def live_state_of(session: LiveSession, since: int = -1) -> dict[str, Any]:
     return {
         **_present(session),
         "version": session.version,
+        "health": health_words(session.health),
         "forbidden": [session.forbidden(action) for action in session.actions()],
         "path": trials,
         "summary": {
@@ -58,6 +60,17 @@ def live_state_of(session: LiveSession, since: int = -1) -> dict[str, Any]:
             "unchanged_error": percent(summary.unchanged_mse),
         },
     }
+
+
+def health_words(health: Health) -> str:
+    """The warmest servo and the lowest voltage, such as "elbow_flex 34 °C, 12.1 V"; empty where nobody knows."""
+    told = []
+    if health.temperature:
+        joint, heat = max(health.temperature.items(), key=lambda each: each[1])
+        told.append(f"{joint} {heat:.0f} °C")
+    if health.voltage:
+        told.append(f"{min(health.voltage.values()):.1f} V")
+    return ", ".join(told)
 
 
 def _present(session: PlaySession) -> dict[str, Any]:

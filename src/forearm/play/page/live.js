@@ -117,7 +117,7 @@ function showPictures() {
   find("#title").textContent = "Predicted";
   find("#words").textContent = find("#words").title = trial ? `${trial.name}: ${trial.words}` : `what ${moment.words} would show`;
   find("#truth-title").textContent = trial ? "Actual" : "Now";
-  find("#truth-note").textContent = trial ? "what the arm then showed" : state.start.note;
+  find("#truth-note").textContent = trial ? "what the arm then showed" : [state.start.note, state.health].filter(Boolean).join(" · ");
   const over = view.overlay && moment[view.overlay];
   fill(find("#imagined .cameras"), moment.pictures, over || null, true);
   fill(find("#truth .cameras"), trial ? moment.truth : state.now.pictures, null, true);
@@ -175,7 +175,7 @@ function showArm() {
   document.body.classList.toggle("moving", Boolean(arm.moving));
   find("#alarm").hidden = !arm.trouble;
   if (arm.trouble) find("#alarm p").textContent = `${arm.trouble[0].toUpperCase()}${arm.trouble.slice(1)}.`.replace("..", ".");
-  find("#look").hidden = arm.seen;
+  find("#look").classList.toggle("primary", !arm.seen);
   const free = mine() && !arm.moving;
   for (const name of ["home", "relax", "look"]) find(`#${name}`).disabled = !free;
   find("#home").disabled ||= !arm.stiff;
@@ -195,7 +195,7 @@ function showArm() {
 const onKey = {
   s: () => press(0), arrowright: () => press(1), "+": () => press(1), arrowleft: () => press(2), "-": () => press(2), "−": () => press(2),
   arrowup: () => choose(state.dimension - 1), arrowdown: () => choose(state.dimension + 1), enter: execute,
-  u: () => { if (stage.knowsUncertainty) lay("uncertainty"); }, e: () => lay("error"),
+  u: () => { if (stage.knowsUncertainty) lay("uncertainty"); }, e: () => lay("error"), l: () => deed("look"),
 };
 
 function buildOwn() {
