@@ -243,3 +243,17 @@ def test_a_camera_opens_as_a_video_device(stand):
     seen = np.frombuffer(done.stdout, np.uint8).reshape(48, 64, 3)[..., ::-1]
     assert np.abs(seen.astype(int) - camera.latest[1]).mean() < 2
     camera.disconnect()
+
+
+def test_late_answers_are_those_to_the_question_before(driver, stand):
+    """What LeRobot's drivers do not notice, as they never empty the port: `forearm.arms` has to."""
+    stand.tell("late 0.3")
+    driver.bus.patience = 50
+    with pytest.raises(ConnectionError):
+        driver.bus.read("Present_Voltage", "gripper")
+    stand.tell("mend")
+    time.sleep(0.5)
+    assert driver.bus.read("Present_Temperature", "gripper") == 74  # the voltage
+    driver.bus.handler.ser.reset_input_buffer()
+    driver.bus.patience = 1000
+    assert driver.bus.read("Present_Temperature", "gripper") == 32

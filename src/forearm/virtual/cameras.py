@@ -7,7 +7,6 @@ it opens, it lets nobody set the size, which LeRobot insists on.
 """
 
 import contextlib
-import os
 import shutil
 import socket
 import struct
@@ -128,8 +127,6 @@ class Cameras:
 
     def _draw(self) -> None:
         """Draw what is wanted, with a simulator of its own, as OpenGL wants one thread."""
-        if sys.platform == "linux":  # where a thread can be less urgent than the others: servos have to answer in time
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         moment = self.moment
         simulator, scene = moment.scene.build(), moment.scene
         try:

@@ -20,11 +20,14 @@ from forearm.virtual.terminal import Cable, Lines
 PORT, CONTROL, MEMORY, CALIBRATION = "port", "control", "eeprom.bin", "calibration.json"
 """What is in the folder of a virtual arm: a link to its serial port, a pipe for commands, what its servos hold, and the
 same as LeRobot's calibration file."""
+QUIET = 0.2
+"""Seconds without a packet after which the memory is written to disk, which may take longer than an answer may."""
 LATE = 0.1
 """Seconds by which the simulator may lag behind; on a machine that is slower, its time goes slower."""
 HELP = """\
 silent JOINT          the servo does not answer
 garbled JOINT         the servo's answers have a wrong checksum
+late SECONDS          all answers come so much later
 blocked JOINT         something is in the joint's way
 hot JOINT CELSIUS     the motor is as hot as that; above 70 it goes limp
 unplug                the USB cable is pulled: the port is gone, the motors hold
@@ -55,7 +58,8 @@ class VirtualRobot:
         self.folder, self.scene, self.say = folder, scene, say
         self.arm = VirtualArm(scene.build(), _memory(folder / MEMORY))
         self.ended = False
-        self._remembered = b""
+        self._remembered, self._heard = b"", 0.0
+        self._delay, self._answers = 0.0, list[tuple[float, bytes]]()  # answers with the time at which they are due
         self._cable = Cable(folder / PORT)
         self._cameras = Cameras(folder, self._moment(), fps)
 
@@ -80,6 +84,7 @@ class VirtualRobot:
             try:
                 yield robot
             finally:
+                robot._remember()
                 robot._cable.unplug()
                 robot._cameras.close()
                 for name in (CONTROL, *CAMERAS):
@@ -92,6 +97,7 @@ class VirtualRobot:
             typed: a descriptor on which further commands arrive, a line each.
             later: commands with the seconds after which they are obeyed.
         """
+        _be_urgent()
         begin = due = time.monotonic()
         waiting = sorted(later)
         control = os.open(self.folder / CONTROL, os.O_RDWR | os.O_NONBLOCK)
@@ -129,13 +135,18 @@ class VirtualRobot:
 
     def _converse(self) -> None:
         received = self._cable.read()
+        now = time.monotonic()
         if received and self.arm.powered:
-            self._cable.write(self.arm.bus.exchange(received))
+            self._answers.append((now + self._delay, self.arm.bus.exchange(received)))
+        if received:
+            self._heard = now
+        while self._answers and self._answers[0][0] <= now:
+            self._cable.write(self._answers.pop(0)[1])
 
     def _tick(self) -> None:
         self.arm.advance()
         self._cameras.moment = self._moment()
-        if self.arm.eeprom != self._remembered:
+        if self.arm.eeprom != self._remembered and time.monotonic() - self._heard > QUIET:
             self._remember()
 
     def _moment(self) -> Moment:
@@ -158,6 +169,9 @@ class VirtualRobot:
             case ["garbled", name]:
                 arm.servos[_joint(name)].garbled = True
                 return f"{name} answers with a wrong checksum"
+            case ["late", seconds]:
+                self._delay = float(seconds)
+                return f"answers come {float(seconds):g} s late"
             case ["blocked", name]:
                 arm.faults.blocked[_joint(name)] = True
                 return f"{name} is blocked"
@@ -175,6 +189,7 @@ class VirtualRobot:
                 return f"camera {name} sends nothing"
             case ["mend"]:
                 arm.mend()
+                self._delay = 0.0
                 self._cameras.off.clear()
                 self._cable.plug()
                 return "everything is mended"
@@ -224,6 +239,12 @@ class VirtualRobot:
             f"{name} {at:.1f} {'stiff' if stiff else 'limp'} {celsius:.0f} °C"
             for name, at, stiff, celsius in zip(JOINTS, arm.simulator.joints(), arm.torque, arm.celsius, strict=True)
         )
+
+
+def _be_urgent() -> None:
+    """Go before other programs where that is allowed: LeRobot waits 50 ms for an answer, and once."""
+    with contextlib.suppress(OSError, AttributeError):  # not allowed, or not on this system
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 def _joint(name: str) -> int:
