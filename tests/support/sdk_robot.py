@@ -45,31 +45,31 @@ class SdkBus:
     """Milliseconds that an answer may take, on a machine that is busy."""
 
     def __init__(self, port: str):
-        self.handler, self.packets = scs.PortHandler(port), scs.PacketHandler(0)
-        self.handler.setPacketTimeout = lambda size: self.handler.setPacketTimeoutMillis(self.patience)
+        self.port_handler, self.packets = scs.PortHandler(port), scs.PacketHandler(0)
+        self.port_handler.setPacketTimeout = lambda size: self.port_handler.setPacketTimeoutMillis(self.patience)
         self.ids = {name: number for number, name in enumerate(JOINTS, start=1)}
         self.ranges: dict[str, tuple[int, int]] = {}
 
     @property
     def is_connected(self) -> bool:
-        return self.handler.is_open
+        return self.port_handler.is_open
 
     @property
     def motors(self) -> dict[str, int]:
         return self.ids
 
     def ping(self, motor: str, num_retry: int = 0) -> int | None:
-        model, result, _ = self.packets.ping(self.handler, self.ids[motor])
+        model, result, _ = self.packets.ping(self.port_handler, self.ids[motor])
         return model if result == scs.COMM_SUCCESS else None
 
     def connect(self, handshake: bool = True) -> None:
         try:
-            self.handler.openPort()
+            self.port_handler.openPort()
         except OSError as error:
-            raise ConnectionError(f"Could not connect on port '{self.handler.port_name}'.") from error
+            raise ConnectionError(f"Could not connect on port '{self.port_handler.port_name}'.") from error
         missing = [self.ids[name] for name in self.ids if handshake and self.ping(name) != 777]
         if missing:
-            self.handler.closePort()
+            self.port_handler.closePort()
             raise RuntimeError(f"Missing motor IDs: {missing}")
         if handshake:
             self.ranges = {
@@ -80,7 +80,7 @@ class SdkBus:
     def disconnect(self, disable_torque: bool = True) -> None:
         if disable_torque:
             self.disable_torque()
-        self.handler.closePort()
+        self.port_handler.closePort()
 
     def enable_torque(self, motors: list[str] | None = None, num_retry: int = 0) -> None:
         for name in motors or self.ids:
@@ -94,21 +94,21 @@ class SdkBus:
 
     def read(self, data_name: str, motor: str, *, normalize: bool = True, num_retry: int = 0) -> Any:
         address, size, sign = REGISTERS[data_name]
-        data, result, error = self.packets.readTxRx(self.handler, self.ids[motor], address, size)
+        data, result, error = self.packets.readTxRx(self.port_handler, self.ids[motor], address, size)
         self._require(result, error, f"Failed to read '{data_name}' on id_={self.ids[motor]}")
         return self._given(data_name, motor, _signed(int.from_bytes(bytes(data), "little"), sign), normalize)
 
     def write(self, data_name: str, motor: str, value: float, *, normalize: bool = True, num_retry: int = 0) -> None:
         address, size, _ = REGISTERS[data_name]
         data = self._taken(data_name, motor, value, normalize).to_bytes(size, "little")
-        result, error = self.packets.writeTxRx(self.handler, self.ids[motor], address, size, list(data))
+        result, error = self.packets.writeTxRx(self.port_handler, self.ids[motor], address, size, list(data))
         self._require(result, error, f"Failed to write '{data_name}' on id_={self.ids[motor]}")
 
     def sync_read(
         self, data_name: str, motors: Any = None, *, normalize: bool = True, num_retry: int = 0
     ) -> dict[str, float]:
         address, size, sign = REGISTERS[data_name]
-        reader = scs.GroupSyncRead(self.handler, self.packets, address, size)
+        reader = scs.GroupSyncRead(self.port_handler, self.packets, address, size)
         asked = motors or list(self.ids)
         for name in asked:
             reader.addParam(self.ids[name])
@@ -126,7 +126,7 @@ class SdkBus:
         self, data_name: str, values: float | dict[str, float], *, normalize: bool = True, num_retry: int = 0
     ) -> None:
         address, size, _ = REGISTERS[data_name]
-        writer = scs.GroupSyncWrite(self.handler, self.packets, address, size)
+        writer = scs.GroupSyncWrite(self.port_handler, self.packets, address, size)
         each = values if isinstance(values, dict) else dict.fromkeys(self.ids, values)
         for name, value in each.items():
             writer.addParam(

@@ -15,7 +15,7 @@ from rich.console import Console
 from forearm.arms.arm import Health, Look, recording_spec
 from forearm.arms.filming import carry_out
 from forearm.arms.keyboard import Keyboard
-from forearm.arms.lerobot import RATE, Robot, answering
+from forearm.arms.lerobot import RATE, Robot, answering, forget_late_answers
 from forearm.arms.settings import RobotSettings, slow_seconds, top_speed
 from forearm.base.errors import ForearmError
 from forearm.canvas import plain
@@ -81,6 +81,7 @@ class RobotDriver:
     ):
         self.robot, self.settings, self.limits = robot, settings or RobotSettings(), dict(limits or {})
         self.settings.require_sound()
+        forget_late_answers(robot.bus)
         self.source, self.keyboard = source, keyboard or Keyboard()
         self.console = console or Console(stderr=True, highlight=False)
         self.joints = tuple(plain(key) for key in robot.action_features)

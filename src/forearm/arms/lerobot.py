@@ -160,6 +160,22 @@ def so101(
         raise ForearmError(f"LeRobot needs {error.name} for this arm; run: pip install 'lerobot[feetech]'") from error
 
 
+def forget_late_answers(bus: MotorsBus) -> None:
+    """Have a bus empty its port before each question.
+
+    LeRobot's drivers do not. So an answer that came too late would be taken for that to the next question, and a
+    temperature for a position, to which a motor is then sent.
+    """
+    handler = getattr(bus, "port_handler", None)
+    if handler is not None:
+
+        def empty() -> None:
+            handler.ser.flush()
+            handler.ser.reset_input_buffer()
+
+        handler.clearPort = empty  # which the drivers call before they send
+
+
 def require_known_units(layout: Layout) -> None:
     """Refuse to move a robot by units that nobody has said."""
     guessed = [plain(joint.name) for joint in layout.joints if joint.unit_origin == "guessed"]
