@@ -221,6 +221,7 @@ class SdkRobot:
         cameras: name to socket.
         size: height and width of pictures.
         max_age_ms: of a picture that counts as present; more than LeRobot's 500, as a test's machine may be busy.
+        patience: milliseconds until a servo counts as silent.
     """
 
     def __init__(
@@ -229,9 +230,11 @@ class SdkRobot:
         cameras: Mapping[str, Path | str],
         size: tuple[int, int] = (48, 64),
         max_age_ms: float = 2000,
+        patience: float = SdkBus.patience,
     ):
         self.bus, self.size, self.max_age_ms = SdkBus(str(port)), size, max_age_ms
         self.cameras = {name: SocketCamera(Path(path), size) for name, path in cameras.items()}
+        self.bus.patience = patience
         self.is_calibrated = True
 
     @property
