@@ -1,10 +1,10 @@
 """The table of rooms in docs/architecture.md and the imports of src/forearm agree."""
 
 import ast
+import functools
 import itertools
 import pkgutil
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ def read_table(text: str) -> dict[str, set[str]]:
     return table
 
 
+@functools.cache
 def rooms() -> dict[str, list[Path]]:
     """The files of each package and module directly below ``src/forearm``."""
     found: dict[str, list[Path]] = {}
@@ -55,12 +56,15 @@ def imported_rooms(source: str, package: str) -> dict[str, int]:
     return names
 
 
-def imports_of(room: str) -> Iterator[tuple[Path, str, int]]:
+@functools.cache
+def imports_of(room: str) -> list[tuple[Path, str, int]]:
     """Each room that a room's files import: the file, the other room, and a line number."""
+    found = []
     for file in rooms()[room]:
         package = ".".join(["forearm", *file.relative_to(PACKAGE).parts[:-1]])
-        for other, line in imported_rooms(file.read_text(encoding="utf-8"), package).items():
-            yield file, other, line
+        imported = imported_rooms(file.read_text(encoding="utf-8"), package)
+        found += [(file, other, line) for other, line in imported.items()]
+    return found
 
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -470,7 +470,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, how):
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(project, tmp_path):
     out = tmp_path / "run"
-    options = ("--data", project / "data", *SMALL, *CPU, "--steps", 400, "--evaluate-every", 150)
+    options = ("--data", project / "data", *SMALL, *CPU, "--steps", 400, "--evaluate-every", 150, "--batch-size", 2)
     process = start("train", "mae", "--out", out, *options)
     stopped = interrupted(process, signal.SIGTERM, (out / "resume.safetensors").is_file)
     assert f"go on with: forearm train --out {out} --resume" in stopped.err
@@ -563,7 +563,7 @@ def test_from_recording_to_report(tmp_path):
 def test_the_demo_and_what_it_does_not_do_twice(tmp_path):
     out = tmp_path / "demo"
     command = ("demo", "--episodes", 7, "--steps", 2, "--out", out, *CPU)
-    first = end(start(*command))
+    first = forearm(*command)
     assert first.code == 0, first.err
     report = out / "run/evaluation/report.html"
     assert first.out.splitlines()[-1] == str(report)

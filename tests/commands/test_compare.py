@@ -3,10 +3,12 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.charts import drawn_once
 from support.commands import SMALL, error_of, files, forearm
 from support.pages import Page
 from support.tiny import make_layout, write_data
@@ -27,6 +29,12 @@ def train(data: Path, out: Path, *options: object) -> Path:
     trained = forearm(*("train", "mae", "--data", data, "--out", out, "--steps", 2, *settings, *CPU, *options))
     assert trained.code == 0, trained.err
     return out
+
+
+@pytest.fixture(autouse=True, scope="module")
+def charts() -> Iterator[None]:
+    with drawn_once():
+        yield
 
 
 @pytest.fixture(scope="module")

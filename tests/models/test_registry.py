@@ -70,21 +70,38 @@ def test_families_of_other_packages_are_found(installed) -> None:
         get_family("odd")
 
 
-@pytest.mark.parametrize("name", models.OURS)
-def test_importing_one_family_imports_neither_another_nor_torch(name) -> None:
-    code = f"""
-import sys
-from forearm.models import family_names, get_family
-family_names()
-loaded = lambda: {{m.split(".")[2] for m in sys.modules if m.startswith("forearm.models.")}} & set(family_names())
-assert not loaded(), loaded()
-family = get_family("{name}")
-assert loaded() == {{"{name}"}}, loaded()
-assert "torch" not in sys.modules
+def test_importing_one_family_imports_neither_another_nor_torch() -> None:
+    code = """
+import os, sys
+from forearm.models import OURS, family_names, get_family
 from forearm.canvas import Camera, Joint, ActionDimension, Layout
+names = {*family_names()}
+loaded = lambda: {m.split(".")[2] for m in sys.modules if m.startswith("forearm.models.")} & names
 layout = Layout((Camera("a", 8, 8),), (Joint("pan"),), (ActionDimension("pan", "pan"),), patch=4, separator=4)
-family.make(layout, family.sizes["tiny"])
-assert loaded() == {{"{name}"}}, loaded()
+
+def in_a_fork(check, name):
+    child = os.fork()
+    if not child:
+        check(name)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, name
+
+def get(name):
+    get_family(name)
+    assert loaded() == {name}, loaded()
+    assert "torch" not in sys.modules
+
+def make(name):
+    family = get_family(name)
+    family.make(layout, family.sizes["tiny"])
+    assert loaded() == {name}, loaded()
+
+assert not loaded(), loaded()
+for name in OURS:
+    in_a_fork(get, name)
+import torch  # once, for all forks
+for name in OURS:
+    in_a_fork(make, name)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

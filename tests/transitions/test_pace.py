@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.recordings import CAMERA, make_recording, write_video
 
@@ -44,6 +44,7 @@ def test_copying_errs_as_far_as_things_have_moved(speed, seed):
     np.testing.assert_allclose(found, 2 - 2 * np.cos(speed * np.array([3, 6])), rtol=0.1, atol=2e-3)
 
 
+@settings(max_examples=30)
 @given(speed=st.floats(0.05, 0.25), noise=st.floats(0.1, 0.6))
 def test_noise_is_not_taken_for_motion(speed, noise):
     assume(noise > 2 * speed)

@@ -1,5 +1,6 @@
 """What all pages share: templates, pictures at a size to show, settings as lines."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ OPEN_EXAMPLES = 4
 """How many samples a page shows at once; the others fold out."""
 
 
+@functools.cache
 def template(name: str) -> Template:
     """A page's template. It escapes what is filled in, and fails where something is missing."""
     environment = Environment(

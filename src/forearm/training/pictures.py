@@ -44,5 +44,5 @@ def save_samples(path: Path, predictor: Predictor, batch: Batch, step: int) -> n
         samples.append(labelled(columns, (f"step {step:,} · {mean}", name if name == words else f"{name} {words}")))
     sheet = tile(samples, COLUMNS)
     with writing(path) as beside:
-        Image.fromarray(sheet).save(beside, format="PNG")
+        Image.fromarray(sheet).save(beside, format="PNG", compress_level=1)  # training waits for it
     return sheet
