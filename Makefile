@@ -1,5 +1,6 @@
 # make demo   simulate, train, evaluate: ends with the path of a report, in about five minutes on two cores
 # make test   the tests
+# make virtual-arm   from calibration to learning on a virtual arm, through LeRobot's own driver; needs Python 3.12 or later
 # make docs   these documents and the API reference as pages, in site/
 # Each does all the set-up itself, once, into .venv; what only developers need comes with test, lint and docs.
 
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt scripts/setup.sh
 
-.PHONY: setup setup-dev demo test lint docs clean
+.PHONY: setup setup-dev demo test lint docs virtual-arm clean
 
 setup: $(VENV)/.ready
 setup-dev: $(VENV)/.ready-dev
@@ -36,5 +37,14 @@ lint: setup-dev
 docs: setup-dev
 	@$(BIN)/mkdocs build --quiet --strict
 
+virtual-arm: .venv-lerobot/.ready
+	@PATH="$(CURDIR)/.venv-lerobot/bin:$$PATH" bash scripts/virtual_arm.sh
+
+.venv-lerobot/.ready: pyproject.toml
+	@$(PYTHON) -m venv .venv-lerobot
+	@.venv-lerobot/bin/pip install --quiet "lerobot[dataset,feetech]==0.6.1"
+	@.venv-lerobot/bin/pip install --quiet --editable ".[sim,play]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo site
+	rm -rf $(VENV) .venv-lerobot demo site virtual-arm

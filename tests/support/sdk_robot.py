@@ -221,7 +221,7 @@ class SdkRobot:
         cameras: name to socket.
         size: height and width of pictures.
         max_age_ms: of a picture that counts as present; more than LeRobot's 500, as a test's machine may be busy.
-        patience: milliseconds until a servo counts as silent.
+        patience: milliseconds until a servo counts as silent, once it is connected.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class SdkRobot:
     ):
         self.bus, self.size, self.max_age_ms = SdkBus(str(port)), size, max_age_ms
         self.cameras = {name: SocketCamera(Path(path), size) for name, path in cameras.items()}
-        self.bus.patience = patience
+        self.patience = patience
         self.is_calibrated = True
 
     @property
@@ -255,6 +255,7 @@ class SdkRobot:
             camera.connect()
         self.bus.disable_torque()
         self.bus.enable_torque()
+        self.bus.patience = self.patience
 
     def get_observation(self) -> dict[str, Any]:
         seen: dict[str, Any] = {
