@@ -14,6 +14,7 @@ from forearm.base.errors import ForearmError
 COMMANDS = {
     "demo": "simulate, train, evaluate and show a report, in minutes",
     "record": "record a simulated or a real SO-101 as a LeRobot dataset",
+    "doctor": "examine a real SO-101 before it moves",
     "build": "make a dataset of transitions from recordings",
     "combine": "make one dataset of several, with common bounds",
     "inspect": "show what a recording, a dataset or a run holds",

@@ -31,6 +31,9 @@ class FakeBus:
     def connect(self, handshake: bool = True) -> None:
         self.is_connected = True
 
+    def ping(self, motor: str, num_retry: int = 0) -> int | None:
+        return None if motor in self.silent else 777
+
     def sync_read(self, name: str, motors: list[str] | None = None, *, num_retry: int = 0) -> dict[str, float]:
         assert self.is_connected
         asked = list(self.motors if motors is None else motors)
@@ -63,8 +66,18 @@ class FakeCamera:
 
     is_connected = False
 
+    def __init__(self) -> None:
+        self.picture = np.full((48, 64, 3), 100, np.uint8)
+        self.missing: Exception | None = None
+
     def connect(self) -> None:
+        if self.missing:
+            raise self.missing
         self.is_connected = True
+
+    def read_latest(self) -> np.ndarray:
+        assert self.is_connected
+        return self.picture
 
     def disconnect(self) -> None:
         self.is_connected = False

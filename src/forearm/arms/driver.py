@@ -57,6 +57,18 @@ class Limit:
     """For messages."""
 
 
+def pose_faults(limits: Mapping[str, Limit], there: Mapping[str, float], source: str) -> Iterator[str]:
+    """A line for each joint that stands where the data never were, as one does that counts in another unit."""
+    for joint, limit in limits.items():
+        margin, at = BEYOND * (limit.high - limit.low), there[joint]
+        if not limit.low - margin <= at <= limit.high + margin:
+            yield (
+                f"{joint} stands at {at:.1f}, but in {source} it goes from {limit.low:.1f} to "
+                f"{limit.high:.1f} {limit.unit}; bring the arm there, or see whether its calibration and its units "
+                "are those of the recordings"
+            )
+
+
 class RobotDriver:
     """A robot of LeRobot as `forearm.arms.Driver`, moved within limits.
 
@@ -290,7 +302,8 @@ class RobotDriver:
         if not np.isfinite(there).all():
             raise ForearmError("the robot says that a joint stands at what is no number; see to its motors")
         if self._targets is None:
-            self._require_known_pose(there)
+            for fault in pose_faults(self.limits, dict(zip(self.joints, there.tolist(), strict=True)), self.source):
+                raise ForearmError(fault)
             self._targets = there
             self.start = there if self.start is None else self.start
         return there
@@ -332,20 +345,6 @@ class RobotDriver:
     def _require_stiff(self) -> None:
         if self._slack:
             raise ForearmError("the arm is slack, so it cannot act; let it hold its position first")
-
-    def _require_known_pose(self, there: np.ndarray) -> None:
-        """Refuse an arm that stands where the data never were, as one does that counts in another unit."""
-        for joint, at in zip(self.joints, there.tolist(), strict=True):
-            limit = self.limits.get(joint)
-            if limit is None:
-                continue
-            margin = BEYOND * (limit.high - limit.low)
-            if not limit.low - margin <= at <= limit.high + margin:
-                raise ForearmError(
-                    f"{joint} stands at {at:.1f}, but in {self.source} it goes from {limit.low:.1f} to "
-                    f"{limit.high:.1f} {limit.unit}; bring the arm there, or see whether its calibration and its units "
-                    "are those of the recordings"
-                )
 
     def _require_within_limits(self, start: np.ndarray, change: np.ndarray) -> None:
         """Refuse to move a joint out of its limits; back into them it may."""

@@ -6,9 +6,12 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
-from forearm.canvas import Layout, Observation, cut_or_padded, scaled_size, stack_pictures
+from forearm.canvas import Camera, Layout, Observation, cut_or_padded, scaled_size, stack_pictures
 from forearm.recordings.features import CAMERA_PREFIX
 from forearm.recordings.video import EXACT
+
+SURE = 8.0
+"""How sure a shift has to be, in standard deviations; pictures of two scenes are not."""
 
 
 def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -29,11 +32,13 @@ def observed(layout: Layout, pictures: Mapping[str, np.ndarray], joints: np.ndar
         joints: (J,) of the layout.
     """
     plain = {name.removeprefix(CAMERA_PREFIX): picture for name, picture in pictures.items()}
-    fitted = []
-    for camera in layout.cameras:
-        taken = plain[camera.name.removeprefix(CAMERA_PREFIX)]
-        fitted.append(cut_or_padded(shrunk(taken, scaled_size(taken.shape[:2], camera)), camera))
-    return Observation(stack_pictures(layout, fitted), joints)
+    seen = [fitted(camera, plain[camera.name.removeprefix(CAMERA_PREFIX)]) for camera in layout.cameras]
+    return Observation(stack_pictures(layout, seen), joints)
+
+
+def fitted(camera: Camera, picture: np.ndarray) -> np.ndarray:
+    """A camera's picture (H, W, 3) uint8 in the size and shape that it has on a canvas."""
+    return cut_or_padded(shrunk(picture, scaled_size(picture.shape[:2], camera)), camera)
 
 
 def camera_shift(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:
@@ -46,7 +51,8 @@ def camera_shift(before: np.ndarray, after: np.ndarray) -> tuple[float, float, f
         after: of the same size.
 
     Returns:
-        pixels to the right, pixels down, and how sure that is: the share of the correlation in its peak, 0 to 1.
+        pixels to the right, pixels down, and how sure that is: the peak of the correlation over its standard deviation.
+        Chance gives 4 to 6.
     """
     spectra = [np.fft.rfft2(_edges(picture)) for picture in (before, after)]
     cross = spectra[1] * spectra[0].conj()
@@ -56,7 +62,7 @@ def camera_shift(before: np.ndarray, after: np.ndarray) -> tuple[float, float, f
     return (
         float(right - width * (right > width // 2)),
         float(down - height * (down > height // 2)),
-        float(surface.max()),
+        float(surface.max() / max(surface.std(), 1e-9)),
     )
 
 

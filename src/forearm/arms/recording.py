@@ -14,7 +14,7 @@ from forearm.arms.driver import Limit, RobotDriver
 from forearm.arms.filming import film
 from forearm.arms.keyboard import Keyboard
 from forearm.arms.lerobot import CameraSettings, Robot, so101
-from forearm.arms.pictures import camera_shift
+from forearm.arms.pictures import SURE, camera_shift
 from forearm.arms.protocol import (
     DIRECTIONS,
     ProtocolSettings,
@@ -39,8 +39,6 @@ DRIFT = 3.0
 """Units by which a joint may stand elsewhere at home than at the beginning."""
 SHIFT = 0.02
 """Share of a picture's width by which a camera may show home elsewhere than at the beginning."""
-SURE = 0.05
-"""How sure a shift of a picture has to be."""
 OVERHEAD = 1.5
 """Seconds of an episode beside its actions and its rest, for the time that is announced."""
 

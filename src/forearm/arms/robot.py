@@ -50,6 +50,11 @@ def open_robot_arm(
     return RobotArm(robot, layout, duration=duration, keyboard=keyboard, settings=settings, console=console)
 
 
+def limits_of(layout: Layout) -> dict[str, Limit]:
+    """How far a run may move joints, by plain name: as far as they went in its data."""
+    return {plain(joint.name): Limit(joint.low, joint.high, joint.unit) for joint in layout.joints}
+
+
 class RobotArm:
     """A robot seen and moved as a layout says: a value of 1 moves a joint's target by the dimension's scale.
 
@@ -79,7 +84,7 @@ class RobotArm:
     ):
         require_known_units(layout)
         self.layout, self.duration = layout, action_seconds(layout, duration)
-        limits = {plain(joint.name): Limit(joint.low, joint.high, joint.unit) for joint in layout.joints}
+        limits = limits_of(layout)
         self.driver = RobotDriver(robot, settings, limits=limits, keyboard=keyboard, console=console)
         for what, names, known in (
             ("camera", [camera.name for camera in layout.cameras], robot.cameras),
