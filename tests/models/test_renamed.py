@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 from support.tiny import write_data
 
+from forearm.base.errors import ForearmError
 from forearm.models import family_settings, make_model
 from forearm.models.renamed import ADDED, WEIGHTS
 from forearm.training.config import TrainConfig
@@ -65,3 +66,10 @@ def test_a_run_of_before_opens_and_goes_on(tmp_path, family) -> None:
 def test_names_of_now_are_left_alone(tmp_path) -> None:
     model = make_model("warp", write_data(tmp_path / "data").layout, family_settings("warp", "tiny", {}))
     assert not {name.split(".")[0] for name in model.state_dict()} & set(WEIGHTS)
+
+
+def test_a_run_with_parts_that_are_gone_is_refused_in_one_line(tmp_path) -> None:
+    data = write_data(tmp_path / "data")
+    settings = family_settings("warp", "tiny", {}) | {"depth": 2, "heads": 2}
+    with pytest.raises(ForearmError, match=r"^this run's warp has parts .* \(depth, heads\); train it anew$"):
+        make_model("warp", data.layout, settings)

@@ -1,11 +1,18 @@
-"""Weights that had other names and settings that did not exist until 2026-11-26, so that older runs open."""
+"""Weights that had other names and settings that did not exist until 2026-11-26, so that older runs open.
+
+Runs of a model whose parts are gone cannot open.
+"""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from forearm.base.errors import ForearmError
+
 _WITHOUT = {"state_embedding": False, "synthetic_stay": 0.0, "brightness_jitter": 0.0}
 ADDED = {"mae": _WITHOUT, "gpt": _WITHOUT, "diffusion": _WITHOUT}
 """What runs without a setting were trained with, where that is not its default, by family."""
+REMOVED = {"warp": ("depth", "heads", "features", "refine")}
+"""Settings of parts that models had until 2026-11-27 and do not have any more, by family."""
 WEIGHTS = {
     "places": "position_embedding",
     "next_places": "next_position_embedding",
@@ -17,7 +24,16 @@ T = TypeVar("T")
 
 
 def current_settings(family: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a ``config.json``, with those that did not exist then."""
+    """Settings of a ``config.json``, with those that did not exist then.
+
+    Raises:
+        ForearmError: the model had parts that are gone.
+    """
+    gone = [name for name in REMOVED.get(family, ()) if name in settings]
+    if gone:
+        raise ForearmError(
+            f"this run's {family} has parts that are gone since ({', '.join(gone)}); train it anew"
+        )
     return ADDED.get(family, {}) | dict(settings)
 
 
