@@ -20,6 +20,7 @@ from forearm.models.augmentation import augmented
 from forearm.models.joints import JointState
 from forearm.models.warp.anchor import UNTRACED, Anchor
 from forearm.models.warp.config import WarpConfig
+from forearm.models.warp.losses import motion_loss, pixel_weights
 from forearm.models.warp.model import Warp, blended
 from forearm.models.warp.motion import (
     copy,
@@ -373,6 +374,22 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
     assert {"copied_share", "novelty", "expected_error_per_patch"} <= set(figures["extras"])
 
 
+def test_what_changes_counts_more():
+    before, truth = torch.zeros(2, 1, 3, 16, 16).unbind()
+    truth = truth.clone()
+    truth[..., 4:6, 4:6] = 0.5
+    weights = pixel_weights(before, truth, more=3.0)
+    near = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
+    near[..., 3:7, 3:7] = True
+    torch.testing.assert_close(weights.mean(), torch.tensor(1.0))
+    torch.testing.assert_close(weights[near], 4 * weights[~near][:16])
+    assert torch.equal(pixel_weights(before, truth, more=0.0), torch.ones(1, 1, 16, 16))
+    still, motion = pixel_coordinates(16, 16).expand(1, 1, -1, -1, -1), []
+    for more in (0.0, 3.0):
+        motion.append(motion_loss(before, still, truth, pixel_weights(before, truth, more)))
+    assert motion[1] > 2 * motion[0] > 0  # all of the error lies where it changes
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -381,6 +398,7 @@ def test_a_report_says_that_staying_was_only_practised(tmp_path, practised):
         ({"layers": 0}, "layers is 0"),
         ({"mse_weight": float("nan")}, "mse_weight is nan"),
         ({"mse_weight": -1}, "mse_weight is -1"),
+        ({"change_weight": -1.0}, "change_weight is -1"),
         ({"levels": 2.0}, "levels is 2.0, not a whole number"),
     ],
 )

@@ -14,12 +14,15 @@ def charbonnier(differences: Tensor) -> Tensor:
     return (differences.square() + 1e-4).sqrt() - 1e-2
 
 
-def picture_loss(picture: Tensor, truth: Tensor, config: LearningConfig) -> Tensor:
-    """Squares, so that what is guessed is not bold; Charbonnier and SSIM, so that what can be known is sharp."""
+def picture_loss(picture: Tensor, truth: Tensor, config: LearningConfig, weights: Tensor | float = 1.0) -> Tensor:
+    """Squares, so that what is guessed is not bold; Charbonnier and SSIM, so that what can be known is sharp.
+
+    ``weights`` of the pixels, (B, 1, h, w) and 1 in the mean, are for the first two.
+    """
     wrong = (picture - truth).square()
-    loss = config.mse_weight * wrong.mean()
+    loss = config.mse_weight * (weights * wrong).mean()
     if config.charbonnier_weight:
-        loss = config.charbonnier_weight * ((wrong + 1e-4).sqrt().mean() - 1e-2) + loss
+        loss = config.charbonnier_weight * ((weights * (wrong + 1e-4).sqrt()).mean() - 1e-2) + loss
         loss = loss + 0.25 * config.charbonnier_weight * ssim_loss(picture, truth)
     return loss
 

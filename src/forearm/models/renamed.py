@@ -31,9 +31,7 @@ def current_settings(family: str, settings: Mapping[str, Any]) -> dict[str, Any]
     """
     gone = [name for name in REMOVED.get(family, ()) if name in settings]
     if gone:
-        raise ForearmError(
-            f"this run's {family} has parts that are gone since ({', '.join(gone)}); train it anew"
-        )
+        raise ForearmError(f"this run's {family} has parts that are gone since ({', '.join(gone)}); train it anew")
     return ADDED.get(family, {}) | dict(settings)
 
 

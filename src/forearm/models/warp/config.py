@@ -1,7 +1,9 @@
 """Settings of the family warp."""
 
+import math
 from dataclasses import dataclass
 
+from forearm.base.errors import ForearmError
 from forearm.models.settings import LearningConfig, require_positive, require_width
 
 
@@ -21,8 +23,12 @@ class WarpConfig(LearningConfig):
     charbonnier_weight: float = 1.0
     """Weight of the blended picture's Charbonnier loss and, with a quarter of it, of its structural similarity
     (SSIM)."""
+    change_weight: float = 2.0
+    """By how much more than others the pixels that change count in the losses of motion and picture; 0 for alike."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.change_weight < math.inf:
+            raise ForearmError(f"change_weight is {self.change_weight}; it has to be 0 or more")
         require_width(self.width, self.levels)
         require_positive(self, "layers")

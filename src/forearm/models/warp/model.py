@@ -23,7 +23,7 @@ from forearm.models.joints import JOINT_WEIGHT, SHARP, SMOOTH, JointHeadModel, J
 from forearm.models.losses import charbonnier, picture_loss
 from forearm.models.warp.anchor import Anchor
 from forearm.models.warp.config import WarpConfig
-from forearm.models.warp.losses import motion_loss
+from forearm.models.warp.losses import motion_loss, pixel_weights
 from forearm.models.warp.memory import memory_encoder, memory_heads, memory_size, mistrust
 from forearm.models.warp.motion import copy, enlarge, motion_between, pixel_coordinates, project
 from forearm.models.warp.novelty import novelty, novelty_classifier, novelty_loss
@@ -278,10 +278,11 @@ class Warp(JointHeadModel):
         for camera in cameras:
             true = truth[..., *camera.box]
             share = true[0, 0].numel() / visual[0, 0].numel()
-            motion = motion + share * motion_loss(camera.before, camera.coordinates, true)
+            weights = pixel_weights(camera.before, true, self.config.change_weight)
+            motion = motion + share * motion_loss(camera.before, camera.coordinates, true, weights)
             single = sum(charbonnier(source - true).mean() for source in camera.sources[-2:])
             blend = blend + share * SINGLE * single
-            blend = blend + share * picture_loss(camera.picture, true, self.config)
+            blend = blend + share * picture_loss(camera.picture, true, self.config, weights)
         expected = self._expected_error(batch, cameras)
         uncertainty = 0.5 * (visual.mean(dim=1) / expected + expected.log()).mean()
         novel = novelty_loss(self.novelty_classifier, self._conditions(batch), len(self.layout.joints))
