@@ -142,7 +142,7 @@ def training(name: str, data: Path | None = None) -> Iterator[Callable[[dict[str
 
 @contextmanager
 def counting(what: str) -> Iterator[Advance]:
-    """Show how many are done, of how many: episodes recorded, samples scored, canvases drawn."""
+    """Show how many are done, of how many: episodes recorded, samples scored, canvases drawn, actions learned from."""
     with _progress(what) as advance:
         yield advance
 

@@ -43,7 +43,7 @@ def make_web(kind: Kind, access: Access) -> FastAPI:
     app = FastAPI(title=f"forearm {kind}", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, access=access)
     for path, name in (("/", "index.html"), ("/own.js", f"{kind}.js"), *((f"/{name}", name) for name in SHARED)):
-        app.get(path)(_serving(name))
+        app.get(path)(serving(name))
 
     @app.exception_handler(Full)
     async def turn_away(request: Request, error: Exception) -> Response:
@@ -60,7 +60,8 @@ def make_web(kind: Kind, access: Access) -> FastAPI:
     return app
 
 
-def _serving(name: str) -> Callable[[], Awaitable[Response]]:
+def serving(name: str) -> Callable[[], Awaitable[Response]]:
+    """What serves a file of the page."""
     content = (resources.files("forearm.play") / "page" / name).read_bytes()
 
     async def serve() -> Response:

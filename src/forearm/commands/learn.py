@@ -1,0 +1,92 @@
+"""``forearm learn``."""
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes
+
+from forearm.arms.settings import RobotSettings
+from forearm.commands.console import console, counting, has_screen
+from forearm.commands.options import ROBOT, Device, RunFolder, only_with
+from forearm.learning.settings import LearnSettings
+
+
+@dataclass(frozen=True)
+class LearnOptions:
+    run: RunFolder
+    """The run to start from: of single actions, two frames a canvas. Its bounds are kept."""
+    out: Path
+    """The folder of what is learned. It goes on with one that it began."""
+    simulator: int | None = None
+    """Learn in the simulator, first in the scene of this number; all other scenes follow from it."""
+    data: Path | None = None
+    """What the run was trained on; its own dataset by default."""
+    device: Device = "auto"
+    """Where to predict and train."""
+    page: bool = True
+    """Show the state on a page in the browser."""
+    host: str = "127.0.0.1"
+    """Where the page listens; by default for this machine alone. Anywhere else needs the token that is printed."""
+    port: int = 8000
+    """Where the page listens; 0 for any port that is free."""
+    allow_host: tuple[str, ...] = ()
+    """Further names under which the page may be opened, such as that of a proxy before it."""
+    open: bool = True
+    """Open the page in a browser, where there is a screen."""
+    learning: OmitArgPrefixes[LearnSettings] = field(default_factory=LearnSettings)
+    """How to learn."""
+    arm: OmitArgPrefixes[RobotSettings] = field(default_factory=RobotSettings)
+    """Which real arm, and how it may be moved."""
+
+
+RULES = (
+    only_with("robot", *ROBOT),
+    only_with("page", "host", "port", "allow_host", "open"),
+)
+
+
+def learn(options: LearnOptions) -> None:
+    """Let an arm learn on: it predicts, acts, compares, records and trains.
+
+    It ends at a target, at a plateau, after so many actions, or when there is a file OUT/STOP.
+
+    OUT/run is always the best run so far.
+
+    Interrupted, the same command goes on.
+
+    Example: forearm learn run --simulator 7 --out learned
+    """
+    from forearm.learning.board import Board
+    from forearm.learning.loop import Learner
+    from forearm.learning.start import learn_from, world_words
+    from forearm.learning.words import Teller
+
+    board = Board(world_words(options.simulator, options.arm.robot))
+    with contextlib.ExitStack() as stack:
+        if options.page:
+            from forearm.play.learn_app import served
+
+            screen = options.open and has_screen()
+            page = served(board, options.host, options.port, options.allow_host, screen)
+            print(stack.enter_context(page), flush=True)
+        tell = Teller(stack.enter_context(counting("learning")), console)
+
+        def watch(learner: Learner) -> None:
+            board.show(learner)
+            tell(learner)
+
+        outcome = learn_from(
+            options.run,
+            options.out,
+            options.learning,
+            options.arm,
+            simulator=options.simulator,
+            data=options.data,
+            device=options.device,
+            console=console,
+            watch=watch,
+            ask=board.ask if options.page else None,
+        )
+    console.print(f"ended: {outcome}", soft_wrap=True)
+    print(options.out / "run")

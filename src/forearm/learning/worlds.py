@@ -1,0 +1,118 @@
+"""Where learning happens: an arm, scenes that are rearranged, and poses at which the arm may rest."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from forearm.arms import Manipulator
+from forearm.canvas import Layout, plain
+from forearm.learning.cells import Cell
+from forearm.sim.arm import SimulatedArm
+from forearm.sim.filming import SETTLING
+from forearm.sim.names import JOINTS
+from forearm.sim.poses import NOMINAL, is_usable
+
+
+class World(Protocol):
+    """An arm and the scenes before it."""
+
+    @property
+    def arm(self) -> Manipulator:
+        """In the present scene."""
+        ...
+
+    @property
+    def scene_seed(self) -> int | None:
+        """What tells the present scene from all others; None where nobody knows."""
+        ...
+
+    def enter(self, scene: int, wide: bool, told: bool) -> None:
+        """Arrange a scene by its number, of the learner or of the wide set, unless it is the present one.
+
+        ``told``: somebody has rearranged it already.
+        """
+        ...
+
+    def allows(self, pose: np.ndarray, cell: Cell) -> bool:
+        """Whether the arm may rest at a pose (J,) of the layout's joints and act from there."""
+        ...
+
+    def rest(self, pose: np.ndarray) -> None:
+        """Bring the arm to rest at a pose (J,) of the layout's joints."""
+        ...
+
+
+class SimulatedWorld:
+    """The simulated SO-101. Scene 0 of the learner is the one of the seed, all others follow from it.
+
+    Args:
+        layout: of the run.
+        seed: of the first scene.
+
+    Raises:
+        ForearmError: the seed is negative, or the layout is not of simulated recordings.
+    """
+
+    def __init__(self, layout: Layout, seed: int):
+        self.layout, self.seed = layout, seed
+        self.arm, self.scene_seed = SimulatedArm.in_scene(layout, seed), seed
+        self._places = [JOINTS.index(plain(name)) for name in layout.joint_names]
+
+    def enter(self, scene: int, wide: bool, told: bool) -> None:
+        """Load a scene, unless it is the present one."""
+        seed = self.seed
+        if wide or scene:
+            seed = int(np.random.SeedSequence([self.seed, int(wide), scene]).generate_state(1)[0])
+        if seed != self.scene_seed:
+            self.arm.close()
+            self.arm, self.scene_seed = SimulatedArm.in_scene(self.layout, seed), seed
+
+    def allows(self, pose: np.ndarray, cell: Cell) -> bool:
+        """Whether the arm touches nothing, and is seen, all along the action and its reverse."""
+        dimension = self.layout.actions[cell[0]]
+        joint = JOINTS.index(plain(dimension.joint or dimension.name))
+        return is_usable(self.arm.simulator, self._whole(pose), joint, dimension.scale)
+
+    def rest(self, pose: np.ndarray) -> None:
+        """Put the arm there at once."""
+        self.arm.simulator.place(self._whole(pose))
+        self.arm.simulator.step(self.arm.simulator.targets(), SETTLING)
+
+    def _whole(self, pose: np.ndarray) -> np.ndarray:
+        whole = NOMINAL.copy()
+        whole[self._places] = pose
+        return whole
+
+
+class RobotWorld:
+    """A real arm, whose scene a person rearranges.
+
+    Args:
+        arm: connected, of the run's layout.
+        asked: asks a person to rearrange the scene, and returns when it is done; is given what is wanted.
+    """
+
+    scene_seed = None
+
+    def __init__(self, arm: Manipulator, asked: Callable[[str], None]):
+        self.arm, self._asked = arm, asked
+        self._scene: tuple[int, bool] = (0, False)
+
+    def enter(self, scene: int, wide: bool, told: bool) -> None:
+        """Ask for another scene, unless it is the present one."""
+        if (scene, wide) != self._scene and not told:
+            self._asked("move the objects before the arm, bring others, or change the light")
+        self._scene = (scene, wide)
+
+    def allows(self, pose: np.ndarray, cell: Cell) -> bool:
+        """Always: the arm refuses by itself what lies beyond its limits."""
+        return True
+
+    def rest(self, pose: np.ndarray) -> None:
+        """Move the arm there slowly."""
+        self.arm.move_to({plain(name): float(value) for name, value in zip(self._names, pose, strict=True)})
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self.arm.layout.joint_names
