@@ -79,12 +79,13 @@ fault() { # LIMP COMMAND…: while actions are recorded; LIMP motors are limp af
     ! grep -q Traceback record.log || fail "a traceback"
     mended
 }
-turn() { # DEGREES [NAME]: through LeRobot alone; what its cameras see then goes to NAME-CAMERA.png
+turn() { # DEGREES [NAME]: through LeRobot alone; what its cameras see then goes to NAME-CAMERA.png, in the run's size
     with_cameras python - "$@" <<'END'
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from lerobot.cameras.opencv import OpenCVCameraConfig
 from lerobot.robots.so_follower import SO101Follower, SO101FollowerConfig
 from PIL import Image
@@ -106,9 +107,16 @@ time.sleep(1)
 seen = robot.get_observation()
 was, is_now = (each["shoulder_pan.pos"] for each in (start, seen))
 print(f"shoulder_pan went from {was:.1f} to {is_now:.1f} degrees, with {loops / 2:.0f} looks and targets a second")
-for name in cameras if len(sys.argv) > 2 else ():
-    Image.fromarray(seen[name]).save(f"{sys.argv[2]}-{name}.png")
 robot.disconnect()
+if len(sys.argv) > 2:
+    from forearm import open_run
+    from forearm.arms.pictures import observed
+
+    layout, top = open_run("run").layout(), 0
+    picture = observed(layout, {name: seen[name] for name in cameras}, np.zeros(len(layout.joints))).picture
+    for camera in layout.cameras:
+        Image.fromarray(picture[top : top + camera.height, : camera.width]).save(f"{sys.argv[2]}-{camera.name}.png")
+        top += camera.height
 END
 }
 step() { echo; echo "## $*"; echo; }
@@ -144,7 +152,7 @@ forearm inspect rec 2>/dev/null | head -n 3
 
 step "Build and train"
 forearm build rec --out data 2>&1 | tail -n 1
-forearm train warp --data data --out run --size tiny --steps 150 --evaluate-every 50 --device cpu 2>&1 | tail -n 2
+forearm train warp --data data --out run --size tiny --steps 400 --evaluate-every 100 --model.mse-weight 10 --device cpu 2>&1 | tail -n 2
 
 step "Live: 10 predicted and executed"
 with_cameras forearm live run "${robot[@]}" --trials 10 --out live 2>live.log || fail "$(tail -n 1 live.log)"

@@ -27,6 +27,8 @@ BEYOND = 0.1
 """How far beyond its bounds a joint may stand before the first action, as a share of their distance."""
 RETRIES = 3
 """How often the motors are asked again."""
+SAG = 5.0
+"""Units beyond its bounds that a joint may stand in any case: an arm drops a little when it is connected to."""
 TINY = 2.0
 """Units of a joint's first move, forth and back; actions that are no larger do without."""
 TINY_SECONDS = 0.5
@@ -60,7 +62,7 @@ class Limit:
 def pose_faults(limits: Mapping[str, Limit], there: Mapping[str, float], source: str) -> Iterator[str]:
     """A line for each joint that stands where the data never were, as one does that counts in another unit."""
     for joint, limit in limits.items():
-        margin, at = BEYOND * (limit.high - limit.low), there[joint]
+        margin, at = max(BEYOND * (limit.high - limit.low), SAG), there[joint]
         if not limit.low - margin <= at <= limit.high + margin:
             yield (
                 f"{joint} stands at {at:.1f}, but in {source} it goes from {limit.low:.1f} to "
