@@ -7,8 +7,19 @@ from support.tiny import make_layout, picture
 
 from forearm.arms import Health
 from forearm.base.errors import ForearmError
-from forearm.canvas import Observation, plain
+from forearm.canvas import ActionDimension, Camera, Joint, Observation, plain
 from forearm.recordings import EpisodeData, RecordingSpec
+
+JOINTS = ("shoulder_pan", "elbow_flex", "gripper")
+
+
+def simulated_layout():
+    """Of the simulated SO-101, tiny."""
+    return make_layout(
+        cameras=(Camera("base", 16, 16), Camera("wrist", 16, 16)),
+        joints=tuple(Joint(name, "deg", -100, 100, 20) for name in JOINTS),
+        actions=tuple(ActionDimension(name, name, "deg", 10.0) for name in JOINTS[:2]),
+    )
 
 
 class TinyArm:

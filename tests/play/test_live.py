@@ -1,11 +1,12 @@
 """Trials on an arm: what is predicted, done, compared and kept, and what an arm is not told to do."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
-from play.arms import TinyArm
+from play.arms import TinyArm, simulated_layout
 from scipy import stats
 from support.commands import error_of, forearm
 from support.tiny import make_layout
@@ -16,8 +17,9 @@ from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, as_floa
 from forearm.environment import squared_error
 from forearm.evaluation.baselines import Persistence
 from forearm.play.live import STOPPED, LiveSession
-from forearm.play.live_stage import ArmSource, LiveStage, StopSwitch
+from forearm.play.live_stage import ArmSource, LiveStage, StopSwitch, simulated_source
 from forearm.play.random_trials import random_trials, table
+from forearm.play.settings import LiveSettings
 from forearm.play.state import live_state_of
 from forearm.play.trials import Summary, Trial, TrialFolder, mean_interval
 from forearm.recordings import Recorder, open_recording
@@ -257,3 +259,43 @@ def test_live_needs_one_arm(run, tmp_path):
     assert not (tmp_path / "out").exists()
     assert RobotSettings().robot is None
     assert not list(Path(tmp_path).iterdir())
+
+
+@pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
+def test_the_simulator_acts_and_its_free_objects_are_recorded(tmp_path):
+    source = simulated_source(simulated_layout(), LiveSettings(simulator=0, task="push"))
+    with TrialFolder(tmp_path / "trials", source.arm.spec(source.fps), {}).recording() as folder:
+        session = LiveSession(Persistence(), source.begin(0), folder, source.facts)
+        pan = session.now.truth.joints[0]
+        session.step(MOVE_PLUS)
+        assert session.now.truth.joints[0] - pan == pytest.approx(10, abs=1)
+        session.relax()
+        session.hold()
+        session.home()
+        session.begin(lambda: source.begin(1))
+        assert abs(session.now.truth.joints[0] - pan) > 1
+        assert session.start.note == "simulated SO-101, scene 0, pose 1"
+        session.step(STAY)
+    first, second = open_recording(folder.recording_path).read()
+    assert first.facts["session_seed"] == 0
+    assert first.objects is not None
+    assert len(first.states) == 16
+    assert second.log.decisions == ((0, STAY),)
+
+
+def test_a_trial_that_cannot_be_kept_leaves_the_session_where_the_arm_is(session, arm, monkeypatch):
+    def full(*args):
+        raise ForearmError("the disk is full")
+
+    monkeypatch.setattr(Recorder, "stage", full)
+    with pytest.raises(ForearmError, match="disk is full"):
+        session.step(MOVE_PLUS)
+    assert session.now.truth.joints[0] == arm.joints[0] == 10
+    assert not session.folder.trials
+
+
+def test_whatever_goes_wrong_in_a_motion_the_arm_is_told_to_hold(session, arm):
+    arm.fails = ZeroDivisionError("a driver's")
+    with pytest.raises(ZeroDivisionError):
+        session.step(MOVE_PLUS)
+    assert arm.said == ["hold"]

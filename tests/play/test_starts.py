@@ -5,25 +5,16 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from support.tiny import make_layout
+from play.arms import simulated_layout
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY
 from forearm.evaluation.baselines import Persistence
 from forearm.play.session import PlaySession
 from forearm.play.starts import Recording, Simulation
 from forearm.transitions import TransitionSet
 
 needs_simulator = pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
-JOINTS = ("shoulder_pan", "elbow_flex", "gripper")
-
-
-def simulated_layout():
-    return make_layout(
-        cameras=(Camera("base", 16, 16), Camera("wrist", 16, 16)),
-        joints=tuple(Joint(name, "deg", -100, 100, 20) for name in JOINTS),
-        actions=tuple(ActionDimension(name, name, "deg", 10.0) for name in JOINTS[:2]),
-    )
 
 
 def test_starts_are_the_datasets_moments(data):

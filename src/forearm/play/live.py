@@ -124,30 +124,34 @@ class LiveSession(PlaySession):
         if 0 <= which < len(self.previews()):
             self._require_allowed(self.actions()[which])
         trial = self._on_arm(lambda: super(LiveSession, self).step(which))
-        seen = trial.truth
+        seen, before = trial.truth, self._environment.history[0].truth
         assert isinstance(seen, Executed)
         assert seen.film is not None
-        assert trial.action is not None
-        before = self._environment.history[0].truth
         assert before is not None
-        layout, expected = self.layout, trial.observation.expected_error
-        kept = self.folder.keep(
-            as_episode(seen.film, layout, trial.action, self.arm.duration, self._facts),
-            action=action_words(layout, trial.action.values),
-            dimension=layout.actions[trial.action.dimension].name,
-            values=trial.action.values.tolist(),
-            expected_mse=None if expected is None else float(expected.mean()),
-            mse=float(squared_error(trial.observation, seen).mean()),
+        try:
+            kept = self._kept(trial, before, seen, seen.film)
+        finally:
+            self._go_on_from(seen)
+        self.shown.append((kept, replace(trial, truth=Observation(seen.picture, seen.joints))))
+        return trial
+
+    def _kept(self, trial: Imagined, before: Observation, seen: Executed, film: EpisodeData) -> Trial:
+        layout, action, predicted = self.layout, trial.action, trial.observation
+        assert action is not None
+        return self.folder.keep(
+            as_episode(film, layout, action, self.arm.duration, self._facts),
+            action=action_words(layout, action.values),
+            dimension=layout.actions[action.dimension].name,
+            values=action.values.tolist(),
+            expected_mse=None if predicted.expected_error is None else float(predicted.expected_error.mean()),
+            mse=float(squared_error(predicted, seen).mean()),
             unchanged_mse=float(squared_error(before, seen).mean()),
             joints_before=before.joints.tolist(),
-            joints_predicted=trial.observation.joints.tolist(),
+            joints_predicted=predicted.joints.tolist(),
             joints=seen.joints.tolist(),
             prediction_seconds=self.predicting,
             action_seconds=seen.seconds,
         )
-        self.shown.append((kept, replace(trial, truth=Observation(seen.picture, seen.joints))))
-        self._go_on_from(seen)
-        return trial
 
     @property
     def version(self) -> str:
@@ -235,7 +239,7 @@ class LiveSession(PlaySession):
         try:
             done = work()
             self.health = self.arm.health()
-        except (ForearmError, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as error:
             self._hold_and_look(str(error) or STOPPED)
             raise
         self.trouble, self.is_seen = "", True

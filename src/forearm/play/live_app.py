@@ -69,6 +69,7 @@ class LiveApp:
             try:
                 work(self.session)
             except KeyboardInterrupt as stopped:
+                self.stage.switch.let_go()  # a key that stopped this stops nothing that is asked for now
                 raise ForearmError(str(stopped) or "stopped; the arm holds its position") from None
             finally:
                 self.moving = ""

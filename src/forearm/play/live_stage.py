@@ -150,7 +150,7 @@ def open_live(
         raise ForearmError("choose one arm: --simulator SCENE or --robot PORT")
     target, run = device_named(device), Run.open(run_path)
     layout, switch = run.layout(), StopSwitch()
-    source = _simulated(layout, settings) if port is None else _robot(layout, settings, switch, console)
+    source = simulated_source(layout, settings) if port is None else _robot(layout, settings, switch, console)
     arm = source.arm
     chosen = {
         "run": str(run.path.resolve()),
@@ -184,8 +184,12 @@ def _robot(layout: Layout, settings: LiveSettings, switch: StopSwitch, console: 
     return ArmSource(arm, f"SO-101 at {settings.arm.robot}")
 
 
-def _simulated(layout: Layout, settings: LiveSettings) -> ArmSource:
-    """A simulated arm, at poses that are drawn with the free objects of the task, where there is one."""
+def simulated_source(layout: Layout, settings: LiveSettings) -> ArmSource:
+    """A simulated arm, at poses that are drawn with the free objects of the task, where there is one.
+
+    Raises:
+        ForearmError: the layout is not of simulated recordings, or there is no such scene.
+    """
     from forearm.sim.arm import SimulatedArm
     from forearm.sim.tasks import TASKS, pose_task
 

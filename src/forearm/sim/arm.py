@@ -128,7 +128,7 @@ class SimulatedArm:
 
     def spec(self, fps: int) -> RecordingSpec:
         """Of recordings of what `film` returns."""
-        return recording_spec(JOINTS, UNITS, self._driver.sizes, fps)
+        return recording_spec(JOINTS, UNITS, self._driver.sizes, fps, tuple(self._object_names().names()))
 
     def move_to(self, pose: Mapping[str, float]) -> None:
         """Move joints slowly to positions (plain name to the joint's unit); the others stay.
@@ -189,7 +189,7 @@ class SimulatedArm:
         picture; empty where there are none."""
         if not self.simulator.objects:
             return ""
-        names = ObjectNames(tuple(thing.name for thing in self.simulator.objects), CAMERAS)
+        names = self._object_names()
         told, boxes = [], names.truth(self.simulator.environment()[None]).boxes[0]
         for number, thing in enumerate(self.simulator.objects):
             for camera, name in zip(self.layout.cameras, self._cameras, strict=True):
@@ -198,6 +198,9 @@ class SimulatedArm:
                     told.append(f"the {thing.words} at {camera.name}:{','.join(f'{side:.3f}' for side in box)}")
                     break
         return ", ".join(told)
+
+    def _object_names(self) -> ObjectNames:
+        return ObjectNames(tuple(thing.name for thing in self.simulator.objects), CAMERAS)
 
     def close(self) -> None:
         """Free the simulator's renderers."""
