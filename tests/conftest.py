@@ -4,10 +4,11 @@ import signal
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support.tiny import make_layout, write_data
 
-settings.register_profile("busy-machine", deadline=None)  # how long an example takes says nothing on shared cores
+# How long an example takes, or takes to draw, says nothing on shared cores.
+settings.register_profile("busy-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy-machine")
 
 

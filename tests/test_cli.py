@@ -470,7 +470,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, how):
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(project, tmp_path):
     out = tmp_path / "run"
-    options = ("--data", project / "data", *SMALL, *CPU, "--steps", 400, "--evaluate-every", 150, "--batch-size", 2)
+    options = ("--data", project / "data", *SMALL, *CPU, "--steps", 400, "--evaluate-every", 100, "--batch-size", 2)
     process = start("train", "mae", "--out", out, *options)
     stopped = interrupted(process, signal.SIGTERM, (out / "resume.safetensors").is_file)
     assert f"go on with: forearm train --out {out} --resume" in stopped.err

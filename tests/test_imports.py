@@ -20,7 +20,8 @@ SLOW |= {"torch._dynamo"}
 def imported(code: str) -> set[str]:
     """Which of the slow packages a fresh process has imported after some code."""
     script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return SLOW & {*json.loads(done.stderr.splitlines()[-1])}
 
 

@@ -16,7 +16,7 @@ def opened(address: str, **context: object):
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_context(**context).new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)  # of a busy machine
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
