@@ -8,10 +8,19 @@ from typing import Any, Literal
 import numpy as np
 from rich.console import Console
 
-from forearm.arms.driver import RETRIES, Limit, RobotDriver, pose_faults
+from forearm.arms.driver import Limit, RobotDriver, pose_faults
 from forearm.arms.filming import carry_out
 from forearm.arms.keyboard import Keyboard
-from forearm.arms.lerobot import RATE, CameraSettings, Robot, cameras_of, counts_in_degrees, so101
+from forearm.arms.lerobot import (
+    RATE,
+    RETRIES,
+    CameraSettings,
+    Robot,
+    cameras_of,
+    counts_in_degrees,
+    is_calibrated,
+    so101,
+)
 from forearm.arms.pictures import SURE, camera_shift, fitted
 from forearm.arms.robot import limits_of
 from forearm.arms.settings import RobotSettings
@@ -193,8 +202,8 @@ def _servos(robot: Robot, settings: RobotSettings) -> Iterator[Finding]:
 
 def _calibration(robot: Robot) -> list[Finding]:
     try:
-        good = robot.is_calibrated
-    except Exception as error:
+        good = is_calibrated(robot)
+    except ForearmError as error:
         return [Finding("calibration", _line(error), "fault", "see to the cables")]
     if good:
         return [Finding("calibration", "as stored for this id")]

@@ -15,7 +15,7 @@ from rich.console import Console
 from forearm.arms.arm import Health, Look, recording_spec
 from forearm.arms.filming import carry_out
 from forearm.arms.keyboard import Keyboard
-from forearm.arms.lerobot import RATE, Robot, answering, forget_late_answers
+from forearm.arms.lerobot import RATE, RETRIES, Robot, answering, forget_late_answers, is_calibrated
 from forearm.arms.settings import RobotSettings, slow_seconds, top_speed
 from forearm.base.errors import ForearmError
 from forearm.canvas import plain
@@ -25,8 +25,6 @@ CONNECTING = "Connecting to the arm. Its motors go slack for a moment, then beco
 DRY = "Dry run: the arm is looked at, and its motors are sent nothing."
 BEYOND = 0.1
 """How far beyond its bounds a joint may stand before the first action, as a share of their distance."""
-RETRIES = 3
-"""How often the motors are asked again."""
 SAG = 5.0
 """Units beyond its bounds that a joint may stand in any case: an arm drops a little when it is connected to."""
 TINY = 2.0
@@ -125,7 +123,7 @@ class RobotDriver:
             try:
                 with answering("be connected to"):
                     self._connect()
-                if not self.robot.is_calibrated:
+                if not is_calibrated(self.robot):
                     raise ForearmError("the robot is not calibrated; run lerobot-calibrate first, with the same id")
                 yield self
             except BaseException as error:

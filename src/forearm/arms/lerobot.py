@@ -15,6 +15,8 @@ from forearm.canvas import Layout, plain
 
 CAMERA_SIZE = (480, 640)
 """Height and width that a camera is asked for where nobody knows another."""
+RETRIES = 3
+"""How often the motors are asked again."""
 RATE = 30
 """Pictures a second that a camera is asked for where nobody knows another, and targets a second."""
 
@@ -203,6 +205,21 @@ def counts_in_degrees(layout: Layout) -> bool:
                 f"{units_of}, so the arm is not moved"
             )
     return "deg" in units
+
+
+def is_calibrated(robot: Robot) -> bool:
+    """Whether the motors hold the calibration that is stored for the robot's id.
+
+    LeRobot asks each register once, and now and then a packet is lost.
+
+    Raises:
+        ForearmError: a motor does not answer.
+    """
+    for _ in range(RETRIES):
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            return robot.is_calibrated
+    with answering("be asked for its calibration"):
+        return robot.is_calibrated
 
 
 @contextlib.contextmanager
