@@ -25,9 +25,9 @@ MILLIMETRES = 1000 * METRES / SIDE
 
 @pytest.fixture(scope="module", autouse=True)
 def short_training():
-    """A fifth of the steps: two squares of their own colours are easily found. No joint has to be."""
+    """A quarter of the steps: two squares of their own colours are easily found. No joint has to be."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(RECIPE, "steps", 120)
+        patch.setitem(RECIPE, "steps", 300)
         patch.setitem(readout.RECIPE, "steps", 2)
         yield
 
@@ -72,14 +72,15 @@ def test_only_a_camera_that_stands_still_is_read(reader):
 def test_the_truth_has_the_floor_and_copying_errs_by_the_push(reader, data):
     evaluation = figures(Shown(data, lambda rows: rows), data, reader)
     table, copying = evaluation.metrics, evaluation.baselines["persistence"].metrics
-    for name in OBJECT_METRICS:
+    for name in set(OBJECT_METRICS) - {"object_motion_slope"}:
         assert table[name] == pytest.approx(evaluation.objects.floor[name]), name
     pushes = np.linalg.norm(data.motions(data.rows("val")).shifts[:, 0], axis=-1)
     assert evaluation.objects.shift == pytest.approx(pushes.mean())
     assert copying["object_position_error"] == pytest.approx(pushes.mean())
     assert table["object_position_error"] < 0.35 * pushes.mean()
     assert table["object_direction_accuracy"] > 0.9
-    assert table["object_motion_slope"] == pytest.approx(1, abs=0.2)
+    assert table["object_motion_slope"] == pytest.approx(1), "beside what is read from the true pictures"
+    assert evaluation.objects.floor["object_motion_slope"] == pytest.approx(1, abs=0.2), "beside the true motion"
     assert table["object_position_error_untouched"] < 0.4 * MILLIMETRES
     assert table["object_mse_pushed"] == table["object_mse_untouched"] == 0
 
@@ -105,7 +106,7 @@ def test_the_metrics_say_what_shifts_do(reader, data):
     """Of shifts that are put in their place; the reader itself is not asked."""
     truth = Truth.of(data.batch(data.rows("val")[:4]))
     sight = ObjectSight(reader, data.motions(data.rows("val")[:4]), truth, truth.previous)
-    true = sight.motions.shifts[..., :2]
+    true = sight.__dict__["_read_in_truth"] = sight.motions.shifts[..., :2]
     turned = np.stack([-true[..., 1], true[..., 0]], -1)
 
     def read(shifts: np.ndarray) -> dict:
@@ -120,6 +121,8 @@ def test_the_metrics_say_what_shifts_do(reader, data):
     assert read(true + 0.99 * turned)["object_direction_accuracy"] == 1
     assert read(0.01 * true)["object_direction_accuracy"] == 0, "too short to have a direction"
     assert read(-true)["object_motion_slope"] == pytest.approx(-1)
+    sight.__dict__["_read_in_truth"] = 0.8 * true
+    assert read(0.4 * true)["object_motion_slope"] == pytest.approx(0.5), "half of what is read of the truth"
     dragged = read(true + np.array([5.0, 0]))
     assert dragged["object_position_error_untouched"] == pytest.approx(5)
     assert dragged["object_contact_accuracy"] == pytest.approx(0.5, abs=0.2)
@@ -131,7 +134,7 @@ def test_limits_are_where_the_metrics_say_they_are(reader, data):
     rows = data.rows("val")[:4]
     truth = Truth.of(data.batch(rows))
     sight = ObjectSight(reader, data.motions(rows), truth, truth.previous)
-    true = sight.motions.shifts[..., :2]
+    true = sight.__dict__["_read_in_truth"] = sight.motions.shifts[..., :2]
     far = np.linalg.norm(true, axis=-1, keepdims=True)
 
     def read(length):

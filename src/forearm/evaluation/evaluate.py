@@ -81,7 +81,7 @@ def evaluate(
         answers = clock.ask(batch, truth.codes)
         under, expected, own = answers.under, answers.expected, taken(answers.under, truth.codes)
         sights = (Sight(reader, truth), ObjectSight(finder, motions(batch.rows.numpy()), truth, truth.previous))
-        floor.append(_seen(sights, truth.last))
+        floor.append(sights[0].samples(truth.last) | sights[1].floor())
         ours.append(_measure(truth, under, own, known, sights))
         objects.add(sights[1], batch.rows.numpy(), truth, own)
         copies = {}

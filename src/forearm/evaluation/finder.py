@@ -6,6 +6,10 @@ from torch.nn import functional as F
 
 WINDOW = 20
 """Sides of the square of pixels around an object that is looked at finely; a multiple of 4."""
+CELL = 4
+"""Sides of the squares of pixels that are told apart coarsely."""
+ROUNDS = 3
+"""How often a place is corrected. Each correction falls short by the same share, so what is left dwindles."""
 
 
 class Finder(nn.Module):
@@ -14,14 +18,14 @@ class Finder(nn.Module):
     Coarsely first: both pictures pass one encoder; an object is described by the mean of what lies in its box; a head
     sees how alike each place of the later picture is, what changed there, and how far it is from the box, and gives the
     place a weight; the answer is the mean place. Then finely: a second network sees the pixels around the box and those
-    around that place, and says by how much they are apart.
+    around a place, and says how far from there the object is. It is asked again from where that leads to.
     """
 
     def __init__(self, channels: int = 16, hidden: int = 12):
         super().__init__()
         self.encoder = nn.Sequential(
             *(nn.Conv2d(3, channels, 5, 2, 2), nn.GroupNorm(4, channels), nn.ReLU()),
-            *(nn.Conv2d(channels, channels, 3, 1, 1), nn.GroupNorm(4, channels), nn.ReLU()),
+            *(nn.Conv2d(channels, channels, 3, 2, 1), nn.GroupNorm(4, channels), nn.ReLU()),
             nn.Conv2d(channels, channels, 3, 1, 1),
         )
         self.changes = nn.Conv2d(2 * (channels + 3), hidden, 1)
@@ -37,29 +41,38 @@ class Finder(nn.Module):
             *(nn.Flatten(), nn.Linear(48 * (WINDOW // 4) ** 2, 64), nn.ReLU(), nn.Linear(64, 2)),
         )
 
-    def forward(self, before: Tensor, after: Tensor, sample: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Where n objects are now, coarsely and finely, (n, 2) pixels from the left and the top each.
+    def coarsely(self, before: Tensor, after: Tensor, sample: Tensor, boxes: Tensor) -> Tensor:
+        """About where n objects are now, (n, 2) pixels from the left and the top.
 
         Args:
-            before: (b, 3, h, w) pictures with even sides.
+            before: (b, 3, h, w) pictures with sides that are multiples of ``CELL``.
             after: the later ones.
             sample: (n,) int64, in which of the b pictures each object is.
             boxes: (n, 4) left, top, right, bottom of each object before, pixels.
         """
         first, later = self._features(torch.cat([before, after])).chunk(2)
-        coarse = self._coarse(first, later, sample, boxes)
-        around = _window((boxes[:, :2] + boxes[:, 2:]) / 2), _window(coarse.detach())
-        pixels = [_sampled(of[sample], at) for of, at in zip((before, after), around, strict=True)]
+        return self._coarse(first, later, sample, boxes)
+
+    def corrected(self, before: Tensor, after: Tensor, sample: Tensor, boxes: Tensor, at: Tensor) -> Tensor:
+        """Where the objects are, (n, 2) pixels, as seen from places (n, 2) near which they are."""
+        around = _window((boxes[:, :2] + boxes[:, 2:]) / 2), _window(at)
+        pixels = [_sampled(of[sample], places) for of, places in zip((before, after), around, strict=True)]
         seen = torch.cat([*pixels, _within(around[0][..., 0], around[0][..., 1], boxes)[:, None]], 1)
-        return coarse, coarse.detach() + self.fine(seen)
+        return at + self.fine(seen)
+
+    def forward(self, before: Tensor, after: Tensor, sample: Tensor, boxes: Tensor, at: Tensor) -> Tensor:
+        """The places to which ``ROUNDS`` corrections lead from places (n, 2)."""
+        for _ in range(ROUNDS):
+            at = self.corrected(before, after, sample, boxes, at)
+        return at
 
     def _features(self, pictures: Tensor) -> Tensor:
-        """(b, D, h / 2, w / 2)."""
-        return torch.cat([self.encoder(pictures), 2 * F.avg_pool2d(pictures, 2) - 1], 1)
+        """(b, D, h / CELL, w / CELL)."""
+        return torch.cat([self.encoder(pictures), 2 * F.avg_pool2d(pictures, CELL) - 1], 1)
 
     def _coarse(self, first: Tensor, later: Tensor, sample: Tensor, boxes: Tensor) -> Tensor:
         n, (rows, columns) = len(boxes), first.shape[-2:]
-        y, x = torch.meshgrid(*(2 * torch.arange(size) + 1.0 for size in (rows, columns)), indexing="ij")
+        y, x = torch.meshgrid(*(CELL * (torch.arange(size) + 0.5) for size in (rows, columns)), indexing="ij")
         mask = _within(x, y, boxes) + 1e-6
         looks = torch.einsum("nchw,nhw->nc", first[sample], mask) / mask.sum((1, 2))[:, None]
         alike = -((later[sample] - looks[:, :, None, None]) ** 2 * self.scales.abs()[:, None, None]).sum(1)

@@ -60,7 +60,8 @@ def fit(network: nn.Module, loss: Callable[[torch.Generator], Tensor], recipe: M
 def shrunk(pictures: np.ndarray, size: tuple[int, int]) -> Tensor:
     """Pictures (n, 3, h, w) as float32 in [0, 1], each pixel the mean of those that it stands for."""
     values = torch.from_numpy(np.ascontiguousarray(pictures)).float()
-    return F.interpolate(values / 255 if pictures.dtype == np.uint8 else values, size, mode="area")
+    values = values / 255 if pictures.dtype == np.uint8 else values
+    return values if values.shape[-2:] == size else F.interpolate(values, size, mode="area")
 
 
 def frame_pictures(data: TransitionSet, frames: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
 from forearm.canvas import Layout
-from forearm.evaluation.finder import Finder
+from forearm.evaluation.finder import CELL, Finder
 from forearm.evaluation.learned import chunks, fit, frame_pictures, kept_or_learned, shrunk
 from forearm.evaluation.projection import box_middles, fit_projections, fixed_cameras, on_table, visible_objects
 from forearm.transitions.objects import PUSHED, Motions
@@ -22,10 +22,12 @@ from forearm.transitions.store import Columns, TransitionSet, frames_of
 
 FILE = "object-readout.safetensors"
 """Where the network is kept in the folder of the dataset whose pictures it learned."""
-RECIPE = {"version": 1, "steps": 600, "pairs": 16, "rate": 3e-3, "decay": 0.01, "side": 64, "pictures": 6000}
+RECIPE = {"version": 2, "steps": 1200, "pairs": 16, "rate": 3e-3, "decay": 0.01, "side": 64, "pictures": 6000}
 """How it is trained: ``pairs`` of pictures a step, of cameras of ``side`` pixels; at most so many ``pictures``."""
 FEWEST = 200
 """With fewer training pictures than these nothing is learned."""
+STRAY = 5.0
+"""How many pixels beside the truth the fine network begins when it learns: standard deviation, at most."""
 FAR = 10
 """Learned are pairs of pictures that are up to so many steps apart."""
 
@@ -48,6 +50,22 @@ class ObjectNetwork(nn.Module):
         self.register_buffer("projection", torch.zeros(cameras, 11, dtype=torch.float64))
 
 
+class Seen:
+    """Objects in pictures, as a `Finder` takes them.
+
+    Args:
+        pictures: (b, 3, h, w) before.
+        sample: (n,) in which of them each object is.
+        boxes: (n, 4) shares of the picture.
+    """
+
+    def __init__(self, pictures: Tensor, sample: np.ndarray, boxes: np.ndarray):
+        self.size = np.array(pictures.shape[:1:-1])
+        self.which = torch.from_numpy(sample)
+        self.boxes = torch.from_numpy((boxes * np.tile(self.size, 2)).astype(np.float32))
+        self.middles = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+
+
 @dataclass(frozen=True)
 class ObjectReader:
     """A network that has learned to find objects in true pictures."""
@@ -63,34 +81,53 @@ class ObjectReader:
         """Indices of the cameras that do not move."""
         return np.flatnonzero(self.network.fixed.numpy()).tolist()
 
-    def places(self, before: np.ndarray, after: np.ndarray, motions: Motions) -> np.ndarray:
-        """Where objects are found, (n, K, C, 2), as fractions of each camera's picture.
+    @torch.inference_mode()
+    def offsets(self, before: np.ndarray, motions: Motions, sought: np.ndarray | None = None) -> np.ndarray:
+        """How far from the middles of their boxes objects are found where nothing has moved, (n, K, C, 2) pixels.
 
-        NaN where a camera moves, or the middle of the object's box lies outside its picture before or after. If both
-        pictures are equal, an object is found where it was.
+        NaN for an object that is not sought, where a camera moves, or where the middle of the object's box lies outside
+        its picture before or after.
 
         Args:
             before: (n, 3, h, w) pictures without strips, uint8 or float in [0, 1].
-            after: the later ones.
             motions: of which the boxes before are shown to the network.
+            sought: (n, K) bool, which objects; all by default.
         """
         found = np.full((*motions.boxes.shape[:1], *motions.boxes.shape[2:4], 2), np.nan)
         visible = visible_objects(motions.boxes)
+        if sought is not None:
+            visible &= sought[..., None]
         for camera in self.cameras:
             sample, number = np.nonzero(visible[:, :, camera])
             if len(sample):
-                first, later = (_camera_pictures(of, self.layout, camera) for of in (before, after))
-                boxes = motions.boxes[sample, 0, number, camera]
-                found[sample, number, camera] = self._found(first, later, sample, boxes)
+                picture = _camera_pictures(before, self.layout, camera)
+                seen = Seen(picture, sample, motions.boxes[sample, 0, number, camera])
+                at = self.network.finder(picture, picture, seen.which, seen.boxes, seen.middles)
+                found[sample, number, camera] = at - seen.middles
         return found
 
     @torch.inference_mode()
-    def _found(self, before: Tensor, after: Tensor, sample: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        finder, size = self.network.finder, np.array(before.shape[:1:-1])
-        inside = boxes * np.tile(size, 2)
-        known, which = torch.from_numpy(inside.astype(np.float32)), torch.from_numpy(sample)
-        moved = finder(before, after, which, known)[1] - finder(before, before, which, known)[1]
-        return (moved.double().numpy() + box_middles(inside)) / size
+    def places(self, before: np.ndarray, after: np.ndarray, motions: Motions, offsets: np.ndarray) -> np.ndarray:
+        """Where objects are found, (n, K, C, 2), as fractions of each camera's picture; NaN where ``offsets`` is.
+
+        Args:
+            before: (n, 3, h, w) pictures without strips, uint8 or float in [0, 1].
+            after: the later ones. If both are equal, an object is found where it was.
+            motions: of which the boxes before are shown to the network.
+            offsets: of ``before``; they are taken off, so that a bias of the network is no motion.
+        """
+        known = np.isfinite(offsets).all(-1)
+        found = np.where(known[..., None], box_middles(motions.boxes[:, 0]), np.nan)
+        for camera in self.cameras:
+            first, later = (_camera_pictures(of, self.layout, camera) for of in (before, after))
+            differ = (first != later).flatten(1).any(1).numpy()
+            sample, number = np.nonzero(known[:, :, camera] & differ[:, None])
+            if len(sample):
+                seen = Seen(first, sample, motions.boxes[sample, 0, number, camera])
+                near = self.network.finder.coarsely(first, later, seen.which, seen.boxes)
+                at = self.network.finder(first, later, seen.which, seen.boxes, near).double().numpy()
+                found[sample, number, camera] = (at - offsets[sample, number, camera]) / seen.size
+        return found
 
     def shifts(self, places: np.ndarray, motions: Motions) -> np.ndarray:
         """How far along the table objects moved, (n, K, 2) millimetres, from where they are found (n, K, C, 2).
@@ -209,19 +246,29 @@ def _learn(network: ObjectNetwork, data: TransitionSet, drawn: Drawn) -> None:
         moved = np.linalg.norm(positions[later] - positions[first], axis=-1)
         order = np.argsort((np.nan_to_num(moved) < PUSHED / 1000).all(1), kind="stable")
         chosen = np.concatenate([order[: 3 * pairs // 4], order[len(order) - pairs // 4 :]])
-        first, later = first[chosen], later[chosen]
+        first, later, moved = first[chosen], later[chosen], moved[chosen]
         both = np.stack([boxes[first], boxes[later]], axis=1)
-        sample, which = np.nonzero(visible_objects(both)[:, :, cameras[number]])
+        seen = visible_objects(both)[:, :, cameras[number]]
+        sample, which = _some(np.nonzero(seen & ~(moved >= PUSHED / 1000)), np.nonzero(seen & (moved >= PUSHED / 1000)))
         shown = torch.cat([pictures[number][first], pictures[number][later]]).float() / 255
         size = np.tile(np.array(shown.shape[:1:-1], np.float32), 2)
         where = torch.from_numpy(both[sample, :, which, cameras[number]] * size)
         shown, where = _mirrored(shown, where, random)
         before, after = _varied(shown, random).chunk(2)
-        coarse, fine = network.finder(before, after, torch.from_numpy(sample), where[:, 0])
+        pictured = (before, after, torch.from_numpy(sample), where[:, 0])
         middles = (where[:, 1, :2] + where[:, 1, 2:]) / 2
+        astray = STRAY * torch.rand(len(middles), 1, generator=random) * torch.randn(middles.shape, generator=random)
+        coarse = network.finder.coarsely(*pictured)
+        fine = network.finder.corrected(*pictured, middles + astray)
         return F.smooth_l1_loss(coarse, middles, beta=0.3) + 2 * F.smooth_l1_loss(fine, middles, beta=0.1)
 
     fit(network, loss, RECIPE)
+
+
+def _some(still: tuple[np.ndarray, ...], moved: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Numbers of pictures and of objects: all that moved, and of those that stood still at most half as many."""
+    kept = slice(None, None, max(1, 2 * len(still[0]) // max(1, len(moved[0]))))
+    return [np.concatenate([of[kept], all_of]) for of, all_of in zip(still, moved, strict=True)]
 
 
 def _mirrored(pictures: Tensor, boxes: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -254,9 +301,9 @@ def _varied(pictures: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _camera_pictures(pictures: np.ndarray, layout: Layout, camera: int) -> Tensor:
-    """One camera of pictures (n, 3, h, w), float32 in [0, 1], shrunk to even sides of at most ``side`` pixels."""
+    """One camera of pictures (n, 3, h, w), float32 in [0, 1], shrunk to at most ``side`` pixels a side."""
     rows, columns = layout.camera_boxes()[camera]
     height, width = rows.stop - rows.start, columns.stop - columns.start
     shrink = max(1.0, max(height, width) / RECIPE["side"])
-    size = max(8, 2 * round(height / shrink / 2)), max(8, 2 * round(width / shrink / 2))
-    return shrunk(pictures[:, :, rows, columns], size)
+    size = tuple(max(2 * CELL, CELL * round(side / shrink / CELL)) for side in (height, width))
+    return shrunk(pictures[:, :, rows, columns], (size[0], size[1]))

@@ -87,7 +87,7 @@ class ObjectSight:
     """
 
     def __init__(self, reader: ObjectReader | None, motions: Motions | None, truth: Truth, before: np.ndarray):
-        self._reader, self.motions, self._layout = reader, motions, truth.layout
+        self._reader, self.motions, self._layout, self._truth = reader, motions, truth.layout, truth
         self._before, self._after = self._pictures(before), self._pictures(truth.last)
 
     def _pictures(self, region: np.ndarray) -> np.ndarray:
@@ -119,8 +119,35 @@ class ObjectSight:
         )
         if self._reader is None:
             return Samples.of(dict.fromkeys(READ_OBJECTS, (nothing, nothing))) | pixels
-        places = self._reader.places(self._before, pictures, self.motions)
-        return self._read(self._reader.shifts(places, self.motions)) | pixels
+        return self._read(self.shifts(pictures)) | pixels
+
+    def floor(self) -> Samples:
+        """``OBJECT_METRICS`` of the true pictures; the slope is that of the reader, beside the true motion."""
+        found = self.samples(self._truth.last)
+        if self.motions is None or self._reader is None:
+            return found
+        far = np.linalg.norm(self.motions.shifts[..., :2], axis=-1)
+        way = np.where(self.pushed, far**2, 0).sum(1)
+        return Samples(found.sums, found.weights | {"object_motion_slope": way})
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        """Of the objects that a metric asks for."""
+        assert self._reader is not None
+        assert self.motions is not None
+        return self._reader.offsets(self._before, self.motions, self.pushed | self.motions.untouched)
+
+    def places(self, pictures: np.ndarray) -> np.ndarray:
+        """Where they are found in later pictures (n, 3, h, w): `ObjectReader.places`."""
+        assert self._reader is not None
+        assert self.motions is not None
+        return self._reader.places(self._before, pictures, self.motions, self._offsets)
+
+    def shifts(self, pictures: np.ndarray) -> np.ndarray:
+        """How far along the table they are found to have moved: `ObjectReader.shifts`."""
+        assert self._reader is not None
+        assert self.motions is not None
+        return self._reader.shifts(self.places(pictures), self.motions)
 
     def _read(self, read: np.ndarray) -> Samples:
         """The metrics of shifts that are read, (n, K, 2) millimetres."""
@@ -138,8 +165,13 @@ class ObjectSight:
         sums = {name: np.where(of, values, 0).sum(1, dtype=np.float64) for name, (values, of) in of_objects.items()}
         weights = {name: of.sum(1, dtype=np.float64) for name, (_, of) in of_objects.items()}
         sums["object_motion_slope"] = np.where(pushed, along, 0).sum(1)
-        weights["object_motion_slope"] = np.where(pushed, far**2, 0).sum(1)
+        weights["object_motion_slope"] = np.where(pushed, (self._read_in_truth * true).sum(-1), 0).sum(1)
         return Samples(sums, weights)
+
+    @cached_property
+    def _read_in_truth(self) -> np.ndarray:
+        """(n, K, 2) millimetres, the shifts that are read in the true pictures."""
+        return self.shifts(self._after)
 
     @cached_property
     def _masks(self) -> tuple[np.ndarray, np.ndarray]:
@@ -208,7 +240,7 @@ def _example(
     layout, camera = truth.layout, reader.cameras[0]
     rows, columns = layout.camera_boxes()[camera]
     frames = [frame[None, :, : layout.frame_height] for frame in (truth.previous[i], truth.last[i], predicted)]
-    places = reader.places(frames[0], frames[2], motions)
+    places = reader.places(frames[0], frames[2], motions, reader.offsets(frames[0], motions))
     read, true = reader.shifts(places, motions)[0], motions.shifts[0, :, :2]
     shown = np.isfinite(places[0, :, camera]).all(-1) & pushed
     before, after = box_middles(motions.boxes[0, :, :, camera])

@@ -192,7 +192,7 @@ def roll_out(
                 steps[name].append(per_sample(truth, frames).only(CURVES) | found.only(read))
                 if name == MODEL:
                     shown.append(as_uint8(frames[:filmed]))
-            steps[FLOOR].append((joints.samples(truth.last) | objects.samples(truth.last)).only(read))
+            steps[FLOOR].append((joints.samples(truth.last) | objects.floor()).only(read))
             watch(start * paths.shape[1] + len(part) * (k + 1))
         for name, of in steps.items():
             measured[name].append(_by_horizon(of))
