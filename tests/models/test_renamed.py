@@ -73,3 +73,11 @@ def test_a_run_with_parts_that_are_gone_is_refused_in_one_line(tmp_path) -> None
     settings = family_settings("warp", "tiny", {}) | {"depth": 2, "heads": 2}
     with pytest.raises(ForearmError, match=r"^this run's warp has parts .* \(depth, heads\); train it anew$"):
         make_model("warp", data.layout, settings)
+
+
+def test_a_run_without_a_setting_keeps_what_it_was_trained_with(tmp_path) -> None:
+    data, settings = write_data(tmp_path / "data"), family_settings("warp", "tiny", {"width": 8, "levels": 1})
+    without = {name: value for name, value in settings.items() if name != "change_weight"}
+    weights = [make_model("warp", data.layout, each).config.change_weight for each in (settings, without)]
+    assert weights == [settings["change_weight"], 0.0]
+    assert weights[0] > 0
