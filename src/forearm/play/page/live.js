@@ -32,7 +32,8 @@ function press(which) {
 /** Carry out the chosen action; from a trial that is looked at, go on to what the next one would show. */
 function execute() {
   if (view.at !== null) return press(chosen);
-  if (!isReady()) return;
+  if (state.forbidden[chosen]) return trouble(`${state.forbidden[chosen]}.`);
+  if (mine() && !isReady()) return; // it moves, or its buttons say what is first to be done
   change("/api/path/step", { number: state.now.number, which: chosen });
 }
 
