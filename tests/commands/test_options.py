@@ -50,7 +50,7 @@ WITHOUT_EFFECT = [
     ("train", "mae", "--out", "run", "--resume", "--model.depth", 2),
     ("train", "warp", "--out", "run", "--resume"),
     (*TUNE, "--size", "tiny"),
-    (*TUNE, "--model.depth", 2),
+    (*TUNE, "--model.width", 16),
     ("train", "warp", *TUNE[1:]),
     (*TRAIN, "--steps", 5, "--minutes", 1),
     (*TRAIN, "--clock", "cpu"),
@@ -127,8 +127,9 @@ def test_an_option_given_twice_is_refused(project, monkeypatch, args):
 def options_of(command: str) -> tuple[type, tuple]:
     if command in ("record", "demo") and find_spec("mujoco") is None:
         pytest.skip("needs the extra `sim`")
-    module = import_module(f"forearm.commands.{command}")
-    hints = get_type_hints(getattr(module, command))
+    function = command.replace("-", "_")
+    module = import_module(f"forearm.commands.{function}")
+    hints = get_type_hints(getattr(module, function))
     return hints["options"], getattr(module, "RULES", ())
 
 
