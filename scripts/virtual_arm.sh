@@ -36,11 +36,7 @@ tell() { # types a command, and waits for its answer
     tail -n 1 arm.log
 }
 motors() { tell status | awk -v word="$1" "{ print gsub(word, word) }"; }
-mended() { # all faults end, and a person holds what is limp over the table
-    tell mend >/dev/null
-    [ "$(motors limp)" -lt 6 ] || tell hand home >/dev/null
-    sleep 2
-}
+mended() { tell mend >/dev/null; sleep 1; }
 
 # What is done with it; each program finds the cameras through the library
 
@@ -131,11 +127,7 @@ turn 15
 turn -15
 
 step "Doctor"
-if forearm --help | grep -q "forearm doctor"; then
-    with_cameras forearm doctor "${robot[@]:0:8}" 2>&1 || echo "exit code $?"
-else
-    echo "There is no \`forearm doctor\` yet."
-fi
+with_cameras forearm doctor "${robot[@]:0:9}" 2>&1 || echo "exit code $?"
 
 step "Record 60 actions, with faults"
 echo "| fault | exit code | last line | motors | actions kept |"
@@ -163,9 +155,5 @@ turn -20
 with_cameras forearm plan run "${robot[@]}" --picture goal-base.png goal-wrist.png --steps 4 --out plan 2>&1 | tail -n 8
 
 step "Learn 3 cycles"
-if forearm --help | grep -q "forearm learn"; then
-    with_cameras forearm learn run "${robot[@]}" --out learned --no-page --actions 36 --verify 6 --explore 6 --locked 6 \
-        --wide 0 --rearrange-every 0 --bins 3 --steps 30 --device cpu 2>&1 | tail -n 12
-else
-    echo "There is no \`forearm learn\` yet."
-fi
+with_cameras forearm learn run "${robot[@]}" --out learned --no-page --actions 36 --verify 6 --explore 6 --locked 6 \
+    --wide 0 --rearrange-every 0 --bins 3 --steps 30 --device cpu 2>&1 | tail -n 12

@@ -81,6 +81,9 @@ def test_a_motor_that_becomes_stiff_stays_and_then_goes_where_it_is_sent(arm):
 def test_without_hand_and_torque_it_falls(arm):
     arm.hand = None
     let_pass(arm, 1)
+    assert degrees(arm) == pytest.approx(NOMINAL, abs=0.5)  # a person supports it
+    arm.supported = False
+    let_pass(arm, 1)
     assert np.abs(degrees(arm) - NOMINAL).max() > 10
 
 

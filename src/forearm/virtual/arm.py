@@ -66,7 +66,8 @@ class Faults:
 
 
 class VirtualArm:
-    """The simulated arm as its servos move it. In the beginning it is limp, and a hand holds it above the table.
+    """The simulated arm as its servos move it. In the beginning it is limp, a hand holds it above the
+    table, and a person supports it.
 
     Args:
         simulator: its arm is placed.
@@ -84,6 +85,8 @@ class VirtualArm:
         self._overloaded = np.zeros(6)  # for how many seconds
         simulator.place(NOMINAL)
         self.hand: Hand | None = Hand([NOMINAL], np.ones(6, bool))
+        self.supported = True
+        """Whether a person stands by who keeps limp joints from falling."""
         if eeprom is None:
             self.calibrate()
         else:
@@ -142,7 +145,8 @@ class VirtualArm:
         model.actuator_forcerange[:, 1] = _STALL * self._strength()
         model.actuator_forcerange[:, 0] = -model.actuator_forcerange[:, 1]
         held = self.hand.held if self.hand else False
-        model.dof_damping[:6] = np.where(self.faults.blocked | held, _RIGID, _DAMPING)
+        rigid = self.faults.blocked | held | (self.supported & ~torque)
+        model.dof_damping[:6] = np.where(rigid, _RIGID, _DAMPING)
         self._lead()
         self.simulator.step(joints_of(self._setpoint), TICK)
         load = np.where(torque, data.actuator_force / _STALL, 0.0)

@@ -38,7 +38,8 @@ hand JOINT DEGREES    a hand moves a limp joint there and holds it
 hand middle           ... all joints to the middle of their ranges
 hand sweep            ... all joints through their whole ranges and back to the middle
 hand home             ... all joints to a pose over the table
-hand away             the hand lets go
+hand away             nobody holds what is limp
+hand support          a person keeps what is limp from falling, as at first
 scene NUMBER          the table is rearranged
 status                how the joints are
 quit                  end"""
@@ -211,8 +212,11 @@ class VirtualRobot:
         arm = self.arm
         match how:
             case ["away"]:
-                arm.hand = None
-                return "the hand lets go"
+                arm.hand, arm.supported = None, False
+                return "nobody holds the arm"
+            case ["support"]:
+                arm.supported = True
+                return "a person supports the arm"
             case ["middle"]:
                 arm.lead([MIDDLE])
             case ["home"]:
