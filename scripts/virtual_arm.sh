@@ -36,6 +36,9 @@ tell() { # types a command, and waits for its answer
     tail -n 1 arm.log
 }
 motors() { tell status | awk -v word="$1" "{ print gsub(word, word) }"; }
+by_hand_home() { # a person switches it off, puts it over the table, and switches it on
+    tell power off >/dev/null; tell mend >/dev/null; tell hand home >/dev/null; sleep 4
+}
 mended() { tell mend >/dev/null; sleep 1; }
 
 # What is done with it; each program finds the cameras through the library
@@ -127,7 +130,7 @@ turn 15
 turn -15
 
 step "Doctor"
-with_cameras forearm doctor "${robot[@]:0:9}" 2>&1 || echo "exit code $?"
+with_cameras forearm doctor "${robot[@]}" 2>&1 || echo "exit code $?"
 
 step "Record 60 actions, with faults"
 echo "| fault | exit code | last line | motors | actions kept |"
@@ -147,13 +150,16 @@ forearm build rec --out data 2>&1 | tail -n 1
 forearm train warp --data data --out run --size tiny --steps 400 --evaluate-every 100 --model.mse-weight 10 --device cpu 2>&1 | tail -n 2
 
 step "Live: 10 predicted and executed"
+by_hand_home
 with_cameras forearm live run "${robot[@]}" --trials 10 --out live 2>live.log || fail "$(tail -n 1 live.log)"
 
 step "Plan to a picture"
-turn 20 goal
-turn -20
+by_hand_home
+turn 10 goal
+turn -10
 with_cameras forearm plan run "${robot[@]}" --picture goal-base.png goal-wrist.png --steps 4 --out plan 2>&1 | tail -n 8
 
 step "Learn 3 cycles"
+by_hand_home
 with_cameras forearm learn run "${robot[@]}" --out learned --no-page --actions 36 --verify 6 --explore 6 --locked 6 \
     --wide 0 --rearrange-every 0 --bins 3 --steps 30 --device cpu 2>&1 | tail -n 12
