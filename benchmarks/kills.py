@@ -1,10 +1,14 @@
 """What is left when a command is killed. One command, some minutes:
 
-    python benchmarks/kills.py [--rounds 5] [--minutes 8] [--seed 0]
+    python benchmarks/kills.py [--rounds 5] [--minutes 8] [--seed 0] [--learn 30]
 
 kills each command that writes with kill −9 at random moments of its work, lets it go on until it ends, and compares: no
 target is ever half written; what comes out is what an unbroken command writes; a training that was killed and resumed
 is equal to the bit; neither files nor processes stay behind. It writes docs/benchmarks/kills.md.
+
+With ``--learn N`` it kills ``forearm learn`` alone, N times, each time going on where the kill before left it, and
+writes docs/benchmarks/kills-learn.md: no action that was recorded is lost, and what comes out is what an unbroken
+command writes.
 
 Every command runs in a fork of this process, which has imported everything, so that a kill falls into its work.
 """
@@ -24,7 +28,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from measuring import ROOT, circumstances, write_table
+from measuring import ROOT, circumstances, command, write_table
 
 TABLE = ROOT / "docs/benchmarks/kills.md"
 RECORD = ("--episodes", "6", "--size", "32", "--fps", "10", "--processes", "2")
@@ -48,6 +52,12 @@ SMALL = (
 )
 EVALUATE = ("--rollouts", "2", "--horizon", "2", "--device", "cpu")
 PLAN = ("--start", "0", "--like", "3", "--steps", "2", "--device", "cpu")
+LEARN = (
+    *("learn", "run", "--simulator", "7", "--out", "learned", "--choose", "past-error", "--no-page"),
+    *("--actions", "12", "--verify", "2", "--explore", "4", "--locked", "4", "--wide", "4", "--wide-scenes", "2"),
+    *("--rearrange-every", "4", "--steps", "6", "--device", "cpu"),
+)
+LEARN_TABLE = ROOT / "docs/benchmarks/kills-learn.md"
 
 VARIES = re.compile(rb'"[^"]*(built|date|seconds|samples_per_s|latency|_ms)[^"]*": *("[^"]*"|[\d.e+-]+|\[[^]]*\])')
 """Times, which differ from run to run of the same command."""
@@ -262,11 +272,56 @@ def killed(case: Case, chance: random.Random) -> None:
         raise SystemExit(f"{case.name}: {', '.join(left)} stay behind")
 
 
+def recorded(folder: Path) -> dict[str, list]:
+    """The trials of each recording of a folder of learning, each of which has to be whole."""
+    from forearm.learning.folder import LearnFolder
+
+    names = {path.name.removesuffix(".partial") for path in folder.glob("recordings/[!.]*")}
+    return {name: LearnFolder(folder).trials(name) for name in sorted(names)}
+
+
+def learning_killed(kills: int, chance: random.Random) -> str:
+    """Kill ``forearm learn`` so often; what was found after the kills, in words, and whether anything was lost."""
+    run(("record", "--out", "recording", *RECORD))
+    run(("build", "recording", "--out", "data", "--size", "32"))
+    run(("train", "mae", "--out", "run", *TRAIN, *SMALL))
+    seconds, folder = run(LEARN), Path("learned")
+    goal, whole = contents(folder), recorded(folder)
+    shutil.rmtree(folder)
+    done = in_work = rounds = 0
+    while done < kills:
+        rounds += 1
+        ended = False
+        while not ended and done < kills:
+            before = recorded(folder)
+            if kill_within(LEARN, chance.uniform(0, seconds / 3)):
+                done, in_work = done + 1, in_work + 1
+            else:
+                ended = True
+            for name, trials in recorded(folder).items():
+                if trials != whole[name][: len(trials)] or len(trials) < len(before.get(name, [])):
+                    raise SystemExit(f"after a kill {name} has lost or changed an action")
+            print(f"{done} kills; {sum(map(len, recorded(folder).values()))} actions recorded", flush=True)
+        run(LEARN)
+        after = contents(folder)
+        if after != goal:
+            differing = sorted(name for name in after.keys() | goal.keys() if after.get(name) != goal.get(name))
+            raise SystemExit(f"learning that went on wrote other {', '.join(differing)}")
+        shutil.rmtree(folder)
+    return (
+        f"{in_work} × kill −9 at random moments of `forearm learn`, in {rounds} rounds; after each the same command "
+        f"went on. One unbroken round takes {seconds:.0f} s: {sum(map(len, whole.values()))} actions in the simulator, "
+        "two trainings. After no kill an action was missing that had been there before, and each round ended with the "
+        "files of the unbroken one: recordings, datasets, weights and cycles, equal to the bit but for times."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--learn", type=int, default=0)
     args = parser.parse_args()
     import forearm.sim  # before MuJoCo is imported by anything else
 
@@ -275,6 +330,11 @@ def main() -> None:
     chance, began, done = random.Random(args.seed), time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        if args.learn:
+            found = learning_killed(args.learn, chance)
+            os.chdir(ROOT)
+            write_table(LEARN_TABLE, f"# Kills of learning\n\n{circumstances()}. Made by `{command()}`.\n\n{found}\n")
+            return
         for case in cases():
             unbroken(case)
             done.append(case)

@@ -42,6 +42,7 @@ class LearnOptions:
 
 RULES = (
     only_with("robot", *ROBOT),
+    only_with("simulator", "push"),
     only_with("page", "host", "port", "allow_host", "open"),
 )
 

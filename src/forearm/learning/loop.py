@@ -11,6 +11,7 @@ from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import locked
 from forearm.batch import Predictor
+from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY
 from forearm.evaluation.samples import Samples
 from forearm.learning.cells import Grid, listed, past_errors, visits_of
 from forearm.learning.folder import LOCKED, WIDE, Begun, Cycle, LearnFolder, cycle_name
@@ -230,11 +231,11 @@ class Learner:
     def _record_test_sets(self) -> None:
         """Record the locked set in the first scene, and the wide set in other ones, anywhere within the bounds."""
         settings, model = self.settings, self._load(self.first)
-        everywhere = np.ones(self.grid.shape, bool)
+        joints, turns = self.grid.shape[0], (MOVE_PLUS, MOVE_MINUS, STAY)
 
         def wish_of(index: int, done: list[Trial]) -> Wish:
-            turn = np.zeros_like(everywhere)
-            turn[index % len(everywhere)] = True
+            turn = np.zeros(self.grid.shape, bool)
+            turn[index % joints, :, turns[(index + index // joints) % len(turns)]] = True
             if self.stage == WIDE:
                 return Wish("wide", 1 + index * settings.wide_scenes // settings.wide, 1.0, turn)
             return Wish("locked", 0, 1.0, turn)

@@ -36,6 +36,9 @@ class LearnSettings:
     rearrange_every: int = 72
     """Actions after which the scene is rearranged, by the simulator or, on an arm, by you; 0 never, unless you say on
     the page that you did."""
+    push: bool = False
+    """In the simulator, with free objects: the arm rearranges the scene itself, by pushing one, and no other scene is
+    loaded."""
     bins: int = 6
     """Parts of a joint's range."""
     range_start: float = 0.5

@@ -64,7 +64,7 @@ def learn_from(
     first = Run.open(run)
     base, folder = first.data(data), LearnFolder(Path(out))
     if simulator is not None:
-        world = SimulatedWorld(first.layout(), simulator)
+        world = SimulatedWorld(first.layout(), simulator, settings.push)
         return Learner(first, base, settings, world, folder, device, watch).learn()
     console = console or Console(stderr=True)
     if ask is None and (settings.rearrange_every or settings.wide) and not sys.stdin.isatty():
