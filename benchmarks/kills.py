@@ -308,11 +308,12 @@ def learning_killed(kills: int, chance: random.Random) -> str:
             differing = sorted(name for name in after.keys() | goal.keys() if after.get(name) != goal.get(name))
             raise SystemExit(f"learning that went on wrote other {', '.join(differing)}")
         shutil.rmtree(folder)
+    actions, times = sum(map(len, whole.values())), f"{rounds} round{'s' * (rounds > 1)}"
     return (
-        f"{in_work} × kill −9 at random moments of `forearm learn`, in {rounds} rounds; after each the same command "
-        f"went on. One unbroken round takes {seconds:.0f} s: {sum(map(len, whole.values()))} actions in the simulator, "
-        "two trainings. After no kill an action was missing that had been there before, and each round ended with the "
-        "files of the unbroken one: recordings, datasets, weights and cycles, equal to the bit but for times."
+        f"{in_work} × kill −9 at random moments of `forearm learn`, in {times}; after each the same command went on. "
+        f"One unbroken round takes {seconds:.0f} s: {actions} actions in the simulator, two trainings. After no kill "
+        "an action was missing that had been there before, and each round ended with the files of the unbroken one: "
+        "recordings, datasets, weights and cycles, equal to the bit but for times."
     )
 
 

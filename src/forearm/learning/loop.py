@@ -235,7 +235,7 @@ class Learner:
 
         def wish_of(index: int, done: list[Trial]) -> Wish:
             turn = np.zeros(self.grid.shape, bool)
-            turn[index % joints, :, turns[(index + index // joints) % len(turns)]] = True
+            turn[index % joints, :, turns[(index // joints + index % joints) % len(turns)]] = True
             if self.stage == WIDE:
                 return Wish("wide", 1 + index * settings.wide_scenes // settings.wide, 1.0, turn)
             return Wish("locked", 0, 1.0, turn)
