@@ -61,8 +61,8 @@ def _claim(evaluation: Evaluation) -> str:
     slope, right = metrics["object_motion_slope"], metrics["object_direction_accuracy"]
     return (
         f"In the predicted pictures pushed objects end {number(error, metric, 'mm')} from where they truly do, against "
-        f"{listed(others)}: they move {figure(slope, 'share')} of the true way, and {figure(right, 'share')} move in "
-        "the right direction."
+        f"{listed(others)}: they move {figure(slope, 'share')} of the way that is read in the true pictures, and "
+        f"{figure(right, 'share')} move in the right direction."
     )
 
 
@@ -72,7 +72,7 @@ def _pictures(evaluation: Evaluation) -> list[tuple[str, dict[str, Any]]]:
     if example is None:
         return []
     true, read = [(example.start, example.true, TRUE)], [(example.start, example.read, READ)]
-    shown = (("before", example.before, true), ("truth", example.truth, true))
+    shown = (("before, as copying leaves it", example.before, true), ("truth", example.truth, true))
     return [
         (title, image(_with_arrows(channels_last(picture), arrows), SHOWN))
         for title, picture, arrows in (*shown, ("prediction", example.predicted, [*true, *read]))
