@@ -80,12 +80,12 @@ function showTrial() {
 function showChart() {
   const [width, height, left, bottom] = [560, 210, 46, 22];
   const names = ["locked", "wide", "verified"];
-  const points = state.cycles.flatMap((cycle) => names.filter((name) => cycle[name]).flatMap((name) => [cycle[name].value, ...(cycle[name].interval || []).slice(1)]));
+  const points = state.cycles.flatMap((cycle) => names.filter((name) => cycle[name]).map((name) => cycle[name].value));
   if (!points.length) return;
-  const most = 1.05 * Math.max(...points, state.target || 0);
+  const most = 1.6 * Math.max(...points, state.target || 0); // a wide interval, as of two scenes, may not flatten the curves
   const last = Math.max(1, ...state.cycles.map((cycle) => cycle.actions));
   const x = (actions) => left + ((width - left - 8) * actions) / last;
-  const y = (error) => height - bottom - ((height - bottom - 8) * Math.max(0, error)) / most;
+  const y = (error) => height - bottom - ((height - bottom - 8) * Math.min(most, Math.max(0, error))) / most;
   const chart = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "errors over recorded actions" });
   for (const part of [0, 0.5, 1]) {
     chart.append(drawn("line", { class: "axis", x1: left, x2: width - 8, y1: y(part * most), y2: y(part * most) }));
