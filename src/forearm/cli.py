@@ -24,8 +24,8 @@ COMMANDS = {
     "play": "steer what a run imagines, on a page in the browser",
     "live": "predict actions, let an arm carry them out, and compare",
     "plan": "find the actions that lead to a goal",
-    "virtual-arm": "be an SO-101 to try everything on: serial port, servos and cameras",
-    "learn": "let an arm go on learning: record where it errs, train, judge",
+    "virtual-arm": "be an SO-101 to try everything on: port, servos, cameras",
+    "learn": "let an arm learn on: record where it errs, train, judge",
 }
 """Each command and what it does; ``commands/NAME.py`` is imported when it runs, so that help is there at once."""
 

@@ -51,6 +51,7 @@ def page(browser, address, request):
     options = {"viewport": {"width": 1200, "height": 900}, **getattr(request, "param", {})}
     context = browser.new_context(**options)
     page, wrong, asked = context.new_page(), [], []
+    page.set_default_timeout(60_000)  # of a busy machine
     page.on("console", lambda said: wrong.append(said.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("requestfailed", lambda asked: wrong.append(f"{asked.url} {asked.failure}"))

@@ -35,11 +35,13 @@ RULES = (only_with("robot", *ROBOT), not_with("run", "data"))
 
 
 def doctor(options: DoctorOptions) -> None:
-    """Examine a real SO-101: port, servos, calibration, units, cameras, pose, and the time that a small move takes.
+    """Examine a real SO-101: port, servos, calibration, units, cameras, pose.
 
-    A fault forbids motion: then nothing is moved, and the exit code is 2. The small moves come last.
+    Last come small moves, and the time that they take.
 
-    Example: forearm doctor --robot /dev/ttyACM0 --camera base 0 --run run --picture doctor.png
+    A fault forbids motion: then nothing is moved, and the exit code is 2.
+
+    Example: forearm doctor --robot /dev/ttyACM0 --camera base 0 --run run
     """
     if options.arm.robot is None:
         raise ForearmError("name the arm to examine with --robot PORT, such as /dev/ttyACM0; see lerobot-find-port")

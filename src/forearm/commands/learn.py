@@ -50,7 +50,9 @@ RULES = (
 def learn(options: LearnOptions) -> None:
     """Let an arm learn on: it predicts, acts, compares, records and trains.
 
-    It ends at a target, at a plateau, after so many actions, or when there is a file OUT/STOP.
+    It ends at a target, at a plateau, or after so many actions.
+
+    It also ends when there is a file OUT/STOP.
 
     OUT/run is always the best run so far.
 

@@ -53,7 +53,9 @@ RULES = (
 
 
 def live(options: LiveOptions) -> None:
-    """Predict what an action will show, let an arm carry it out, and compare, on a page in the browser.
+    """Predict what an action will show, let an arm carry it out, and compare.
+
+    All of that happens on a page in the browser.
 
     The arm is a simulated SO-101 or a real one. It moves when you press Execute.
 

@@ -48,7 +48,9 @@ RULES = (
 def record(options: RecordOptions) -> None:
     """Record a simulated or a real SO-101 as a LeRobot v3.0 dataset.
 
-    It shows single actions, with --robot also free play, or in the simulator an expert's tasks with free objects.
+    It shows single actions, with --robot also free play.
+
+    In the simulator it also shows an expert's tasks with free objects.
 
     Interrupted, the same command goes on where it stopped.
 

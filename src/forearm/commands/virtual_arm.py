@@ -29,10 +29,13 @@ class VirtualArmOptions:
 
 
 def virtual_arm(options: VirtualArmOptions) -> None:
-    """Be an SO-101: a serial port with its six servos, and two cameras, in front of the simulator.
+    """Be an SO-101: a serial port with six servos, and two cameras.
 
-    LeRobot's own tools find, calibrate and move it. Commands that are typed, or written to FOLDER/control, break and
-    mend it, and move it by hand; help lists them. Ctrl-C ends it.
+    The simulator is behind them. LeRobot's own tools find, calibrate and move it.
+
+    Commands that are typed, or written to FOLDER/control, break and mend it.
+
+    They also move it by hand; help lists them. Ctrl-C ends it.
 
     Example: forearm virtual-arm arm --scene 7
     """
