@@ -166,8 +166,10 @@ def test_another_scene_leaves_the_arm_as_it_is(stand):
 
 def test_commands_are_obeyed_at_their_time_and_until_quit(tmp_path):
     said: list[str] = []
+    policy = os.sched_getscheduler(0)
     with VirtualRobot.opened(tmp_path, Scene(0), say=said.append) as robot:
         robot.run(later=[(0.2, "quit"), (0.1, "blocked gripper")])
+    assert os.sched_getscheduler(0) == policy, "the process is as urgent as before"
     assert said == ["gripper is blocked"]
     assert {file.name for file in tmp_path.iterdir()} == {"eeprom.bin", "calibration.json"}
 

@@ -98,7 +98,10 @@ class VirtualRobot:
             typed: a descriptor on which further commands arrive, a line each.
             later: commands with the seconds after which they are obeyed.
         """
-        _be_urgent()
+        with _urgent():
+            self._run(typed, later)
+
+    def _run(self, typed: int | None, later: Sequence[tuple[float, str]]) -> None:
         begin = due = time.monotonic()
         waiting = sorted(later)
         control = os.open(self.folder / CONTROL, os.O_RDWR | os.O_NONBLOCK)
@@ -245,10 +248,20 @@ class VirtualRobot:
         )
 
 
-def _be_urgent() -> None:
-    """Go before other programs where that is allowed: LeRobot waits 50 ms for an answer, and once."""
+@contextlib.contextmanager
+def _urgent() -> Iterator[None]:
+    """Go before other programs for a while, where that is allowed: LeRobot waits 50 ms for an answer, and once."""
+    before = None
     with contextlib.suppress(OSError, AttributeError):  # not allowed, or not on this system
+        policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+        before = policy, parameters
+    try:
+        yield
+    finally:
+        if before:
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(0, *before)
 
 
 def _joint(name: str) -> int:
