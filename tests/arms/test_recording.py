@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from rich.console import Console
-from support.robots import FakeClock, FakeRobot, Keys
+from support.robots import FakeRobot, Keys
 
 from forearm.arms import driver
 from forearm.arms import recording as module
@@ -23,13 +23,6 @@ from forearm.recordings.logs import DiscreteActionLog, read_log
 SIX = ProtocolSettings(episodes=6, joints=("shoulder_pan", "gripper"), sessions=2, fps=5, action_duration=0.4)
 FILMING = FilmingSettings(settling=0.1)
 CAMERAS = ("observation.images.base", "observation.images.wrist")
-
-
-@pytest.fixture
-def clock(monkeypatch) -> FakeClock:
-    clock = FakeClock()
-    monkeypatch.setattr(driver, "time", clock)
-    return clock
 
 
 @pytest.fixture

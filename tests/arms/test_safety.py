@@ -5,22 +5,14 @@ import io
 import numpy as np
 import pytest
 from rich.console import Console
-from support.robots import FakeClock, FakeRobot, Keys
+from support.robots import FakeRobot, Keys
 
-from forearm.arms import driver
 from forearm.arms.driver import TINY, Limit, RobotDriver
 from forearm.arms.filming import carry_out
 from forearm.arms.settings import RobotSettings
 from forearm.base.errors import ForearmError
 
 PAN, LIFT = np.array([10, 0], np.float32), np.array([0, 10], np.float32)
-
-
-@pytest.fixture
-def clock(monkeypatch) -> FakeClock:
-    clock = FakeClock()
-    monkeypatch.setattr(driver, "time", clock)
-    return clock
 
 
 @pytest.fixture

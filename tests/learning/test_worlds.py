@@ -49,6 +49,10 @@ def test_the_command_learns_in_the_simulator(tmp_path):
     counts = ("--actions", 3, "--verify", 1, "--explore", 2, "--locked", 2, "--wide", 2, "--wide-scenes", 2)
     learn = ("learn", tmp_path / "run", "--out", tmp_path / "out", "--no-page", "--device", "cpu", "--steps", 1)
     assert "--simulator SCENE, or --robot PORT" in error_of(forearm(*learn, *counts))
+    with_page = [word for word in learn if word != "--no-page"]
+    refused = forearm(*with_page, *counts, "--simulator", 5, "--target", "nan", "--port", 0)
+    assert "target is nan" in error_of(refused)
+    assert not refused.out, "no page is announced that nothing will be shown on"
     done = forearm(*learn, *counts, "--simulator", 5, "--rearrange-every", 2)
     assert done.code == 0
     assert done.out.strip() == str(tmp_path / "out" / "run")

@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes
 
 from forearm.arms.settings import RobotSettings
 from forearm.commands.console import console, counting, has_screen
-from forearm.commands.options import ROBOT, Device, RunFolder, only_with
+from forearm.commands.options import ROBOT, Device, RunFolder, ServingOptions, only_with
 from forearm.learning.settings import LearnSettings
 
 
@@ -26,14 +26,8 @@ class LearnOptions:
     """Where to predict and train."""
     page: bool = True
     """Show the state on a page in the browser."""
-    host: str = "127.0.0.1"
-    """Where the page listens; by default for this machine alone. Anywhere else needs the token that is printed."""
-    port: int = 8000
-    """Where the page listens; 0 for any port that is free."""
-    allow_host: tuple[str, ...] = ()
-    """Further names under which the page may be opened, such as that of a proxy before it."""
-    open: bool = True
-    """Open the page in a browser, where there is a screen."""
+    serving: OmitArgPrefixes[ServingOptions] = field(default_factory=ServingOptions)
+    """Where its page is served."""
     learning: OmitArgPrefixes[LearnSettings] = field(default_factory=LearnSettings)
     """How to learn."""
     arm: OmitArgPrefixes[RobotSettings] = field(default_factory=RobotSettings)
@@ -67,16 +61,18 @@ def learn(options: LearnOptions) -> None:
 
     board = Board(world_words(options.simulator, options.arm.robot))
     with contextlib.ExitStack() as stack:
-        if options.page:
-            from forearm.play.learn_app import served
-
-            screen = options.open and has_screen()
-            page = served(board, options.host, options.port, options.allow_host, screen)
-            print(stack.enter_context(page), flush=True)
         tell = Teller(stack.enter_context(counting("learning")), console)
+        page: str | None = None
 
         def watch(learner: Learner) -> None:
+            nonlocal page
             board.show(learner)
+            if options.page and page is None:  # not before everything that was given has been found to be sound
+                from forearm.play.learn_app import served
+
+                there, screen = options.serving, options.serving.open and has_screen()
+                page = stack.enter_context(served(board, there.host, there.port, there.allow_host, screen))
+                print(page, flush=True)
             tell(learner)
 
         outcome = learn_from(

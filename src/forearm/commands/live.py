@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes
 
 from forearm.base.errors import ForearmError
 from forearm.commands.console import console, has_screen
-from forearm.commands.options import ROBOT, Device, RunFolder, not_with, only_with
+from forearm.commands.options import ROBOT, Device, RunFolder, ServingOptions, not_with, only_with
 from forearm.play.settings import LiveSettings
 
 if TYPE_CHECKING:
@@ -30,16 +30,10 @@ class LiveOptions:
     """Decides the random actions."""
     checkpoint: Literal["best", "last"] = "best"
     """Which weights."""
-    host: str = "127.0.0.1"
-    """Where to listen; by default for this machine alone. Anywhere else needs the token that is printed."""
-    port: int = 8000
-    """Where to listen; 0 for any port that is free."""
-    allow_host: tuple[str, ...] = ()
-    """Further names under which the page may be opened, such as that of a proxy before it."""
-    open: bool = True
-    """Show the page in a browser, where there is a screen."""
     device: Device = "auto"
     """Where to predict."""
+    serving: OmitArgPrefixes[ServingOptions] = field(default_factory=ServingOptions)
+    """Where its page is served."""
     live: OmitArgPrefixes[LiveSettings] = field(default_factory=LiveSettings)
     """Which arm, and how it may be moved."""
 
@@ -99,17 +93,17 @@ def _serve(options: LiveOptions) -> None:
     from forearm.play.live_app import LiveApp, make_live_app
     from forearm.play.server import address, listen, serve
 
-    with listen(options.host, options.port) as listening, _opened(options) as stage:
+    with listen(options.serving.host, options.serving.port) as listening, _opened(options) as stage:
         worker = ThreadPoolExecutor(1, thread_name_prefix="arm")
         session = worker.submit(stage.session).result()
-        app, access = LiveApp(stage, session, worker), Access.of(options.host, options.allow_host)
-        page = address(listening, options.host, access.token)
+        app, access = LiveApp(stage, session, worker), Access.of(options.serving.host, options.serving.allow_host)
+        page = address(listening, options.serving.host, access.token)
         print(page, flush=True)
         try:
             serve(
                 make_live_app(app, access),
                 listening,
-                show=page if options.open and has_screen() else None,
+                show=page if options.serving.open and has_screen() else None,
                 at_once=False,
             )
         finally:

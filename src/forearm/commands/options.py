@@ -41,6 +41,20 @@ ROBOT = (
 
 
 @dataclass(frozen=True)
+class ServingOptions:
+    """Where a command's page is served, and to whom."""
+
+    host: str = "127.0.0.1"
+    """Where to listen; by default for this machine alone. Anywhere else needs the token that is printed."""
+    port: int = 8000
+    """Where to listen; 0 for any port that is free."""
+    allow_host: tuple[str, ...] = ()
+    """Further names under which the page may be opened, such as that of a proxy before it."""
+    open: bool = True
+    """Show the page in a browser, where there is a screen."""
+
+
+@dataclass(frozen=True)
 class Rule:
     """Options that have an effect only while a condition holds, or only while it does not."""
 

@@ -1,11 +1,13 @@
 """``forearm play``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tyro.conf import OmitArgPrefixes
+
 from forearm.commands.console import has_screen
-from forearm.commands.options import Device, RunFolder
+from forearm.commands.options import Device, RunFolder, ServingOptions
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,10 @@ class PlayOptions:
     """A scene of the simulated SO-101 by number: it begins there and does everything that you do."""
     checkpoint: Literal["best", "last"] = "best"
     """Which weights."""
-    host: str = "127.0.0.1"
-    """Where to listen; by default for this machine alone. Anywhere else needs the token that is printed."""
-    port: int = 8000
-    """Where to listen; 0 for any port that is free."""
-    allow_host: tuple[str, ...] = ()
-    """Further names under which the page may be opened, such as that of a proxy before it."""
-    open: bool = True
-    """Show the page in a browser, where there is a screen."""
     device: Device = "auto"
     """Where to predict."""
+    serving: OmitArgPrefixes[ServingOptions] = field(default_factory=ServingOptions)
+    """Where its page is served."""
 
 
 def play(options: PlayOptions) -> None:
@@ -42,7 +38,7 @@ def play(options: PlayOptions) -> None:
     from forearm.play.server import address, listen, serve
     from forearm.play.stage import open_stage
 
-    with listen(options.host, options.port) as listening:
+    with listen(options.serving.host, options.serving.port) as listening:
         stage = open_stage(
             options.run,
             data=options.data,
@@ -50,7 +46,7 @@ def play(options: PlayOptions) -> None:
             checkpoint=options.checkpoint,
             device=options.device,
         )
-        access = Access.of(options.host, options.allow_host)
-        app, page = make_app(stage, access), address(listening, options.host, access.token)
+        access = Access.of(options.serving.host, options.serving.allow_host)
+        app, page = make_app(stage, access), address(listening, options.serving.host, access.token)
         print(page, flush=True)
-        serve(app, listening, show=page if options.open and has_screen() else None)
+        serve(app, listening, show=page if options.serving.open and has_screen() else None)

@@ -64,7 +64,17 @@ def served(board: Board, host: str, port: int, allowed: tuple[str, ...], show: b
     with listen(host, port) as listening:
         access = Access.of(host, allowed)
         page = address(listening, host, access.token)
-        asked = {"show": page if show else None}
-        arguments = (make_learn_app(board, access), listening)
-        threading.Thread(target=serve, args=arguments, kwargs=asked, daemon=True).start()
-        yield page
+        app, ended = make_learn_app(board, access), threading.Event()
+
+        def serving_it() -> None:
+            try:
+                serve(app, listening, show=page if show else None)
+            except OSError:  # of a block that ended before the server had begun
+                if not ended.is_set():
+                    raise
+
+        threading.Thread(target=serving_it, daemon=True).start()
+        try:
+            yield page
+        finally:
+            ended.set()
