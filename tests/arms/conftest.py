@@ -6,7 +6,7 @@ from support.robots import FakeClock
 from forearm.arms import driver
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def clock(monkeypatch) -> FakeClock:
     clock = FakeClock()
     monkeypatch.setattr(driver, "time", clock)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 from support.commands import error_of, forearm
-from support.robots import FakeClock, FakeRobot, Keys
+from support.robots import FakeRobot, Keys
 from support.tiny import make_layout
 
-from forearm.arms import doctor, driver
+from forearm.arms import doctor
 from forearm.arms.doctor import Examination, Expected, Finding, examine, sheet
 from forearm.arms.settings import RobotSettings
 from forearm.canvas import ActionDimension, Joint
@@ -19,9 +19,7 @@ SCENE = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8).repeat(
 
 
 @pytest.fixture
-def robot(monkeypatch) -> FakeRobot:
-    clock = FakeClock()
-    monkeypatch.setattr(driver, "time", clock)
+def robot(clock, monkeypatch) -> FakeRobot:
     monkeypatch.setattr(doctor, "time", clock)
     robot = FakeRobot(pan=5.0, lift=30.0)
     for camera in robot.cameras.values():

@@ -26,7 +26,7 @@ CAMERAS = ("observation.images.base", "observation.images.wrist")
 
 
 @pytest.fixture
-def robot(clock) -> FakeRobot:
+def robot() -> FakeRobot:
     return FakeRobot(shoulder_pan=5.0, elbow_flex=30.0, gripper=40.0)
 
 
@@ -263,13 +263,16 @@ def test_on_the_virtual_arm_a_silent_servo_loses_nothing(tmp_path, monkeypatch) 
     four = replace(SIX, episodes=3, joints=("shoulder_pan",))
     options = {"max_step": 30, "max_speed": 1000}
     with bench(tmp_path / "arm") as stand:
+        monkeypatch.setattr(driver, "time", stand.clock)
+        robot = stand.driver()
 
         def breaks(done: int, total: int, now: str) -> None:
             if done == 1:
                 stand.tell("silent elbow_flex")
+                robot.bus.patience = 100
 
         with pytest.raises(ForearmError, match=r"no status packet.*; 1 of 3 episodes are kept"):
-            recording_of(stand.driver(patience=100), tmp_path / "out", four, **options).run(breaks)
+            recording_of(robot, tmp_path / "out", four, **options).run(breaks)
         assert stand.robot.arm.torque.all()  # it holds
         stand.tell("mend")
         recording_of(stand.driver(), tmp_path / "out", four, **options).run(nothing)

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from support.robots import FakeRobot, Keys
 
-from forearm.arms.driver import TINY, Limit, RobotDriver
+from forearm.arms.driver import PATIENCE, TINY, Limit, RobotDriver
 from forearm.arms.filming import carry_out
 from forearm.arms.settings import RobotSettings
 from forearm.base.errors import ForearmError
@@ -16,7 +16,7 @@ PAN, LIFT = np.array([10, 0], np.float32), np.array([0, 10], np.float32)
 
 
 @pytest.fixture
-def robot(clock) -> FakeRobot:
+def robot() -> FakeRobot:
     return FakeRobot(pan=5.0, lift=30.0)
 
 
@@ -60,6 +60,38 @@ def test_a_joint_that_does_not_do_its_tiny_move_is_not_moved(robot, how) -> None
     ):
         move(driver_of(robot), PAN)
     assert max(pans(robot)) <= 5 + TINY
+
+
+def follow_late(robot: FakeRobot, clock, seconds: float) -> None:
+    """Have the joints go where they are sent so many seconds later, as on a machine that is busy."""
+    sent, reads = list[tuple[float, dict[str, float]]](), robot.bus.sync_read
+
+    def read(*args, **options):
+        while sent and sent[0][0] <= clock.now - seconds:
+            robot.joints.update(sent.pop(0)[1])
+        return reads(*args, **options)
+
+    robot.move = lambda action: sent.append((clock.now, action))
+    robot.bus.sync_read = read
+
+
+def test_a_joint_that_follows_late_is_waited_for(robot, clock) -> None:
+    follow_late(robot, clock, 0.7)
+    arm = driver_of(robot)
+    move(arm, PAN, -PAN)
+    assert 0.3 < arm.late < 1, "frames of an action that was waited for came late"
+
+
+@pytest.mark.parametrize("tried", [True, False])
+def test_a_joint_that_does_not_follow_is_not_waited_for_long(robot, clock, tried) -> None:
+    with driver_of(robot).connected() as arm:
+        if tried:
+            carry_out(arm, PAN, 0.5, 15)
+        follow_late(robot, clock, 5)
+        began = clock.now
+        with pytest.raises(ForearmError, match="something is in its way"):
+            carry_out(arm, PAN, 0.5, 15)
+    assert 0.5 + PATIENCE <= clock.now - began < 0.7 + PATIENCE
 
 
 def test_nothing_moves_faster_than_allowed(robot) -> None:

@@ -41,7 +41,7 @@ POSITIONS = ("Goal_Position", "Present_Position")
 class SdkBus:
     """What is used of LeRobot's FeetechMotorsBus."""
 
-    patience = 1000.0
+    patience = 30_000.0
     """Milliseconds that an answer may take, on a machine that is busy."""
 
     def __init__(self, port: str):
@@ -172,7 +172,7 @@ class SocketCamera:
 
     def connect(self) -> None:
         self.connection = socket.socket(socket.AF_UNIX)
-        self.connection.settimeout(10)
+        self.connection.settimeout(60)
         try:
             self.connection.connect(str(self.path))
             self.connection.sendall(struct.pack("<II", self.size[1], self.size[0]))
@@ -221,7 +221,6 @@ class SdkRobot:
         cameras: name to socket.
         size: height and width of pictures.
         max_age_ms: of a picture that counts as present; more than LeRobot's 500, as a test's machine may be busy.
-        patience: milliseconds until a servo counts as silent, once it is connected.
     """
 
     def __init__(
@@ -229,12 +228,10 @@ class SdkRobot:
         port: Path | str,
         cameras: Mapping[str, Path | str],
         size: tuple[int, int] = (48, 64),
-        max_age_ms: float = 2000,
-        patience: float = SdkBus.patience,
+        max_age_ms: float = 30_000,
     ):
         self.bus, self.size, self.max_age_ms = SdkBus(str(port)), size, max_age_ms
         self.cameras = {name: SocketCamera(Path(path), size) for name, path in cameras.items()}
-        self.patience = patience
         self.is_calibrated = True
 
     @property
@@ -255,7 +252,6 @@ class SdkRobot:
             camera.connect()
         self.bus.disable_torque()
         self.bus.enable_torque()
-        self.bus.patience = self.patience
 
     def get_observation(self) -> dict[str, Any]:
         seen: dict[str, Any] = {
@@ -273,17 +269,32 @@ class SdkRobot:
             camera.disconnect()
 
 
+class ArmClock:
+    """The time of a virtual arm: it stands still while a busy machine does not let the arm move."""
+
+    def __init__(self, robot: VirtualRobot):
+        self.robot = robot
+
+    def monotonic(self) -> float:
+        return self.robot.arm.simulator.data.time
+
+    def sleep(self, seconds: float) -> None:
+        end = self.monotonic() + seconds
+        wait_until(lambda: self.monotonic() >= end)
+
+
 class Bench:
     """A virtual arm that runs in this process, and its operator.
 
     Attributes:
         robot: the virtual arm.
+        clock: its time.
         folder: where its port and cameras are.
         said: what it has told.
     """
 
     def __init__(self, robot: VirtualRobot, said: list[str]):
-        self.robot, self.folder, self.said = robot, robot.folder, said
+        self.robot, self.clock, self.folder, self.said = robot, ArmClock(robot), robot.folder, said
 
     def driver(self, **options: Any) -> SdkRobot:
         """What drives it, not yet connected."""
@@ -298,7 +309,7 @@ class Bench:
         return self.said[-1]
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something that another thread does."""
     end = time.monotonic() + seconds
     while not holds():

@@ -6,7 +6,7 @@ Ctrl-C, another key, or any error the arm is told to hold the position that it h
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,8 @@ FOLLOWED = 0.25
 """Share of the tiny move that a joint has to go."""
 BLOCKED = 3.0
 """A joint that lags by more units, and has gone less than half its way, is blocked."""
+PATIENCE = 1.5
+"""Seconds that joints get to follow their last target before one that has not is held back by something."""
 WATCH_EVERY = 0.25
 """Seconds from one look at the servos' load and temperature to the next."""
 MOMENTS = 3
@@ -100,7 +102,7 @@ class RobotDriver:
         self.start: np.ndarray | None = None
         """(J,) where the arm stood when it was first looked at."""
         self.late = 0.0
-        """Most seconds by which a target was late since `require_allowed` was last asked."""
+        """Most seconds by which a target was late since somebody set it to 0."""
         self._targets: np.ndarray | None = None
         self._slack, self._asked, self._tried = False, self.settings.yes or self.settings.dry_run, set[str]()
         self._before = np.zeros(len(self.joints), np.float32)
@@ -196,7 +198,7 @@ class RobotDriver:
         self._ask(change)
         self._try(change)
         self._watch(now=True)
-        self._before, self._due, self.late = self.positions(), time.monotonic(), 0.0
+        self._before, self._due = self.positions(), time.monotonic()
 
     def follow(self, targets: np.ndarray, seconds: float) -> None:
         now, gap = time.monotonic(), seconds / len(targets)
@@ -211,14 +213,17 @@ class RobotDriver:
         self._due = begin + seconds
 
     def require_followed(self, change: np.ndarray) -> None:
-        """Refuse to go on where a joint that was moved has stayed behind."""
-        if self.settings.dry_run:
-            return
-        there, targets = self.positions(), self.targets()
-        for joint, by, before, at, target in zip(self.joints, change, self._before, there, targets, strict=True):
-            behind, stuck = abs(at - target), abs(by) > BLOCKED and (at - before) / by < 0.5 and joint != "gripper"
-            if by and behind > (BLOCKED if stuck else self.settings.max_step):
-                raise ForearmError(f"{joint} is {behind:.1f} behind its target; see whether something is in its way")
+        """Refuse to go on where a joint that was moved stays behind."""
+
+        def faults() -> Iterator[str]:
+            there, targets = self.positions(), self.targets()
+            for joint, by, before, at, target in zip(self.joints, change, self._before, there, targets, strict=True):
+                behind, stuck = abs(at - target), abs(by) > BLOCKED and (at - before) / by < 0.5 and joint != "gripper"
+                if by and behind > (BLOCKED if stuck else self.settings.max_step):
+                    yield f"{joint} is {behind:.1f} behind its target; see whether something is in its way"
+
+        if not self.settings.dry_run:
+            self.late = max(self.late, self._until_no(faults))
 
     def move_to(self, pose: Mapping[str, float]) -> None:
         """Move joints slowly, by plain name, to positions in their units; the others stay.
@@ -376,14 +381,18 @@ class RobotDriver:
             return
         tiny, before = np.zeros_like(change), self.positions()
         tiny[new] = TINY * np.sign(change[new])
+
+        def faults() -> Iterator[str]:
+            moved = self.positions() - before
+            for i in new:
+                if self.joints[i] != "gripper" and moved[i] / tiny[i] < FOLLOWED:
+                    yield (
+                        f"{self.joints[i]} was told to move by {tiny[i]:+g} and moved by {moved[i]:+.1f}; see whether "
+                        "something is in its way, and whether the calibration is this arm's"
+                    )
+
         self._glide(tiny)
-        moved = self.positions() - before
-        for i in new:
-            if self.joints[i] != "gripper" and moved[i] / tiny[i] < FOLLOWED:
-                raise ForearmError(
-                    f"{self.joints[i]} was told to move by {tiny[i]:+g} and moved by {moved[i]:+.1f}; see whether "
-                    "something is in its way, and whether the calibration is this arm's"
-                )
+        self._until_no(faults)
         self._glide(-tiny)
         self._tried.update(self.joints[i] for i in new)
 
@@ -391,6 +400,15 @@ class RobotDriver:
         count = round(TINY_SECONDS * RATE)
         self._due = time.monotonic()
         self.follow(self.targets() + np.outer(np.arange(1, count + 1) / count, change).astype(np.float32), TINY_SECONDS)
+
+    def _until_no(self, faults: Callable[[], Iterator[str]]) -> float:
+        """Wait until there is no fault, and return how many seconds that took; after `PATIENCE` the fault is raised."""
+        begin = time.monotonic()
+        while fault := next(faults(), ""):
+            if time.monotonic() - begin > PATIENCE:
+                raise ForearmError(fault)
+            self.wait(0.05)
+        return time.monotonic() - begin
 
     def _watch(self, now: bool = False) -> None:
         """Refuse to go on with a servo that is too hot, or that has been overloaded for longer than a moment."""

@@ -316,6 +316,7 @@ class RobotRecording:
         for _ in range(TRIES):
             self.driver.move_to(pose)
             self.driver.wait(self.filming.settling)
+            self.driver.late = 0.0
             episode = film(self.driver, changes, duration=self.protocol.action_duration, fps=self.protocol.fps)
             if self.driver.late < LATE_FRAMES / self.protocol.fps:
                 return episode

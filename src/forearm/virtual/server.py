@@ -193,7 +193,7 @@ class VirtualRobot:
                 return f"camera {name} sends nothing"
             case ["mend"]:
                 arm.mend()
-                self._delay = 0.0
+                self._delay, self._answers = 0.0, [(0.0, answer) for _, answer in self._answers]
                 self._cameras.off.clear()
                 self._cable.plug()
                 return "everything is mended"
