@@ -89,7 +89,7 @@ class Aimed:
         if stay.cost <= goal.enough:
             return stay
         left = previous.values[1:] if previous is not None else ()
-        values = left if len(left) else self.search.stroke(present, goal, np.zeros(3))
+        values = left if len(left) else self.search.actions(present, goal, np.zeros(3))
         shown = predictor.predict(present.repeated(len(values))) if len(values) else stay.predicted
         return Plan(values, dominant_dimensions(values), shown, 0.0, stay.cost)
 
@@ -175,7 +175,7 @@ class Pushing(Task):
     def driven(self, method: Method, pair: Scene, arm: SimulatedArm) -> tuple[EpisodeLog, Timed]:
         """Drive by strokes from a scene's start."""
         arm.simulator.restore(pair.start)
-        goal, search = self.goal_of(pair, arm), StrokeSearch(SimulatedReach(arm.simulator, self.layout))
+        goal, search = self.goal_of(pair, arm), StrokeSearch(reach=SimulatedReach(arm.simulator, self.layout))
         timed = Timed(Aimed(search) if method.name == AIMED else search)
         assert method.predictor is not None
         return control(arm, method.predictor(arm), goal, timed, steps=STEPS), timed

@@ -117,6 +117,12 @@ def test_every_kind_of_goal_is_taken(project, monkeypatch, goal) -> None:
             ("--like", 1, "--start", 0, "--planner", "strokes"),
             "strokes push an --object with --simulator; choose --planner tree or cem",
         ),
+        (("--keep", "base:1,1,5", "--like", 1, "--start", 0), "--keep 'base:1,1,5' is not CAMERA:X,Y or"),
+        (("--keep", "base:0,0.5", "--like", 1, "--start", 0), "draw it around the object alone"),
+        (
+            ("--joints", "pan", 0, "--start", 0, "--planner", "waypoints"),
+            "waypoints lead to --joints, with a run whose actions move joints by any amount",
+        ),
         (("--mask", "good.png", "--like", 1, "--start", 0), "--mask has no effect without --picture"),
         (("--region", "wrist", 1, 2, 2, 2, "crop.png", "--start", 0), "does not fit in a box 2 wide and 2 high"),
         (("--like", 4000, "--start", 0), "has no row 4000; it has rows 0 to 47"),

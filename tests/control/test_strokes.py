@@ -43,11 +43,11 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list]:
     def script(*costs: tuple[float, ...], lengths: tuple[int, ...] = (1, 1, 1)) -> list:
         asked: list[list[np.ndarray]] = []
 
-        def stroke(search: StrokeSearch, now: Batch, goal: ObjectGoal, variation: np.ndarray) -> np.ndarray:
+        def actions(search: StrokeSearch, now: Batch, goal: ObjectGoal, variation: np.ndarray) -> np.ndarray:
             drawn.append(variation)
             return np.full((lengths[(len(drawn) - 1) % 3], 1), variation[0], np.float32)
 
-        def foreseen(search: StrokeSearch, predictor: Any, now: Batch, goal: ObjectGoal, sequences, stay: Plan):
+        def foreseen(predictor: Any, now: Batch, goal: ObjectGoal, sequences, stay: Plan, price: float):
             asked.append([values.copy() for values in sequences])
             return [
                 Plan(values, np.zeros(len(values), int), predicted(20)[:0], cost, stay.cost)
@@ -55,15 +55,15 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list]:
             ]
 
         drawn: list[np.ndarray] = []
-        monkeypatch.setattr(StrokeSearch, "stroke", stroke)
-        monkeypatch.setattr(StrokeSearch, "_foreseen", foreseen)
+        monkeypatch.setattr(StrokeSearch, "actions", actions)
+        monkeypatch.setattr("forearm.control.variations.foreseen", foreseen)
         return asked
 
     return script
 
 
 def planned(previous: Plan | None = None, rounds: int = 2) -> Plan:
-    search = StrokeSearch(REACH, samples=3, elites=2, rounds=rounds)
+    search = StrokeSearch(samples=3, elites=2, rounds=rounds, reach=REACH)
     return search.plan(PREDICTOR, NOW, GOAL, previous)
 
 

@@ -12,7 +12,8 @@ from forearm.batch import present
 from forearm.canvas import ActionDimension, Camera, Joint
 from forearm.control.goals import JointGoal, ObjectGoal
 from forearm.control.loop import REACHED, control
-from forearm.control.strokes import StrokeSearch, actions_along
+from forearm.control.planners import actions_along
+from forearm.control.strokes import StrokeSearch
 from forearm.environment.reach import MIDDLE, SimulatedReach, moves_all_joints
 from forearm.environment.simulated import TrueDynamics
 from forearm.sim import JOINTS, Simulator
@@ -49,7 +50,7 @@ def test_a_push_is_planned_by_pictures_and_reaches_its_goal(push: Push) -> None:
     target = simulator.seen("base", np.array([[*push.goal, simulator.objects[number].height]]))[0] * 64
     arm = SimulatedArm(simulator, LAYOUT)
     goal = ObjectGoal.of(LAYOUT, arm.observe().picture, "base", tuple(box), tuple(target))
-    search = StrokeSearch(SimulatedReach(simulator, LAYOUT), samples=2, elites=1, rounds=1)
+    search = StrokeSearch(samples=2, elites=1, rounds=1, reach=SimulatedReach(simulator, LAYOUT))
     with pytest.raises(ForearmError, match="strokes push an object"):
         search.plan(TrueDynamics(arm), present(LAYOUT, arm.observe()), JointGoal.named(LAYOUT, {"gripper": 20}))
     others = np.delete(simulator.poses()[:, :2], number, axis=0)

@@ -29,7 +29,7 @@ RULES = (
     only_with("object", "to"),
     only_with("simulator", "task"),
     only_with("simulator|robot", "action_duration"),
-    not_with("planner=cem|planner=strokes", "width"),
+    not_with("planner=cem|planner=strokes|planner=waypoints", "width"),
 )
 
 
@@ -39,6 +39,8 @@ def plan(options: PlanOptions) -> None:
     The goal is one of --joints, --picture, --like, --region and --object.
 
     The start is one of --start, --simulator and --robot.
+
+    Objects that --keep names may not be moved on the way.
 
     It plans anew after every action, until the goal is reached or staying is best.
 

@@ -26,6 +26,10 @@ HIDDEN = 0.4
 """Share of the clearness with which an object was first seen, below which it is hidden."""
 
 
+FAR = 0.05
+"""Widths of the picture: an object that was to stay and is seen so far from there spoils a plan."""
+
+
 class Goal(Protocol):
     """Says how far frames are from what is wanted. ``enough`` is the cost up to which the goal counts as reached."""
 
@@ -236,6 +240,7 @@ class ObjectGoal:
         appearance: how the object looks there.
         target: (2,) where it is to be, pixels right and down.
         enough: widths of the picture; about a pixel of a small one.
+        anywhere: look for it in the whole picture, not only near its way to the target.
     """
 
     layout: Layout
@@ -243,6 +248,7 @@ class ObjectGoal:
     appearance: Appearance
     target: Tensor
     enough: float = 0.02
+    anywhere: bool = False
 
     @classmethod
     def of(
@@ -266,14 +272,23 @@ class ObjectGoal:
             ForearmError: no such camera, the box or the target leave its picture, or the object does not stand out.
         """
         number = camera_number(layout, camera)
-        known, place = layout.cameras[number], layout.camera_boxes()[number]
+        place = layout.camera_boxes()[number]
+        shown = torch.from_numpy(picture[place].copy()).permute(2, 0, 1).float() / 255
+        return cls(layout, number, Appearance.of(shown, box), torch.zeros(2)).at(target)
+
+    def at(self, target: tuple[float, float]) -> "ObjectGoal":
+        """The same object is to be at another place, pixels right and down.
+
+        Raises:
+            ForearmError: it is not within the camera's picture.
+        """
+        known = self.layout.cameras[self.camera]
         if not (0 <= target[0] <= known.width and 0 <= target[1] <= known.height):
             raise ForearmError(
-                f"the target {target[0]:g},{target[1]:g} is not within the picture of camera {camera}, which is "
+                f"the target {target[0]:g},{target[1]:g} is not within the picture of camera {known.name}, which is "
                 f"{known.width} wide and {known.height} high"
             )
-        shown = torch.from_numpy(picture[place].copy()).permute(2, 0, 1).float() / 255
-        return cls(layout, number, Appearance.of(shown, box), torch.tensor(target, dtype=torch.float32))
+        return replace(self, target=torch.tensor(target, dtype=torch.float32))
 
     def as_in(self, picture: np.ndarray) -> "ObjectGoal":
         """The same object is to be where a picture (h, w, 3) uint8 of the camera shows it.
@@ -295,12 +310,54 @@ class ObjectGoal:
 
     def places(self, seen: Prediction) -> Tensor:
         """Where the object is in each of B predictions, (B, 2) pixels of the camera's picture."""
-        middle, likely = self.appearance.locate(seen.frame[..., *self.layout.camera_boxes()[self.camera]], self.target)
+        known = self.layout.cameras[self.camera]
+        reach = float(known.width + known.height) if self.anywhere else None
+        pictures = seen.frame[..., *self.layout.camera_boxes()[self.camera]]
+        middle, likely = self.appearance.locate(pictures, self.target, reach)
         return torch.where((likely < HIDDEN)[:, None], self.appearance.at.to(middle), middle)
 
     def cost(self, seen: Prediction) -> Tensor:
         places = self.places(seen)
         return (places - self.target.to(places)).norm(dim=1) / self.layout.cameras[self.camera].width
+
+
+@dataclass(frozen=True)
+class KeepingGoal:
+    """A goal that may not be reached by moving some objects.
+
+    The cost is the goal's, and more for each object that is seen elsewhere than at first.
+
+    Attributes:
+        goal: what is wanted besides.
+        kept: each object at the place where it is.
+        price: of an object that moves by ``FAR``, in the unit of the goal's cost.
+    """
+
+    goal: Goal
+    kept: tuple[ObjectGoal, ...]
+    price: float
+
+    @classmethod
+    def of(cls, goal: Goal, kept: Sequence[ObjectGoal], present: Prediction) -> "KeepingGoal":
+        """An object that moves by ``FAR`` costs as much as all that is still to do at present."""
+        kept = tuple(replace(each, anywhere=True) for each in kept)
+        return cls(goal, kept, max(float(goal.cost(present)), goal.enough))
+
+    @property
+    def enough(self) -> float:
+        return self.goal.enough
+
+    def moved(self, seen: Prediction) -> Tensor:
+        """How far the objects are seen from where they stood, summed, (B,) in widths of the picture."""
+        return torch.stack([(object.cost(seen) - object.enough).clamp_min(0) for object in self.kept]).sum(dim=0)
+
+    def cost(self, seen: Prediction) -> Tensor:
+        return self.goal.cost(seen) + self.price / FAR * self.moved(seen)
+
+
+def inner(goal: Goal) -> Goal:
+    """What is wanted besides keeping objects where they are."""
+    return goal.goal if isinstance(goal, KeepingGoal) else goal
 
 
 def camera_number(layout: Layout, camera: str) -> int:

@@ -17,7 +17,7 @@ from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Prediction, Predictor
 from forearm.canvas import STAY, Layout, action_codes, dominant_dimensions
 from forearm.control.goals import Goal
-from forearm.environment import rollout
+from forearm.environment import Imagined, rollout
 
 PRICE = 0.02
 """What an action costs, as a share of the cost of staying, so that the shortest of like ways is taken."""
@@ -215,6 +215,58 @@ class CEM:
             elites = drawn[total.min(axis=1).argsort()[: self.elites]]
             mean, deviation = elites.mean(axis=0), elites.std(axis=0) + 0.05
         return best
+
+
+def foreseen(
+    predictor: Predictor, present: Batch, goal: Goal, sequences: Sequence[np.ndarray], stay: Plan, price: float
+) -> list[Plan]:
+    """Sequences of actions as plans, each up to the step after which it costs least.
+
+    Args:
+        predictor: foresees them, all that are as long in one batch.
+        present: a context of one.
+        goal: what is wanted.
+        sequences: of at least one action each, (K, A) of any lengths.
+        stay: the plan to stay, as `staying` makes it.
+        price: what an action costs.
+    """
+    order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
+    ordered = [torch.from_numpy(sequences[i]) for i in order]
+    steps: list[Prediction] = []
+    state = Imagined.start(present.repeated(len(ordered)))
+    for step in range(len(ordered[0])):
+        rows = slice(0, sum(len(actions) > step for actions in ordered))
+        values = torch.stack([actions[step] for actions in ordered[rows]])
+        about = torch.from_numpy(dominant_dimensions(values.numpy()))
+        known = Imagined(state.context[rows], state.prediction[rows], is_start=state.is_start)
+        context = known.under(values, about)
+        state = Imagined(context, predictor.predict(context))
+        steps.append(state.prediction)
+    costs = [goal.cost(step).cpu().numpy() for step in steps]
+    plans: list[Plan] = [stay] * len(sequences)
+    for row, number in enumerate(order):
+        along = np.array([cost[row] + price * k for k, cost in enumerate(costs) if row < len(cost)])
+        last = int(along.argmin())
+        taken = sequences[number][: last + 1]
+        shown = Prediction.concatenate([step[row : row + 1] for step in steps[: last + 1]])
+        plans[number] = Plan(taken, dominant_dimensions(taken), shown, float(costs[last][row]), stay.cost)
+    return plans
+
+
+def left_of(previous: Plan | None, stay: Plan) -> Plan | None:
+    """What is left of a plan whose first action has been taken."""
+    if previous is None or len(previous) < 2:
+        return None
+    return Plan(previous.values[1:], previous.dimensions[1:], previous.predicted[1:], previous.cost, stay.staying)
+
+
+def actions_along(layout: Layout, joints: np.ndarray) -> np.ndarray:
+    """Actions (K, A) that lead along joints (n, J), in their units, one joint position after the other; where an action
+    cannot move that far, several."""
+    scales = np.array([dimension.scale for dimension in layout.actions])
+    changes = np.diff(joints[:, layout.joint_of_dimension()], axis=0) / scales
+    counts = np.maximum(1, np.ceil(np.abs(changes).max(axis=1) - 1e-6)).astype(int)
+    return np.repeat(changes / counts[:, None], counts, axis=0).astype(np.float32)
 
 
 def planner_for(layout: Layout, depth: int = 3, dimensions: tuple[int, ...] = ()) -> TreeSearch | CEM:

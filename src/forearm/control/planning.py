@@ -15,11 +15,22 @@ from forearm.base.files import read_bytes, require_absent, writing_folder
 from forearm.batch import Predictor, present
 from forearm.canvas import Layout, Observation
 from forearm.control.episode_log import save_episode_log
-from forearm.control.goals import Goal, JointGoal, ObjectGoal, PictureGoal, RegionGoal, camera_number
+from forearm.control.goals import (
+    Goal,
+    JointGoal,
+    KeepingGoal,
+    ObjectGoal,
+    PictureGoal,
+    RegionGoal,
+    camera_number,
+    inner,
+)
 from forearm.control.loop import Arm, EpisodeLog, control
 from forearm.control.planners import CEM, TreeSearch, planner_for
 from forearm.control.settings import PlanSettings
 from forearm.control.strokes import StrokeSearch
+from forearm.control.variations import VariationSearch
+from forearm.control.waypoints import WaypointSearch
 from forearm.environment import ImaginedEnvironment, RecordedEnvironment
 from forearm.recordings.images import decoded_image
 from forearm.training.run import Run
@@ -29,8 +40,8 @@ if TYPE_CHECKING:
 
 GOALS = ("joints", "picture", "like", "region", "object")
 NOT_GIVEN: tuple[Any, ...] = (None, (), {})
-STEPS, PUSH_STEPS = 12, 30
-"""Most actions that are taken, and of a push."""
+STEPS, LONG = 12, 30
+"""Most actions that are taken, and of a stroke or a way around something."""
 POINTED = 0.06
 """Half the side of the box around a point on an object, in widths of the picture."""
 
@@ -82,12 +93,16 @@ def plan(
     with writing_folder(out) if out is not None else contextlib.nullcontext() as folder:
         with _arm(run, layout, settings, model, target, console) as (arm, simulated):
             goal = goal or _object_goal(layout, settings, arm, simulated)
+            if settings.keep:
+                seen = arm.observe()
+                kept = [_object(layout, seen.picture, place, "keep") for place in settings.keep]
+                goal = KeepingGoal.of(goal, kept, present(layout, seen).known())
             planner = _planner(layout, settings, goal, simulated)
             most = planner.most_predictions(layout)
             episode = control(
                 *(arm, model, goal, planner),
                 farther=planner.farther() if isinstance(planner, TreeSearch) else None,
-                steps=settings.steps or (PUSH_STEPS if isinstance(planner, StrokeSearch) else STEPS),
+                steps=settings.steps or (LONG if isinstance(planner, VariationSearch) else STEPS),
                 device=target,
                 on_step=on_step,
                 watch=lambda done: watch(done, most if done <= most else None),
@@ -107,7 +122,7 @@ def _one_of(settings: PlanSettings, what: str, names: tuple[str, ...]) -> None:
 
 def _words(settings: PlanSettings) -> dict[str, Any]:
     """The goal as it was asked for, for the episode."""
-    asked = {name: getattr(settings, name) for name in ("picture", "mask", "like", "region", "object", "to")}
+    asked = {name: getattr(settings, name) for name in ("picture", "mask", "like", "region", "object", "to", "keep")}
     asked["joints"] = tuple(f"{name}={value:g}" for name, value in settings.joints.items())
     return {
         name: [str(part) for part in value] if isinstance(value, tuple) else value
@@ -150,13 +165,26 @@ def _object_goal(layout: Layout, settings: PlanSettings, arm: Arm, simulated: "S
     if settings.object is None or settings.to is None:
         seen = f"; the cameras show {shown}" if simulated and (shown := simulated.objects_seen()) else ""
         raise ForearmError(f"give --object and --to, such as --object base:0.4,0.5,0.5,0.6 --to base:0.6,0.6{seen}")
-    camera, box = _place(layout, settings.object, "object", (2, 4))
+    picture = arm.observe().picture
+    found = _object(layout, picture, settings.object, "object")
+    camera = layout.cameras[found.camera].name
+    if settings.to.lower().endswith(".png"):
+        return found.as_in(_picture(Path(settings.to)))
+    other, target = _place(layout, settings.to, "to", (2,))
+    if other != camera:
+        raise ForearmError(f"--object is in the picture of {camera} and --to in that of {other}; give both in one")
+    return found.at(target)
+
+
+def _object(layout: Layout, picture: np.ndarray, text: str, option: str) -> ObjectGoal:
+    """The object in a place of the present picture, to be where it is."""
+    camera, box = _place(layout, text, option, (2, 4))
     known = layout.cameras[camera_number(layout, camera)]
     if len(box) == 2:
         half = POINTED * known.width
         if not (0 <= box[0] < known.width and 0 <= box[1] < known.height):
             raise ForearmError(
-                f"--object {settings.object!r} is not within the picture of camera {camera}, which is {known.width} "
+                f"--{option} {text!r} is not within the picture of camera {camera}, which is {known.width} "
                 f"wide and {known.height} high"
             )
         box = (
@@ -165,15 +193,8 @@ def _object_goal(layout: Layout, settings: PlanSettings, arm: Arm, simulated: "S
             min(known.width, box[0] + half),
             min(known.height, box[1] + half),
         )
-    picture = arm.observe().picture
-    if not settings.to.lower().endswith(".png"):
-        other, target = _place(layout, settings.to, "to", (2,))
-        if other != camera:
-            raise ForearmError(f"--object is in the picture of {camera} and --to in that of {other}; give both in one")
-        return ObjectGoal.of(layout, picture, camera, box, target)
-    return ObjectGoal.of(layout, picture, camera, box, (known.width / 2, known.height / 2)).as_in(
-        _picture(Path(settings.to))
-    )
+    middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    return ObjectGoal.of(layout, picture, camera, box, middle)
 
 
 def _place(layout: Layout, text: str, option: str, counts: tuple[int, ...]) -> tuple[str, Any]:
@@ -198,9 +219,9 @@ def _place(layout: Layout, text: str, option: str, counts: tuple[int, ...]) -> t
 
 def _planner(
     layout: Layout, settings: PlanSettings, goal: Goal, simulated: "SimulatedArm | None"
-) -> TreeSearch | CEM | StrokeSearch:
-    chosen = settings.planner
-    if simulated and isinstance(goal, ObjectGoal) and chosen in ("auto", "strokes") and settings.width is None:
+) -> TreeSearch | CEM | VariationSearch:
+    chosen, wanted = settings.planner, inner(goal)
+    if simulated and isinstance(wanted, ObjectGoal) and chosen in ("auto", "strokes") and settings.width is None:
         from forearm.environment.reach import SimulatedReach, moves_all_joints
 
         if chosen == "strokes" and not moves_all_joints(layout):
@@ -209,8 +230,15 @@ def _planner(
                 "--actions change, or choose --planner tree or cem"
             )
         if moves_all_joints(layout):
-            reach = SimulatedReach(simulated.simulator, layout)
-            return StrokeSearch(reach, settings.depth or StrokeSearch.depth)
+            return StrokeSearch(settings.depth or StrokeSearch.depth, reach=SimulatedReach(simulated.simulator, layout))
+    ways = isinstance(wanted, JointGoal) and not layout.discrete and layout.action_is != "target"
+    if chosen == "waypoints" and not ways:
+        raise ForearmError(
+            "waypoints lead to --joints, with a run whose actions move joints by any amount; build its data with "
+            "--actions change, or choose --planner tree or cem"
+        )
+    if ways and (chosen == "waypoints" or (chosen == "auto" and settings.keep and settings.width is None)):
+        return WaypointSearch(settings.depth or WaypointSearch.depth)
     depth = settings.depth or CEM.depth
     if settings.planner == "cem":
         return CEM(depth)

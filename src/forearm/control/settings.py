@@ -29,6 +29,8 @@ class PlanSettings:
     to: str | None = None
     """Where the middle of that --object is to be seen: CAMERA:X,Y, or a PNG file of that camera's picture, of the run's
     size, that shows it there."""
+    keep: tuple[str, ...] = ()
+    """CAMERA:LEFT,TOP,RIGHT,BOTTOM or CAMERA:X,Y, for each object that the arm may not move on its way."""
     start: int | None = None
     """Row of the data to start from, in the model's imagination alone."""
     simulator: int | None = None
@@ -38,15 +40,16 @@ class PlanSettings:
     the cameras see them."""
     data: Path | None = None
     """The dataset that --start and --like look in; that of the run's training by default."""
-    planner: Literal["auto", "tree", "cem", "strokes"] = "auto"
+    planner: Literal["auto", "tree", "cem", "strokes", "waypoints"] = "auto"
     """tree: sequences of full moves; cem: the cross-entropy method, for values of any size; strokes: of the simulated
-    gripper behind an --object, for runs whose actions move all joints by any amount; auto: what suits."""
+    gripper behind an --object, for runs whose actions move all joints by any amount; waypoints: ways to --joints around
+    what --keep names, for such runs; auto: what suits."""
     depth: int | None = None
-    """Most actions that are looked ahead; by default 3, for strokes 24."""
+    """Most actions that are looked ahead; by default 3, for strokes 24, for waypoints 30."""
     width: int | None = None
     """For tree: go on from so many best sequences alone; by default from all if they are few, else from 4."""
     steps: int | None = None
-    """Most actions that are taken; by default 12, for strokes 30."""
+    """Most actions that are taken; by default 12, for strokes and waypoints 30."""
     action_duration: float | None = None
     """Seconds of an action, for runs that do not say it themselves; by default as in the run's data."""
     arm: RobotSettings = field(default_factory=RobotSettings)
