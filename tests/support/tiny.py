@@ -128,10 +128,15 @@ def write_late_data(path: Path, lag: float, episodes: int = 8, built: dict | Non
     return TransitionSet(path)
 
 
-def untrained(data: TransitionSet, path: Path) -> Run:
-    """A run of the smallest masked autoencoder that was never trained."""
-    settings = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
-    run = start_run(path, "mae", settings, TrainConfig(steps=1), data)
+SMALLEST = {
+    "mae": {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2},
+    "warp": {"width": 8, "levels": 1, "layers": 1},
+}
+
+
+def untrained(data: TransitionSet, path: Path, family: str = "mae") -> Run:
+    """A run of the smallest model of a family, the masked autoencoder by default, that was never trained."""
+    run = start_run(path, family, SMALLEST[family], TrainConfig(steps=1), data)
     torch.manual_seed(0)
-    save_tensors(run.weights_file("best"), make_model("mae", run.layout(), run.config()["model"]).state_dict())
+    save_tensors(run.weights_file("best"), make_model(family, run.layout(), run.config()["model"]).state_dict())
     return run

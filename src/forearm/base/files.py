@@ -15,7 +15,7 @@ import shutil
 import sys
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, Required, Union
@@ -429,7 +429,7 @@ def checked(kind: Any, value: Any, where: str) -> Any:
         return typing.cast(Any, kind)(**dict(_fields(kind, value, where, needed)))
     if typing.is_typeddict(kind):
         return value | dict(_fields(kind, _object(value, where), where, kind.__required_keys__))
-    if origin is dict:
+    if origin in (dict, Mapping):
         items = _object(value, where).items()
         return {checked(args[0], key, where): checked(args[1], inner, f"{where}: {key}") for key, inner in items}
     if origin in (list, tuple) and isinstance(value, list | tuple):

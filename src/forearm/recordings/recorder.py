@@ -29,6 +29,8 @@ class Recorder:
     """What is the same in every episode."""
     settings: Mapping[str, Any]
     """What decides the episodes, ready for JSON."""
+    keep: str | None = None
+    """The file in the recording, such as ``meta/simulation.json``, in which the settings are kept; None: in none."""
 
     @property
     def partial(self) -> Path:
@@ -75,5 +77,5 @@ class Recorder:
 
     def finish(self) -> None:
         """Assemble the recording; see `assemble`."""
-        assemble(self.partial, self.out, spec=self.spec)
+        assemble(self.partial, self.out, spec=self.spec, notes={self.keep: self.settings} if self.keep else {})
         shutil.rmtree(self.partial)

@@ -1,8 +1,9 @@
 """Assembling a LeRobot v3.0 recording from staged episodes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -36,10 +37,11 @@ FilePositions = list[dict[str, Any]]
 """For each episode, in which files and where in them its rows and videos are, as LeRobot names these columns."""
 
 
-def assemble(staged: Path, out: Path, *, spec: RecordingSpec) -> None:
+def assemble(staged: Path, out: Path, *, spec: RecordingSpec, notes: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Join the staged episodes, in order and numbered from 0, into the LeRobot v3.0 recording ``out``.
 
-    Videos are joined packet by packet, without re-encoding. Memory does not grow with the pictures.
+    Videos are joined packet by packet, without re-encoding. Memory does not grow with the pictures. ``notes`` are
+    further JSON files, by their path in the recording.
 
     Raises:
         ForearmError: nothing is staged, an episode does not fit ``spec``, or ``out`` exists or cannot be
@@ -59,6 +61,8 @@ def assemble(staged: Path, out: Path, *, spec: RecordingSpec) -> None:
         write_tasks(root / "meta/tasks.parquet", tasks)
         frames = sum(episode.length for episode in episodes)
         write_json(root / "meta/info.json", info(spec, len(episodes), frames, len(tasks)))
+        for path, value in notes.items():
+            write_json(root / path, value)
         for episode in episodes:
             if episode.log is not None:
                 write_log(log_path(root, episode.index), episode.log, spec.fps)

@@ -19,8 +19,8 @@ from forearm.recordings import Recorder
 from forearm.recordings.objects import ObjectNames
 from forearm.sim.names import CAMERAS, JOINTS, UNITS
 from forearm.sim.objects import World
-from forearm.sim.protocol import record_episode, session_seed
-from forearm.sim.settings import RecordingSettings
+from forearm.sim.protocol import record_episode, scene_of
+from forearm.sim.settings import SETTINGS_KEPT, RecordingSettings
 from forearm.sim.simulator import Simulator
 from forearm.sim.teleoperation import record_task, world_of
 
@@ -55,9 +55,8 @@ def record(
     environment = ObjectNames(tuple(thing.name for thing in world.draw(0)), CAMERAS).names() if world else ()
     cameras = dict.fromkeys(CAMERAS, (settings.size, settings.size))
     spec = recording_spec(JOINTS, UNITS, cameras, settings.fps, tuple(environment))
-    recorder = Recorder(
-        Path(out), spec, {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
-    )
+    plain = {**asdict(settings), "joints": list(settings.joints), "actions": dict(settings.actions)}
+    recorder = Recorder(Path(out), spec, plain, keep=SETTINGS_KEPT)
     try:
         with recorder.recording():
             missing = sorted(set(range(settings.episodes)) - set(recorder.staged()))
@@ -117,5 +116,5 @@ def _simulator(seed: int, world: World | None) -> Simulator:
 
 
 def _stage(recorder: Recorder, settings: RecordingSettings, index: int) -> None:
-    simulator = _simulator(session_seed(settings, session_of(settings, index)), world_of(settings))
+    simulator = _simulator(scene_of(settings, index), world_of(settings))
     recorder.stage(index, (record_task if settings.by_expert else record_episode)(simulator, settings, index))

@@ -38,6 +38,11 @@ def session_seed(settings: RecordingSettings, session: int) -> int:
     return int(np.random.SeedSequence([seed, 0, session]).generate_state(1)[0])
 
 
+def scene_of(settings: RecordingSettings, index: int) -> int:
+    """The seed of `Simulator` for an episode."""
+    return session_seed(settings, session_of(settings, index))
+
+
 def record_episode(simulator: Simulator, settings: RecordingSettings, index: int) -> EpisodeData:
     """Record episode ``index``; the same whenever it is asked for.
 

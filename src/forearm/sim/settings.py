@@ -1,13 +1,19 @@
 """What to record of the simulated arm."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from forearm.arms.protocol import ACTIONS, ProtocolSettings, require_whole_frames
 from forearm.base.errors import ForearmError
+from forearm.base.files import checked, read_json
 from forearm.sim.names import CONTROL_HZ, JOINTS, PHYSICS_HZ, TaskName
 from forearm.sim.objects import ObjectSet
 
 DEFAULT_CLUMSINESS = 0.3
+SETTINGS_KEPT = "meta/simulation.json"
+"""Where a recording of the simulator keeps its settings, since 2026-11-27."""
 MODEL_SETTINGS = {"warp": {"mse_weight": 10.0}}
 """Settings by family that suit simulated pictures better than its own (docs/log/2026-11-25-warp-parts.md)."""
 
@@ -76,3 +82,30 @@ class RecordingSettings(ProtocolSettings):
             require_whole_frames(self.action_duration, self.fps)
         if not 16 <= self.size <= 1024 or self.size % 2:
             raise ForearmError(f"size is {self.size}; choose an even number of pixels from 16 to 1024")
+
+
+def recorded_settings(recording: Path | str | None, known: Mapping[str, Any]) -> RecordingSettings:
+    """The settings of a recording of the simulator, or, without one, those that are known.
+
+    Args:
+        recording: its folder.
+        known: fields of the settings; of a recording that keeps no settings, all that differ from the defaults.
+
+    Raises:
+        ForearmError: a field is of another type or unknown, differs from the recording's, or the recording keeps none
+            and none are known.
+    """
+    kept: dict[str, Any] = {}
+    if recording is not None:
+        path = Path(recording) / SETTINGS_KEPT
+        if path.is_file():
+            kept = asdict(checked(RecordingSettings, read_json(path), str(path)))
+        elif not known:
+            raise ForearmError(
+                f"{recording} keeps no settings of the simulator ({SETTINGS_KEPT}); if an older forearm recorded it, "
+                "say what differed from the defaults, such as task, seed, sessions and fps"
+            )
+    for name, value in known.items():
+        if kept and name in kept and kept[name] != value:
+            raise ForearmError(f"{name} is {value!r}, but {recording} was recorded with {kept[name]!r}; leave it out")
+    return checked(RecordingSettings, {**kept, **known}, "the simulator's settings")

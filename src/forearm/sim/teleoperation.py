@@ -40,8 +40,7 @@ def record_task(simulator: Simulator, settings: RecordingSettings, index: int) -
     Raises:
         ForearmError: the task cannot be posed in this scene.
     """
-    assert settings.task
-    task = pose_task(simulator, TASKS[settings.task], np.random.default_rng([settings.seed, 3, index]))
+    task = posed(simulator, settings, index)
     footage = Footage(SimulatedDriver(simulator, dict.fromkeys(CAMERAS, (settings.size, settings.size))))
     carry_out(
         task,
@@ -53,6 +52,12 @@ def record_task(simulator: Simulator, settings: RecordingSettings, index: int) -
     session = session_of(settings, index)
     facts = {"session": session, "session_seed": session_seed(settings, session)}
     return replace(footage.episode(settings.fps), task=task.text, facts=facts)
+
+
+def posed(simulator: Simulator, settings: RecordingSettings, index: int) -> Task:
+    """The task of episode ``index`` in the state in which the episode begins; arguments as of `record_task`."""
+    assert settings.task
+    return pose_task(simulator, TASKS[settings.task], np.random.default_rng([settings.seed, 3, index]))
 
 
 def carry_out(

@@ -575,7 +575,10 @@ def _facts(
     settings = {name: value for name, value in dataclasses.asdict(config).items() if value is not None}
     return {
         "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "recordings": [{"name": r.name, "version": r.version, "fps": r.fps} for r in recordings],
+        "recordings": [
+            {"name": r.name, "version": r.version, "fps": r.fps, **({"offsets": list(c.offsets)} if c else {})}
+            for r, c in zip(recordings, commands, strict=True)
+        ],
         "actions": mode,
         **({"commands": "; ".join(dict.fromkeys(each.found for each in commands if each))} if any(commands) else {}),
         "choices": choices,

@@ -37,6 +37,7 @@ class RecordingFacts(TypedDict):
 
     name: str
     fps: NotRequired[Annotated[float, Between(1e-6, 1e6)]]
+    offsets: NotRequired[list[float]]
 
 
 class Settings(TypedDict, total=False):

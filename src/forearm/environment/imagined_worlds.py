@@ -1,0 +1,137 @@
+"""What a model imagines, as worlds in which policies act."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forearm.base.errors import ForearmError
+from forearm.batch import Batch, Prediction, Predictor, present
+from forearm.canvas import Observation, as_uint8
+from forearm.environment.commands import Commands
+from forearm.environment.worlds import Seen
+from forearm.transitions import TransitionSet
+
+
+class ImaginedWorlds:
+    """Worlds that a model imagines, all of them in one batched prediction a step.
+
+    Args:
+        predictor: on ``device``, for the layout of ``data``.
+        data: transitions of commands, in whose episodes trials begin.
+        held_out: rows of ``data`` in whose episodes trials usually begin; without any, in any episode.
+        count: how many worlds.
+        device: where to predict.
+
+    Raises:
+        ForearmError: the data's actions are no commands.
+    """
+
+    def __init__(
+        self, predictor: Predictor, data: TransitionSet, held_out: np.ndarray, count: int = 1, device: str = "cpu"
+    ) -> None:
+        self.predictor, self.data, self.device = predictor, data, device
+        self.commands = Commands(data)
+        layout = self.layout = data.layout
+        self.cameras = {camera.name: (camera.height, camera.width) for camera in layout.cameras}
+        self.joints, self.command_bounds = layout.joint_names, self.commands.bounds
+        self.seconds = self.commands.seconds
+        self._ends = _ends_of_episodes(self.data)
+        self._numbers = _numbered(self.data, list(self._ends))
+        chosen = set(data.columns.episodes[held_out].tolist())
+        usual = [number for number, episode in self._numbers.items() if episode in chosen]
+        self.starts = usual or list(self._numbers)
+        a_step = np.median(np.diff(self.data.columns.frames, axis=1))
+        self.horizon = int(np.ceil(max(last - first for first, last in self._ends.values()) / a_step))
+        self._episodes = np.full(count, next(iter(self._ends)))
+        self._now = present(layout, self._first(int(self._episodes[0]))).repeated(count)
+        self._carried: dict[str, Tensor] = {}
+        self._fresh = np.ones(count, bool)
+
+    def begin(self, worlds: np.ndarray, starts: Sequence[int]) -> Seen:
+        for world, start in zip(worlds.tolist(), starts, strict=True):
+            self._episodes[world] = episode = self._episode(start)
+            self._put(np.array([world]), present(self.layout, self._first(episode)))
+        self._fresh[worlds] = True
+        return self._seen(worlds, self._now[worlds].known())
+
+    @torch.inference_mode()
+    def step(self, worlds: np.ndarray, commands: np.ndarray) -> Seen:
+        positions = self._now.positions[worlds, -2].numpy()
+        values = torch.from_numpy(self.commands.values(commands, positions, self._episodes[worlds].tolist()))
+        parts, order = [], []
+        for first in (True, False):  # what begins has nothing carried on from a prediction before
+            chosen = np.flatnonzero(self._fresh[worlds] == first)
+            if not len(chosen):
+                continue
+            rows = torch.from_numpy(worlds[chosen])
+            carried = None if first or not self._carried else {name: v[rows] for name, v in self._carried.items()}
+            parts.append(self._stepped(worlds[chosen], replace(self._now[rows], carried=carried), values[chosen]))
+            order.append(chosen)
+        self._fresh[worlds] = False
+        whole = Prediction.concatenate(parts)
+        return self._seen(worlds, whole[np.argsort(np.concatenate(order))])
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _stepped(self, worlds: np.ndarray, now: Batch, values: Tensor) -> Prediction:
+        """What some worlds show after action values (n, A); there they then are."""
+        context = now.with_action(values, values.abs().argmax(dim=1))
+        prediction = self.predictor.predict(context.to(self.device)).to("cpu")
+        self._put(worlds, context.then(prediction, torch.zeros_like(values), context.dimensions))
+        for name, given in (prediction.carried or {}).items():
+            kept = self._carried.get(name)
+            if kept is None:
+                kept = self._carried[name] = given.new_zeros(len(self._fresh), *given.shape[1:])
+            kept[worlds] = given
+        return replace(prediction, carried=None)
+
+    def _put(self, worlds: np.ndarray, batch: Batch) -> None:
+        """Let worlds be where a batch says."""
+        for name in ("canvas", "positions", "actions", "dimensions"):
+            getattr(self._now, name)[worlds] = getattr(batch, name)
+
+    def _seen(self, worlds: np.ndarray, prediction: Prediction) -> Seen:
+        layout = self.layout
+        pictures = as_uint8(prediction.frame[:, :, : layout.frame_height].permute(0, 2, 3, 1).numpy())
+        error = prediction.expected_error
+        count = len(prediction)
+        return Seen(
+            {
+                camera.name: np.ascontiguousarray(pictures[:, rows, columns])
+                for camera, (rows, columns) in zip(layout.cameras, layout.camera_boxes(), strict=True)
+            },
+            prediction.joints(layout).numpy().astype(np.float32),
+            np.full(count, np.nan) if error is None else error.mean(dim=(1, 2)).numpy().astype(np.float64),
+            np.zeros(count, bool),
+            [str(self.data.episodes[episode].get("task") or "") for episode in self._episodes[worlds]],
+        )
+
+    def _episode(self, start: int) -> int:
+        if start not in self._numbers:
+            numbers = sorted(self._numbers)
+            raise ForearmError(
+                f"{self.data.path} has no episode {start}; its {len(numbers)} episodes are numbered from {numbers[0]} "
+                f"to {numbers[-1]}"
+            )
+        return self._numbers[start]
+
+    def _first(self, episode: int) -> Observation:
+        frame, _ = self._ends[episode]
+        return Observation(np.asarray(self.data.frames[frame]), np.asarray(self.data.states[frame]))
+
+
+def _ends_of_episodes(data: TransitionSet) -> dict[int, tuple[int, int]]:
+    """Each episode that has transitions, with its first and last frame."""
+    columns = data.columns
+    rows = {episode: columns.episodes == episode for episode in np.unique(columns.episodes).tolist()}
+    return {episode: (int(columns.frames[r].min()), int(columns.frames[r].max())) for episode, r in rows.items()}
+
+
+def _numbered(data: TransitionSet, episodes: Sequence[int]) -> dict[int, int]:
+    """Episodes of a dataset by the numbers that their recording gives them, or in order where there are several."""
+    numbers = [int(data.episodes[episode]["index"]) for episode in episodes]
+    return dict(zip(numbers if len(set(numbers)) == len(numbers) else episodes, episodes, strict=True))
