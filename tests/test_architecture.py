@@ -104,8 +104,9 @@ def test_the_rooms_stand_on_ten_floors():
         floors[room] = 1 + max((floors[other] for other in others), default=0)
     assert max(floors.values()) <= 10
     # arms/ stands on three rooms, and six on it; virtual/ stands on two, and one on it; live needs three more in play/;
-    # learning/ puts ten rooms together; gym opens runs for environment/
-    assert sum(map(len, TABLE.values())) < 105
+    # learning/ puts ten rooms together; gym opens runs for environment/;
+    # trials/ brings policies, worlds and judges together
+    assert sum(map(len, TABLE.values())) < 119
 
 
 def test_no_room_may_import_one_below_its_own():

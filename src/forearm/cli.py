@@ -24,6 +24,7 @@ COMMANDS = {
     "play": "steer what a run imagines, on a page in the browser",
     "live": "predict actions, let an arm carry them out, and compare",
     "plan": "find the actions that lead to a goal",
+    "trial": "try policies in what a run imagines, and say which works",
     "virtual-arm": "be an SO-101 to try everything on: port, servos, cameras",
     "learn": "let an arm learn on: record where it errs, train, judge",
 }

@@ -61,7 +61,7 @@ class Commands:
         """
         meant = commands.astype(np.float64) * self._of_command
         if self.layout.action_is == "target":
-            offsets = np.stack([self._offsets[episode] for episode in episodes])
+            offsets = np.stack([self.offsets(episode) for episode in episodes])
             meant = np.where(self._joints >= 0, commands - offsets - positions[:, self._joints], meant)
         return np.clip((meant - self._zeros) / self._scales, -1, 1).astype(np.float32)
 
@@ -70,6 +70,10 @@ class Commands:
         """What a command of 1 that is held for a step amounts to, (A,); as `transitions.meaning.taken` sums it up."""
         held = {"target": 1.0, "delta": self._rows, "velocity": self.seconds}[self.layout.action_is or "target"]
         return np.where(self._joints >= 0, held, 1.0)
+
+    def offsets(self, episode: int) -> np.ndarray:
+        """How far the targets of an episode lie beside the states, (A,)."""
+        return self._offsets[episode]
 
     def _offsets_of(self, data: TransitionSet, name: str) -> np.ndarray:
         """How far the targets of a recording lie beside the states, (A,)."""

@@ -39,10 +39,10 @@ class ImaginedWorlds:
         self.joints, self.command_bounds = layout.joint_names, self.commands.bounds
         self.seconds = self.commands.seconds
         self._ends = _ends_of_episodes(self.data)
-        self._numbers = _numbered(self.data, list(self._ends))
+        self.episodes = _numbered(self.data, list(self._ends))
         chosen = set(data.columns.episodes[held_out].tolist())
-        usual = [number for number, episode in self._numbers.items() if episode in chosen]
-        self.starts = usual or list(self._numbers)
+        usual = [number for number, episode in self.episodes.items() if episode in chosen]
+        self.starts = usual or list(self.episodes)
         a_step = np.median(np.diff(self.data.columns.frames, axis=1))
         self.horizon = int(np.ceil(max(last - first for first, last in self._ends.values()) / a_step))
         self._episodes = np.full(count, next(iter(self._ends)))
@@ -111,13 +111,13 @@ class ImaginedWorlds:
         )
 
     def _episode(self, start: int) -> int:
-        if start not in self._numbers:
-            numbers = sorted(self._numbers)
+        if start not in self.episodes:
+            numbers = sorted(self.episodes)
             raise ForearmError(
                 f"{self.data.path} has no episode {start}; its {len(numbers)} episodes are numbered from {numbers[0]} "
                 f"to {numbers[-1]}"
             )
-        return self._numbers[start]
+        return self.episodes[start]
 
     def _first(self, episode: int) -> Observation:
         frame, _ = self._ends[episode]

@@ -54,7 +54,7 @@ class SimulatedWorlds:
         for world, start in zip(worlds.tolist(), starts, strict=True):
             if start < 0:
                 raise ForearmError(f"there is no start {start}; choose one from 0 up")
-            self._tasks[world] = posed(self._simulator(world, start), self.settings, start)
+            self.pose(world, start)
         return self._seen(worlds)
 
     def step(self, worlds: np.ndarray, commands: np.ndarray) -> Seen:
@@ -65,6 +65,11 @@ class SimulatedWorlds:
             for share in np.arange(1, steps + 1) / steps:
                 simulator.step(before + share * (command - before), 1 / CONTROL_HZ)
         return self._seen(worlds)
+
+    def pose(self, world: int, start: int) -> Task:
+        """Pose the task of a start in a world, and return it."""
+        self._tasks[world] = posed(self._simulator(world, start), self.settings, start)
+        return self._tasks[world]
 
     def close(self) -> None:
         for _, simulator in self._simulators.values():

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,33 @@ def line_chart(
             fontsize=8.5,
         )
     return _as_svg(figure, f"{x_label}{y_label}{sorted(series)}{shown.tolist()}")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a scatter chart, in shares, with its intervals."""
+
+    label: str
+    x: float
+    y: float
+    x_interval: tuple[float, float]
+    y_interval: tuple[float, float]
+
+
+def agreement_chart(points: Sequence[Point], x_label: str, y_label: str) -> Markup:
+    """Numbered points from 0 to 100 % on either axis, beside the line on which both are equal, as inline SVG."""
+    figure, axes = _axes(x_label, y_label, height=4.2)
+    axes.plot([0, 100], [0, 100], "--", color=_INK, alpha=0.4, linewidth=1)
+    for i, point in enumerate(points):
+        x, y, colour = 100 * point.x, 100 * point.y, _SERIES[i % SERIES]
+        axes.plot([100 * v for v in point.x_interval], [y, y], color=colour, linewidth=1, alpha=0.45)
+        axes.plot([x, x], [100 * v for v in point.y_interval], color=colour, linewidth=1, alpha=0.45)
+        axes.plot([x], [y], "o", color=colour, markersize=6)
+        axes.annotate(str(i + 1), (x, y), (5, 5), textcoords="offset points", color=_INK, fontsize=8.5)
+    axes.set_xlim(-4, 104)
+    axes.set_ylim(-4, 104)
+    axes.set_aspect("equal")
+    return _as_svg(figure, f"{x_label}{y_label}{[(p.label, p.x, p.y) for p in points]}")
 
 
 def bar_chart(bars: dict[str, float], x_label: str, y_label: str) -> Markup:

@@ -1,0 +1,1 @@
+"""Policies judged: tried in the dream and, where there is one, in the simulator beside it."""

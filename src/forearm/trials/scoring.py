@@ -1,0 +1,291 @@
+"""Who says whether a trial succeeded: a score from 0 to 1 of what it showed, in the dream and in truth alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from forearm.base.errors import ForearmError
+from forearm.batch import Prediction
+from forearm.canvas import Layout
+from forearm.control.goals import PictureGoal
+from forearm.evaluation.object_reader import ObjectReader, object_reader_of
+from forearm.evaluation.projection import on_table
+from forearm.transitions import TransitionSet
+from forearm.transitions.objects import Motions
+from forearm.trials.classifier import SuccessClassifier, classifier_of, stacked
+from forearm.trials.policies import attribute
+from forearm.trials.sheets import judged_by_program, read_scores, write_sheets
+from forearm.trials.trying import Film
+
+LOOKS = 3
+"""Last pictures that are judged; the score is their mean."""
+WITHIN = 15.0
+"""Millimetres from its place at which an object counts as there; as in the simulator's tasks."""
+SOFT = 3.0
+"""Millimetres over which the score of a place falls from .73 to .27, about as far as reading errs."""
+MIDDLE = 0.02
+"""Height of objects' middles above the table, metres."""
+
+
+class Scorer(Protocol):
+    """Judges trials."""
+
+    def scores(self, films: Sequence[Film]) -> np.ndarray:
+        """How well each of n trials ended, (n,) float64 from 0 to 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class PictureScorer:
+    """By a goal picture, the last frame of the episode: 1 − the error beside it / that of the start's picture.
+
+    So .5 is half of the way. The error is that of `PictureGoal`.
+    """
+
+    layout: Layout
+
+    def scores(self, films: Sequence[Film]) -> np.ndarray:
+        return np.array([self._score(film) for film in films])
+
+    def _score(self, film: Film) -> float:
+        cameras = [camera.name for camera in self.layout.cameras]
+        goal = PictureGoal.of(self.layout, [film.start.last[name] for name in cameras])
+        shown = [{name: film.pictures[name][i] for name in cameras} for i in (0, *_looks(film))]
+        frames = torch.from_numpy(stacked(shown, self.layout)).permute(0, 3, 1, 2) / 255
+        costs = goal.cost(Prediction(frames)).double().numpy()
+        return float(np.clip(1 - costs[1:].mean() / max(costs[0], 1e-9), 0, 1))
+
+
+@dataclass(frozen=True)
+class ObjectScorer:
+    """By where the object is read to be: near the place where it was in the end of the episode.
+
+    One picture does not show how high an object is, so an object that is raised cannot be judged by it.
+    """
+
+    reader: ObjectReader
+    within: float = WITHIN
+
+    def scores(self, films: Sequence[Film]) -> np.ndarray:
+        distances = object_distances(self.reader, films)
+        return 1 / (1 + np.exp(np.clip((distances - self.within) / SOFT, -50, 50)))
+
+
+@dataclass(frozen=True)
+class RegionScorer:
+    """By how many of the last pictures show the object in a box of a camera's picture, as it is read."""
+
+    reader: ObjectReader
+    camera: int
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom, in shares of the picture."""
+
+    def scores(self, films: Sequence[Film]) -> np.ndarray:
+        left, top, right, bottom = self.box
+        at = object_places(self.reader, films)[:, :, self.camera]
+        inside = (at >= [left, top]).all(-1) & (at <= [right, bottom]).all(-1)
+        return inside.mean(axis=1).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class LearnedScorer:
+    """By a classifier that has learned success from true pictures; the mean of the last pictures."""
+
+    classifier: SuccessClassifier
+
+    def scores(self, films: Sequence[Film]) -> np.ndarray:
+        found = []
+        for film in films:
+            looks, start = _looks(film), film.start
+            boxes = np.full((1, len(film.pictures), 4), np.nan)
+            if self.classifier.of_objects:
+                if start.object is None or not start.object.lifts:
+                    raise ForearmError(
+                        f"the episode {start.episode} raises no object, and success was learned from objects that are "
+                        "raised; judge by --success object"
+                    )
+                boxes = start.object.box[None]
+            shown = stacked(
+                [{name: of[i] for name, of in film.pictures.items()} for i in (0, *looks)], self.classifier.layout
+            )
+            first = np.repeat(shown[:1], len(looks), axis=0)
+            found.append(self.classifier.probability(first, shown[1:], np.repeat(boxes, len(looks), axis=0)).mean())
+        return np.array(found)
+
+
+@dataclass(frozen=True)
+class AutoScorer:
+    """Objects that are raised are judged by the learned classifier, others by where they are read to be."""
+
+    raised: Scorer | None
+    moved: Scorer | None
+
+    def scores(self, films: Sequence[Film]) -> np.ndarray:
+        found = np.full(len(films), np.nan)
+        lifts = np.array([film.start.object is not None and film.start.object.lifts for film in films])
+        for scorer, rows in ((self.raised, np.flatnonzero(lifts)), (self.moved, np.flatnonzero(~lifts))):
+            if len(rows):
+                assert scorer is not None
+                found[rows] = scorer.scores([films[i] for i in rows.tolist()])
+        return found
+
+
+@dataclass(frozen=True)
+class FunctionScorer:
+    """By a function ``score(pictures, task)`` of one's own: camera to (T, h, w, 3) uint8, and a text."""
+
+    function: Callable[[Mapping[str, np.ndarray], str], Any]
+    name: str
+
+    def scores(self, films: Sequence[Film]) -> np.ndarray:
+        return np.array([self._score(film) for film in films])
+
+    def _score(self, film: Film) -> float:
+        try:
+            value = float(self.function(film.pictures, film.start.task))
+        except Exception as error:  # somebody else's code may fail in any way
+            raise ForearmError(f"the scorer {self.name} failed: {type(error).__name__}: {error}") from error
+        if not 0 <= value <= 1:
+            raise ForearmError(f"the scorer {self.name} says {value:g}; a score is a number from 0 to 1")
+        return value
+
+
+@dataclass
+class SheetScorer:
+    """By contact sheets in a folder, which a program, a person or any model judges; see `forearm.trials.sheets`.
+
+    Each call has a folder of its own below, numbered.
+    """
+
+    folder: Path
+    program: Path | None = None
+    """Is called with the folder; without one, scores are waited for."""
+    _calls: int = 0
+
+    def scores(self, films: Sequence[Film]) -> np.ndarray:
+        folder = self.folder / f"{self._calls:02d}"
+        self._calls += 1
+        names = write_sheets(folder, [film.pictures for film in films], [film.start.task for film in films])
+        return read_scores(folder, names) if self.program is None else judged_by_program(self.program, folder, names)
+
+
+def scorer_named(text: str, data: TransitionSet, films: Path, within: float = WITHIN) -> Scorer:
+    """The scorer that a text names.
+
+    Args:
+        text: ``auto``, ``picture``, ``object``, ``region:CAMERA:LEFT,TOP,RIGHT,BOTTOM``, ``learned``,
+            ``FILE.py:FUNCTION``, ``sheets:FOLDER``, or a program's path.
+        data: the run's own, from whose true pictures is learned.
+        films: a folder for the sheets of a program.
+        within: millimetres, for ``object``.
+
+    Raises:
+        ForearmError: there is no such scorer, or the data do not allow it.
+    """
+    name, _, rest = text.partition(":")
+    match name:
+        case "picture":
+            return PictureScorer(data.layout)
+        case "object":
+            return ObjectScorer(object_reader_of(data), within)
+        case "learned":
+            return LearnedScorer(classifier_of(data))
+        case "region":
+            return _region(text, rest, data)
+        case "sheets" if rest:
+            return SheetScorer(Path(rest))
+    if text.partition(".py:")[1]:
+        return FunctionScorer(attribute(name, rest, "the scorer"), text)
+    if "/" in text or Path(text).is_file():
+        if not Path(text).is_file():
+            raise ForearmError(f"the scorer {text} cannot be run: there is no such file")
+        return SheetScorer(films, Path(text))
+    raise ForearmError(
+        f"no way to judge is called {text!r}; there are auto, picture, object, learned, region:CAMERA:LEFT,TOP,RIGHT,"
+        "BOTTOM, FILE.py:FUNCTION, sheets:FOLDER, and the path of a program"
+    )
+
+
+def _region(text: str, rest: str, data: TransitionSet) -> RegionScorer:
+    camera, _, numbers = rest.rpartition(":")
+    names = [each.name for each in data.layout.cameras]
+    plain = [name.rpartition(".")[2] for name in names]
+    try:
+        box = tuple(float(part) for part in numbers.split(","))
+        left, top, right, bottom = box
+    except ValueError:
+        left = right = top = bottom = 0.0
+    if camera not in (*names, *plain) or not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ForearmError(
+            f"{text!r} is no region; write region:CAMERA:LEFT,TOP,RIGHT,BOTTOM with a camera of {', '.join(plain)} and "
+            "shares of its picture from 0 to 1, such as region:base:0.4,0.4,0.6,0.6"
+        )
+    number = (names if camera in names else plain).index(camera)
+    reader = object_reader_of(data)
+    if number not in reader.cameras:
+        raise ForearmError(f"the camera {camera} moves, so no region of its picture is a place; name another camera")
+    return RegionScorer(reader, number, (left, top, right, bottom))
+
+
+def _looks(film: Film) -> list[int]:
+    """The last pictures of a film."""
+    length = len(next(iter(film.pictures.values())))
+    return list(range(max(1, length - LOOKS), length)) or [0]
+
+
+def object_places(reader: ObjectReader, films: Sequence[Film]) -> np.ndarray:
+    """Where the object of each film is read to be in its last pictures, (n, looks, C, 2) in shares of the pictures.
+
+    Raises:
+        ForearmError: nothing is known of an object at a start, or no camera sees it there.
+    """
+    found = []
+    for film in films:
+        task = film.start.object
+        if task is None:
+            raise ForearmError(
+                f"the episode {film.start.episode} moves no object that is known, so none can be read; judge by "
+                "--success picture, learned or a scorer of your own"
+            )
+        looks = _looks(film)
+        shown = stacked([{name: of[i] for name, of in film.pictures.items()} for i in (0, *looks)], reader.layout)
+        pictures = shown.transpose(0, 3, 1, 2)
+        n = len(looks)
+        boxes = np.repeat(np.stack([task.box, task.box])[None, :, None], n, axis=0).astype(np.float64)
+        still = Motions(np.zeros((n, 1, 3)), boxes, np.zeros((n, 1), bool), np.full((n, 2, 1), MIDDLE))
+        before = np.repeat(pictures[:1], n, axis=0)
+        found.append(reader.places(before, pictures[1:], still, reader.offsets(before, still))[:, 0])
+    return np.stack(found)
+
+
+def object_distances(reader: ObjectReader, films: Sequence[Film]) -> np.ndarray:
+    """How far the object of each film is from where it was in the end of the episode, (n,) millimetres on the table.
+
+    Raises:
+        ForearmError: an object is to be raised, or cannot be read.
+    """
+    places = object_places(reader, films).mean(axis=1)
+    found = []
+    for film, at in zip(films, places, strict=True):
+        task = film.start.object
+        assert task is not None
+        if task.lifts:
+            raise ForearmError(
+                f"the episode {film.start.episode} raises its object, and one picture does not show how high it is; "
+                "judge by --success learned or auto"
+            )
+        apart = []
+        for camera in reader.cameras:
+            a, height = reader.network.projection[camera].numpy(), np.array(MIDDLE)
+            apart.append(on_table(a, at[camera], height) - on_table(a, task.place[camera], height))
+        mean = np.nanmean(apart, axis=0)
+        if not np.isfinite(mean).all():
+            raise ForearmError(
+                f"no fixed camera sees the object of episode {film.start.episode}; leave the episode out"
+            )
+        found.append(1000 * float(np.linalg.norm(mean)))
+    return np.array(found)

@@ -1,0 +1,62 @@
+"""The page of a trial: what it says in words, that it stands alone, and that it fits a phone."""
+
+import numpy as np
+import pytest
+from support.browser import opened
+from support.pages import Page
+
+from forearm.evaluation.trials import Shown, TrialResults, Tried
+from forearm.report.trials_page import headline, save_trials
+from forearm.trials.dreaming import exploited
+
+N = 30
+
+
+def tried(name, dream, truth=None):
+    scores = (np.arange(N) < dream * N).astype(float)
+    true = None if truth is None else np.arange(N) < truth * N
+    return Tried(name, scores, np.full(N, 0.01), np.arange(N) > 26, true, None if true is None else true.astype(float))
+
+
+def results(*policies, gains=()):
+    shared = (np.arange(N), 0.02, 8, 0.2, "auto", tuple(range(N)), ("push the <red> box",) * N)
+    return TrialResults(policies, *shared, gains)
+
+
+def film(value):
+    return {"base": np.full((9, 16, 16, 3), value, np.uint8)}
+
+
+def test_the_headline_says_which_is_best_and_whether_the_simulator_agrees():
+    assert headline(results(tried("a", 0.5))) == "a succeeds in 50 % (33 to 67) of its imagined trials."
+    assert headline(results(tried("a", 0.5), tried("b", 0.9))).startswith("b succeeds most often in the dream: 90 %")
+    agreeing = headline(results(*(tried(name, x, x) for name, x in (("a", 0.2), ("b", 0.5), ("c", 0.9)))))
+    assert "ranks 3 policies likewise: rank correlation 1.00" in agreeing
+    assert "otherwise" in headline(results(tried("a", 0.2, 0.9), tried("b", 0.5, 0.5), tried("c", 0.9, 0.1)))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    gain = exploited("noise:4", rng.random((4, N)), rng.random((4, N)) < 0.4)
+    policies = [tried(f"policy {i}", i / 6, min(1.0, i / 5)) for i in range(6)]
+    kinds = ("best", "worst", "most doubtful")
+    shown = [Shown(what, "policy 1", 3, 0.4, 1.0, film(90), film(40), True) for what in kinds]
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    return save_trials(results(*policies, gains=(gain,)), shown, "run", path)
+
+
+def test_the_page_stands_alone_and_says_what_it_compares(page):
+    shown = Page(page)
+    assert shown.needs_nothing_else()
+    assert shown.source.count("data:video/mp4") == 3
+    text = shown.text
+    assert "push the <red> box" in text
+    for words in ("Spearman", "Mean maximum rank violation", "McNemar", "In the simulator it succeeds", "7 more pairs"):
+        assert words in text
+    assert "nan" not in text.lower().split()
+
+
+def test_the_page_fits_a_phone(page):
+    with opened(page.as_uri(), viewport={"width": 390, "height": 844}) as browser:
+        assert browser.evaluate("document.documentElement.scrollWidth") <= 390

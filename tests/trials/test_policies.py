@@ -1,0 +1,111 @@
+"""Policies: what they carry out, how they are named, and what of others' code is refused in one line."""
+
+import re
+
+import numpy as np
+import pytest
+from trials.worlds import films, start
+
+from forearm.base.errors import ForearmError
+from forearm.trials.policies import policy_named
+from forearm.trials.starts import demonstrations, read_starts
+from forearm.trials.trial import imagined_worlds
+
+STARTS = [start(0, [5, 10, 20]), start(1, [3, 30])]
+
+
+def paths(text, horizon=4, **given):
+    return [film.positions[:, 0].tolist() for film in films(policy_named(text, STARTS, **given), STARTS, horizon)]
+
+
+def test_replay_does_what_was_recorded_and_then_holds():
+    assert paths("replay", 5) == [[0, 5, 10, 20, 20, 20], [1, 3, 30, 30, 30, 30]]
+    assert [film.done for film in films(policy_named("replay", STARTS), STARTS)] == [True, True]
+
+
+def test_cut_stops_early_and_still_never_moves_on():
+    assert paths("cut:0.67") == [[0, 5, 10, 10, 10], [1, 3, 3, 3, 3]]
+    assert paths("still") == [[0, 5, 5, 5, 5], [1, 3, 3, 3, 3]]
+
+
+def test_noise_is_of_its_size_and_the_same_for_the_same_seed():
+    long = [start(0, np.zeros(4000))]
+    errors = [films(policy_named("noise:3", long, seed), long, 4000)[0].positions[1:, 0] for seed in (0, 0, 1)]
+    assert errors[0].std() == pytest.approx(3, rel=0.15)
+    assert np.array_equal(errors[0], errors[1])
+    assert not np.array_equal(errors[0], errors[2])
+    assert np.corrcoef(errors[0][:-1], errors[0][1:])[0, 1] > 0.7  # it drifts
+
+
+def test_an_expert_carries_its_plan_out():
+    def expert(number, clumsiness, rng):
+        return np.full((2, 2), 10 * number + clumsiness, np.float32)
+
+    assert paths("expert:0.5", 2, expert=expert) == [[0, 0.5, 0.5], [1, 10.5, 10.5]]
+    with pytest.raises(ForearmError, match="--simulator"):
+        policy_named("expert:1", STARTS)
+
+
+def test_a_policy_of_ones_own_sees_lerobots_names_and_gets_the_seed(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\n"
+        "class Mine:\n"
+        "    seed, begun = 0, 0\n"
+        "    def __init__(self, step): self.step = float(step)\n"
+        "    def reset(self): self.begun += 1\n"
+        "    def act(self, observation):\n"
+        "        assert observation['observation.images.base'].shape == (2, 8, 8, 3)\n"
+        "        assert observation['task'] == ['go up', 'go up']\n"
+        "        return observation['observation.state'][:, None] + self.step + self.seed\n"
+        "def make(step): return Mine(step)\n"
+    )
+    assert paths(f"{file}:make:2", 2) == [[0, 2, 4], [1, 3, 5]]
+    assert paths(f"{file}:make:2", 2, seed=1) == [[0, 3, 6], [1, 4, 7]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("replai", "no policy 'replai'; there are replay"),
+        ("noise", "needs a number"),
+        ("noise:-1", "needs a number"),
+        ("nowhere.py:make", "no file nowhere.py"),
+        ("no_such_module:make", "cannot be imported"),
+        ("json:nothing", "no function nothing"),
+        ("json:dumps:1", "no method act"),
+    ],
+)
+def test_a_policy_that_is_none_is_refused(text, says):
+    with pytest.raises(ForearmError, match=re.escape(says)):
+        policy_named(text, STARTS)
+
+
+@pytest.mark.parametrize(
+    ("returns", "says"),
+    [("1 / 0", "ZeroDivisionError"), ("[[0, 0]]", "shape"), ("[[[float('nan'), 0]]] * 2", "no finite")],
+)
+def test_a_chunk_that_is_none_is_refused(returns, says):
+    class Bad:
+        def act(self, observation):
+            return np.array(eval(returns))
+
+    with pytest.raises(ForearmError, match=says):
+        films(Bad(), STARTS)
+
+
+def test_starts_know_what_was_commanded(commanded_run):
+    worlds = imagined_worlds(commanded_run, None)
+    starts = read_starts(worlds.data, worlds.commands, dict(list(worlds.episodes.items())[-2:]))
+    data = worlds.data
+    for each in starts:
+        rows = np.flatnonzero(data.columns.episodes == worlds.episodes[each.episode])
+        frames = np.unique(data.columns.frames[rows])
+        assert each.commands.shape == (len(frames) - 1, 2)
+        np.testing.assert_allclose(
+            each.commands[0], data.states[frames[0]] + data.columns.actions[rows[0], 0], rtol=1e-5
+        )
+        assert each.first["base"].shape == (8, 8, 3)
+    shown = list(demonstrations(data.path))
+    assert len(shown) == 8
+    assert all(len(each.commands) == len(each.states) - 1 for each in shown)
