@@ -326,6 +326,21 @@ def test_what_changes_usually_is_that_of_a_whole_move():
     torch.testing.assert_close(usual, torch.full_like(usual, 0.04), atol=1e-5, rtol=0)
 
 
+@torch.no_grad()
+def test_joint_maps_show_where_the_arm_is_and_what_a_move_changes_there():
+    layout = make_layout(cameras=(Camera("base", 12, 8), Camera("wrist", 4, 8)))
+    model, batch = a_model(layout), noise(layout)
+    batch.actions.zero_()
+    state = model.joint_state(batch.context())
+    state = dataclasses.replace(state, smooth=torch.stack([state.smooth[0], state.smooth[0]]))
+    before, change = model._maps(state).chunk(2, dim=1)
+    assert before.flatten(2).std(dim=2).min() > 0  # not alike everywhere
+    assert not change.any()
+    moved = dataclasses.replace(state, smooth=torch.stack([state.smooth[0], state.smooth[0] + 0.5]))
+    assert torch.equal(model._maps(moved)[:, : before.shape[1]], before)
+    assert model._maps(moved)[:, before.shape[1] :].abs().amax(dim=1).min() > 0
+
+
 def test_gradients_reach_all_weights():
     layout = make_layout()
     model = a_model(layout).train()
@@ -399,6 +414,7 @@ def test_what_changes_counts_more():
         ({"mse_weight": float("nan")}, "mse_weight is nan"),
         ({"mse_weight": -1}, "mse_weight is -1"),
         ({"change_weight": -1.0}, "change_weight is -1"),
+        ({"joint_maps": -1}, "joint_maps is -1"),
         ({"levels": 2.0}, "levels is 2.0, not a whole number"),
     ],
 )

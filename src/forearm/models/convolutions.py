@@ -54,6 +54,7 @@ class UNetBody(nn.Module):
         conditioning: int,
         everywhere: bool = True,
         square: int = 2,
+        further: int = 0,
     ):
         """Make one.
 
@@ -65,13 +66,14 @@ class UNetBody(nn.Module):
             conditioning: numbers it is told.
             everywhere: the conditioning modulates each block; or else it is tiled into the smallest map alone.
             square: side of the squares in which pixels come in.
+            further: channels of what it is told of each square beside its pixels.
         """
         super().__init__()
         self.square = square
         self.multiple = square * 2 ** (levels - 1)
         """Of pixels that a picture's sides are padded to."""
         widths = [width * 2**level for level in range(levels)]
-        self.begin = nn.Conv2d(square**2 * inputs, width, 3, padding=1)
+        self.begin = nn.Conv2d(square**2 * inputs + further, width, 3, padding=1)
         steps, modulated = list(zip([width, *widths], widths, strict=False)), conditioning if everywhere else None
         self.down = nn.ModuleList(ResidualBlock(a, b, modulated) for a, b in steps)
         rows, columns = (math.ceil(side / self.multiple) for side in size)
@@ -82,14 +84,19 @@ class UNetBody(nn.Module):
         self.up = nn.ModuleList(ResidualBlock(2 * b, a, modulated) for a, b in reversed(steps))
         self.norm = group_norm(width)
 
-    def forward(self, picture: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, picture: Tensor, condition: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, inputs, h, w) and (B, conditioning) to features of each square, and what is between (B, N, channels).
 
-        Features are (B, width, h' / square, w' / square), of the padded picture.
+        ``maps`` are (B, further, ⌈h / square⌉, ⌈w / square⌉). Features are (B, width, h' / square, w' / square), of the
+        padded picture.
         """
         h, w = picture.shape[-2:]
         padded = F.pad(picture, (0, -w % self.multiple, 0, -h % self.multiple), mode="replicate")
-        features = self.begin(F.pixel_unshuffle(padded, self.square).contiguous(memory_format=torch.channels_last))
+        squares = F.pixel_unshuffle(padded, self.square)
+        if maps is not None:
+            short = (squares.shape[-1] - maps.shape[-1], squares.shape[-2] - maps.shape[-2])
+            squares = torch.cat([squares, F.pad(maps, (0, short[0], 0, short[1]))], dim=1)
+        features = self.begin(squares.contiguous(memory_format=torch.channels_last))
         seen = []
         for i, block in enumerate(self.down):
             features = block(F.avg_pool2d(features, 2) if i else features, condition)
@@ -122,10 +129,10 @@ class PixelUNet(UNetBody):
         super().__init__(inputs, size, width, levels, conditioning, everywhere)
         self.end = nn.Conv2d(width, self.square**2 * outputs, 3, padding=1)
 
-    def forward(self, picture: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, picture: Tensor, condition: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, inputs, h, w) and (B, conditioning) to (B, outputs, h, w), and what is between (B, N, channels)."""
         h, w = picture.shape[-2:]
-        features, tokens = super().forward(picture, condition)
+        features, tokens = super().forward(picture, condition, maps)
         return F.pixel_shuffle(self.end(features), self.square)[..., :h, :w].float(), tokens
 
 

@@ -6,5 +6,5 @@ from forearm.models.warp.config import WarpConfig
 FAMILY = Family(
     "warp",
     "forearm.models.warp.model:Warp",
-    {"so101": WarpConfig(), "tiny": WarpConfig(width=16, levels=3)},
+    {"so101": WarpConfig(), "tiny": WarpConfig(width=16, levels=3, joint_maps=8)},
 )

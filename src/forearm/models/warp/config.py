@@ -17,6 +17,8 @@ class WarpConfig(LearningConfig):
     """Sizes at which the U-Net computes, each half the one before."""
     layers: int = 4
     """Moving layers beside the one that stands still."""
+    joint_maps: int = 4
+    """Channels in which each camera's picture is shown where the joints put the arm, before and after; 0 for none."""
     mse_weight: float = 1.5
     """Weight of the picture's squared error: small for real recordings, large for simulated ones
     (docs/log/2026-11-25-warp-parts.md)."""
@@ -32,3 +34,5 @@ class WarpConfig(LearningConfig):
             raise ForearmError(f"change_weight is {self.change_weight}; it has to be 0 or more")
         require_width(self.width, self.levels)
         require_positive(self, "layers")
+        if self.joint_maps < 0:
+            raise ForearmError(f"joint_maps is {self.joint_maps}; it has to be 0 or more")

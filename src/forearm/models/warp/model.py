@@ -24,6 +24,7 @@ from forearm.models.losses import charbonnier, picture_loss
 from forearm.models.warp.anchor import Anchor
 from forearm.models.warp.config import WarpConfig
 from forearm.models.warp.losses import motion_loss, pixel_weights
+from forearm.models.warp.maps import JointMaps
 from forearm.models.warp.memory import memory_encoder, memory_heads, memory_size, mistrust
 from forearm.models.warp.motion import copy, enlarge, motion_between, pixel_coordinates, project
 from forearm.models.warp.novelty import novelty, novelty_classifier, novelty_loss
@@ -79,14 +80,14 @@ class Warp(JointHeadModel):
     """Says for every pixel where it comes from in the previous frame, how far to trust that, and what to generate.
 
     A U-Net over the context frames, conditioned on joints and actions, gives fine flow, the shares of the blend and
-    what is generated; its convolutions do in a new scene what they do in known ones. Each camera copies from itself
-    alone. A layer is a plane that joints alone put somewhere: its motion leads from where they put it now to where they
-    will. So all actions, and long ways as well as short ones, teach the same map of few numbers (homographies induced
-    by one plane compose: Hartley and Zisserman 2004, 13.1). Where no joint is to change, the picture is the one before.
-    What no copy shows is remembered: a camera's picture as it usually looks with the joints as they will be, trusted as
-    far as memory recalls what is seen now, so that a scene learned by heart is not put into another. Joints have a head
-    of their own, which begins with the change that the action names; they are drawn into the strip as
-    ``canvas.draw_strips`` draws them.
+    what is generated; its convolutions do in a new scene what they do in known ones. Joint maps show it where the arm
+    is and will be. Each camera copies from itself alone. A layer is a plane that joints alone put somewhere: its motion
+    leads from where they put it now to where they will. So all actions, and long ways as well as short ones, teach the
+    same map of few numbers (homographies induced by one plane compose: Hartley and Zisserman 2004, 13.1). Where no
+    joint is to change, the picture is the one before. What no copy shows is remembered: a camera's picture as it
+    usually looks with the joints as they will be, trusted as far as memory recalls what is seen now, so that a scene
+    learned by heart is not put into another. Joints have a head of their own, which begins with the change that the
+    action names; they are drawn into the strip as ``canvas.draw_strips`` draws them.
 
     The expected error is learned from the errors that the model makes, which say nothing of actions that it never saw.
     Where joints and action are novel, what moves change in the mean is to be expected too.
@@ -111,16 +112,28 @@ class Warp(JointHeadModel):
 
         conditioning, frame_size = 4 * config.width, (layout.frame_height, layout.frame_width)
         self.embed_state = nn.Sequential(state_mlp(self.numbers, conditioning), nn.SiLU())
-        self.body = UNetBody(3 * known, frame_size, config.width, config.levels, conditioning, False, self.shrink)
+        self.body = UNetBody(
+            3 * known,
+            frame_size,
+            config.width,
+            config.levels,
+            conditioning,
+            everywhere=False,
+            square=self.shrink,
+            further=2 * config.joint_maps,
+        )
+        told = ((1 + 2 * SMOOTH) * joints, p, self.shrink, config.joint_maps)
+        self.joint_maps = nn.ModuleList(JointMaps(camera, *told) for camera in layout.cameras if config.joint_maps)
         planes = len(layout.cameras) * config.layers * 8
         self.homography_head = nn.Sequential(
             nn.Linear((1 + 2 * SMOOTH) * joints, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU(), nn.Linear(256, planes)
         )
-        self.flow_head = nn.Conv2d(config.width, 2 * config.layers, 3, padding=1)
+        hidden = config.width + 2 * config.joint_maps
+        self.flow_head = nn.Conv2d(hidden, 2 * config.layers, 3, padding=1)
         self.memory_encoder = memory_encoder((1 + 2 * SHARP) * joints)
         self.memory_heads = memory_heads(layout.cameras)
-        self.blend = nn.Conv2d(config.width, (1 + config.layers + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
-        self.error_head = nn.Conv2d(config.width + 1, self.shrink**2, 3, padding=1)
+        self.blend = nn.Conv2d(hidden, (1 + config.layers + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
+        self.error_head = nn.Conv2d(hidden + 1, self.shrink**2, 3, padding=1)
         self.novelty_classifier = novelty_classifier(joints + actions)
         self.register_buffer("mean_change", torch.zeros(layout.frame_height, layout.frame_width))
         self.register_buffer("mean_squared_action", torch.zeros(()))
@@ -164,17 +177,27 @@ class Warp(JointHeadModel):
         s = self.shrink
         frames = self.known_pictures(batch)
         state = self.joint_state(batch)
-        features, _ = self.body(torch.cat(frames, dim=1) - 0.5, self.embed_state(state.conditioning))
+        maps = self._maps(state)
+        features, _ = self.body(torch.cat(frames, dim=1) - 0.5, self.embed_state(state.conditioning), maps)
+        hidden = (features, F.silu(maps))
         planes = self.planes(state)
         motion = motion_between(*planes)
         still = (-((state.change.detach().abs().amax(dim=1) / STILL) ** 4)).exp()
         memory = self.memory_encoder(state.sharp)
         cameras = []
         for i, (rows, columns) in enumerate(self.layout.camera_boxes()):
-            here = features[..., rows.start // s : rows.stop // s, columns.start // s : columns.stop // s]
+            here = torch.cat([each[..., _shrunk(rows, s), _shrunk(columns, s)] for each in hidden], dim=1)
             before = frames[-1][..., rows, columns]
             cameras.append(self._camera(i, before, still, motion[:, i], here, self.memory_heads[i](memory)))
         return cameras, state
+
+    def _maps(self, state: JointState) -> Tensor:
+        """What the joints say of each place of a frame, (B, 2 · joint_maps, h / s, w / s)."""
+        h, w = (side // self.shrink for side in (self.layout.frame_height, self.layout.frame_width))
+        maps = state.smooth.new_zeros(state.smooth.shape[1], 2 * self.config.joint_maps, h, w)
+        for (rows, columns), joint_maps in zip(self.layout.camera_boxes(), self.joint_maps, strict=False):
+            maps[..., _shrunk(rows, self.shrink), _shrunk(columns, self.shrink)] = joint_maps(state.smooth)
+        return maps
 
     def planes(self, state: JointState) -> Tensor:
         """Where joints put the layers, before and after: logarithms of homographies, (2, B, cameras, layers, 8)."""
@@ -309,6 +332,11 @@ def blended(weights: Tensor, sources: Sequence[Tensor]) -> Tensor:
     for share, source in zip(weights.split(1, dim=1), sources, strict=True):
         picture = torch.addcmul(picture, share, source)
     return picture
+
+
+def _shrunk(pixels: slice, shrink: int) -> slice:
+    """Rows or columns of a map that is 1 / ``shrink`` as large as the frame."""
+    return slice(pixels.start // shrink, pixels.stop // shrink)
 
 
 def _packed(pictures: Tensor) -> Tensor:
