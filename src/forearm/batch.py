@@ -41,7 +41,7 @@ class Prediction:
 
     def __post_init__(self) -> None:
         for values in (self.frame, self.positions, self.expected_error):
-            if values is not None and not torch.isfinite(values).all():
+            if values is not None and not torch.isfinite(values.sum()):  # one NaN or infinity suffices
                 raise ForearmError(
                     "the model's predictions are no numbers (NaN or infinite); did training diverge? "
                     "Train it anew with a lower --learning-rate, or use another checkpoint"

@@ -18,7 +18,7 @@ from forearm.evaluation.metrics import score
 from forearm.models import family_settings, make_model
 from forearm.models.augmentation import augmented
 from forearm.models.joints import JointState
-from forearm.models.warp.anchor import UNTRACED, Anchor
+from forearm.models.warp.anchor import UNTRACED, Anchor, averaged
 from forearm.models.warp.config import WarpConfig
 from forearm.models.warp.losses import motion_loss, pixel_weights
 from forearm.models.warp.model import Warp, blended
@@ -545,3 +545,11 @@ def test_goes_on_from_its_own_predictions(name):
     unanchored = model.predict(dataclasses.replace(following, carried=None))
     assert (second.frame - unanchored.frame).abs().max() > 1e-3
     torch.testing.assert_close(second.carried["picture_0"], first.carried["picture_0"])
+
+
+@pytest.mark.parametrize("window", [3, 9])
+def test_means_over_windows_are_those_of_pooling(window):
+    pictures = torch.rand(2, 3, 10, 16, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(pictures, (window // 2,) * 4, mode="replicate")
+    pooled = torch.nn.functional.avg_pool2d(padded, window, 1)
+    torch.testing.assert_close(averaged(pictures, window), pooled)

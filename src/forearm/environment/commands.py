@@ -65,15 +65,15 @@ class Commands:
             meant = np.where(self._joints >= 0, commands - offsets - positions[:, self._joints], meant)
         return np.clip((meant - self._zeros) / self._scales, -1, 1).astype(np.float32)
 
+    def offsets(self, episode: int) -> np.ndarray:
+        """How far the targets of an episode of the dataset lie beside the states, (A,) in the joints' units."""
+        return self._offsets[episode]
+
     @property
     def _of_command(self) -> np.ndarray:
         """What a command of 1 that is held for a step amounts to, (A,); as `transitions.meaning.taken` sums it up."""
         held = {"target": 1.0, "delta": self._rows, "velocity": self.seconds}[self.layout.action_is or "target"]
         return np.where(self._joints >= 0, held, 1.0)
-
-    def offsets(self, episode: int) -> np.ndarray:
-        """How far the targets of an episode lie beside the states, (A,)."""
-        return self._offsets[episode]
 
     def _offsets_of(self, data: TransitionSet, name: str) -> np.ndarray:
         """How far the targets of a recording lie beside the states, (A,)."""

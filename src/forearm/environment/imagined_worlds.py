@@ -39,20 +39,22 @@ class ImaginedWorlds:
         self.joints, self.command_bounds = layout.joint_names, self.commands.bounds
         self.seconds = self.commands.seconds
         self._ends = _ends_of_episodes(self.data)
-        self.episodes = _numbered(self.data, list(self._ends))
+        self.episodes = _numbered(data, list(self._ends))
+        """Numbers of episodes, as worlds begin with them, to the episodes of the dataset."""
         chosen = set(data.columns.episodes[held_out].tolist())
         usual = [number for number, episode in self.episodes.items() if episode in chosen]
         self.starts = usual or list(self.episodes)
         a_step = np.median(np.diff(self.data.columns.frames, axis=1))
         self.horizon = int(np.ceil(max(last - first for first, last in self._ends.values()) / a_step))
-        self._episodes = np.full(count, next(iter(self._ends)))
-        self._now = present(layout, self._first(int(self._episodes[0]))).repeated(count)
+        self._begun = np.full(count, next(iter(self._ends)))
+        self._now = present(layout, self._first(int(self._begun[0]))).repeated(count)
         self._carried: dict[str, Tensor] = {}
         self._fresh = np.ones(count, bool)
 
+    @torch.inference_mode()
     def begin(self, worlds: np.ndarray, starts: Sequence[int]) -> Seen:
         for world, start in zip(worlds.tolist(), starts, strict=True):
-            self._episodes[world] = episode = self._episode(start)
+            self._begun[world] = episode = self._episode(start)
             self._put(np.array([world]), present(self.layout, self._first(episode)))
         self._fresh[worlds] = True
         return self._seen(worlds, self._now[worlds].known())
@@ -60,39 +62,40 @@ class ImaginedWorlds:
     @torch.inference_mode()
     def step(self, worlds: np.ndarray, commands: np.ndarray) -> Seen:
         positions = self._now.positions[worlds, -2].numpy()
-        values = torch.from_numpy(self.commands.values(commands, positions, self._episodes[worlds].tolist()))
-        parts, order = [], []
-        for first in (True, False):  # what begins has nothing carried on from a prediction before
-            chosen = np.flatnonzero(self._fresh[worlds] == first)
-            if not len(chosen):
-                continue
-            rows = torch.from_numpy(worlds[chosen])
-            carried = None if first or not self._carried else {name: v[rows] for name, v in self._carried.items()}
-            parts.append(self._stepped(worlds[chosen], replace(self._now[rows], carried=carried), values[chosen]))
-            order.append(chosen)
-        self._fresh[worlds] = False
-        whole = Prediction.concatenate(parts)
-        return self._seen(worlds, whole[np.argsort(np.concatenate(order))])
+        values = torch.from_numpy(self.commands.values(commands, positions, self._begun[worlds].tolist()))
+        fresh = self._fresh[worlds]
+        if fresh.all() or not fresh.any():
+            return self._seen(worlds, self._stepped(worlds, values))
+        apart = [np.flatnonzero(rows) for rows in (fresh, ~fresh)]  # what begins has nothing carried over
+        whole = Prediction.concatenate([self._stepped(worlds[rows], values[rows]) for rows in apart])
+        return self._seen(worlds, whole[np.argsort(np.concatenate(apart))])
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _stepped(self, worlds: np.ndarray, now: Batch, values: Tensor) -> Prediction:
-        """What some worlds show after action values (n, A); there they then are."""
+    def _stepped(self, worlds: np.ndarray, values: Tensor) -> Prediction:
+        """What worlds (n,) show after action values (n, A); there they then are. All of them begin, or none."""
+        fresh, every = bool(self._fresh[worlds[0]]), len(worlds) == len(self._fresh)
+        now = self._now if every else self._now[worlds]
+        carried = {name: kept if every else kept[worlds] for name, kept in self._carried.items()}
+        now = replace(now, carried=None if fresh or not carried else carried)
         context = now.with_action(values, values.abs().argmax(dim=1))
         prediction = self.predictor.predict(context.to(self.device)).to("cpu")
         self._put(worlds, context.then(prediction, torch.zeros_like(values), context.dimensions))
-        for name, given in (prediction.carried or {}).items():
-            kept = self._carried.get(name)
-            if kept is None:
-                kept = self._carried[name] = given.new_zeros(len(self._fresh), *given.shape[1:])
-            kept[worlds] = given
-        return replace(prediction, carried=None)
+        self._fresh[worlds] = False
+        return prediction
 
     def _put(self, worlds: np.ndarray, batch: Batch) -> None:
         """Let worlds be where a batch says."""
+        if len(worlds) == len(self._fresh):
+            self._now, self._carried = replace(batch, carried=None), dict(batch.carried or {})
+            return
         for name in ("canvas", "positions", "actions", "dimensions"):
             getattr(self._now, name)[worlds] = getattr(batch, name)
+        for name, given in (batch.carried or {}).items():
+            if name not in self._carried:
+                self._carried[name] = given.new_zeros(len(self._fresh), *given.shape[1:])
+            self._carried[name][worlds] = given
 
     def _seen(self, worlds: np.ndarray, prediction: Prediction) -> Seen:
         layout = self.layout
@@ -107,7 +110,7 @@ class ImaginedWorlds:
             prediction.joints(layout).numpy().astype(np.float32),
             np.full(count, np.nan) if error is None else error.mean(dim=(1, 2)).numpy().astype(np.float64),
             np.zeros(count, bool),
-            [str(self.data.episodes[episode].get("task") or "") for episode in self._episodes[worlds]],
+            [str(self.data.episodes[episode].get("task") or "") for episode in self._begun[worlds]],
         )
 
     def _episode(self, start: int) -> int:

@@ -26,7 +26,7 @@ KEPT = 1e-3
 """Share of other sources up to which a pixel counts as copied from the last picture."""
 COARSE, WINDOW, SMOOTH = 64, 3, 9
 """Longest side of the pictures in which colours are compared, and sides of the windows over which colours and trust are
-averaged; pixels."""
+averaged, powers of three; pixels."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Anchor:
             shares: (B, 1 + K, h, w) of the unmoved and the moved copies.
         """
         places = torch.cat([pixels.expand_as(coordinates[:, :1]), coordinates], dim=1)
-        came = _chosen(places, shares.argmax(dim=1))
+        came = _chosen(places, shares.max(dim=1).indices)
         before = torch.cat([self.displacement, self.trust], dim=1)
         moved = F.grid_sample(before, came, mode="bilinear", padding_mode="border", align_corners=False)
         copied = ((shares.sum(dim=1) - DOUBTFUL) / (SURE - DOUBTFUL)).clamp(0, 1) * _inside(came)
@@ -76,8 +76,8 @@ class Anchor:
         places = torch.cat([(pixels + self.displacement.permute(0, 2, 3, 1))[:, None], untraced], dim=1)
         samples = copy(self.picture, places)
         trusts = torch.cat([self.trust, UNTRACED * _inside(untraced)], dim=1) * _agreement(samples, blend)
-        smooth = _averaged(trusts, SMOOTH)  # neighbours choose alike, and no pixel is trusted alone
-        best = smooth.argmax(dim=1)
+        smooth = averaged(trusts, SMOOTH)  # neighbours choose alike, and no pixel is trusted alone
+        best = smooth.max(dim=1).indices
         trust = torch.minimum(trusts, smooth).gather(1, best[:, None])[:, 0]
         sample = _chosen(samples.permute(0, 2, 3, 4, 1), best).permute(0, 3, 1, 2)
         displacement = (_chosen(places, best) - pixels).permute(0, 3, 1, 2)
@@ -90,18 +90,23 @@ def _agreement(samples: Tensor, blend: Tensor) -> Tensor:
     """How far samples (B, 3, N, h, w) look coarsely like a blend (B, 3, h, w), from 0 to 1: (B, N, h, w)."""
     size = blend.shape[-2:]
     shrink = math.ceil(max(size) / COARSE)
-    differences = (samples - blend[:, :, None]).transpose(1, 2).flatten(0, 1)
+    differences = (samples - blend[:, :, None]).flatten(1, 2)
     if shrink > 1:
         differences = F.interpolate(differences, [math.ceil(side / shrink) for side in size], mode="area")
-    wrong = _averaged(differences, WINDOW).abs().mean(dim=1, keepdim=True)
+    wrong = averaged(differences, WINDOW).unflatten(1, (3, -1)).abs().mean(dim=1)
     if shrink > 1:
         wrong = F.interpolate(wrong, size, mode="bilinear", align_corners=False)
-    return (-((wrong / TOLERANCE) ** 2)).exp().unflatten(0, (len(blend), -1))[:, :, 0]
+    return (-((wrong / TOLERANCE) ** 2)).exp()
 
 
-def _averaged(values: Tensor, window: int) -> Tensor:
+def averaged(values: Tensor, window: int) -> Tensor:
     """Means of values (N, C, h, w) over a square window about each pixel."""
-    return F.avg_pool2d(F.pad(values, (window // 2,) * 4, mode="replicate"), window, 1)
+    sums = F.pad(values, (window // 2,) * 4, mode="replicate")
+    for axis in (-2, -1):  # sums of three, and three of these: pooling would read every window anew
+        for apart in (3**power for power in range(round(math.log(window, 3)))):
+            first, middle, last = (sums.narrow(axis, i * apart, sums.shape[axis] - 2 * apart) for i in range(3))
+            sums = first + middle + last
+    return sums / window**2
 
 
 def _inside(places: Tensor) -> Tensor:

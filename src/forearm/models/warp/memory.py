@@ -31,5 +31,6 @@ def memory_size(camera: Camera) -> tuple[int, int]:
 
 def mistrust(recalled: Tensor, seen: Tensor) -> Tensor:
     """How far memory is to be trusted less, by the squared error with which it recalls what is seen: (B,)."""
-    error = recalled - F.interpolate(seen, recalled.shape[-2:], mode="area")
+    size = recalled.shape[-2:]
+    error = recalled - (seen if seen.shape[-2:] == size else F.interpolate(seen, size, mode="area"))
     return MISTRUST * error.square().mean((1, 2, 3)).detach()
