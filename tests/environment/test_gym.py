@@ -11,30 +11,16 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
-from support.tiny import make_layout, untrained, write_data
+from support.tiny import TWO_JOINTS, make_layout, untrained, write_data
 
 from forearm.base.errors import ForearmError
 from forearm.batch import present
 from forearm.canvas import ActionDimension, Observation
 from forearm.environment import rollout
 from forearm.environment.commands import Commands
-from forearm.training.run import save_weights
 from forearm.transitions import meaning
 
-ACTIONS = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
 IMAGINED = "forearm.gym:forearm/Imagined-v0"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run of commanded targets, whose model expects some error or other."""
-    folder = tmp_path_factory.mktemp("dream")
-    layout = make_layout(discrete=False, action_is="target", action_duration=0.2, history=3, actions=ACTIONS)
-    run = untrained(write_data(folder / "data", layout), folder / "run", "warp")
-    model = run.load()
-    torch.nn.init.normal_(model.error_head.weight, generator=torch.Generator().manual_seed(0))
-    save_weights(run.weights_file("best"), model)
-    return run
 
 
 def several(run, count=3, **options):
@@ -223,7 +209,7 @@ def test_what_cannot_be_done_is_refused_in_a_line(run, tmp_path):
 
 
 def test_a_run_of_changes_is_refused(tmp_path):
-    layout = make_layout(discrete=False, action_duration=0.2, actions=ACTIONS)
+    layout = make_layout(discrete=False, action_duration=0.2, actions=TWO_JOINTS)
     changes = untrained(write_data(tmp_path / "data", layout), tmp_path / "run")
     with pytest.raises(ForearmError, match="build with --actions command"):
         several(changes)
@@ -233,7 +219,7 @@ def test_a_run_of_changes_is_refused(tmp_path):
 
 
 def test_a_bound_for_a_model_that_expects_no_error_is_refused(tmp_path):
-    layout = make_layout(discrete=False, action_is="target", action_duration=0.2, actions=ACTIONS)
+    layout = make_layout(discrete=False, action_is="target", action_duration=0.2, actions=TWO_JOINTS)
     silent = untrained(write_data(tmp_path / "data", layout), tmp_path / "run")
     model = silent.load()
     assert model.predict(silent.data().batch(np.arange(1)).context()).expected_error is None

@@ -16,6 +16,7 @@ from forearm.transitions.split import fit_bounds_to
 from forearm.transitions.store import Columns, TransitionWriter
 
 DELTA = 10.0
+TWO_JOINTS = tuple(ActionDimension(name, name, "deg", DELTA) for name in ("pan", "lift"))
 
 
 def make_layout(**changes: Any) -> Layout:
