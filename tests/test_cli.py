@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +20,7 @@ from PIL import Image
 from support.commands import SMALL, Outcome, end, error_of, files, forearm, start
 from support.recordings import CAMERA, make_recording
 from support.tiny import make_layout, write_data
+from support.waiting import PATIENCE, wait_until
 
 from forearm.canvas import Camera, Joint
 
@@ -427,7 +427,7 @@ def test_help_names_every_option_and_is_there_at_once(tmp_path):
 def test_a_reader_that_has_enough_ends_a_command_quietly():
     process = start("--help")
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     assert process.stderr.read() == ""
 
 
@@ -435,18 +435,14 @@ def test_a_reader_that_has_enough_ends_a_command_quietly():
 
 
 def test_an_unknown_hub_id_without_network(tmp_path):
-    began = time.perf_counter()
     outcome = end(start("build", "nobody/nothing", "--out", tmp_path / "out", HF_HUB_OFFLINE="1"))
     assert "nobody/nothing is neither a folder here nor a data set the Hub gives out" in error_of(outcome)
     assert files(tmp_path) == {}
-    assert time.perf_counter() - began < 30
 
 
 def interrupted(process: "subprocess.Popen[str]", how: signal.Signals, ready) -> Outcome:
     """Wait until a command is in mid-work, then interrupt it as the terminal or the system does."""
-    deadline = time.monotonic() + 100
-    while not ready() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: ready() or process.poll() is not None)
     assert process.poll() is None, end(process)
     if how == signal.SIGINT:
         os.killpg(process.pid, how)

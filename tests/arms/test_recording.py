@@ -253,7 +253,7 @@ def test_what_cannot_be_recorded_is_refused_before_anything_moves(robot, tmp_pat
 
 
 @pytest.mark.skipif(find_spec("mujoco") is None or find_spec("scservo_sdk") is None, reason="needs the virtual arm")
-def test_on_the_virtual_arm_a_silent_servo_loses_nothing(tmp_path, monkeypatch) -> None:
+def test_on_the_virtual_arm_a_servo_that_does_not_answer_rightly_loses_nothing(tmp_path, monkeypatch) -> None:
     from support.sdk_robot import bench
 
     monkeypatch.setattr(driver, "TINY_SECONDS", 0.2)
@@ -274,6 +274,12 @@ def test_on_the_virtual_arm_a_silent_servo_loses_nothing(tmp_path, monkeypatch) 
         with pytest.raises(ForearmError, match=r"no status packet.*; 1 of 3 episodes are kept"):
             recording_of(robot, tmp_path / "out", four, **options).run(breaks)
         assert stand.robot.arm.torque.all()  # it holds
+        stand.tell("mend")
+        with pytest.raises(ForearmError, match=r"Incorrect status packet.*; 2 of 3 episodes are kept"):
+            recording_of(stand.driver(), tmp_path / "out", four, **options).run(
+                lambda done, total, now: done == 2 and stand.tell("garbled elbow_flex")
+            )
+        assert stand.robot.arm.torque.all()
         stand.tell("mend")
         recording_of(stand.driver(), tmp_path / "out", four, **options).run(nothing)
     for episode, log in zip(open_recording(tmp_path / "out").read(CAMERAS), logs_in(tmp_path / "out"), strict=True):

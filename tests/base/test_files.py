@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from support.waiting import PATIENCE
 
 from forearm.base import files
 from forearm.base.errors import ForearmError
@@ -175,14 +176,14 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path):
     with pytest.raises(ForearmError, match=rf"is being written by process {first.pid} \(.*out\)") as failure:
         fail_half_way(writing_folder, tmp_path / "out", RuntimeError)
     one_line(failure)
-    first.communicate("go on", timeout=60)
+    first.communicate("go on", timeout=PATIENCE)
     assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == ["out", "out/half"]
 
 
 def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
     first = writer(tmp_path / "out")
     first.kill()
-    first.communicate(timeout=60)
+    first.communicate(timeout=PATIENCE)
     assert {p.name for p in tmp_path.iterdir()} == {".out.lock", ".out.partial"}
     with writing_folder(tmp_path / "out") as folder:
         (folder / "whole").write_text("whole")
@@ -202,7 +203,7 @@ def test_a_second_writer_of_a_file_waits_for_the_first(tmp_path):
         thread.join(0.05)
         assert thread.is_alive()
         beside.write_text("first")
-    thread.join(60)
+    thread.join(PATIENCE)
     assert target.read_text() == "second"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 

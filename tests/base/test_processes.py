@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE, wait_until
 
 PARENT = """
 import multiprocessing, sys, time
@@ -36,14 +36,13 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, method: str) ->
     assert parent.stdout
     workers = {int(parent.stdout.readline()) for _ in range(2)}
     parent.kill()
-    parent.wait(60)
-    until = time.monotonic() + 20
-    while (left := [worker for worker in workers if is_alive(worker)]) and time.monotonic() < until:
-        time.sleep(0.02)
-    for worker in left:
-        os.kill(worker, signal.SIGKILL)
+    parent.wait(PATIENCE)
     parent.stdout.close()
-    assert not left
+    try:
+        wait_until(lambda: not any(map(is_alive, workers)))
+    finally:
+        for worker in filter(is_alive, workers):
+            os.kill(worker, signal.SIGKILL)
 
 
 def is_alive(process: int) -> bool:

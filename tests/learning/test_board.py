@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from support.learning import BarArm, BarWorld, bar_layout, bar_run, learner
+from support.waiting import PATIENCE, wait_until
 
 from forearm.learning.board import Board
 from forearm.learning.recording import Stopped
@@ -64,10 +65,9 @@ def test_the_arm_waits_for_a_person_who_was_asked(shown):
     world, asked = RobotWorld(BarArm(bar_layout()), board.ask), []
     waiting = threading.Thread(target=lambda: asked.append(world.enter(1, wide=False, told=False)))
     waiting.start()
-    while not board.to_json()["waiting"]:
-        assert waiting.is_alive()
+    wait_until(lambda: board.to_json()["waiting"])
     browser.post("/api/rearranged", content="")
-    waiting.join(timeout=20)
+    waiting.join(PATIENCE)
     assert asked == [None]
     world.enter(1, wide=False, told=False)  # it is the present one: nobody is asked
     world.enter(2, wide=False, told=True)  # a person has done it already

@@ -17,7 +17,7 @@ def simulated_layout():
     """Of the simulated SO-101, tiny."""
     return make_layout(
         cameras=(Camera("base", 16, 16), Camera("wrist", 16, 16)),
-        joints=tuple(Joint(name, "deg", -100, 100, 20) for name in JOINTS),
+        joints=tuple(Joint(name, "deg", -100, 100, 20, unit_origin="declared") for name in JOINTS),
         actions=tuple(ActionDimension(name, name, "deg", 10.0) for name in JOINTS[:2]),
     )
 

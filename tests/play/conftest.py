@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 from play.arms import TinyArm
 from support.tiny import make_layout, write_data
+from support.waiting import PATIENCE
 
 from forearm.canvas import ActionDimension
 from forearm.models import family_settings
+from forearm.play.control import Control
 from forearm.play.live_stage import ArmSource, LiveStage, StopSwitch
 from forearm.play.stage import open_stage
 from forearm.play.trials import TrialFolder
@@ -63,7 +65,9 @@ def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", ALONE]
+            executable_path=BROWSER,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", ALONE],
+            timeout=1000 * PATIENCE,
         )
         yield browser
         browser.close()
@@ -85,4 +89,6 @@ def live(stage, arm, tmp_path):
     with TrialFolder(tmp_path / "trials", arm.spec(30), {}).recording() as folder:
         staged = LiveStage(replace(stage, sources={"robot": source}), source, folder, StopSwitch())
         with ThreadPoolExecutor(1) as worker:
-            yield LiveApp(staged, worker.submit(staged.session).result(), worker)
+            app = LiveApp(staged, worker.submit(staged.session).result(), worker)
+            app.control = Control(lapse=PATIENCE)  # a busy browser may be silent for long
+            yield app

@@ -4,6 +4,7 @@ import itertools
 import threading
 
 import pytest
+from support.waiting import PATIENCE
 
 pytest.importorskip("uvicorn", reason="needs the extra `play`", exc_type=ImportError)
 
@@ -26,6 +27,7 @@ def page(browser, served):
     """The page, opened by a new visitor; whatever goes wrong in it is an error here."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page, wrong = context.new_page(), []
+    page.set_default_timeout(1000 * PATIENCE)
     page.on("console", lambda said: wrong.append(said.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(served)

@@ -21,6 +21,7 @@ import pytest
 import torch
 from PIL import Image
 from support.commands import end, error_of, files, forearm, start
+from support.waiting import PATIENCE
 
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY
 from forearm.environment import rollout
@@ -51,7 +52,7 @@ def page(browser, address, request):
     options = {"viewport": {"width": 1200, "height": 900}, **getattr(request, "param", {})}
     context = browser.new_context(**options)
     page, wrong, asked = context.new_page(), [], []
-    page.set_default_timeout(60_000)  # of a busy machine
+    page.set_default_timeout(1000 * PATIENCE)
     page.on("console", lambda said: wrong.append(said.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("requestfailed", lambda asked: wrong.append(f"{asked.url} {asked.failure}"))
@@ -164,13 +165,15 @@ def test_the_path_is_played_through_and_an_action_repeated_until_somebody_stops(
     page.keyboard.press("f")
     steps(page, 1)
     page.get_by_role("button", name="Follow the recording").click()  # to its end, six steps on
-    page.wait_for_function("() => state.path.length === 7 && playing === null", timeout=60_000)
+    page.wait_for_function("() => state.path.length === 7 && playing === null")
     assert page.locator("#trouble").inner_text() == "The recording ends here."
     path = page.evaluate("state.path.map(node => node.number)")
 
+    page.evaluate("[real, setTimeout] = [setTimeout, (work, ms) => ms === PACE ? (later = work, 0) : real(work, ms)]")
     page.keyboard.press("p")
     assert page.locator("#title").inner_text() == "Start"
-    page.wait_for_function("() => view.at === 1")
+    page.evaluate("later()")  # a step's time has passed
+    assert page.evaluate("view.at") == 1
     assert page.locator("#words").inner_text().startswith("step 1 of 6: ")
     shown = page.evaluate("[...document.querySelectorAll('#imagined .screen img:not(.over)')].map(one => one.src)")
     assert shown == page.evaluate("moments.get(state.path[1].number).pictures")
@@ -180,6 +183,7 @@ def test_the_path_is_played_through_and_an_action_repeated_until_somebody_stops(
     page.keyboard.press("p")
     page.keyboard.press("Escape")
     assert page.evaluate("playing === null && view.at === null")
+    page.evaluate("setTimeout = real")
     assert page.evaluate("state.path.map(node => node.number)") == path  # looking back takes nothing back
 
     begin(page, 0)
@@ -323,6 +327,7 @@ def test_pictures_on_another_site_take_no_place(browser, served):
     _, cookie = ask(served, "api/path")
     with serving(other) as elsewhere:
         page, refused = browser.new_page(), []
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("requestfailed", lambda request: refused.append(request.url))
         page.goto(elsewhere)
         assert len(refused) == count
@@ -335,9 +340,11 @@ def test_pictures_on_another_site_take_no_place(browser, served):
 
 def test_the_17th_visitor_sees_why_and_gets_the_next_place(browser, served, monkeypatch):
     monkeypatch.setattr("forearm.play.web.RETRY", 1)
+    monkeypatch.setattr("forearm.play.visitors.KEPT_START", PATIENCE)
     for _ in range(MOST):
         ask(served, "api/path")
     page = browser.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
     page.goto(served)
     page.wait_for_selector("#full:visible")
     assert "All 16 places are taken" in page.locator("#full").inner_text()

@@ -4,9 +4,9 @@ import contextlib
 import http.client
 import socket
 import threading
-import time
 
 import pytest
+from support.waiting import PATIENCE, wait_until
 
 pytest.importorskip("uvicorn", reason="needs the extra `play`", exc_type=ImportError)
 from fastapi import FastAPI, Request, Response
@@ -15,7 +15,7 @@ from forearm.play import server
 
 HOST = "127.0.0.1"
 HEAD = f"POST /echo HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 5\r\n\r\n".encode()
-LARGE = 30_000_000
+LARGE = 60_000_000
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def impatient(monkeypatch):
 
 
 def connect(port, sent=b""):
-    line = socket.create_connection((HOST, port), timeout=10)
+    line = socket.create_connection((HOST, port), timeout=PATIENCE)
     line.sendall(sent)
     return line
 
@@ -71,20 +71,26 @@ def is_closed(line):
 
 
 def ask(port):
-    call = http.client.HTTPConnection(HOST, port, timeout=10)
+    call = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
     call.request("GET", "/")
     return call.getresponse().read()
 
 
-def test_answers_do_not_wait_for_acknowledgements(port):
-    call = http.client.HTTPConnection(HOST, port)
-    seconds = []
-    for _ in range(40):
-        begin = time.perf_counter()
-        call.request("GET", "/")
-        call.getresponse().read()
-        seconds.append(time.perf_counter() - begin)
-    assert sorted(seconds)[len(seconds) // 4] < 0.03  # a delayed acknowledgement comes after 0.04
+@pytest.fixture
+def connections(monkeypatch):
+    """The server's ends of the connections that a test makes."""
+    made, make = [], server.Connection.connection_made
+    monkeypatch.setattr(
+        server.Connection, "connection_made", lambda one, transport: (make(one, transport), made.append(one))
+    )
+    return made
+
+
+def test_answers_do_not_wait_for_acknowledgements(port, connections):
+    with connect(port):
+        wait_until(lambda: connections)
+        line = connections[0].transport.get_extra_info("socket")
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)  # else every second part comes 0.04 s late
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", HEAD, HEAD + b"1234"], ids=["nothing", "words", "head", "body"])
@@ -93,17 +99,20 @@ def test_connections_that_bring_no_whole_request_are_closed(port, impatient, sen
 
 
 def test_a_request_that_drips_is_closed_too(port, impatient):
-    line, begin = connect(port), time.monotonic()
-    with contextlib.suppress(ConnectionError):
-        while time.monotonic() < begin + 5:  # each byte in time, the whole never
-            line.sendall(b"G")
-            time.sleep(0.02)
-    assert time.monotonic() < begin + 5
+    line = connect(port)
+
+    def is_refused():
+        line.sendall(b"G")  # each byte in time, the whole never
+
+    with pytest.raises(ConnectionError):
+        wait_until(is_refused)
 
 
-def test_a_connection_is_kept_for_the_next_request_and_then_closed(port, impatient):
+def test_a_connection_is_kept_for_the_next_request_and_then_closed(port, monkeypatch):
+    monkeypatch.setattr(server, "PATIENCE", PATIENCE)
     with connect(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n") as line:
         read_to(line, b"here")
+        monkeypatch.setattr(server, "PATIENCE", 0.2)
         line.sendall(HEAD + b"12345")
         read_to(line, b"12345")
         assert is_closed(line)
@@ -113,7 +122,7 @@ def test_an_answer_that_nobody_reads_is_given_up(port, impatient, monkeypatch):
     gives_up, gave_up = server.Connection.give_up, threading.Event()
     monkeypatch.setattr(server.Connection, "give_up", lambda connection: (gives_up(connection), gave_up.set()))
     with connect(port, b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n") as line:
-        assert gave_up.wait(20)
+        assert gave_up.wait(PATIENCE)
         received = 0
         with contextlib.suppress(ConnectionError):
             while part := line.recv(1 << 16):
@@ -121,18 +130,27 @@ def test_an_answer_that_nobody_reads_is_given_up(port, impatient, monkeypatch):
         assert received < LARGE
 
 
-def test_an_answer_that_is_read_slowly_comes_whole(port, monkeypatch):
-    monkeypatch.setattr(server, "PATIENCE", 0.6)  # on a busy machine a reader may sleep longer than it wants to
+def test_an_answer_that_is_read_slowly_comes_whole(port, connections, monkeypatch):
+    """Whenever patience ends, a part of it has been read since the last time."""
+    monkeypatch.setattr(server, "PATIENCE", PATIENCE)
     with connect(port, b"GET /large HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") as line:
-        received, begin = 0, time.monotonic()
+        received, looked = len(line.recv(1 << 20)), threading.Semaphore(0)
+        wait_until(lambda: connections[0]._unread)
+        for _ in range(3):
+            before = connections[0].transport.get_write_buffer_size()
+            while connections[0].transport.get_write_buffer_size() == before:
+                part = line.recv(1 << 20)
+                assert part
+                received += len(part)
+            connections[0].loop.call_soon_threadsafe(lambda: (connections[0]._late(), looked.release()))
+            assert looked.acquire(timeout=PATIENCE)
         while part := line.recv(1 << 20):
             received += len(part)
-            time.sleep(0.05)
-        assert time.monotonic() > begin + 2 * server.PATIENCE
         assert received > LARGE
 
 
 def test_many_idle_connections_give_way(port, monkeypatch):
+    monkeypatch.setattr(server, "PATIENCE", PATIENCE)
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 8)
     lines = [connect(port) for _ in range(30)]
     assert ask(port) == b"here"

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.waiting import PATIENCE, wait_until
 
 if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the first to do so
     pytest.skip("needs the extra `sim`", allow_module_level=True)
@@ -273,10 +274,9 @@ def test_an_interrupted_recording_goes_on_to_the_same_end(tmp_path: Path, how: s
     command = [sys.executable, str(script), str(out), str(processes)]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     partial = tmp_path / "out.partial"
-    while len(staged_episodes(partial)) < 3 and running.poll() is None:
-        time.sleep(0.02)
+    wait_until(lambda: len(staged_episodes(partial)) >= 3 or running.poll() is not None)
     os.killpg(running.pid, how)  # as Ctrl-C does: to parent and workers alike
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=PATIENCE)
     begun = staged_episodes(partial)
     assert 3 <= len(begun) < 60
     assert not out.exists()
@@ -300,15 +300,14 @@ def test_a_killed_recording_leaves_no_process_and_no_lock(tmp_path: Path) -> Non
     script, out = tmp_path / "make.py", tmp_path / "out"
     script.write_text(SCRIPT)
     running = subprocess.Popen([sys.executable, str(script), str(out), "2"], stderr=subprocess.PIPE)
-    while not staged_episodes(tmp_path / "out.partial"):
-        time.sleep(0.02)
+    wait_until(lambda: staged_episodes(tmp_path / "out.partial"))
     with pytest.raises(ForearmError, match=rf"is being written by process {running.pid} \(make.py .*out 2\)"):
         record(out, replace(TINY, episodes=60), processes=1)
     workers = psutil.Process(running.pid).children(recursive=True)
     assert len(workers) >= 2
     running.kill()  # the parent alone, as the system does where memory is short
-    running.communicate(timeout=60)
-    _, left = psutil.wait_procs(workers, timeout=20)
+    running.communicate(timeout=PATIENCE)
+    _, left = psutil.wait_procs(workers, timeout=PATIENCE)
     for worker in left:
         worker.kill()
     assert not left
@@ -355,11 +354,10 @@ def test_an_interrupt_while_processes_start_leaves_no_traceback(tmp_path: Path) 
     script.write_text(SCRIPT)
     command = [sys.executable, str(script), str(tmp_path / "out"), "2"]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while not (tmp_path / "out.partial").exists():
-        time.sleep(0.01)
+    wait_until((tmp_path / "out.partial").exists)
     time.sleep(0.1)
     os.killpg(running.pid, signal.SIGINT)
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
     assert "run the same command again to go on" in said
     assert "Traceback" not in said

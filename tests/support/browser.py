@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from support.waiting import PATIENCE
+
 
 @contextlib.contextmanager
 def opened(address: str, **context: object):
@@ -14,9 +16,11 @@ def opened(address: str, **context: object):
     if chromium is None:
         pytest.skip("no Chromium here")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = driver.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"], timeout=1000 * PATIENCE
+        )
         page = browser.new_context(**context).new_page()
-        page.set_default_timeout(60_000)  # of a busy machine
+        page.set_default_timeout(1000 * PATIENCE)
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

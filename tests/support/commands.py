@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from forearm import cli
+from support.waiting import PATIENCE
 
 SMALL = (
     *("--model.width", 32, "--model.depth", 1, "--model.heads", 2),
@@ -64,7 +65,7 @@ def end(process: "subprocess.Popen[str]") -> Outcome:
     A Python that was interrupted while it executed a string (as dataclasses and named tuples do when they are made)
     ends itself by SIGINT once it is done, whatever its exit code: for a shell that is 130 too.
     """
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     code = process.returncode
     return Outcome(code if code >= 0 else 128 - code, out, err)
 

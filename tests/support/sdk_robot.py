@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import scservo_sdk as scs
 from forearm.sim import JOINTS
 from forearm.virtual.scene import Scene
 from forearm.virtual.server import CONTROL, PORT, VirtualRobot
+from support.waiting import PATIENCE, wait_until
 
 REGISTERS = {
     "Min_Position_Limit": (9, 2, None),
@@ -172,7 +173,7 @@ class SocketCamera:
 
     def connect(self) -> None:
         self.connection = socket.socket(socket.AF_UNIX)
-        self.connection.settimeout(60)
+        self.connection.settimeout(PATIENCE)
         try:
             self.connection.connect(str(self.path))
             self.connection.sendall(struct.pack("<II", self.size[1], self.size[0]))
@@ -307,14 +308,6 @@ class Bench:
             control.write(line + "\n")
         wait_until(lambda: len(self.said) > before)
         return self.said[-1]
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for something that another thread does."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from accelerate.tracking import GeneralTracker
 from PIL import Image
 from support.commands import files as files_of
 from support.tiny import make_layout, write_data
+from support.waiting import PATIENCE
 
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
@@ -228,7 +229,7 @@ def process(run: Run, data: TransitionSet, *options: str, **environment: str) ->
 def test_a_killed_process_costs_nothing_but_time(tmp_path, unbroken, data, name, workers):
     run = start(tmp_path / "run", data, workers=workers)
     told = process(run, data, "--signal", name, "10")
-    _, stderr = told.communicate(timeout=120)
+    _, stderr = told.communicate(timeout=PATIENCE)
     if name == "SIGINT":
         assert stderr.strip().endswith("KeyboardInterrupt"), stderr
         assert json.loads(read_progress(run))["step"] == 10, "it stopped after the step that it was in"
@@ -378,7 +379,7 @@ def test_two_processes_train_as_one(tmp_path, data):
     ]
     train(single, few, device="cpu")
     for one in both:
-        _, stderr = one.communicate(timeout=120)
+        _, stderr = one.communicate(timeout=PATIENCE)
         assert one.returncode == 0, stderr
     # Beyond the first weights, which are the same, no process draws what the other draws.
     drawn = [{seed % 2**32 for seed in json.loads(path.read_text())} - {CONFIG.seed} for path in seeds]

@@ -12,7 +12,8 @@ import time
 import numpy as np
 import pytest
 from support.commands import forearm
-from support.sdk_robot import SdkBus, bench, wait_until
+from support.sdk_robot import SdkBus, bench
+from support.waiting import wait_until
 
 from forearm.arms.driver import RobotDriver
 from forearm.arms.settings import RobotSettings
@@ -150,7 +151,8 @@ def test_a_camera_that_times_out(stand):
 
 
 @pytest.mark.parametrize(
-    "line", ["jump", "blocked tail", "hot gripper warm", "scene -1", "scene x", "camera base on", "hand"]
+    "line",
+    ["jump", "blocked tail", "hot gripper warm", "scene -1", "scene x", "camera base on", "camera nose off", "hand"],
 )
 def test_what_cannot_be_obeyed_is_said_in_one_line(stand, line):
     told = stand.tell(line)
@@ -194,7 +196,13 @@ def test_objects_of_a_task_stand_on_the_table():
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [(["--at", "soon mend"], "has no seconds"), (["--fps", "0"], "--fps is 0"), (["--scene", "-1"], "scene is -1")],
+    [
+        (["--at", "soon mend"], "has no seconds"),
+        (["--at", "1 mend", "2 blocked nose"], "--at '2 blocked nose': there is no joint nose; there are shoulder_pan"),
+        (["--at", "2 blocked"], "--at '2 blocked': there is no such command"),
+        (["--fps", "0"], "--fps is 0"),
+        (["--scene", "-1"], "scene is -1"),
+    ],
 )
 def test_options_that_cannot_be(tmp_path, options, told):
     outcome = forearm("virtual-arm", tmp_path / "arm", *options)
@@ -228,7 +236,7 @@ for repeat in range(2):
         if number == 0:
             ask(0xC058560F, 88, _0=number, _4=1)  # VIDIOC_QBUF
     fcntl.ioctl(device, 0x40045612, (1).to_bytes(4, "little"))  # VIDIOC_STREAMON
-    assert select.select([device], [], [], 60)[0]
+    assert select.select([device], [], [], 240)[0]
     assert ask(0xC0585611, 88, _4=1)(0) == 0  # VIDIOC_DQBUF
     picture = bytes(maps[0])
     fcntl.ioctl(device, 0x40045613, (1).to_bytes(4, "little"))  # VIDIOC_STREAMOFF

@@ -62,11 +62,18 @@ def virtual_arm(options: VirtualArmOptions) -> None:
 
 
 def _timed(command: str) -> tuple[float, str]:
+    from forearm.virtual.server import require_command
+
     seconds, _, words = command.partition(" ")
     try:
-        return float(seconds), words
+        after = float(seconds)
     except ValueError:
         raise ForearmError(f"--at {command!r} has no seconds; write such as '20 blocked elbow_flex'") from None
+    try:
+        require_command(words)
+    except ForearmError as error:
+        raise ForearmError(f"--at {command!r}: {error}") from None
+    return after, words
 
 
 def _say(line: str) -> None:

@@ -1,6 +1,7 @@
 """The process: one loop in real time that passes bytes between the cable and the servos, and obeys commands."""
 
 import contextlib
+import math
 import os
 import select
 import time
@@ -42,7 +43,25 @@ hand away             nobody holds what is limp
 hand support          a person keeps what is limp from falling, as at first
 scene NUMBER          the table is rearranged
 status                how the joints are
+help                  this
 quit                  end"""
+_FORMS = [line.split("  ")[0].split() for line in HELP.splitlines()]
+
+
+def require_command(line: str) -> list[str]:
+    """The words of a command.
+
+    Raises:
+        ForearmError: `HELP` has no such command, or it names a joint, camera, number or scene that is not there.
+    """
+    words = line.split()
+    for form in _FORMS:
+        pairs = list(zip(form, words, strict=False))
+        if len(form) == len(words) and all(part in (word, part.upper()) for part, word in pairs):
+            for part, word in pairs:
+                _PLACES.get(part, str)(word)
+            return words
+    raise ForearmError("there is no such command; type help")
 
 
 class VirtualRobot:
@@ -125,9 +144,11 @@ class VirtualRobot:
 
     def obey(self, line: str) -> None:
         """Carry out a command, and say what happened."""
+        if not line.strip():
+            return
         try:
-            told = self._obey(line.split())
-        except (ForearmError, ValueError) as error:
+            told = self._obey(require_command(line))
+        except ForearmError as error:
             told = f"{line.strip()}: {error}"
         if told:
             self.say(told)
@@ -165,8 +186,6 @@ class VirtualRobot:
     def _obey(self, words: Sequence[str]) -> str:
         arm = self.arm
         match words:
-            case []:
-                return ""
             case ["silent", name]:
                 arm.servos[_joint(name)].silent = True
                 return f"{name} does not answer"
@@ -188,7 +207,7 @@ class VirtualRobot:
             case ["power", "off"]:
                 arm.power(False)
                 return "the motors have no power"
-            case ["camera", name, "off"] if name in CAMERAS:
+            case ["camera", name, "off"]:
                 self._cameras.off.add(name)
                 return f"camera {name} sends nothing"
             case ["mend"]:
@@ -204,12 +223,10 @@ class VirtualRobot:
                 return f"the table is that of scene {number}"
             case ["status"]:
                 return self._status()
-            case ["quit"]:
-                self.ended = True
-                return ""
             case ["help"]:
                 return HELP
-        raise ForearmError("there is no such command; type help")
+        self.ended = True
+        return ""
 
     def _hand(self, how: Sequence[str]) -> str:
         arm = self.arm
@@ -230,8 +247,6 @@ class VirtualRobot:
                 pose = arm.simulator.joints() if arm.hand is None else arm.hand.poses[-1].copy()
                 pose[_joint(name)] = float(degrees)
                 arm.lead([pose], [name])
-            case _:
-                raise ForearmError("there is no such command; type help")
         return f"a hand moves the arm: {' '.join(how)}"
 
     def _rearrange(self, number: int) -> None:
@@ -268,6 +283,34 @@ def _joint(name: str) -> int:
     if name not in JOINTS:
         raise ForearmError(f"there is no joint {name}; there are {', '.join(JOINTS)}")
     return JOINTS.index(name)
+
+
+def _camera(name: str) -> None:
+    if name not in CAMERAS:
+        raise ForearmError(f"there is no camera {name}; there are {', '.join(CAMERAS)}")
+
+
+def _number(word: str) -> None:
+    try:
+        known = math.isfinite(float(word))
+    except ValueError:
+        known = False
+    if not known:
+        raise ForearmError(f"{word} is no number")
+
+
+def _scene(word: str) -> None:
+    if not word.removeprefix("-").isdecimal():
+        raise ForearmError(f"{word} is no whole number")
+    Scene(int(word))
+
+
+_PLACES: dict[str, Callable[[str], object]] = {
+    "JOINT": _joint,
+    "NAME": _camera,
+    **dict.fromkeys(("SECONDS", "CELSIUS", "DEGREES"), _number),
+    "NUMBER": _scene,
+}
 
 
 def _memory(file: Path) -> bytes | None:
