@@ -15,10 +15,10 @@ again: an interrupted run goes on where it stopped.
 
 import argparse
 import importlib.util
-import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,14 +28,21 @@ import torch
 from measuring import ROOT, circumstances, command, write_table
 from safetensors.torch import save_file
 
+from forearm.base.files import read_json, write_json
+from forearm.environment.imagined_worlds import ImaginedWorlds
+from forearm.environment.worlds import Worlds
 from forearm.evaluation.agreement import Agreement, Figure
+from forearm.evaluation.intervals import PairedShares
 from forearm.evaluation.trials import Exploited, Rate, TrialResults, Tried
-from forearm.report.trials_page import save_trials
+from forearm.gym import usual_bound
 from forearm.training.run import Run
+from forearm.trials.dreaming import exploited
+from forearm.trials.policies import Expert, policy_named
+from forearm.trials.scoring import Scorer
 from forearm.trials.settings import TrialSettings
-from forearm.trials.starts import Demonstration, demonstrations
-from forearm.trials.trial import trial
-from forearm.trials.trying import Film
+from forearm.trials.starts import Demonstration, Start, demonstrations
+from forearm.trials.trial import chosen_starts, imagined_worlds, judge_of, simulated, trial
+from forearm.trials.trying import Film, try_out
 
 PAGE = ROOT / "docs" / "benchmarks" / "policies.md"
 TASKS = {"push": 100, "lift": 110}
@@ -56,19 +63,20 @@ SCRIPTED = (
     "expert:1.5",
 )
 CLONE = ROOT / "examples" / "behaviour_cloning.py"
-MEDIOCRE, K = "noise:4", 8
+CLONED = 30
+"""Demonstrations of the policy that goes on learning from its dreams."""
+MEDIOCRE, K = "noise:2", 8
 """Of whose proposals the best is chosen, and how many there are."""
 DREAMT = 4
 """Imagined trials of a cloned policy from each start to choose in, whose successes it learns from."""
 
 
 class Benchmark:
-    """One task's recordings, policies and trials, all kept in a folder."""
+    """One task's recordings, policies and trials, all kept in a folder. The truth is found once for all runs."""
 
     def __init__(self, work: Path, run: Path, task: str, starts: int, minutes: float) -> None:
-        self.work, self.run, self.task, self.starts, self.minutes = work, run, task, starts, minutes
-        self.results = work / "results" / run.name / task
-        self.results.mkdir(parents=True, exist_ok=True)
+        self.work, self.run, self.task, self.count, self.minutes = work, Run.open(run), task, starts, minutes
+        self.dreams, self.truths = work / "dreams" / self.run.name / task, work / "truth" / task
 
     def recording(self, kind: str) -> Path:
         """Scenes to choose or to test in: an expert that is as good as it can be shows what is to be done."""
@@ -86,7 +94,7 @@ class Benchmark:
             source = self.work / "recordings" / f"{self.task}-{kind}" if kind == "good" else self.recording(kind)
             options = ["--actions", "command", "--action-is", "target", "--step", "0.2"]
             val = [] if kind == "good" else ["--val", "1"]
-            forearm("build", source, *options, *val, "--bounds", self.run, "--out", path)
+            forearm("build", source, *options, *val, "--bounds", self.run.path, "--out", path)
         return path
 
     def cloned(self, count: int, dreamt: bool = False) -> Path:
@@ -111,29 +119,83 @@ class Benchmark:
             found.extend(as_demonstration(film) for film, is_good in zip(films, good, strict=True) if is_good)
 
         for seed in range(DREAMT):
-            settings = TrialSettings((self.policies[f"clone of {count}"],), self.data("choose"), starts=50, seed=seed)
-            trial(self.run, settings, sheets=self.results / "sheets", on_films=keep)
+            settings = TrialSettings((self.policy(f"clone of {count}"),), self.data("choose"), starts=50, seed=seed)
+            trial(self.run, settings, sheets=self.dreams / "sheets", on_films=keep)
         print(f"{len(found)} imagined successes", file=sys.stderr, flush=True)
         return found
 
     @property
-    def policies(self) -> dict[str, str]:
-        """Each policy's name on the page, and what ``--policy`` is given."""
-        clones = {f"clone of {n}": f"{CLONE}:load:{self.cloned(n)}" for n in DEMONSTRATIONS}
-        return {**{name: name for name in SCRIPTED}, **clones}
+    def names(self) -> list[str]:
+        """Of all policies."""
+        return [*SCRIPTED, *(f"clone of {n}" for n in DEMONSTRATIONS)]
 
-    def tried(self, name: str, policy: str, best_of: int = 1) -> dict[str, Any]:
-        """A policy's trials, done once."""
-        path = self.results / f"{name.replace(' ', '-').replace(':', '-')}{f'-best-{best_of}' * (best_of > 1)}.json"
+    def policy(self, name: str) -> str:
+        """What ``--policy`` is given for a name."""
+        count = name.removeprefix("clone of ")
+        return f"{CLONE}:load:{self.cloned(int(count))}" if count != name else name
+
+    @cached_property
+    def settings(self) -> TrialSettings:
+        return TrialSettings(("replay",), self.data("test"), starts=self.count, simulator=self.recording("test"))
+
+    @cached_property
+    def imagined(self) -> ImaginedWorlds:
+        return imagined_worlds(self.run, self.data("test"))
+
+    @cached_property
+    def starts(self) -> list[Start]:
+        return chosen_starts(self.imagined, self.settings)
+
+    @cached_property
+    def simulator(self) -> tuple[Worlds, Expert]:
+        return simulated(self.recording("test"), self.imagined, self.starts)
+
+    @cached_property
+    def judge(self) -> Scorer:
+        return judge_of(self.settings, self.run, self.imagined, self.starts, self.dreams / "sheets")
+
+    @cached_property
+    def bound(self) -> float:
+        return usual_bound(self.run, "best", "cpu", self.run.weights_digest("best"), self.imagined.data.path)
+
+    def tried(self, name: str, policy: str, seed: int = 0) -> Tried:
+        """A policy's trials in the dream and in the simulator, each done once."""
+        dream = self.kept(self.dreams, name, policy, seed, lambda: self.imagined)
+        truth = self.kept(self.truths, name, policy, seed, lambda: self.simulator[0])
+        errors = np.array([np.nan if each is None else each for each in dream["errors"]], float)
+        arrays = np.array(truth["done"], bool), np.array(truth["scores"])
+        return Tried(name, np.array(dream["scores"]), errors, np.nan_to_num(errors) > self.bound, *arrays)
+
+    def kept(self, folder: Path, name: str, policy: str, seed: int, opened: Callable[[], Worlds]) -> dict[str, Any]:
+        """What trials in some worlds came to."""
+        path = folder / f"{name.replace(' ', '-').replace(':', '-')}-{seed}-{self.count}.json"
         if not path.exists():
-            print(f"{self.task}: {name}", file=sys.stderr, flush=True)
-            settings = TrialSettings(
-                (policy,), self.data("test"), starts=self.starts, simulator=self.recording("test"), best_of=best_of
-            )
-            results, shown = trial(self.run, settings, sheets=self.results / "sheets")
-            save_trials(results, shown, self.run.name, path.with_suffix(".html"))
-            path.write_text(json.dumps(results.to_json()), encoding="utf-8")
-        return json.loads(path.read_text(encoding="utf-8"))
+            print(f"{folder.name}, {name}, seed {seed}: {folder.parent.name}", file=sys.stderr, flush=True)
+            expert = self.simulator[1] if policy.startswith("expert") else None
+            horizon = max(len(start.commands) for start in self.starts)
+            films = try_out(opened(), policy_named(policy, self.starts, seed, expert), self.starts, horizon)
+            errors = [film.expected_error[np.isfinite(film.expected_error)] for film in films]
+            found = {
+                "scores": self.judge.scores(films).tolist(),
+                "errors": [float(of.max()) if len(of) else None for of in errors],
+                "done": [film.done for film in films],
+            }
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, found)
+        return read_json(path)
+
+    def results(self, tried: Sequence[Tried], gains: Sequence[Exploited] = ()) -> TrialResults:
+        """A table of policies on the same starts; each start has a scene of its own."""
+        horizon = max(len(start.commands) for start in self.starts)
+        shared = (np.arange(len(self.starts)), self.bound, horizon, self.imagined.seconds, "auto")
+        starts = tuple(start.episode for start in self.starts), tuple(start.task for start in self.starts)
+        return TrialResults(tuple(tried), *shared, *starts, tuple(gains))
+
+    def best_of(self, k: int) -> Exploited:
+        """The best of K proposals of a mediocre policy, which is the same with other seeds."""
+        each = [self.tried(MEDIOCRE, MEDIOCRE, seed) for seed in range(k)]
+        truth = np.stack([one.truth for one in each if one.truth is not None])
+        return exploited(MEDIOCRE, np.stack([one.scores for one in each]), truth)
 
 
 def forearm(*arguments: object) -> None:
@@ -156,22 +218,6 @@ def as_demonstration(film: Film) -> Demonstration:
     of, cameras = film.start.object, len(film.pictures)
     box, place = (np.full((cameras, 4), np.nan), np.full((cameras, 2), np.nan)) if of is None else (of.box, of.place)
     return Demonstration(film.pictures, film.positions, film.commands, film.start.task, box, place)
-
-
-def results_of(found: dict[str, dict[str, Any]], judge: str = "auto") -> TrialResults:
-    """One table of the policies' trials, by name, on the same starts."""
-    first = next(iter(found.values()))
-    tried = []
-    for name, each in found.items():
-        of = each["policies"][0]
-        errors = np.array([np.nan if e is None else e for e in of["errors"]], float)
-        bound = np.inf if each["bound"] is None else each["bound"]
-        arrays = np.array(of["true_successes"], bool), np.array(of["true_scores"], float)
-        tried.append(Tried(name, np.array(of["scores"]), errors, np.nan_to_num(errors) > bound, *arrays))
-    starts = tuple(first["starts"])
-    bound = np.inf if first["bound"] is None else first["bound"]
-    shared = (np.arange(len(starts)), bound, first["horizon"], first["seconds"], judge)
-    return TrialResults(tuple(tried), *shared, starts, tuple(first["tasks"]))
 
 
 def percent(rate: Rate) -> str:
@@ -265,20 +311,22 @@ def mistakes(results: TrialResults) -> list[str]:
     return [f"Of {trials} trials {told}. On the simulator's own pictures {read_words}.", ""]
 
 
-def best_of(found: dict[str, Any]) -> list[str]:
-    gain = found["best_of"][0]
-    of = Exploited(gain["policy"], tuple(gain["k"]), tuple(gain["imagined"]), tuple(gain["true"]))
+def best_of(of: Exploited) -> list[str]:
     assert of.true is not None
     assert of.exploitation is not None
+    assert of.lift is not None
     rows = [
         f"| {k} | {100 * a:.0f} | {100 * b:.0f} | {100 * c:+.0f} |".replace("-", "−")
         for k, a, b, c in zip(of.k, of.imagined, of.true, of.exploitation, strict=True)
     ]
-    low, high = gain["lift"]["interval"]
-    lift = f"{100 * gain['lift']['value']:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})".replace("-", "−")
+    told = f"Of {of.policy}, the best of {of.k[-1]} proposals in the dream changes true success by {points(of.lift)}."
     head = ["| K | success in the dream, % | in the simulator, % | apart, points |", "|---:|---:|---:|---:|"]
-    told = f"Of {of.policy}, the best of {of.k[-1]} proposals in the dream changes true success by {lift}."
     return [told, "", *head, *rows, ""]
+
+
+def points(paired: PairedShares) -> str:
+    low, high = paired.interval
+    return f"{100 * paired.value:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})".replace("-", "−")
 
 
 def main() -> None:
@@ -288,6 +336,9 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=3.0, help="of a core, for each cloned policy")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--policies", nargs="+", default=None, help="some of them; all by default")
+    parser.add_argument("--proposals", type=int, default=K, help="of which the best is chosen; 1 leaves this out")
+    parser.add_argument("--without-dreams", action="store_true", help="clone nothing from imagined successes")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page to write (default: %(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -297,28 +348,28 @@ def main() -> None:
     lines += [f"The run is a `{family}` of {trained['steps']:,} steps ({minutes:.0f} minutes).", "", EXPLAINED]
     for task in arguments.tasks:
         benchmark = Benchmark(arguments.work, arguments.run, task, arguments.starts, arguments.minutes)
-        found = {name: benchmark.tried(name, policy) for name, policy in benchmark.policies.items()}
-        results = results_of(found)
+        chosen = arguments.policies or benchmark.names
+        results = benchmark.results([benchmark.tried(name, benchmark.policy(name)) for name in chosen])
         assert results.agreement is not None
         lines += [f"## {task}", "", *table(results), *agreement(*results.agreement), *calibrated(results.agreement[0])]
-        lines += [*mistakes(results), f"### Best of {K}", ""]
-        lines += best_of(benchmark.tried(MEDIOCRE, MEDIOCRE, K))
-        lines += ["### Cloned from imagined successes", "", *dreamt_table(benchmark, found)]
+        lines += mistakes(results)
+        if arguments.proposals > 1:
+            lines += [f"### Best of {arguments.proposals}", "", *best_of(benchmark.best_of(arguments.proposals))]
+        if not arguments.without_dreams:
+            lines += ["### Cloned from imagined successes", "", *dreamt_table(benchmark)]
     write_table(arguments.out, "\n".join(lines))
 
 
-def dreamt_table(benchmark: Benchmark, found: dict[str, dict[str, Any]]) -> list[str]:
+def dreamt_table(benchmark: Benchmark) -> list[str]:
     """A policy that has also learned from what it imagined to succeed, beside the same without."""
-    count = DEMONSTRATIONS[1]
-    name = f"clone of {count} and of its dreams"
-    later = benchmark.tried(name, f"{CLONE}:load:{benchmark.cloned(count, dreamt=True)}")
-    both = results_of({name: later, f"clone of {count}": found[f"clone of {count}"]})
+    name = f"clone of {CLONED}"
+    without = benchmark.tried(name, benchmark.policy(name))
+    path = benchmark.cloned(CLONED, dreamt=True)
+    both = benchmark.results([benchmark.tried(f"{name} and of its dreams", f"{CLONE}:load:{path}"), without])
     lift = both.compared[0].truth
     assert lift is not None
-    low, high = lift.interval
-    change = f"{100 * lift.value:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})".replace("-", "−")
     rates = [percent(both.rate(each, truth=True)) for each in both.tried]
-    return [f"True success: {rates[0]} with, {rates[1]} without what it imagined to succeed: {change}.", ""]
+    return [f"True success: {rates[0]} with, {rates[1]} without what it imagined to succeed: {points(lift)}.", ""]
 
 
 if __name__ == "__main__":
