@@ -26,9 +26,9 @@ from support.recordings import (
 )
 
 from forearm.base.errors import ForearmError
+from forearm.base.hub import at_revision
 from forearm.recordings import EpisodeUnreadable, open_recording
 from forearm.recordings import video as video_file
-from forearm.recordings.hub import at_revision
 
 WRIST = "observation.images.wrist"
 LENGTHS = (12, 9, 15)

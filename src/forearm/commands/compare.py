@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forearm.commands.console import counting, show_page
-from forearm.commands.options import Device, Runs
+from forearm.commands.options import DatasetFolder, Device, Runs
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class CompareOptions:
     """The runs."""
     out: Path = Path("comparison.html")
     """The page to write; only an earlier comparison there is replaced."""
-    data: Path | None = None
+    data: DatasetFolder = None
     """The dataset to compare on: all episodes that neither trained one of the runs nor chose its best weights. By
     default those of each run's own validation data, which have to be the same samples for all."""
     device: Device = "auto"

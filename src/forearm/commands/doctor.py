@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes
 from forearm.arms.settings import RobotSettings
 from forearm.base.errors import ForearmError
 from forearm.commands.console import console
-from forearm.commands.options import ROBOT, not_with, only_with
+from forearm.commands.options import ROBOT, DatasetFolder, OtherRun, not_with, only_with
 
 if TYPE_CHECKING:
     from forearm.arms.doctor import Examination, Expected
@@ -21,9 +21,9 @@ VERDICTS = {"good": "[green]good[/]", "look": "[yellow]look[/]", "fault": "[red]
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    run: Path | None = None
+    run: OtherRun = None
     """A run that the arm is to be used with: its bounds, its cameras and the first frame of its data count."""
-    data: Path | None = None
+    data: DatasetFolder = None
     """A dataset that the arm is to be used with, in place of a run."""
     picture: Path | None = None
     """A PNG file to write: the first frame of the data beside what each camera shows now."""

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Literal
 
 from forearm.commands.console import counting, show_page
-from forearm.commands.options import Device, RunFolder, not_with
+from forearm.commands.options import DatasetFolder, Device, OtherRun, RunFolder, not_with
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
     run: RunFolder
     """The run to score."""
-    data: Path | None = None
+    data: DatasetFolder = None
     """The dataset to score on; that of its training by default."""
     split: Literal["auto", "val", "all"] = "auto"
     """auto: the episodes that neither trained the run nor chose its best weights, also of a copied or combined dataset;
@@ -21,7 +21,7 @@ class EvaluateOptions:
     """Which weights."""
     notes: Path | None = None
     """A text file with the experimenter's notes, shown in the report; those of the training by default."""
-    against: Path | None = None
+    against: OtherRun = None
     """Another run, evaluated before, to show beside this one; its parent by default."""
     samples: int = 8
     """How many samples to draw with what is predicted under each action."""

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from forearm.base.errors import shown
 from forearm.commands.console import counting, show, show_page
-from forearm.commands.options import Anything, Device, not_with, only_with
+from forearm.commands.options import Anything, DatasetFolder, Device, not_with, only_with
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class InspectOptions:
     page there is replaced."""
     samples: int = 200
     """How many canvases the page shows at most; all actions, joints and episodes are among them."""
-    data: Path | None = None
+    data: DatasetFolder = None
     """The dataset that the page shows a run on; the validation part of its own data by default."""
     device: Device = "auto"
     """Where a run predicts."""

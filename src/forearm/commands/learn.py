@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes
 
 from forearm.arms.settings import RobotSettings
 from forearm.commands.console import console, counting, has_screen
-from forearm.commands.options import ROBOT, Device, RunFolder, ServingOptions, only_with
+from forearm.commands.options import ROBOT, DatasetFolder, Device, RunFolder, ServingOptions, only_with
 from forearm.learning.settings import LearnSettings
 
 
@@ -20,7 +20,7 @@ class LearnOptions:
     """The folder of what is learned. It goes on with one that it began."""
     simulator: int | None = None
     """Learn in the simulator, first in the scene of this number; all other scenes follow from it."""
-    data: Path | None = None
+    data: DatasetFolder = None
     """What the run was trained on; its own dataset by default."""
     device: Device = "auto"
     """Where to predict and train."""

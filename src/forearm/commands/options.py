@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import tyro
 from tyro.conf import Positional
@@ -22,15 +22,18 @@ from tyro.constructors import (
 )
 
 from forearm.base.errors import ForearmError
+from forearm.base.hub import DATASET, RUN, Kind, at_hand
 
 Device = Annotated[
     str, tyro.conf.arg(metavar="DEVICE", help_behavior_hint="(default: auto; others: cpu, cuda, cuda:1, mps)")
 ]
 SOME: Any = {"help_behavior_hint": "(at least one)"}
 Recordings = Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING…", **SOME)]]
-Datasets = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA…", help_behavior_hint="")]]
-RunFolder = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
-Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", **SOME)]]
+Datasets = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA…", help_behavior_hint=""), DATASET]]
+RunFolder = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN"), RUN]]
+Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", **SOME), RUN]]
+DatasetFolder = Annotated[Path | None, DATASET]
+OtherRun = Annotated[Path | None, RUN]
 Anything = Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
 
 ROBOT = (
@@ -109,7 +112,20 @@ def parse(kind: Any, args: Sequence[str], prog: str, description: str, rules: Se
             raise ForearmError(f"{flag(name)} is given {times} times; give it once")
     for rule in rules:
         rule.check(given, values)
+    options = _at_hand(options)
     return dataclasses.replace(options, given=tuple(given)) if "given" in values else options
+
+
+def _at_hand(options: Any) -> Any:
+    """The options with folders in place of Hub ids, wherever a field is of a `Kind`."""
+    changed = {}
+    for name, hint in get_type_hints(type(options), include_extras=True).items():
+        kind = next((each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Kind)), None)
+        value = getattr(options, name)
+        if kind is not None and value is not None:
+            several = isinstance(value, tuple)
+            changed[name] = tuple(at_hand(each, kind) for each in value) if several else at_hand(value, kind)
+    return dataclasses.replace(options, **changed)
 
 
 def flag(field: str) -> str:

@@ -1,20 +1,19 @@
 """``forearm play``."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from tyro.conf import OmitArgPrefixes
 
 from forearm.commands.console import has_screen
-from forearm.commands.options import Device, RunFolder, ServingOptions
+from forearm.commands.options import DatasetFolder, Device, RunFolder, ServingOptions
 
 
 @dataclass(frozen=True)
 class PlayOptions:
     run: RunFolder
     """The run to play with."""
-    data: Path | None = None
+    data: DatasetFolder = None
     """The dataset whose frames to begin from; that of its training by default."""
     simulator: int | None = None
     """A scene of the simulated SO-101 by number: it begins there and does everything that you do."""

@@ -13,7 +13,7 @@ from tyro.conf import OmitArgPrefixes, Suppress
 
 from forearm.base.errors import ForearmError
 from forearm.commands.console import training
-from forearm.commands.options import Device, not_with, only_with
+from forearm.commands.options import DatasetFolder, Device, OtherRun, not_with, only_with
 from forearm.models import DEFAULT, family_names, get_family
 from forearm.training.config import TrainConfig
 
@@ -35,13 +35,13 @@ class TrainOptions(Generic[Model]):
     """The run's folder to write; it must not exist, but with --resume it must."""
     model: Model
     """Settings of the family, warp unless another is named; each is that of the size by default."""
-    data: Path | None = None
+    data: DatasetFolder = None
     """The dataset to train on; with --resume that of the run by default."""
     size: str | None = None
     """The family's size: so101 or tiny; by default the one made for the dataset's patches."""
-    fine_tune: Path | None = None
+    fine_tune: OtherRun = None
     """A run whose family, settings, weights and bounds to start from."""
-    parent: Path | None = None
+    parent: OtherRun = None
     """The run that this one follows and whose targets it is measured by; that of --fine-tune by default."""
     notes: Path | None = None
     """A text file with your notes: what changed, why, what to expect. Lines such as "target: val_mse <= 0.01, ssim >

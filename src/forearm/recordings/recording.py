@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from forearm.base.errors import ForearmError
+from forearm.base.hub import local_folder
 from forearm.recordings.episode import Episode, OnSkip, lines_of
 from forearm.recordings.episodes import EpisodeInfo, EpisodeSource, list_episodes
 from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.folder import Folder
-from forearm.recordings.hub import local_folder
 from forearm.recordings.images import ImageColumn, ImageFolder, is_depth_image
 from forearm.recordings.metadata import ACTION_KEYS, STATE_KEYS, Metadata, is_depth_format
 from forearm.recordings.objects import OBJECTS_KEY, ObjectNames

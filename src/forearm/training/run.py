@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import Count, checked, parse_json, read_json, read_text, reason_of, writing
+from forearm.base.hub import DATASET, at_hand, place_of
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, Layout
 from forearm.models import WorldModel, make_model
 from forearm.models.renamed import current_weights
@@ -150,11 +151,14 @@ class Run:
         """The dataset that the run was trained on, or another one, with the run's layout."""
         from forearm.transitions.store import TransitionSet  # imports pyarrow, which opening a run does without
 
-        return TransitionSet(path or self.data_path()).with_layout(self.layout(), f"run {self.name}")
+        return TransitionSet(at_hand(Path(path or self.data_path()), DATASET)).with_layout(
+            self.layout(), f"run {self.name}"
+        )
 
     def is_own(self, data: "TransitionSet") -> bool:
         """Whether a dataset is the one that the run was trained on."""
-        return data.path.resolve() == self.data_path().resolve()
+        own = self.data_path()
+        return data.path.resolve() in (own.resolve(), place_of(own, DATASET).resolve())
 
     def actions_seen(self) -> dict[int, int]:
         """How often each action code occurs in the training data."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_absent, writing_folder
+from forearm.base.hub import at_revision
 from forearm.canvas import (
     PRESETS,
     ActionDimension,
@@ -27,7 +28,6 @@ from forearm.canvas.layout import with_weakest_origins
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, lines_by_recording, open_recording
 from forearm.recordings.audit import runs
 from forearm.recordings.episode import selected
-from forearm.recordings.hub import at_revision
 from forearm.recordings.idle import active_rows
 from forearm.recordings.units import doubtful_units
 from forearm.transitions.bounds import Bounds, bounded, read_bounds

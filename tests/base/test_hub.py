@@ -5,8 +5,8 @@ import socket
 import pytest
 from huggingface_hub import constants
 
+from forearm.base import hub
 from forearm.base.errors import ForearmError
-from forearm.recordings import hub
 
 
 @pytest.fixture
