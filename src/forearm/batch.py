@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
-from forearm.canvas import Layout, Observation, as_uint8, counterfactual, draw, draw_separators
+from forearm.canvas import Layout, Observation, as_uint8, counterfactual, draw
 
 Rows = Tensor | np.ndarray | slice
 
@@ -40,6 +40,8 @@ class Prediction:
     """What the predictor wants to be given again when this prediction is fed back, (B, …) each; None where nothing."""
 
     def __post_init__(self) -> None:
+        if torch.compiler.is_compiling():  # numbers are not known yet
+            return
         for values in (self.frame, self.positions, self.expected_error):
             if values is not None and not torch.isfinite(values.sum()):  # one NaN or infinity suffices
                 raise ForearmError(
@@ -191,7 +193,7 @@ class Batch:
         return Prediction(self.canvas[..., self.layout.frame_columns(-2)], self.positions[:, -2])
 
     def _separators(self, values: Tensor) -> Tensor:
-        return torch.from_numpy(draw_separators(self.layout, values.cpu().numpy())).to(self.canvas)
+        return draw_separators(self.layout, values).to(self.canvas)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         names = ("canvas", "positions", "actions", "dimensions", "rows")
@@ -218,6 +220,18 @@ def draw_strip(layout: Layout, before: Tensor, now: Tensor) -> Tensor:
     rows, columns = layout.strip_height // layout.patch, layout.frame_width // layout.patch
     cells = F.pad(greys, (0, rows * columns - greys.shape[1])).view(-1, rows, columns)
     return cells.repeat_interleave(layout.patch, dim=1).repeat_interleave(layout.patch, dim=2)
+
+
+def draw_separators(layout: Layout, values: Tensor) -> Tensor:
+    """Draw separators on their device, as `canvas.draw_separators` does: (B, A) in [−1, 1] to (B, 3, H, g) float32."""
+    stay, plus, minus = torch.tensor(layout.palette, dtype=torch.float32, device=values.device) / 255
+    values = values.float().clamp(-1, 1)[..., None]
+    colours = stay + values.abs() * (torch.where(values >= 0, plus, minus) - stay)  # (B, A, 3)
+    heights = [rows.stop - rows.start for rows in layout.action_rows()]
+    cells = [
+        colour[:, :, None].expand(-1, -1, height) for colour, height in zip(colours.unbind(1), heights, strict=True)
+    ]
+    return torch.cat(cells, dim=2)[..., None].expand(-1, -1, -1, layout.separator)
 
 
 def read_positions(layout: Layout, frame: Tensor) -> Tensor:

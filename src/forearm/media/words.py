@@ -48,7 +48,7 @@ def figure(value: Any, unit: str = "", signed: bool = False, measured: bool = Fa
     else:
         text = _significant(abs(value))
     sign = "−" if value < 0 else "+" if signed and value > 0 else ""
-    return f"{sign}{text}{_unit(unit)}"
+    return f"{sign}{text}{unit_behind(unit)}"
 
 
 def reading(value: float, joint: Joint, signed: bool = False, unit: bool = False) -> str:
@@ -63,7 +63,7 @@ def reading(value: float, joint: Joint, signed: bool = False, unit: bool = False
     decimals = DECIMALS.get(joint.unit, 2 if joint.high - joint.low > 10 else 4)
     rounded = round(value, decimals) + 0.0  # no sign before a zero
     text = f"{rounded:{'+' if signed and rounded else ''}.{decimals}f}".replace("-", "−")
-    return text + (_unit(joint.unit) if unit else "")
+    return text + (unit_behind(joint.unit) if unit else "")
 
 
 def action_words(layout: Layout, values: np.ndarray) -> str:
@@ -81,11 +81,11 @@ def action_words(layout: Layout, values: np.ndarray) -> str:
         change = values[i] * action.scale
         amount = _significant(abs(change))
         amount = amount.rstrip("0").rstrip(".") if "." in amount else amount
-        parts.append(f"{action.name} {'−' if change < 0 else '+'}{amount}{_unit(action.unit)}")
+        parts.append(f"{action.name} {'−' if change < 0 else '+'}{amount}{unit_behind(action.unit)}")
     return ", ".join(parts) + (" …" if len(changed) > NAMED else "")
 
 
-def _unit(unit: str) -> str:
+def unit_behind(unit: str) -> str:
     """A unit as it stands behind a number."""
     short = UNITS.get(unit, unit)
     return short if short in ("%", "°", "") else f" {short}"

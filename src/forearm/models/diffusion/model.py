@@ -229,7 +229,7 @@ class DiffusionTransformer(WorldModel):
         noisy = torch.zeros_like(known.grey[:, self.picture]) if noise is None else noise
         levels = torch.linspace(1, 0, self.config.steps + 1, device=known.grey.device)
         for level, next_level in itertools.pairwise(levels):
-            clean = self.denoise(noisy, level.expand(len(known.grey)), known, caches)
+            clean = self.denoise(noisy, level.expand(known.grey.shape[0]), known, caches)
             (signal, chance), (next_signal, next_chance) = self._parts(level), self._parts(next_level)
             left = (noisy - signal * CONTRAST * clean) / chance  # the noise, if the clean picture is right
             noisy = next_signal * CONTRAST * clean + next_chance * left
@@ -257,7 +257,7 @@ class DiffusionTransformer(WorldModel):
 
     def _conditioning(self, known: Known, indices: Tensor) -> Tensor:
         """Conditioning of predicted patches, (B, N, width): position and, with ``copy``, the previous patch."""
-        conditioning = self._placed(known, indices).expand(len(known.grey), -1, -1)
+        conditioning = self._placed(known, indices).expand(known.grey.shape[0], -1, -1)
         if self.embed_previous is None:
             return conditioning
         return conditioning + self.embed_previous(known.grey[:, indices - self.to_previous])

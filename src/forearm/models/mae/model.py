@@ -69,7 +69,7 @@ class MaskedAutoencoder(WorldModel):
         if self.embed_state is not None:
             tokens = tokens + self.embed_state(batch)
         context = self.to_decoder(self.encoder(tokens)) + self.decoder_position_embedding[self.visible]
-        hidden = (self.mask_token + self.decoder_position_embedding[self.masked]).expand(len(patches), -1, -1)
+        hidden = (self.mask_token + self.decoder_position_embedding[self.masked]).expand(patches.shape[0], -1, -1)
         previous = patches[:, self.previous]
         if self.embed_previous is not None:
             hidden = hidden + self.embed_previous(previous - 0.5)

@@ -254,7 +254,7 @@ class Warp(JointHeadModel):
 
     def _frame(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> tuple[Tensor, Tensor]:
         """The last frame with its strip, (B, 3, H, w), and the joints' positions, (B, J)."""
-        picture = batch.canvas.new_zeros(len(batch), 3, self.layout.frame_height, self.layout.frame_width)
+        picture = batch.canvas.new_zeros(batch.canvas.shape[0], 3, self.layout.frame_height, self.layout.frame_width)
         for camera in cameras:
             picture[..., *camera.box] = camera.picture
         positions = self.positions(batch, state)
@@ -267,7 +267,7 @@ class Warp(JointHeadModel):
 
         That of known actions, and as far as this one is novel what a move changes in the mean.
         """
-        known = batch.canvas.new_zeros(len(batch), self.layout.frame_height, self.layout.frame_width)
+        known = batch.canvas.new_zeros(batch.canvas.shape[0], self.layout.frame_height, self.layout.frame_width)
         for camera in cameras:
             known[:, *camera.box] = self._known_error(camera)
         novel = novelty(self.novelty_classifier, self._conditions(batch)).detach() * batch.actions[:, -1].norm(dim=1)
