@@ -105,8 +105,8 @@ def test_the_rooms_stand_on_ten_floors():
     assert max(floors.values()) <= 10
     # arms/ stands on three rooms, and six on it; virtual/ stands on two, and one on it; live needs three more in play/;
     # learning/ puts ten rooms together; gym opens runs for environment/;
-    # trials/ brings policies, worlds and judges together
-    assert sum(map(len, TABLE.values())) < 119
+    # trials/ brings policies, worlds and judges together; export/ stands on five, and play/ and commands/ on it
+    assert sum(map(len, TABLE.values())) < 126
 
 
 def test_no_room_may_import_one_below_its_own():

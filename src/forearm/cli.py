@@ -25,6 +25,8 @@ COMMANDS = {
     "live": "predict actions, let an arm carry them out, and compare",
     "plan": "find the actions that lead to a goal",
     "trial": "try policies in what a run imagines, and say which works",
+    "export": "write a run as ONNX, or as a page that needs no server",
+    "push": "upload a run or a dataset to the Hub, with a card",
     "virtual-arm": "be an SO-101 to try everything on: port, servos, cameras",
     "learn": "let an arm learn on: record where it errs, train, judge",
 }
@@ -37,6 +39,9 @@ EXTRAS = {
     "uvicorn": "play",
     "tensorboard": "tracking",
     "trackio": "tracking",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
 }
 """The extra that installs a package which not everybody needs."""
 
