@@ -19,6 +19,7 @@ from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run
 from forearm.training.run import Run, save_weights
 
+pytestmark = pytest.mark.timeout(900)  # tracing takes 15 s of a processor, of which others may leave little
 SMALL = {
     "warp": {"width": 8, "levels": 1, "layers": 2},
     "gpt": {"width": 16, "depth": 1, "heads": 2},
