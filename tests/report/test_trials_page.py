@@ -35,6 +35,13 @@ def test_the_headline_says_which_is_best_and_whether_the_simulator_agrees():
     assert "otherwise" in headline(results(tried("a", 0.2, 0.9), tried("b", 0.5, 0.5), tried("c", 0.9, 0.1)))
 
 
+def test_a_dream_in_which_nothing_succeeds_judges_nothing():
+    assert headline(results(tried("a", 0), tried("b", 0))) == "No policy ever succeeds in the dream."
+    said = headline(results(tried("a", 0, 0.5), tried("b", 0, 1.0)))
+    assert "in the simulator b does in 100 %" in said
+    assert "can judge no policy" in said
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     rng = np.random.default_rng(0)

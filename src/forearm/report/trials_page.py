@@ -81,6 +81,14 @@ def headline(results: TrialResults) -> str:
     """The result in a sentence."""
     rates = [results.rate(each) for each in results.tried]
     best = max(range(len(rates)), key=lambda i: rates[i].value or 0)
+    if not any(rate.value for rate in rates):
+        truth = [results.rate(each, truth=True) for each in results.tried] if results.simulated else []
+        text = "No policy ever succeeds in the dream"
+        if not any(rate.value for rate in truth):
+            return f"{text}."
+        top = max(range(len(truth)), key=lambda i: truth[i].value or 0)
+        known = f"in the simulator {results.tried[top].policy} does in {_share(truth[top])}"
+        return f"{text}; {known}. This run can judge no policy."
     text = f"{results.tried[best].policy} succeeds most often in the dream: {_share(rates[best])}"
     if len(rates) == 1:
         return f"{results.tried[0].policy} succeeds in {_share(rates[0])} of its imagined trials."
