@@ -25,7 +25,18 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 from forearm.arms.protocol import cycle_of, decision, session_of, start_of
 from forearm.base.errors import ForearmError
 from forearm.recordings import staged_episodes
-from forearm.sim import JOINTS, RecordingSettings, Simulator, change_of, film, protocol, record, record_episode, settle
+from forearm.sim import (
+    JOINTS,
+    RecordingSettings,
+    Simulator,
+    change_of,
+    dataset,
+    film,
+    protocol,
+    record,
+    record_episode,
+    settle,
+)
 from forearm.sim.poses import HIGHEST, LOWEST, is_usable, reach, sample_pose
 from forearm.sim.protocol import session_seed
 from forearm.sim.tasks import TASKS
@@ -361,6 +372,11 @@ def test_an_interrupt_while_processes_start_leaves_no_traceback(tmp_path: Path) 
     assert running.returncode == 130
     assert "run the same command again to go on" in said
     assert "Traceback" not in said
+
+
+def test_an_interrupt_that_is_held_back_is_not_lost() -> None:
+    with pytest.raises(KeyboardInterrupt), dataset._held_back_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 import contextlib
 import multiprocessing
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import lru_cache
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from forearm.arms.arm import recording_spec
@@ -83,7 +83,7 @@ def _stage_all(
     spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's OpenGL
     pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=serve_parent)
     try:
-        with _ignored_interrupts():
+        with _held_back_interrupts():
             begun = [pool.submit(_stage, recorder, settings, index) for index in indices]
         for number, staged in enumerate(as_completed(begun), done + 1):
             staged.result()
@@ -98,16 +98,17 @@ def _stage_all(
 
 
 @contextlib.contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C for a while; processes started meanwhile ignore it for good and leave it to their parent."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers, and only it receives interrupts
+def _held_back_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of a block; processes started in it never get it and leave it to their parent."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # else the first process starts it, and that lets Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @lru_cache(maxsize=1)  # neighbours in the queue share a session
