@@ -209,3 +209,10 @@ def test_what_cannot_learn_on_is_refused(run, tmp_path):
     shutil.copytree(run.path, tmp_path / "out")
     with pytest.raises(ForearmError, match="no folder of forearm learn"):
         learner(run, tmp_path / "out").learn()
+
+
+def test_the_candidate_has_the_last_weights_whatever_few_validation_moments_say(unbroken) -> None:
+    for number in (1, 2):
+        candidate = Run.open(unbroken.folder.candidate(number))
+        assert candidate.weights_digest("best") == candidate.weights_digest("last")
+        assert Run(unbroken.first.path).weights_digest("best") != candidate.weights_digest("best")

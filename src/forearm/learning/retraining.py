@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from forearm.base.errors import ForearmError
+from forearm.base.files import writing
 from forearm.canvas import PRESETS, Layout
 from forearm.learning.settings import LearnSettings
 from forearm.training.launch import Watching, resume_run, train_run, unwatched
@@ -104,13 +105,24 @@ def retrained(
     if out.exists():
         run = Run.open(out)
         if run.training() == config and (run.config()["fine_tuned_from"] is None) == cold:
-            if run.trained()["steps"] >= config.steps:
-                return run
-            return resume_run(out, data.path, device=device, watching=watching)
+            if run.trained()["steps"] < config.steps:
+                run = resume_run(out, data.path, device=device, watching=watching)
+            return _with_last_weights(run)
         shutil.rmtree(out)  # it was begun with settings that have changed since
     if not cold:
-        return train_run(data, out, config=config, fine_tune=parent.path, device=device, watching=watching)
+        run = train_run(data, out, config=config, fine_tune=parent.path, device=device, watching=watching)
+        return _with_last_weights(run)
     facts = parent.config()
     size = "so101" if data.layout.patch >= 16 else "tiny"
     changes = {"family": facts["family"], "size": size, "model": facts["model"]}
-    return train_run(data, out, **changes, config=config, parent=parent.path, device=device, watching=watching)
+    run = train_run(data, out, **changes, config=config, parent=parent.path, device=device, watching=watching)
+    return _with_last_weights(run)
+
+
+def _with_last_weights(run: Run) -> Run:
+    """The candidate is what came of the whole training: a cycle's few validation moments cannot choose among its
+    weights. Where they did, they twice preferred those of before the training, and the cycle taught nothing. Whether
+    the candidate is good is decided on the locked set."""
+    with writing(run.weights_file("best")) as best:
+        shutil.copyfile(run.weights_file("last"), best)
+    return run
