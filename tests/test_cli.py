@@ -436,7 +436,7 @@ def test_a_reader_that_has_enough_ends_a_command_quietly():
 
 def test_an_unknown_hub_id_without_network(tmp_path):
     outcome = end(start("build", "nobody/nothing", "--out", tmp_path / "out", HF_HUB_OFFLINE="1"))
-    assert "nobody/nothing is neither a folder here nor a data set the Hub gives out" in error_of(outcome)
+    assert "nobody/nothing is neither a folder here nor a LeRobot data set the Hub gives out" in error_of(outcome)
     assert files(tmp_path) == {}
 
 

@@ -169,10 +169,15 @@ def test_the_path_is_played_through_and_an_action_repeated_until_somebody_stops(
     assert page.locator("#trouble").inner_text() == "The recording ends here."
     path = page.evaluate("state.path.map(node => node.number)")
 
-    page.evaluate("[real, setTimeout] = [setTimeout, (work, ms) => ms === PACE ? (later = work, 0) : real(work, ms)]")
+    page.evaluate(
+        """() => {
+            window.real = setTimeout;
+            window.setTimeout = (work, ms) => ms === PACE ? ((window.later = work), 0) : real(work, ms);
+        }"""
+    )
     page.keyboard.press("p")
     assert page.locator("#title").inner_text() == "Start"
-    page.evaluate("later()")  # a step's time has passed
+    page.evaluate("() => later()")  # a step's time has passed
     assert page.evaluate("view.at") == 1
     assert page.locator("#words").inner_text().startswith("step 1 of 6: ")
     shown = page.evaluate("[...document.querySelectorAll('#imagined .screen img:not(.over)')].map(one => one.src)")
@@ -183,7 +188,7 @@ def test_the_path_is_played_through_and_an_action_repeated_until_somebody_stops(
     page.keyboard.press("p")
     page.keyboard.press("Escape")
     assert page.evaluate("playing === null && view.at === null")
-    page.evaluate("setTimeout = real")
+    page.evaluate("() => { window.setTimeout = real; }")
     assert page.evaluate("state.path.map(node => node.number)") == path  # looking back takes nothing back
 
     begin(page, 0)
