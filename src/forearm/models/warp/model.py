@@ -237,7 +237,10 @@ class Warp(JointHeadModel):
     def _anchored(
         self, batch: Batch, cameras: list[CameraPrediction], planes: Tensor
     ) -> tuple[list[CameraPrediction], dict[str, Tensor]]:
-        """The cameras, copied from their anchors where predictions are fed back, and the anchors."""
+        """The cameras, copied from their anchors where predictions are fed back, and the anchors; without anchors where
+        several frames are known."""
+        if self.layout.history > 2:  # it would leave shards of the arm where it was (docs/log/2026-11-27-flagship.md)
+            return cameras, {}
         anchored: list[CameraPrediction] = []
         anchors: dict[str, Tensor] = {}
         for i, camera in enumerate(cameras):
