@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from control import SEED, Method, Section, Task, Timed, drive, judged, scene_of
 from measuring import ROOT, circumstances, command, write_table
+from pushing import CAMERA, SEEN
 
 from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Predictor, present
@@ -42,14 +43,12 @@ from forearm.training.run import Run
 from forearm.transitions import TransitionSet
 
 PAGE = ROOT / "docs" / "benchmarks" / "reaching.md"
-CAMERA, STEPS = 0, 16
+STEPS = 16
 BESIDE = 0.075
 """Metres from the object's middle to the gripper, at first and in the end."""
 NEAR, KEPT, KNOCKED = 6.0, 1.0, 2.0
 """Degrees (gripper: hundredths) off that count as reached; centimetres by which an object that counts as left alone may
 have moved; centimetres by which the straight way moves it, in scenes that are taken."""
-SEEN = 0.6
-"""Pixels of a 64 pixel picture by which an object at first may seem to be elsewhere than it is; else it is covered."""
 TRUTH, STRAIGHT, OVER, IGNORING = "true simulator", "straight on", "up, over and down", ", told of no object"
 
 

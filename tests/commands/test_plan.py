@@ -1,5 +1,6 @@
 """``forearm plan`` as a user meets it: what it finds, what it leaves behind, and what it refuses in one line."""
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -14,6 +15,7 @@ from support.tiny import write_data
 
 from forearm.base.files import locked
 from forearm.control import planning
+from forearm.control.goals import JointGoal
 from forearm.training.run import Run
 from forearm.transitions import TransitionSet
 
@@ -52,6 +54,25 @@ def test_a_dream_is_written_whole(project, tmp_path, planner: str) -> None:
     assert error_of(forearm("plan", project / "run", "--start", 0, "--like", 5, "--out", out)).startswith(
         f"{out} already exists"
     )
+
+
+def test_a_goal_beside_a_task_is_the_goal_and_only_without_one_it_is_asked_for(project, monkeypatch) -> None:
+    """The objects of --task may stand around an arm that is to reach joints."""
+    goals = []
+    real = planning.control
+    arm = planning._arm
+
+    def imagined(run, layout, settings, *others):
+        return arm(run, layout, dataclasses.replace(settings, start=0), *others)
+
+    monkeypatch.setattr(planning, "_arm", imagined)
+    monkeypatch.setattr(
+        planning, "control", lambda *args, **others: goals.append(args[2]) or real(*args, **{**others, "steps": 1})
+    )
+    told = ("plan", project / "run", "--simulator", 7, "--task", "push", *CPU)
+    assert forearm(*told, "--joints", "pan", 0).code == 0
+    assert isinstance(goals[0], JointGoal)
+    assert error_of(forearm(*told)).startswith("give --object and --to")
 
 
 def test_a_folder_that_is_being_written_is_refused_before_anything_moves(project, tmp_path, monkeypatch) -> None:

@@ -83,8 +83,8 @@ def plan(
     target, run = device_named(device), Run.open(run)
     layout = run.layout()
     _one_of(settings, "start", ("start", "simulator", "robot"))
-    asks = settings.task is not None and settings.object is None and settings.to is None
-    if not (asks and not any(getattr(settings, name) not in NOT_GIVEN for name in GOALS)):
+    asks = settings.task is not None and all(getattr(settings, name) in NOT_GIVEN for name in (*GOALS, "to"))
+    if not asks:
         _one_of(settings, "goal", GOALS)
     if settings.planner == "strokes" and (settings.simulator is None or not (asks or settings.object is not None)):
         raise ForearmError("strokes push an --object with --simulator; choose --planner tree or cem")
