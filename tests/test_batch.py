@@ -12,13 +12,14 @@ from support.canvases import decode
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
-from forearm.batch import Prediction, draw_strip, present, read_positions
+from forearm.batch import Prediction, draw_canvases, draw_strip, present, read_positions
 from forearm.canvas import (
     CODES,
     MOVE_MINUS,
     MOVE_PLUS,
     STAY,
     ActionDimension,
+    Camera,
     Joint,
     Observation,
     action_codes,
@@ -27,7 +28,9 @@ from forearm.canvas import (
     draw_strips,
     stack_pictures,
 )
+from forearm.canvas.actions import DEAD_BAND
 from forearm.transitions import TrainingSteps, batches
+from forearm.transitions.loader import batch_on, raw_batch
 
 TENSORS = ("canvas", "positions", "actions", "dimensions", "rows")
 
@@ -271,3 +274,55 @@ def test_positions_go_on_as_numbers(tiny_data):
     assert torch.equal(after.positions[:, -2], there)
     drawn = draw_strips(layout, np.stack([there, there], axis=1))[:, 0, None].repeat(3, axis=1)
     assert np.array_equal(after.known().frame[:, :, layout.frame_height :], drawn)
+
+
+@st.composite
+def recorded(draw_of):
+    """A layout and transitions of it, whose joints may leave their bounds and whose actions may be too small to see."""
+    joints = tuple(Joint(name, "deg", -45 - i, 45, 5 + i) for i, name in enumerate(["pan", "lift", *"abcde"]))
+    joints = joints[: draw_of(st.integers(2, 7))]
+    dimensions = tuple(ActionDimension(joint.name, joint.name) for joint in joints[: draw_of(st.integers(1, 7))])
+    cameras = tuple(Camera(name, 8, 8) for name in "xyz"[: draw_of(st.integers(1, 3))])
+    layout = make_layout(
+        cameras=cameras,
+        joints=joints,
+        actions=dimensions,
+        discrete=draw_of(st.booleans()),
+        history=draw_of(st.integers(2, 4)),
+        stacking=draw_of(st.sampled_from(["vertical", "horizontal"])),
+    )
+    random, count = np.random.default_rng(draw_of(st.integers(0, 10**6))), draw_of(st.integers(1, 3))
+    shape = (count, layout.history, layout.frame_height, layout.frame_width, 3)
+    positions = random.uniform(-70, 70, (count, layout.history, len(joints))).astype(np.float32)
+    size = draw_of(st.sampled_from([1.0, 1.2, DEAD_BAND, 0.0]))
+    actions = random.uniform(-size, size, (count, layout.history - 1, len(dimensions))).astype(np.float32)
+    if layout.discrete:
+        actions = np.sign(actions)
+    return layout, random.integers(0, 256, shape, np.uint8), positions, actions
+
+
+@settings(max_examples=60)
+@given(recorded())
+def test_canvases_are_drawn_on_a_device_as_the_canvas_draws_them(known):
+    layout, *parts = known
+    drawn = draw_canvases(layout, *map(torch.from_numpy, parts))
+    assert drawn.dtype == torch.float32
+    np.testing.assert_allclose(drawn, draw(layout, *parts), atol=1e-6)
+
+
+def test_a_raw_batch_is_drawn_as_the_dataset_draws_it(tiny_data):
+    rows = np.array([5, 0, 11])
+    raw, whole = raw_batch(tiny_data, rows), tiny_data.batch(rows)
+    assert raw.frames.dtype == torch.uint8
+    for drawn in (raw.draw(), raw.to("cpu").draw(), batch_on(torch.device("cpu"), tiny_data, rows)):
+        assert drawn.layout == whole.layout
+        for name in TENSORS:
+            assert torch.equal(getattr(drawn, name), getattr(whole, name))
+            assert getattr(drawn, name).dtype == getattr(whole, name).dtype
+    assert batch_on(torch.device("meta"), tiny_data, rows).canvas.shape == whole.canvas.shape
+
+
+def test_training_steps_may_stay_raw(tiny_data):
+    drawn, raw = (TrainingSteps(tiny_data, tiny_data.rows("train"), 4, 0, drawn=drawn) for drawn in (True, False))
+    sent = pickle.loads(pickle.dumps(raw))
+    assert torch.equal(sent[3].draw().canvas, drawn[3].canvas)

@@ -201,8 +201,61 @@ class Batch:
         return Batch(self.layout, **changed, carried=_each_of(self.carried, change))
 
 
+@dataclass(frozen=True)
+class RawBatch:
+    """B transitions before their canvases are drawn, in a quarter of a canvas's memory: what goes to a device."""
+
+    layout: Layout
+    frames: Tensor
+    """(B, T, h, w, 3) uint8, the cameras of each frame, stacked."""
+    positions: Tensor
+    """(B, T, J) float32 in the joints' units."""
+    actions: Tensor
+    """(B, T − 1, A) float32, signed values in [−1, 1]."""
+    dimensions: Tensor
+    """(B,) int64, as of `Batch`."""
+    rows: Tensor
+    """(B,) int64, as of `Batch`."""
+
+    def to(self, device: torch.device | str) -> "RawBatch":
+        """The same batch on another device; from pinned memory the copy goes on beside what the device computes."""
+        return self._each(lambda values: values.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "RawBatch":
+        """The same batch in page-locked memory; PyTorch's loader calls it."""
+        return self._each(lambda values: values.pin_memory())
+
+    def draw(self) -> Batch:
+        """Draw the canvases, on the device."""
+        canvas = draw_canvases(self.layout, self.frames, self.positions, self.actions)
+        return Batch(self.layout, canvas, self.positions, self.actions, self.dimensions, self.rows)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "RawBatch":
+        names = ("frames", "positions", "actions", "dimensions", "rows")
+        return RawBatch(self.layout, *(change(getattr(self, name)) for name in names))
+
+
 def _each_of(carried: Mapping[str, Tensor] | None, change: Callable[[Tensor], Tensor]) -> Mapping[str, Tensor] | None:
     return carried and {name: change(values) for name, values in carried.items()}
+
+
+def draw_canvases(layout: Layout, frames: Tensor, positions: Tensor, actions: Tensor) -> Tensor:
+    """Draw canvases on their device, as `canvas.draw` does: (B, 3, H, W) float32 in [0, 1].
+
+    Args:
+        frames: (B, T, h, w, 3) uint8.
+        positions: (B, T, J) in the joints' units.
+        actions: (B, T − 1, A) signed values in [−1, 1].
+    """
+    height, positions = layout.frame_height, precise(positions)
+    canvas = torch.empty(len(frames), 3, layout.height, layout.width, device=frames.device)
+    for t in range(layout.history):
+        region = canvas[..., layout.frame_columns(t)]
+        region[:, :, :height].copy_(frames[:, t].permute(0, 3, 1, 2)).mul_(1 / 255)
+        region[:, :, height:] = draw_strip(layout, positions[:, max(t - 1, 0)], positions[:, t])[:, None]
+    for t in range(layout.history - 1):
+        canvas[..., layout.separator_columns(t)] = draw_separators(layout, actions[:, t])
+    return canvas
 
 
 def draw_strip(layout: Layout, before: Tensor, now: Tensor) -> Tensor:
@@ -224,7 +277,7 @@ def draw_strip(layout: Layout, before: Tensor, now: Tensor) -> Tensor:
 
 def draw_separators(layout: Layout, values: Tensor) -> Tensor:
     """Draw separators on their device, as `canvas.draw_separators` does: (B, A) in [−1, 1] to (B, 3, H, g) float32."""
-    stay, plus, minus = torch.tensor(layout.palette, dtype=torch.float32, device=values.device) / 255
+    stay, plus, minus = _palette(layout, values.device)
     values = values.float().clamp(-1, 1)[..., None]
     colours = stay + values.abs() * (torch.where(values >= 0, plus, minus) - stay)  # (B, A, 3)
     heights = [rows.stop - rows.start for rows in layout.action_rows()]
@@ -256,6 +309,13 @@ def _bounds(layout: Layout, device: torch.device, dtype: torch.dtype) -> tuple[T
         for values in (layout.lows, layout.highs, layout.max_velocities)
     )
     return low, high, speed
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _palette(layout: Layout, device: torch.device) -> Tensor:
+    """Colours of STAY, MOVE+ and MOVE−, (3, 3) float32; kept on the device, as a copy to it would hold the step up."""
+    return torch.tensor(layout.palette, dtype=torch.float32, device=device) / 255
 
 
 def make_batch(

@@ -1,5 +1,6 @@
 """What every family owes: it reads all that it may and nothing else, begins as a copy, and can be trained anywhere."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.canvases import LAYOUTS, assert_answer_is_not_read, assert_every_parameter_learns, noise
 from support.tiny import make_layout
+from torch.overrides import TorchFunctionMode
 
 from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension, Camera, Joint
@@ -198,3 +200,27 @@ def test_learns_a_handful_of_canvases_by_heart(tiny_data, family):
         predicted = model.eval().predict(batch.context())
     assert ((predicted.frame - truth) ** 2).mean() < 0.3 * ((before - truth) ** 2).mean()
     assert (predicted.positions - batch.positions[:, -1]).abs().mean() < 0.5
+
+
+WAITING = (torch.tensor, torch.Tensor.new_tensor, torch.from_numpy, torch.Tensor.cpu, torch.Tensor.numpy)
+
+
+class NothingFromTheHost(TorchFunctionMode):
+    """Refuses what copies between host and device, for which a step on a GPU would have to wait."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        assert function not in WAITING, f"{function} copies between host and device"
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("family", OURS)
+def test_no_step_waits_for_the_device(family, monkeypatch):
+    """A device without values, meta, refuses whatever depends on them, such as .item() or a mask as an index."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # it knows no meta
+    layout = make_layout(actions=(ActionDimension("pan", "pan"), ActionDimension("lift", "lift")))
+    changes = {"reversed_pairs": True, "joint_noise": 0.01}
+    changes |= {"transform": "cdna"} if family == "flow" else {}
+    model, batch = fresh(family, layout, **changes).to("meta").train(), noise(layout).to("meta")
+    model(batch)  # what is kept on a device is put there once
+    with NothingFromTheHost():
+        model(batch)["loss"].backward()

@@ -34,7 +34,17 @@ from forearm.models import make_model
 from forearm.training import loop
 from forearm.training.config import TrainConfig
 from forearm.training.launch import train_run
-from forearm.training.loop import make_accelerator, make_optimizer, seed_of, start_run, train, validate
+from forearm.training.loop import (
+    MOST_WORKERS,
+    feed,
+    make_accelerator,
+    make_optimizer,
+    seed_of,
+    start_run,
+    train,
+    validate,
+    workers_on,
+)
 from forearm.training.resume import extend
 from forearm.training.run import Run, read_tensors, save_tensors
 from forearm.training.schedule import Progress, learning_rate
@@ -324,6 +334,20 @@ def test_bf16_trains_and_the_next_training_may_have_another_precision(tmp_path, 
 
 def test_a_drawing_process_draws_the_same(tmp_path, unbroken, data):
     assert_same(trained(tmp_path / "run", data, workers=1), unbroken)
+
+
+def test_what_a_device_draws_itself_is_the_same(data):
+    drawn, raw = (TrainingSteps(data, data.rows("train"), 4, 0, drawn=drawn) for drawn in (True, False))
+    for step, batch in zip((3, 4), feed(raw, 3, 0, torch.device("cpu")), strict=False):
+        assert torch.equal(batch.canvas, drawn[step].canvas)
+
+
+def test_workers_are_started_where_there_is_a_gpu():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert workers_on(cpu, CONFIG) == 0
+    assert 1 <= workers_on(gpu, CONFIG) <= MOST_WORKERS
+    asked = dataclasses.replace(CONFIG, workers=3)
+    assert workers_on(cpu, asked) == workers_on(gpu, asked) == 3
 
 
 def test_drawing_processes_live_through_an_interrupt(tmp_path, unbroken, data):

@@ -48,17 +48,18 @@ class TrainConfig:
     """auto: bf16 on GPUs that have it, fp32 elsewhere (on CPUs bf16 gained nothing at the tiny size)."""
     seed: int = 0
     """Of the first weights and the order of the data."""
-    workers: int = 0
-    """Processes that draw canvases ahead; 0 draws in the training process."""
+    workers: int | None = None
+    """Processes that prepare batches ahead; 0: the training process does. By default 0 on a CPU, and on a GPU as many
+    as there are cores to spare, at most 8: there they read and decode pictures, which are drawn on the GPU."""
 
     def __post_init__(self) -> None:
-        if self.batch_size > 2**16 or self.workers > 2**10:
+        if self.batch_size > 2**16 or (self.workers or 0) > 2**10:
             raise ForearmError(f"batch_size {self.batch_size} or workers {self.workers} is more than any machine has")
         for name in ("steps", "batch_size", "evaluate_every", "plateau_patience"):
             if getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")
         for name in ("warmup", "patience", "seed", "workers", "weight_decay"):
-            if not 0 <= getattr(self, name) < 2**32:
+            if not 0 <= (getattr(self, name) or 0) < 2**32:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be 0 or more")
         for name in ("learning_rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:

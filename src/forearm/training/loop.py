@@ -21,14 +21,15 @@ from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import append_line, locked, write_json, writing, writing_folder
 from forearm.base.machine import circumstances
-from forearm.base.processes import serve_parent
+from forearm.base.processes import cores, serve_parent
+from forearm.batch import Batch
 from forearm.models import WorldModel
 from forearm.training.config import TrainConfig
 from forearm.training.pictures import save_samples
 from forearm.training.resume import load_state, require_best, require_state, save_state
 from forearm.training.run import Run, load_weights, plan_model, save_weights
-from forearm.training.schedule import MovingAverage, Progress, learning_rate, share_done
-from forearm.transitions.loader import TrainingSteps, batches
+from forearm.training.schedule import MOST_STEPS, MovingAverage, Progress, learning_rate, share_done
+from forearm.transitions.loader import TrainingSteps, batch_on
 from forearm.transitions.split import in_turn
 from forearm.transitions.store import TransitionSet
 
@@ -40,6 +41,9 @@ MOST_VALIDATED = 2_000
 
 FAR_BEYOND = 100
 """A joint that is so many times its range from the middle of its bounds is a fault of its sensor."""
+
+MOST_WORKERS = 8
+"""Processes that prepare batches for a GPU unless more are asked for."""
 
 RECENT = 20
 """Steps that the logged speed is the mean of."""
@@ -169,11 +173,12 @@ def _train(
         config.seed,
         accelerator.process_index,
         accelerator.num_processes,
+        drawn=accelerator.device.type == "cpu",
     )
     val_rows = data.rows("picking")
     val_rows = np.sort(val_rows[in_turn(data.groups[val_rows], MOST_VALIDATED)])
-    shown = data.batch(val_rows[np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)])
-    shown = shown.to(accelerator.device)
+    places = np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)
+    shown = batch_on(accelerator.device, data, val_rows[places])
 
     def evaluate_and_save() -> None:
         """Validate the averaged weights, keep them if they are the best, and write a checkpoint."""
@@ -195,18 +200,11 @@ def _train(
     if not resume:
         evaluate_and_save()
         clock.pause()
-    loader = DataLoader(
-        share,
-        sampler=range(progress.step, 10**9),
-        batch_size=None,
-        num_workers=config.workers,
-        worker_init_fn=serve_parent,
-    )
     stopped = False
     with interruptible() as interrupted:
-        steps = iter(loader)
+        steps = feed(share, progress.step, workers_on(accelerator.device, config), accelerator.device)
         while not stopped and not progress.finished(config):
-            batch = next(steps).to(accelerator.device)
+            batch = next(steps)
             rate = learning_rate(config, progress)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -286,6 +284,32 @@ def make_accelerator(config: TrainConfig, device: str, trackers: tuple[str, ...]
     return accelerator
 
 
+def workers_on(device: torch.device, config: TrainConfig) -> int:
+    """How many processes prepare batches for each process that trains."""
+    if config.workers is not None:
+        return config.workers
+    here = max(1, torch.cuda.device_count()) if device.type == "cuda" else 1
+    return 0 if device.type == "cpu" else max(1, min(MOST_WORKERS, cores() // here - 1))
+
+
+def feed(steps: TrainingSteps, first: int, workers: int, device: torch.device) -> Iterator[Batch]:
+    """The batches of a training from step ``first`` on, on its device.
+
+    A GPU is sent bytes from page-locked memory while it computes the step before, and draws the canvases itself.
+    """
+    loader = DataLoader(
+        steps,
+        sampler=range(first, MOST_STEPS),
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=serve_parent,
+        pin_memory=device.type == "cuda",
+    )
+    for batch in loader:
+        batch = batch.to(device)
+        yield batch if steps.drawn else batch.draw()
+
+
 def make_optimizer(model: WorldModel, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW; vectors (biases, norms, tokens) and position tables are not decayed."""
     decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and "position_embedding" not in name]
@@ -301,10 +325,11 @@ def validate(
     """Mean losses over validation rows, each process taking its part."""
     mine = rows[accelerator.process_index :: accelerator.num_processes]
     sums: dict[str, float] = {}
-    for number, batch in enumerate(batches(data, mine, batch_size)):
+    for number, start in enumerate(range(0, len(mine), batch_size)):
+        batch = batch_on(accelerator.device, data, mine[start : start + batch_size])
         torch.manual_seed(seed_of(0, number, accelerator.process_index))
         with accelerator.autocast():
-            losses = model.validation_loss(batch.to(accelerator.device))
+            losses = model.validation_loss(batch)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
     parts = gather_object([sums])  # a process without rows has no losses to name

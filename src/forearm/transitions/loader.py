@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
-from forearm.batch import Batch
+from forearm.batch import Batch, RawBatch
 from forearm.transitions.store import TransitionSet
 
 
@@ -16,8 +17,25 @@ def batches(data: TransitionSet, rows: np.ndarray, size: int) -> Iterator[Batch]
         yield data.batch(rows[start : start + size])
 
 
+def raw_batch(data: TransitionSet, rows: np.ndarray) -> RawBatch:
+    """Transitions as the dataset holds them, to be drawn on another device."""
+    return RawBatch(
+        data.layout,
+        torch.from_numpy(data.frames[data.columns.frames[rows]]),
+        torch.from_numpy(data.positions(rows)),
+        torch.from_numpy(data.action_values(rows)),
+        torch.from_numpy(data.columns.dimensions[rows]),
+        torch.from_numpy(rows),
+    )
+
+
+def batch_on(device: torch.device, data: TransitionSet, rows: np.ndarray) -> Batch:
+    """Transitions drawn on a device; its pictures travel there as bytes."""
+    return data.batch(rows) if device.type == "cpu" else raw_batch(data, rows).to(device).draw()
+
+
 class TrainingSteps(Dataset):
-    """Item s is what training step s sees.
+    """Item s is what training step s sees, drawn already or, if it is to be drawn on a device, raw.
 
     The training rows are shuffled anew every epoch and the epochs are strung together; step s takes the s-th
     stretch of ``batch_size`` rows. Nothing depends on what was drawn before, so that a resumed training sees
@@ -25,11 +43,18 @@ class TrainingSteps(Dataset):
     """
 
     def __init__(
-        self, data: TransitionSet, rows: np.ndarray, batch_size: int, seed: int, shard: int = 0, shards: int = 1
+        self,
+        data: TransitionSet,
+        rows: np.ndarray,
+        batch_size: int,
+        seed: int,
+        shard: int = 0,
+        shards: int = 1,
+        drawn: bool = True,
     ):
         self.data, self.rows = data, rows
         self.batch_size, self.seed = batch_size, seed
-        self.shard, self.shards = shard, shards
+        self.shard, self.shards, self.drawn = shard, shards, drawn
 
     def rows_of(self, step: int) -> np.ndarray:
         """Rows that step ``step`` sees in all processes together, (batch_size,) int64."""
@@ -38,10 +63,10 @@ class TrainingSteps(Dataset):
         orders = [_order(len(self.rows), self.seed, int(e))[within[epochs == e]] for e in np.unique(epochs)]
         return self.rows[np.concatenate(orders)]
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Batch | RawBatch:
         share = self.batch_size // self.shards
         rows = self.rows_of(step)[self.shard * share : (self.shard + 1) * share]
-        return self.data.batch(rows)
+        return self.data.batch(rows) if self.drawn else raw_batch(self.data, rows)
 
 
 @lru_cache(maxsize=2)

@@ -84,7 +84,7 @@ def convolved(pictures: Tensor, parameters: Tensor) -> Tensor:
     """
     b, k, entries = parameters.shape
     side = round(entries**0.5)
-    middle = F.one_hot(torch.tensor(entries // 2), entries).to(parameters)
+    middle = (torch.arange(entries, device=parameters.device) == entries // 2).to(parameters)
     kernels = F.relu(parameters + middle - RELU_SHIFT) + RELU_SHIFT
     kernels = (kernels / kernels.sum(dim=2, keepdim=True)).reshape(b * k, 1, side, side)
     padded = F.pad(pictures, [side // 2] * 4, mode="replicate")

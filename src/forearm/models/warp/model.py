@@ -94,6 +94,8 @@ class Warp(JointHeadModel):
     """
 
     config: WarpConfig
+    only_still: Tensor
+    only_memory: Tensor
     mean_change: Tensor
     mean_squared_action: Tensor
 
@@ -135,6 +137,8 @@ class Warp(JointHeadModel):
         self.blend = nn.Conv2d(hidden, (1 + config.layers + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
         self.error_head = nn.Conv2d(hidden + 1, self.shrink**2, 3, padding=1)
         self.novelty_classifier = novelty_classifier(joints + actions)
+        for name, source in (("only_still", 0), ("only_memory", 1 + config.layers)):  # shares of the blend's sources
+            self.register_buffer(name, torch.eye(1 + config.layers + 2, device="cpu")[source], persistent=False)
         self.register_buffer("mean_change", torch.zeros(layout.frame_height, layout.frame_width))
         self.register_buffer("mean_squared_action", torch.zeros(()))
         self._start()
@@ -219,9 +223,8 @@ class Warp(JointHeadModel):
         copied = (before, *copies.unbind(2), remembered)
         blend = F.pixel_shuffle(self.blend(features).float(), shrink)
         logits, generated, stillness = blend.split([1 + layers + 2, 3, 1], dim=1)
-        no_copies = logits.new_tensor([0] * (1 + layers) + [1, 0])
-        logits = logits - (mistrust(now, before)[:, None] * no_copies)[:, :, None, None]
-        only_still = logits.new_tensor([1] + [0] * (layers + 2))[:, None, None]
+        logits = logits - (mistrust(now, before)[:, None] * self.only_memory)[:, :, None, None]
+        only_still = self.only_still[:, None, None]
         weights = logits.softmax(dim=1).lerp(only_still, still[:, None, None, None] * stillness.sigmoid())
         sources = (*copied, generated + 0.5)
         picture = blended(weights, sources)
