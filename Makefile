@@ -40,10 +40,8 @@ docs: setup-dev
 virtual-arm: .venv-lerobot/.ready
 	@PATH="$(CURDIR)/.venv-lerobot/bin:$$PATH" bash scripts/virtual_arm.sh
 
-.venv-lerobot/.ready: pyproject.toml
-	@$(PYTHON) -m venv .venv-lerobot
-	@.venv-lerobot/bin/pip install --quiet "lerobot[dataset,feetech]==0.6.1"
-	@.venv-lerobot/bin/pip install --quiet --editable ".[sim,play]"
+.venv-lerobot/.ready: pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" LEROBOT=0.6.1 sh scripts/setup.sh .venv-lerobot
 	@touch $@
 
 clean:

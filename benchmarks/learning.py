@@ -29,7 +29,7 @@ from forearm.learning.retraining import retrained
 from forearm.learning.settings import LearnSettings
 from forearm.recordings import Recorder, RecordingSpec
 from forearm.training.config import TrainConfig
-from forearm.training.launch import train_run
+from forearm.training.launch import resume_run, train_run
 from forearm.training.run import Run
 from forearm.transitions.build import build
 from forearm.transitions.settings import BuildConfig
@@ -158,8 +158,9 @@ def drawn(study: Study, rows: np.ndarray, out: Path) -> TransitionSet:
 
 def first_run(data: TransitionSet, out: Path, seed: int, steps: int = STEPS) -> Run:
     """A run from fresh weights."""
-    if (out / "best.safetensors").is_file() and Run(out).trained()["steps"] >= steps:
-        return Run.open(out)
+    if out.is_dir():
+        run = Run.open(out)
+        return run if run.trained()["steps"] >= steps else resume_run(out, data.path, device="cpu")
     config = TrainConfig(steps=steps, batch_size=BATCH, warmup=20, ema=0.98, evaluate_every=steps, seed=seed)
     return train_run(data, out, family="warp", model={"mse_weight": 10.0}, config=config, device="cpu")
 

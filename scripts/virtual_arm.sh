@@ -8,6 +8,7 @@
 # and cc, a C compiler, so that OpenCV opens the virtual cameras.
 set -euo pipefail
 work=${1:-virtual-arm}
+command -v cc >/dev/null || { echo "virtual_arm.sh: no C compiler here; run: apt-get install gcc libc6-dev" >&2; exit 2; }
 rm -rf "$work"; mkdir -p "$work"; cd "$work"
 export HF_LEROBOT_CALIBRATION=$PWD/calibration OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 pan=(--joints shoulder_pan --position-delta 10 --ranges shoulder_pan -30 30)
