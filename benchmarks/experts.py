@@ -14,9 +14,9 @@ from measuring import ROOT, circumstances, command, write_table
 
 from forearm.evaluation.intervals import share_interval
 from forearm.sim import Simulator
-from forearm.sim.hand import Hand
 from forearm.sim.names import CONTROL_HZ
 from forearm.sim.objects import OBSTACLE, SHAPES
+from forearm.sim.operator import Operator
 from forearm.sim.tasks import TASKS, pose_task
 from forearm.sim.teleoperation import carry_out
 
@@ -53,7 +53,7 @@ def episode(name: str, which: str, clumsiness: float, seed: int) -> Episode:
         simulator.environment()
 
     before = simulator.poses()[:, :3]
-    success = carry_out(task, Hand(simulator, clumsiness, np.random.default_rng([seed, 1])), look)
+    success = carry_out(task, Operator(simulator, clumsiness, np.random.default_rng([seed, 1])), look)
     after = simulator.poses()[:, :3]
     free = [thing.name != OBSTACLE for thing in simulator.objects]
     moved = np.linalg.norm(after - before, axis=1) > MOVED

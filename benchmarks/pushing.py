@@ -41,7 +41,7 @@ from forearm.environment.simulated import TrueDynamics
 from forearm.evaluation.baselines import Persistence
 from forearm.sim import Simulator
 from forearm.sim.arm import SimulatedArm
-from forearm.sim.hand import Hand
+from forearm.sim.operator import Operator
 from forearm.sim.tasks import pose_task
 from forearm.sim.tasks.push import Push
 from forearm.sim.teleoperation import carry_out
@@ -149,7 +149,7 @@ class Pushing(Task):
         first, random = pair.centimetres, np.random.default_rng([SEED, 3, scene])
         arm, timed, outcome = SimulatedArm(simulator, self.layout), Timed(TreeSearch(1)), method.name
         if method.name == EXPERT:
-            carry_out(pair.push, Hand(simulator, 0.0, random))
+            carry_out(pair.push, Operator(simulator, 0.0, random))
             actions = round(Push.seconds / arm.duration)
         elif method.name == RANDOM:
             wander(arm, random, STEPS)

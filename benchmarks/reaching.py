@@ -33,9 +33,9 @@ from forearm.environment.simulated import TrueDynamics
 from forearm.evaluation.baselines import Persistence
 from forearm.sim import JOINTS, Simulator
 from forearm.sim.arm import SimulatedArm
-from forearm.sim.hand import Hand
 from forearm.sim.kinematics import Grip
 from forearm.sim.objects import World
+from forearm.sim.operator import Operator
 from forearm.sim.tasks import Task as PosedTask
 from forearm.sim.tasks import Unsuitable, pose_task
 from forearm.sim.tasks.task import above, low
@@ -68,13 +68,13 @@ class Between(PosedTask):
         if not all(map(self.is_near, ends)) or min(apart) < 0.07 or np.linalg.norm(others[0] - others[1]) < 0.07:
             raise Unsuitable
         grips = [Grip(np.array([*at, 0.03]), opening=10.0) for at in ends]
-        pitch = self.hand.pitch([*grips, *map(above, grips)])
+        pitch = self.kinematics.pitch([*grips, *map(above, grips)], self.rest)
         if pitch is None:
             raise Unsuitable
         grips = [replace(grip, pitch=pitch, at=np.array([*grip.at[:2], low(pitch) + 0.006])) for grip in grips]
-        joints, ways = self.hand.joints, []
+        joints, ways = self.rest, []
         for grip in (grips[0], above(grips[0]), above(grips[1]), grips[1]):
-            joints, _ = self.hand.kinematics.solve(grip, joints, 60, near=bool(ways))
+            joints, _ = self.kinematics.solve(grip, joints, 60, near=bool(ways))
             ways.append(joints)
         self.start, self.over, self.goal = ways[0], ways[1:3], ways[3]
         self.simulator.place(self.start)
@@ -88,7 +88,7 @@ class Between(PosedTask):
     def success(self) -> bool:
         return self.moved <= KEPT
 
-    def expert(self, hand: Hand) -> Any:
+    def expert(self, operator: Operator) -> Any:
         raise NotImplementedError
 
     @property

@@ -119,8 +119,8 @@ def test_an_episode_is_the_same_whenever_it_is_recorded() -> None:
 def test_the_settings_clumsiness_is_the_hands(monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
 
-    def carried_out(task, hand, look, sent, every):
-        told.append((hand.misaimed(), every))
+    def carried_out(task, operator, look, sent, every):
+        told.append((operator.misaimed(), every))
         look()
         sent(task.simulator.targets())
         return True

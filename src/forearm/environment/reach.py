@@ -6,8 +6,7 @@ import numpy as np
 
 from forearm.canvas import Layout, driven_joints, plain
 from forearm.recordings.features import CAMERA_PREFIX
-from forearm.sim.hand import Hand
-from forearm.sim.kinematics import Grip
+from forearm.sim.kinematics import Grip, Kinematics
 from forearm.sim.names import JOINTS
 from forearm.sim.simulator import Simulator
 from forearm.sim.tasks.task import HOVER, above, low
@@ -37,7 +36,7 @@ class SimulatedReach:
     """
 
     def __init__(self, simulator: Simulator, layout: Layout) -> None:
-        self._simulator, self._hand = simulator, Hand(simulator, 0.0, np.random.default_rng(0))
+        self._simulator, self._kinematics, self._rest = simulator, Kinematics(simulator), simulator.joints()
         self._joints = [JOINTS.index(plain(name)) for name in layout.joint_names]
 
     def on_table(self, camera: str, places: np.ndarray) -> np.ndarray:
@@ -64,10 +63,10 @@ class SimulatedReach:
         """
         now = np.zeros(len(JOINTS), np.float32)
         now[self._joints] = joints
-        kinematics, onwards = self._hand.kinematics, end - begin
+        kinematics, onwards = self._kinematics, end - begin
         across = float(np.degrees(np.arctan2(onwards[1], onwards[0]))) + 90
         first, last = (Grip(np.array([*at, MIDDLE]), across=across, opening=OPENING) for at in (begin, end))
-        pitch = self._hand.pitch([first, above(first), last])
+        pitch = kinematics.pitch([first, above(first), last], self._rest)
         if pitch is None:
             return None
         first, last = (replace(grip, pitch=pitch, at=np.array([*grip.at[:2], low(pitch)])) for grip in (first, last))

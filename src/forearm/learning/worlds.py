@@ -10,8 +10,8 @@ from forearm.canvas import Layout, plain
 from forearm.learning.cells import Cell
 from forearm.sim.arm import SimulatedArm
 from forearm.sim.filming import SETTLING
-from forearm.sim.hand import Hand
 from forearm.sim.names import JOINTS
+from forearm.sim.operator import Operator
 from forearm.sim.poses import NOMINAL, is_usable
 from forearm.sim.simulator import Simulator
 from forearm.sim.tasks.push import Push
@@ -126,7 +126,7 @@ def push_somewhere(simulator: Simulator, rng: np.random.Generator) -> None:
             task = PushOnwards(simulator, rng)
         except Unsuitable:
             continue
-        carry_out(task, Hand(simulator, 0.0, rng))
+        carry_out(task, Operator(simulator, 0.0, rng))
         return
     pose_task(simulator, Push, rng)
 

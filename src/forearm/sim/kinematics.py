@@ -1,13 +1,17 @@
 """Inverse kinematics: which joints bring the gripper somewhere. Damped least squares (Wampler 1986)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forearm.sim.engine import mujoco
-from forearm.sim.names import JOINTS
+from forearm.sim.names import JOINTS, PAN_AXIS
 from forearm.sim.simulator import Simulator, from_radians, to_radians
 
+PITCHES = (90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0)
+"""Degrees below the horizon; the steepest that reaches is taken."""
+_REACHED = 0.003  # metres by which a grip may be missed
 _PAN, _LIFT, _ELBOW, _FLEX, _ROLL, _GRIPPER = range(len(JOINTS))
 _SOLVED = [_PAN, _LIFT, _ELBOW, _FLEX]
 _DAMPING = 0.01
@@ -78,6 +82,19 @@ class Kinematics:
             q[_SOLVED] += step * min(1.0, _LONGEST / max(np.abs(step).max(), 1e-9))
             q = np.clip(q, *self._limits.T)
         return from_radians(q), float(np.linalg.norm(error[:3]))
+
+    def pitch(self, grips: Sequence[Grip], start: np.ndarray) -> float | None:
+        """The steepest pitch with which all of some grips can be reached, or None; ``start`` as of `solve`."""
+        for pitch in PITCHES:
+            if all(self.reaches(replace(grip, pitch=pitch), start) for grip in grips):
+                return pitch
+        return None
+
+    def reaches(self, grip: Grip, start: np.ndarray) -> bool:
+        """Whether the gripper gets there; ``start`` as of `solve`, but turned towards the grip."""
+        turned = start.copy()
+        turned[_PAN] = -np.degrees(np.arctan2(*(grip.at[:2] - PAN_AXIS)[::-1]))
+        return self.solve(grip, turned)[1] < _REACHED
 
     def holding(self, joints: np.ndarray) -> np.ndarray:
         """The targets (6,) float32 that hold the arm at ``joints`` against gravity."""

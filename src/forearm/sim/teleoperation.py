@@ -13,9 +13,9 @@ from forearm.arms import Footage
 from forearm.arms.protocol import session_of
 from forearm.recordings import EpisodeData
 from forearm.sim.filming import SimulatedDriver
-from forearm.sim.hand import Hand
 from forearm.sim.names import CAMERAS, CONTROL_HZ
 from forearm.sim.objects import World
+from forearm.sim.operator import Operator
 from forearm.sim.protocol import session_seed
 from forearm.sim.settings import RecordingSettings
 from forearm.sim.simulator import Simulator
@@ -44,7 +44,7 @@ def record_task(simulator: Simulator, settings: RecordingSettings, index: int) -
     footage = Footage(SimulatedDriver(simulator, dict.fromkeys(CAMERAS, (settings.size, settings.size))))
     carry_out(
         task,
-        Hand(simulator, settings.clumsy, np.random.default_rng([settings.seed, 4, index])),
+        Operator(simulator, settings.clumsy, np.random.default_rng([settings.seed, 4, index])),
         footage.look,
         footage.sent,
         CONTROL_HZ // settings.fps,
@@ -62,7 +62,7 @@ def posed(simulator: Simulator, settings: RecordingSettings, index: int) -> Task
 
 def carry_out(
     task: Task,
-    hand: Hand,
+    operator: Operator,
     look: Callable[[], None] = lambda: None,
     sent: Callable[[np.ndarray], None] = lambda targets: None,
     every: int = 1,
@@ -71,7 +71,7 @@ def carry_out(
 
     Args:
         task: in its simulator, whose state is its start.
-        hand: the expert's.
+        operator: who carries it out.
         look: is called before every ``every``-th control step, and at the end.
         sent: is called with the last targets (6,) after each ``look``.
         every: control steps from look to look.
@@ -80,7 +80,7 @@ def carry_out(
         whether it is done in the end.
     """
     simulator, targets, steps = task.simulator, task.simulator.targets(), round(task.seconds * CONTROL_HZ)
-    moves, resting = task.expert(hand), round(_REST * CONTROL_HZ)
+    moves, resting = task.expert(operator), round(_REST * CONTROL_HZ)
     step = 0
     while step % every or (step < steps and resting > 0):
         if step % every == 0:

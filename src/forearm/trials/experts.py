@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from forearm.environment.simulated_worlds import SimulatedWorlds
-from forearm.sim.hand import Hand
 from forearm.sim.names import CONTROL_HZ
+from forearm.sim.operator import Operator
 from forearm.sim.teleoperation import carry_out
 from forearm.trials.policies import Expert
 
@@ -24,7 +24,9 @@ def expert_of(recording: Path) -> Expert:
     def plan(start: int, clumsiness: float, rng: np.random.Generator) -> np.ndarray:
         task = worlds.pose(0, start)
         sent: list[np.ndarray] = []
-        carry_out(task, Hand(task.simulator, clumsiness, rng), sent=lambda targets: sent.append(targets), every=every)
+        carry_out(
+            task, Operator(task.simulator, clumsiness, rng), sent=lambda targets: sent.append(targets), every=every
+        )
         return np.array(sent[:-1], np.float32)
 
     return plan

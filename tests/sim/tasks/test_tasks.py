@@ -10,8 +10,8 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
 from forearm.sim import Simulator
-from forearm.sim.hand import Hand
 from forearm.sim.objects import OBSTACLE
+from forearm.sim.operator import Operator
 from forearm.sim.scene import REGION_RADIUS
 from forearm.sim.tasks import TASKS, Task, pose_task
 from forearm.sim.tasks.obstacle import Obstacle
@@ -26,7 +26,7 @@ def posed(name: str, seed: int, which: str = "training") -> Task:
 
 
 def carried_out(task: Task, clumsiness: float = 0.0, seed: int = 0) -> bool:
-    return carry_out(task, Hand(task.simulator, clumsiness, np.random.default_rng(seed)))
+    return carry_out(task, Operator(task.simulator, clumsiness, np.random.default_rng(seed)))
 
 
 @pytest.mark.parametrize(("name", "which"), [*((name, "training") for name in TASKS), ("push", "held-out")])
@@ -121,7 +121,7 @@ def test_the_obstacle_stays_and_stands_in_the_way() -> None:
     task = posed("obstacle", 0)
     number = [thing.name for thing in task.simulator.objects].index(OBSTACLE)
     wall, goal = task.object_at(number), task.object_at(task.target)
-    tips = task.hand.kinematics.point(task.simulator.joints())
+    tips = task.kinematics.point(task.simulator.joints())
     along = (goal - tips)[:2] / np.linalg.norm((goal - tips)[:2])
     assert 0.03 < (wall - tips)[:2] @ along < np.linalg.norm((goal - tips)[:2])
     assert abs(np.cross([*along, 0], [*(wall - tips)[:2], 0])[2]) < 0.02

@@ -23,4 +23,4 @@ class Clutter(Push):
         begin = push_grip(at, goal, thing.radius)
         clear = self.is_free(begin.at[:2], begin.at[:2], _CLEAR, ())
         crowded = not self.is_free(at, goal, thing.radius, (number,))
-        return clear and crowded and self.hand.pitch([begin, above(begin)]) is not None
+        return clear and crowded and self.kinematics.pitch([begin, above(begin)], self.rest) is not None

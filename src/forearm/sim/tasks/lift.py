@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from forearm.sim.hand import Hand, Targets
 from forearm.sim.kinematics import Grip
 from forearm.sim.objects import World
+from forearm.sim.operator import Operator, Targets
 from forearm.sim.tasks.task import Task, Unsuitable, above, named
 
 RAISED, UP = 0.04, 0.10
@@ -46,30 +46,30 @@ class Lift(Task):
     def success(self) -> bool:
         return self.is_held()
 
-    def expert(self, hand: Hand) -> Targets:
+    def expert(self, operator: Operator) -> Targets:
         for _ in range(ATTEMPTS):
-            yield from lift(self, hand, self.target)
+            yield from lift(self, operator, self.target)
             if self.is_held():
                 break
-            yield from hand.open_to(40.0)
+            yield from operator.open_to(40.0)
 
 
-def lift(task: Task, hand: Hand, number: int) -> Generator[np.ndarray, None, Grip | None]:
+def lift(task: Task, operator: Operator, number: int) -> Generator[np.ndarray, None, Grip | None]:
     """Grasp an object, wherever it is now, and raise it; returns how it is held, or None where it is out of reach."""
     grip = task.grasp(number)
     if grip is None:
         return None
-    missed = hand.misaimed() / 2  # people grasp with more care than they push
+    missed = operator.misaimed() / 2  # people grasp with more care than they push
     grip = replace(grip, at=grip.at + missed)
-    yield from hand.reach(above(grip))
-    yield from hand.slide(above(grip), grip)
-    yield from hand.close()
-    up = raised(hand, grip)
-    yield from hand.reach(up, pace=0.8)
+    yield from operator.reach(above(grip))
+    yield from operator.slide(above(grip), grip)
+    yield from operator.close()
+    up = raised(operator, grip)
+    yield from operator.reach(up, pace=0.8)
     return up
 
 
-def raised(hand: Hand, grip: Grip) -> Grip:
-    """A grip at the height to which things are brought, as closed as the hand is now."""
-    up = replace(above(grip, UP), opening=float(hand.joints[-1]))
-    return replace(up, pitch=hand.pitch([up]) or grip.pitch)
+def raised(operator: Operator, grip: Grip) -> Grip:
+    """A grip at the height to which things are brought, as closed as the gripper is now."""
+    up = replace(above(grip, UP), opening=float(operator.joints[-1]))
+    return replace(up, pitch=operator.kinematics.pitch([up], operator.joints) or grip.pitch)

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from forearm.sim.hand import Hand, Targets
 from forearm.sim.kinematics import Grip
 from forearm.sim.objects import OBSTACLE, World
+from forearm.sim.operator import Operator, Targets
 from forearm.sim.tasks.task import TRIES, Task, Unsuitable, low, named
 
 MOVED = 0.008
@@ -35,7 +35,7 @@ class Obstacle(Task):
             way = [self.barrier - _BEFORE * onwards, beside, beside + 0.5 * _BEHIND * onwards]
             goal = self.barrier + _BEHIND * onwards
             grips = [Grip(np.array([*place, 0.03]), opening=5.0) for place in (*way, goal)]
-            pitch = self.hand.pitch(grips) if all(map(self.is_near, (way[0], goal))) else None
+            pitch = self.kinematics.pitch(grips, self.rest) if all(map(self.is_near, (way[0], goal))) else None
             if pitch is not None and pitch >= 60:
                 break
         else:
@@ -47,9 +47,9 @@ class Obstacle(Task):
         for number, place in enumerate(others):
             if number != self.target and min(np.linalg.norm(place - lane) for lane in lanes) < 0.08:
                 raise Unsuitable
-        self.simulator.place(self.hand.kinematics.solve(self._way[0], self.hand.joints, 60)[0])
+        self.simulator.place(self.kinematics.solve(self._way[0], self.rest, 60)[0])
         self.stand([*others, self.barrier], turned={wall: angle})
-        self.hand.joints = self.simulator.joints()
+        self.rest = self.simulator.joints()
         if np.linalg.norm(self.object_at(wall)[:2] - self.barrier) > 0.002:
             raise Unsuitable
 
@@ -63,18 +63,18 @@ class Obstacle(Task):
 
     def _distance(self) -> float:
         """From the jaws to the middle of the object, along the table, metres."""
-        tips = self.hand.kinematics.point(self.simulator.joints())
+        tips = self.kinematics.point(self.simulator.joints())
         return float(np.linalg.norm(tips[:2] - self.object_at(self.target)[:2]))
 
-    def expert(self, hand: Hand) -> Targets:
+    def expert(self, operator: Operator) -> Targets:
         here = self._way[0]
         for place in self._way[1:]:
-            there = replace(place, at=place.at + hand.misaimed())
-            yield from hand.slide(here, there)
+            there = replace(place, at=place.at + operator.misaimed())
+            yield from operator.slide(here, there)
             here = there
         goal = replace(here, at=np.array([*self.object_at(self.target)[:2], here.at[2]]))
         for share in np.linspace(0, 1, 60):
             if self.simulator.touched()[self.target]:
                 break
-            yield hand.at(replace(here, at=here.at + share * (goal.at - here.at)))
-        yield from hand.wait(0.2)
+            yield operator.at(replace(here, at=here.at + share * (goal.at - here.at)))
+        yield from operator.wait(0.2)

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from forearm.sim.hand import Hand, Targets
 from forearm.sim.kinematics import Grip
 from forearm.sim.objects import World
+from forearm.sim.operator import Operator, Targets
 from forearm.sim.scene import REGION_RADIUS
 from forearm.sim.tasks.lift import ATTEMPTS, Lift, lift, raised
 from forearm.sim.tasks.task import TRIES, Unsuitable, above, low, named
@@ -33,7 +33,7 @@ class Place(Lift):
     def _is_within_reach(self) -> bool:
         grip = self.grasp(self.target)
         there = grip and replace(grip, at=np.array([*self.goal, 0.03]))
-        return there is not None and self.hand.pitch([there, above(there)]) is not None
+        return there is not None and self.kinematics.pitch([there, above(there)], self.rest) is not None
 
     @property
     def text(self) -> str:
@@ -45,24 +45,24 @@ class Place(Lift):
         inside = np.linalg.norm(at[:2] - self.goal) < REGION_RADIUS
         return bool(stands and inside and not self.simulator.touched()[self.target])
 
-    def expert(self, hand: Hand) -> Targets:
+    def expert(self, operator: Operator) -> Targets:
         for _ in range(ATTEMPTS):
-            grip = yield from lift(self, hand, self.target)
+            grip = yield from lift(self, operator, self.target)
             if grip and self.is_held():
-                yield from put_down(hand, grip, self.goal)
+                yield from put_down(operator, grip, self.goal)
             if self.success():
                 break
-            yield from hand.open_to(40.0)
+            yield from operator.open_to(40.0)
 
 
-def put_down(hand: Hand, grip: Grip, goal: np.ndarray) -> Targets:
+def put_down(operator: Operator, grip: Grip, goal: np.ndarray) -> Targets:
     """Bring what is held with a grip over a place (2,), lower it and let go."""
-    aim = goal + hand.misaimed()[:2] / 2
-    over = raised(hand, replace(grip, at=np.array([*aim, 0.0])))
+    aim = goal + operator.misaimed()[:2] / 2
+    over = raised(operator, replace(grip, at=np.array([*aim, 0.0])))
     down = replace(over, at=np.array([*aim, 0.03]))
-    pitch = hand.pitch([down, above(down)]) or 60.0
+    pitch = operator.kinematics.pitch([down, above(down)], operator.joints) or 60.0
     down = replace(down, pitch=pitch, at=np.array([*aim, low(pitch) + 0.004]))
-    yield from hand.reach(over, pace=0.8)
-    yield from hand.slide(over, down)
-    yield from hand.open_to(30.0)
-    yield from hand.reach(above(replace(down, opening=30.0)))
+    yield from operator.reach(over, pace=0.8)
+    yield from operator.slide(over, down)
+    yield from operator.open_to(30.0)
+    yield from operator.reach(above(replace(down, opening=30.0)))

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from forearm.sim.hand import Hand, Targets
 from forearm.sim.kinematics import Grip
 from forearm.sim.names import CONTROL_HZ
 from forearm.sim.objects import World
+from forearm.sim.operator import Operator, Targets
 from forearm.sim.tasks.task import TRIES, Task, Unsuitable, above, low, named, way
 
 DONE = 0.015
@@ -47,7 +47,7 @@ class Push(Task):
         begin = push_grip(at, goal, thing.radius)
         end = replace(begin, at=np.array([*goal, 0.02]))
         clear = self.is_free(begin.at[:2], goal, thing.radius + 0.005, (number,))
-        return clear and self.hand.pitch([begin, above(begin), end]) is not None
+        return clear and self.kinematics.pitch([begin, above(begin), end], self.rest) is not None
 
     @property
     def text(self) -> str:
@@ -56,9 +56,9 @@ class Push(Task):
     def success(self) -> bool:
         return bool(np.linalg.norm(self.object_at(self.target)[:2] - self.goal) < DONE)
 
-    def expert(self, hand: Hand) -> Targets:
+    def expert(self, operator: Operator) -> Targets:
         for _ in range(ATTEMPTS):
-            yield from push(self, hand, self.target, self.goal)
+            yield from push(self, operator, self.target, self.goal)
             if self.success():
                 break
 
@@ -71,12 +71,14 @@ def push_grip(at: np.ndarray, goal: np.ndarray, radius: float) -> Grip:
     return Grip(np.array([*behind, 0.02]), across=across)
 
 
-def push(task: Task, hand: Hand, number: int, goal: np.ndarray, speed: float = 0.10, opening: float = 1.0) -> Targets:
+def push(
+    task: Task, operator: Operator, number: int, goal: np.ndarray, speed: float = 0.10, opening: float = 1.0
+) -> Targets:
     """Come down behind an object, push it to a place (2,), correcting on the way, and leave it there.
 
     Args:
         task: in whose simulator the object is.
-        hand: which pushes.
+        operator: which pushes.
         number: of the object.
         goal: where the object is to be.
         speed: metres a second.
@@ -84,11 +86,11 @@ def push(task: Task, hand: Hand, number: int, goal: np.ndarray, speed: float = 0
     """
     thing, at = task.simulator.objects[number], task.object_at(number)[:2]
     grip = replace(push_grip(at, goal, thing.radius), opening=opening)
-    pitch = _pitch(hand, grip, goal)
-    missed, onwards = hand.misaimed(), (goal - at) / max(float(np.linalg.norm(goal - at)), 1e-9)
+    pitch = _pitch(operator, grip, goal)
+    missed, onwards = operator.misaimed(), (goal - at) / max(float(np.linalg.norm(goal - at)), 1e-9)
     grip = replace(grip, pitch=pitch, at=np.array([*grip.at[:2], low(pitch)]) + missed)
-    yield from hand.reach(above(grip))
-    yield from hand.slide(above(grip), grip)
+    yield from operator.reach(above(grip))
+    yield from operator.slide(above(grip), grip)
     for _ in range(round(_LONGEST * CONTROL_HZ)):
         left = goal - task.object_at(number)[:2]
         if left @ onwards < _ENOUGH:
@@ -99,12 +101,13 @@ def push(task: Task, hand: Hand, number: int, goal: np.ndarray, speed: float = 0
             behind - (behind @ towards) * towards
         )
         grip = replace(grip, at=grip.at + np.array([*step, 0.0]) / CONTROL_HZ)
-        yield hand.at(grip)
+        yield operator.at(grip)
     back = replace(grip, at=grip.at - np.array([*onwards, 0.0]) * 0.02)
-    yield from hand.slide(grip, back)
-    yield from hand.reach(above(back))
+    yield from operator.slide(grip, back)
+    yield from operator.reach(above(back))
 
 
-def _pitch(hand: Hand, grip: Grip, goal: np.ndarray) -> float:
+def _pitch(operator: Operator, grip: Grip, goal: np.ndarray) -> float:
     end = replace(grip, at=np.array([*goal, 0.02]))
-    return hand.pitch([grip, above(grip), end]) or hand.pitch([grip, end]) or 60.0
+    pitch, joints = operator.kinematics.pitch, operator.joints
+    return pitch([grip, above(grip), end], joints) or pitch([grip, end], joints) or 60.0

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from forearm.base.errors import ForearmError
-from forearm.sim.hand import Hand, Targets
-from forearm.sim.kinematics import Grip
+from forearm.sim.kinematics import Grip, Kinematics
 from forearm.sim.names import PAN_AXIS
 from forearm.sim.objects import FreeObject, World
+from forearm.sim.operator import Operator, Targets
 from forearm.sim.poses import sample_pose
 from forearm.sim.simulator import Simulator
 
@@ -51,7 +51,7 @@ class Task(ABC):
 
     def __init__(self, simulator: Simulator, rng: np.random.Generator) -> None:
         self.simulator, self.rng = simulator, rng
-        self.hand = Hand(simulator, 0.0, rng)  # to ask what is within reach
+        self.kinematics, self.rest = Kinematics(simulator), simulator.joints()
         self.arrange()
 
     @property
@@ -68,7 +68,7 @@ class Task(ABC):
         """Whether the task is done, in the simulator's present state."""
 
     @abstractmethod
-    def expert(self, hand: Hand) -> Targets:
+    def expert(self, operator: Operator) -> Targets:
         """What a skilled operator would command, from the present state on; it looks at the simulator as it goes."""
 
     def object_at(self, number: int) -> np.ndarray:
@@ -130,7 +130,7 @@ class Task(ABC):
             yaw = 90 + np.degrees(np.arctan2(*(pose[:2] - PAN_AXIS)[::-1]))
         aside = thing.half_width + JAW_FACE + 0.005  # the fixed jaw comes down 5 mm off it
         grip = Grip(np.array([*pose[:2], 0.03]), across=yaw, opening=OPEN, tip=(Grip.tip[0], aside))
-        pitch = self.hand.pitch([grip, above(grip)])
+        pitch = self.kinematics.pitch([grip, above(grip)], self.rest)
         if pitch is None or pitch < 60:
             return None
         return replace(grip, pitch=pitch, at=np.array([*pose[:2], low(pitch)]))

@@ -1,4 +1,4 @@
-"""The expert's hand is as clumsy as it is told to be, in its aim, its tremor, its pauses and its speed."""
+"""The operator is as clumsy as it is told to be, in its aim, its tremor, its pauses and its speed."""
 
 from importlib.util import find_spec
 
@@ -9,30 +9,30 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
 from forearm.sim import Simulator
-from forearm.sim.hand import Hand
 from forearm.sim.kinematics import Grip
+from forearm.sim.operator import Operator
 
 SIMULATOR = Simulator()
 
 
-def hand_of(clumsiness: float, seed: int = 0) -> Hand:
-    return Hand(SIMULATOR, clumsiness, np.random.default_rng(seed))
+def operator_of(clumsiness: float, seed: int = 0) -> Operator:
+    return Operator(SIMULATOR, clumsiness, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("clumsiness", [0.0, 0.5, 1.0])
 def test_aim_tremor_and_pauses_grow_with_clumsiness(clumsiness: float) -> None:
-    hand = hand_of(clumsiness)
-    missed = np.array([hand.misaimed() for _ in range(2000)])
+    operator = operator_of(clumsiness)
+    missed = np.array([operator.misaimed() for _ in range(2000)])
     np.testing.assert_allclose(missed.std(axis=0), [0.014 * clumsiness, 0.014 * clumsiness, 0], rtol=0.1)
-    targets = np.array(list(hand.wait(40)))
+    targets = np.array(list(operator.wait(40)))
     np.testing.assert_allclose(targets.std(axis=0), 1.2 * clumsiness, rtol=0.4, atol=1e-3)
-    pauses = np.mean([next(hand._hesitation(), None) is not None for _ in range(500)])
+    pauses = np.mean([next(operator._hesitation(), None) is not None for _ in range(500)])
     assert pauses == pytest.approx(0.4 * clumsiness, abs=0.06)
 
 
 def test_only_the_clumsy_vary_in_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Hand, "_hesitation", lambda hand: iter(()))
+    monkeypatch.setattr(Operator, "_hesitation", lambda operator: iter(()))
     grip = Grip(np.array([0.22, 0.05, 0.06]), 70.0)
     for clumsiness in (0.0, 1.0):
-        lengths = {len(list(hand_of(clumsiness, seed).reach(grip))) for seed in range(6)}
+        lengths = {len(list(operator_of(clumsiness, seed).reach(grip))) for seed in range(6)}
         assert (len(lengths) == 1) == (clumsiness == 0)

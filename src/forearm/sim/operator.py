@@ -1,19 +1,16 @@
-"""The hand of a scripted expert: it brings the gripper somewhere, more or less skilfully, target by target."""
+"""The operator of the simulated arm: brings the gripper somewhere, more or less skilfully, target by target."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from forearm.sim.kinematics import Grip, Kinematics
-from forearm.sim.names import CONTROL_HZ, JOINTS, PAN_AXIS
+from forearm.sim.names import CONTROL_HZ, JOINTS
 from forearm.sim.simulator import Simulator
 
 Targets = Iterator[np.ndarray]
 """What the servos are sent, (6,) float32, each for 1/30 s."""
-PITCHES = (90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0)
-"""Degrees below the horizon; the steepest that reaches is taken."""
-_REACHED = 0.003  # metres by which a grip may be missed
 _DEGREES_A_SECOND = 100.0  # of the joint that moves most
 _LEAST_SECONDS = 0.35
 _CLEAR = 0.035  # metres
@@ -24,7 +21,7 @@ _PAUSES = 0.4  # share of the motions after which it hesitates
 _PACE = 0.35  # standard deviation of the logarithm of its speed
 
 
-class Hand:
+class Operator:
     """Makes commanded joint targets of grips.
 
     Args:
@@ -38,19 +35,6 @@ class Hand:
         self.joints = simulator.joints()
         self._clumsiness, self.rng = clumsiness, rng
         self._tremor = np.zeros(len(JOINTS))
-
-    def pitch(self, grips: Sequence[Grip]) -> float | None:
-        """The steepest pitch with which all of some grips can be reached."""
-        for pitch in PITCHES:
-            if all(self.reaches(replace(grip, pitch=pitch)) for grip in grips):
-                return pitch
-        return None
-
-    def reaches(self, grip: Grip) -> bool:
-        """Whether the arm gets there."""
-        start = self.joints.copy()
-        start[0] = -np.degrees(np.arctan2(*(grip.at[:2] - PAN_AXIS)[::-1]))
-        return self.kinematics.solve(grip, start)[1] < _REACHED
 
     def misaimed(self) -> np.ndarray:
         """By how much an approach misses, (3,) metres."""
@@ -117,7 +101,7 @@ class Hand:
             yield self._command(self.joints)
 
     def at(self, grip: Grip) -> np.ndarray:
-        """The targets (6,) that bring the hand to a grip close by."""
+        """The targets (6,) that bring the gripper to a grip close by."""
         return self._command(self.kinematics.solve(grip, self.joints, iterations=8, near=True)[0])
 
     def _command(self, joints: np.ndarray) -> np.ndarray:
