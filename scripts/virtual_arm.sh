@@ -95,7 +95,14 @@ cameras = {
 }
 config = SO101FollowerConfig(port="arm/port", id="virtual", cameras=cameras, disable_torque_on_disconnect=False)
 robot = SO101Follower(config)
-robot.connect(calibrate=False)
+for left in reversed(range(3)):  # it asks each motor once, and waits 50 ms for the answer
+    try:
+        robot.connect(calibrate=False)
+        break
+    except (ConnectionError, RuntimeError):
+        if not left:
+            raise
+        robot.bus.disconnect(disable_torque=False)
 start = {key: value for key, value in robot.get_observation().items() if key.endswith(".pos")}
 began, loops = time.monotonic(), 0
 while (share := min(1.0, (time.monotonic() - began) / 2)) < 1:

@@ -181,6 +181,22 @@ def test_a_packet_that_is_lost_once_is_asked_for_again(robot, monkeypatch) -> No
         move(driver_of(FakeRobot(pan=5.0, lift=30.0)), PAN)
 
 
+def test_a_packet_that_is_lost_while_it_is_connected_to_does_not_end_it(robot) -> None:
+    connects, lost = robot.connect, [RuntimeError("Missing motor IDs: - 1")]
+
+    def connect(calibrate):
+        assert not robot.bus.is_connected, "LeRobot refuses to connect twice"
+        connects(calibrate)
+        if lost:
+            raise lost.pop()
+
+    robot.connect = connect
+    move(driver_of(robot), PAN)
+    lost += [RuntimeError("Missing motor IDs: - 1")] * 2
+    with pytest.raises(ForearmError, match="could not be connected to: Missing motor IDs: - 1"):
+        move(driver_of(robot), PAN)
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

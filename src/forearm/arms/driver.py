@@ -280,6 +280,15 @@ class RobotDriver:
     # Inside
 
     def _connect(self) -> None:
+        """LeRobot asks each motor once while it connects, and now and then a packet is lost; so it is tried again."""
+        try:
+            self._connect_once()
+        except (ConnectionError, RuntimeError):
+            with contextlib.suppress(ForearmError):
+                self._disconnect()
+            self._connect_once()
+
+    def _connect_once(self) -> None:
         if not self.settings.dry_run:
             self.robot.connect(calibrate=False)
             return
