@@ -39,7 +39,8 @@ from forearm.models.blocks import patchify
 from forearm.models.gpt.model import CausalTransformer
 from forearm.sim import RecordingSettings, record
 from forearm.training.config import TrainConfig
-from forearm.training.loop import make_optimizer, start_run, train
+from forearm.training.loop import start_run, train
+from forearm.training.optimizer import make_optimizer
 from forearm.transitions.store import TransitionSet
 
 TABLE = ROOT / "docs" / "benchmarks" / "families.md"

@@ -98,7 +98,7 @@ def drawing_and_training(work: Path, preset: str, batch_size: int) -> dict:
 
     from forearm.models import family_settings, make_model
     from forearm.training.config import TrainConfig
-    from forearm.training.loop import make_optimizer
+    from forearm.training.optimizer import make_optimizer
     from forearm.transitions.store import TransitionSet
 
     data = TransitionSet(dataset(work, preset))

@@ -18,7 +18,7 @@ import torch
 
 from forearm.models import family_settings, make_model
 from forearm.training.config import TrainConfig
-from forearm.training.loop import make_optimizer
+from forearm.training.optimizer import make_optimizer
 from forearm.transitions.loader import TrainingSteps
 from forearm.transitions.store import TransitionSet
 

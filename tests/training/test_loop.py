@@ -38,7 +38,6 @@ from forearm.training.loop import (
     MOST_WORKERS,
     feed,
     make_accelerator,
-    make_optimizer,
     seed_of,
     start_run,
     train,
@@ -367,21 +366,6 @@ def test_the_last_step_is_evaluated_too(tmp_path, data):
     run = trained(tmp_path / "run", data, steps=5, evaluate_every=4)
     assert [entry["step"] for entry in run.log() if "val_loss" in entry] == [0, 4, 5]
     assert json.loads(read_progress(run))["step"] == 5
-
-
-def test_only_matrices_decay(data):
-    model = make_model("mae", data.layout, SMALL)
-    decayed, others = make_optimizer(model, CONFIG).param_groups
-    assert (decayed["weight_decay"], others["weight_decay"]) == (CONFIG.weight_decay, 0)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    assert {names[id(p)] for p in others["params"]} >= {
-        "position_embedding",
-        "decoder_position_embedding",
-        "mask_token",
-        "head.bias",
-    }
-    assert all(names[id(p)].endswith(".weight") and p.ndim == 2 for p in decayed["params"])
-    assert len(decayed["params"]) + len(others["params"]) == len(names)
 
 
 # Several processes

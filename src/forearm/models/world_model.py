@@ -32,6 +32,10 @@ class WorldModel(nn.Module):
         """Predict the last frames from everything before them; what stands in the last frame is never read."""
         raise NotImplementedError
 
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The weights of inner layers, each of two axes or more, that Muon moves better than AdamW; none by default."""
+        return []
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """A step of training: the training loss of an augmented batch. Several processes synchronise this pass."""
         return self.training_loss(augmented(batch, self.learning) if self.learning else batch)

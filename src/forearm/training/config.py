@@ -26,6 +26,9 @@ class TrainConfig:
     """Small batches learned more from the same number of samples (docs/log/2026-11-22-copy-path.md)."""
     learning_rate: float = 1e-3
     """The highest, after the warm-up."""
+    matrix_rate: float = 0.02
+    """The highest learning rate of Muon, which moves the hidden matrices that a family names (warp does); 0: AdamW moves
+    all (docs/log/2026-11-27-flagship.md)."""
     schedule: Literal["cosine", "plateau"] = "cosine"
     """After the warm-up: a cosine down to 1 % of the rate, or a halving whenever validation stands still."""
     warmup: int = 100
@@ -66,6 +69,8 @@ class TrainConfig:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be positive")
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise ForearmError(f"minutes is {self.minutes}; it has to be positive")
+        if not 0 <= self.matrix_rate < math.inf:
+            raise ForearmError(f"matrix_rate is {self.matrix_rate}; it has to be 0 or more")
         for name in ("ema", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to lie in [0, 1)")

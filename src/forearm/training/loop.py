@@ -25,6 +25,7 @@ from forearm.base.processes import cores, serve_parent
 from forearm.batch import Batch
 from forearm.models import WorldModel
 from forearm.training.config import TrainConfig
+from forearm.training.optimizer import make_optimizer, set_rate
 from forearm.training.pictures import save_samples
 from forearm.training.resume import load_state, require_best, require_state, save_state
 from forearm.training.run import Run, load_weights, plan_model, save_weights
@@ -206,8 +207,7 @@ def _train(
         while not stopped and not progress.finished(config):
             batch = next(steps)
             rate = learning_rate(config, progress)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(optimizer, rate, config)
             torch.manual_seed(seed_of(config.seed, progress.step, accelerator.process_index))
             wrapped.train()
             with accelerator.autocast():
@@ -308,14 +308,6 @@ def feed(steps: TrainingSteps, first: int, workers: int, device: torch.device) -
     for batch in loader:
         batch = batch.to(device)
         yield batch if steps.drawn else batch.draw()
-
-
-def make_optimizer(model: WorldModel, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; vectors (biases, norms, tokens) and position tables are not decayed."""
-    decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and "position_embedding" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim <= 1 or "position_embedding" in name]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, config.beta2), fused=True)
 
 
 @torch.no_grad()

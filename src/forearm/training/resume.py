@@ -15,8 +15,8 @@ from forearm.models.renamed import current_weights
 from forearm.training.run import Run, fill, read_tensors, require_marks, save_tensors
 from forearm.training.schedule import MovingAverage, Progress, share_done
 
-MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
-"""What AdamW keeps of each parameter."""
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}, {"momentum"}
+"""What AdamW, or else Muon, keeps of each parameter."""
 
 
 def save_state(
@@ -98,10 +98,10 @@ def _moments(
     for key, value in tensors.items():
         moment, _, old = key.partition(".")
         (name,) = current_weights({old: value}, parameters)
-        if moment not in MOMENTS or name not in parameters or value.shape not in ((), parameters[name].shape):
+        if not any(moment in known for known in MOMENTS) or name not in parameters or value.shape not in ((), parameters[name].shape):
             raise _no_checkpoint(path, f"the optimiser's {key} fits no parameter")
         found.setdefault(parameters[name], {})[moment] = value
-    if progress.step and (not found or any(set(moments) != MOMENTS for moments in found.values())):
+    if progress.step and (not found or any(set(moments) not in MOMENTS for moments in found.values())):
         raise _no_checkpoint(path, "it lacks moments of the optimiser")
     return found
 

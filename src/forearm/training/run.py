@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from forearm.transitions.store import TransitionSet
 
 Checkpoint = Literal["best", "last"]
+BEFORE_MUON = {"matrix_rate": 0.0}
+"""How runs of before 2026-11-27 were trained, whose settings do not say."""
 
 
 class TrainedOn(TypedDict):
@@ -141,7 +143,8 @@ class Run:
 
     def training(self) -> TrainConfig:
         """The settings of the training."""
-        return checked(TrainConfig, self.config()["training"], f"the training in {self.config_file}")
+        told = BEFORE_MUON | self.config()["training"]
+        return checked(TrainConfig, told, f"the training in {self.config_file}")
 
     def data_path(self) -> Path:
         """Where the dataset was that the run was trained on."""

@@ -1,0 +1,109 @@
+"""Which weights are decayed, and what Muon does to a matrix."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tiny import make_layout, write_data
+
+from forearm.base.errors import ForearmError
+from forearm.models import make_model
+from forearm.training import loop
+from forearm.training.config import TrainConfig
+from forearm.training.optimizer import MuonAdamW, make_optimizer, orthogonalised, set_rate
+
+MAE = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+WARP = {"width": 8, "levels": 1, "layers": 1, "joint_maps": 1}
+CONFIG = TrainConfig(steps=4, batch_size=4, evaluate_every=2, warmup=1, weight_decay=0.1)
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 1000))
+def test_singular_values_become_alike(rows, columns, seed):
+    rng = np.random.default_rng(seed)
+    left, right = (np.linalg.qr(rng.normal(size=(n, n)))[0] for n in (rows, columns))
+    values = np.zeros((rows, columns))
+    np.fill_diagonal(values, np.geomspace(1, 0.05, min(rows, columns)))
+    made = orthogonalised(torch.tensor(left @ values @ right, dtype=torch.float32)).numpy()
+    inside = (left.T @ made @ right.T).diagonal()
+    assert ((inside > 0.6) & (inside < 1.3)).all()
+
+
+def test_muon_moves_its_own_group_and_adamw_the_others():
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 5, 3), torch.nn.Linear(4, 4)]
+    mine, theirs = (torch.nn.ModuleList(layer for layer in layers) for _ in range(2))
+    plain = [p.detach().clone().requires_grad_() for p in theirs[1].parameters()]
+    convolution = mine[0].weight.detach().clone()
+    ours = MuonAdamW(
+        [{"params": [mine[0].weight], "muon": True, "weight_decay": 0.5}, {"params": mine[1].parameters()}],
+        lr=0.1,
+        weight_decay=0.1,
+    )
+    reference = torch.optim.AdamW(plain, lr=0.1, weight_decay=0.1)
+    for _ in range(2):
+        gradients = [torch.randn_like(p) for p in plain]
+        for p, q, gradient in zip(mine[1].parameters(), plain, gradients, strict=True):
+            p.grad, q.grad = gradient.clone(), gradient.clone()
+        mine[0].weight.grad = torch.randn_like(convolution)
+        before = mine[0].weight.detach().clone()
+        ours.step()
+        reference.step()
+        moved = (mine[0].weight.detach() - before * (1 - 0.1 * 0.5)).flatten(1)
+        assert np.allclose(torch.linalg.svdvals(moved).numpy(), 0.1, atol=0.04)
+    for p, q in zip(mine[1].parameters(), plain, strict=True):
+        assert torch.equal(p, q)
+
+
+def test_only_matrices_decay():
+    model = make_model("mae", make_layout(), MAE)
+    decayed, others = make_optimizer(model, CONFIG).param_groups
+    assert (decayed["weight_decay"], others["weight_decay"]) == (CONFIG.weight_decay, 0)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert {names[id(p)] for p in others["params"]} >= {
+        "position_embedding",
+        "decoder_position_embedding",
+        "mask_token",
+        "head.bias",
+    }
+    assert all(names[id(p)].endswith(".weight") and p.ndim == 2 for p in decayed["params"])
+    assert len(decayed["params"]) + len(others["params"]) == len(names)
+
+
+def test_warp_names_its_inner_matrices_and_a_rate_of_0_leaves_all_to_adamw():
+    model = make_model("warp", make_layout(), WARP)
+    optimizer = make_optimizer(model, CONFIG)
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    (hidden,) = ([names[id(p)] for p in g["params"]] for g in optimizer.param_groups if g["muon"])
+    assert {"body.begin.weight", "homography_head.2.weight", "memory_encoder.0.weight"} <= set(hidden)
+    assert not {"homography_head.4.weight", "blend.weight", "body.position_embedding", "joint_head.weight"} & set(hidden)
+    set_rate(optimizer, CONFIG.learning_rate / 2, CONFIG)
+    rates = {group["muon"]: group["lr"] for group in optimizer.param_groups}
+    assert rates == {False: CONFIG.learning_rate / 2, True: CONFIG.matrix_rate / 2}
+    decays = {group["lr"] * group["weight_decay"] for group in optimizer.param_groups} - {0}
+    assert np.allclose(list(decays), CONFIG.learning_rate / 2 * 0.1)
+    without = make_optimizer(model, dataclasses.replace(CONFIG, matrix_rate=0))
+    assert [group["muon"] for group in without.param_groups] == [False, False]
+
+
+def test_a_negative_rate_is_refused():
+    with pytest.raises(ForearmError, match="matrix_rate is -1"):
+        TrainConfig(matrix_rate=-1)
+
+
+def test_a_broken_training_with_muon_goes_on_exactly(tmp_path):
+    data = write_data(tmp_path / "data")
+    runs = [loop.start_run(tmp_path / name, "warp", WARP, CONFIG, data) for name in ("whole", "broken")]
+    loop.train(runs[0], data, device="cpu")
+
+    def stop(entry):
+        if entry["step"] == 4:  # the checkpoint of step 2 is written, that of step 4 is not
+            raise OSError("the machine went down")
+
+    with pytest.raises(OSError, match="went down"):
+        loop.train(runs[1], data, device="cpu", report=stop)
+    loop.train(runs[1], data, device="cpu", resume=True)
+    assert runs[0].weights_file("last").read_bytes() == runs[1].weights_file("last").read_bytes()
