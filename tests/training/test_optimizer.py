@@ -79,7 +79,7 @@ def test_warp_names_its_inner_matrices_and_a_rate_of_0_leaves_all_to_adamw():
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     (hidden,) = ([names[id(p)] for p in g["params"]] for g in optimizer.param_groups if g["muon"])
     assert {"body.begin.weight", "homography_head.2.weight", "memory_encoder.0.weight"} <= set(hidden)
-    assert not {"homography_head.4.weight", "blend.weight", "body.position_embedding", "joint_head.weight"} & set(hidden)
+    assert not {"homography_head.4.weight", "blend.weight", "body.position_embedding"} & set(hidden)
     set_rate(optimizer, CONFIG.learning_rate / 2, CONFIG)
     rates = {group["muon"]: group["lr"] for group in optimizer.param_groups}
     assert rates == {False: CONFIG.learning_rate / 2, True: CONFIG.matrix_rate / 2}

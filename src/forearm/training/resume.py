@@ -98,7 +98,8 @@ def _moments(
     for key, value in tensors.items():
         moment, _, old = key.partition(".")
         (name,) = current_weights({old: value}, parameters)
-        if not any(moment in known for known in MOMENTS) or name not in parameters or value.shape not in ((), parameters[name].shape):
+        fits = name in parameters and value.shape in ((), parameters[name].shape)
+        if not fits or not any(moment in known for known in MOMENTS):
             raise _no_checkpoint(path, f"the optimiser's {key} fits no parameter")
         found.setdefault(parameters[name], {})[moment] = value
     if progress.step and (not found or any(set(moments) not in MOMENTS for moments in found.values())):
