@@ -84,6 +84,13 @@ TASKS: dict[str, tuple[tuple[object, ...], ...]] = {
         ("plan", "run", "--data", "data", "--like", 2, *START),
         ("play", "run", "--data", "data", "--port", 0, "--no-open"),
     ),
+    "other": (  # its frames are compressed
+        ("inspect", "other", "--html", "out.html", "--pictures", "out.png"),
+        ("inspect", "other", "--audit"),
+        ("combine", "data", "other", "--out", "out"),
+        ("combine", "data", "other", "--storage", "raw", "--out", "out"),
+        ("train", "mae", "--data", "other", "--steps", 1, "--evaluate-every", 1, "--out", "out"),
+    ),
     "run": (
         ("inspect", "run"),
         ("inspect", "run", "--html", "out.html", "--samples", 4),
@@ -116,7 +123,17 @@ TASKS: dict[str, tuple[tuple[object, ...], ...]] = {
     "out.partial": (("record", "--out", "out", "--episodes", 2, "--processes", 1),),
 }
 """By the folder that is damaged, the commands that read it. They write to ``out`` and ``out.…``."""
-WEIGHTS = {"v21": 4, "v30": 5, "images": 3, "data": 5, "run": 6, "run/evaluation": 4, "notes": 1, "pictures": 2}
+WEIGHTS = {
+    "v21": 4,
+    "v30": 5,
+    "images": 3,
+    "data": 5,
+    "other": 3,
+    "run": 6,
+    "run/evaluation": 4,
+    "notes": 1,
+    "pictures": 2,
+}
 OFTEN = {"inspect": 5, "build": 4, "combine": 3, "compare": 3, "play": 3}
 """How often commands are chosen: the quick ones, which read the same files, more often."""
 
@@ -130,7 +147,7 @@ def make_workspace(with_simulator: bool) -> None:
     make_recording(Path("v30"), version="v3.0", lengths=(14, 14, 14), log_numbers=(0, 1, 2))
     make_recording(Path("images"), lengths=(12, 12), images="bytes")
     must("build", "v30", "--preset", "tiny", "--out", "data")
-    must("build", "images", "--preset", "tiny", "--out", "other")
+    must("build", "images", "--preset", "tiny", "--storage", "jpeg", "--out", "other")
     named = [word for name, value in SMALL.items() for word in (f"--model.{name.replace('_', '-')}", value)]
     listed = ["--model", *(f"{name}={value}" for name, value in SMALL.items())]  # before 2026-11-26
     new = "--model.width" in command("train", "mae", "--help")[1]

@@ -169,7 +169,8 @@ def larger_than_memory(work: Path, gigabytes: int) -> dict:
     from forearm.models import family_settings
     from forearm.training.config import TrainConfig
     from forearm.training.loop import start_run, train
-    from forearm.transitions.store import ArrayWriter, Columns, TransitionSet
+    from forearm.transitions.frames import ArrayWriter
+    from forearm.transitions.store import Columns, TransitionSet
 
     source, path = TransitionSet(dataset(work, "tiny")), work / "large"
     shutil.copytree(source.path, path)

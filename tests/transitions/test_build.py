@@ -33,9 +33,9 @@ from forearm.transitions import TransitionSet
 from forearm.transitions.advice import warnings_of
 from forearm.transitions.build import build
 from forearm.transitions.combine import combine
+from forearm.transitions.frames import ArrayWriter
 from forearm.transitions.pace import choose_step
 from forearm.transitions.settings import BuildConfig
-from forearm.transitions.store import ArrayWriter
 
 WRIST = "observation.images.wrist"
 LENGTHS = (12, 9, 15)

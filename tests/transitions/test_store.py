@@ -18,7 +18,8 @@ from support.tiny import make_layout, write_data
 from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension, Camera, Joint
 from forearm.transitions import TransitionSet
-from forearm.transitions.store import ArrayWriter, TransitionWriter
+from forearm.transitions.frames import ArrayWriter
+from forearm.transitions.store import TransitionWriter
 
 
 @given(st.lists(st.integers(0, 8), max_size=8), st.sampled_from([(), (3,), (2, 3, 3)]))

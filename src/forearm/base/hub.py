@@ -37,7 +37,7 @@ class Kind:
 RECORDING = Kind(
     "dataset", "LeRobot data set", "meta/info.json", ("meta/**", "data/**", "videos/**", "images/**"), False
 )
-DATASET = Kind("dataset", "dataset", "dataset.json", ("*.json", "*.parquet", "*.npy"))
+DATASET = Kind("dataset", "dataset", "dataset.json", ("*.json", "*.parquet", "*.npy", "frames/*.bin"))
 RUN = Kind(
     "model",
     "run",

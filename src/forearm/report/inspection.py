@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,9 @@ from forearm.base.files import read_bytes, writing
 from forearm.canvas import CODE_NAMES, Layout, as_uint8
 from forearm.media.pictures import tile
 from forearm.media.words import figure, reading
+
+if TYPE_CHECKING:
+    from forearm.transitions.store import TransitionSet
 
 Facts = dict[str, Any]
 PICTURES = 12
@@ -66,6 +69,7 @@ def _facts_of_dataset(path: Path) -> Facts:
         "dataset": str(path),
         "from": ", ".join(r["name"] for r in data.facts["recordings"]),
         "transitions": f"{len(data)} of {len(data.episodes)} episodes, {len(data.frames)} frames stored once",
+        "frames": _storage(data),
         "canvas": _canvas(data.layout),
         "actions": f"{data.facts['actions']}: " + ", ".join(e.name for e in data.layout.actions),
     }
@@ -84,6 +88,17 @@ def _facts_of_dataset(path: Path) -> Facts:
     if data.facts.get("notes"):
         facts["notes"] = "\n".join(_lines(data.facts["notes"], "note"))
     return facts
+
+
+def _storage(data: "TransitionSet") -> str:
+    """How frames are stored, and what that takes and loses."""
+    from forearm.transitions.frames import bytes_of
+
+    size = f"{bytes_of(data.path, data.storage) / 1e6:,.1f} MB"
+    if data.storage == "raw":
+        return f"raw, {size}"
+    psnr = data.facts["storage"].get("psnr")
+    return f"JPEG, {size}" + ("" if psnr is None else f", PSNR {psnr:.1f} dB")
 
 
 def _lines(entries: list[dict[str, Any]], key: str) -> list[str]:

@@ -1,5 +1,6 @@
 """From recordings to a dataset of transitions."""
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -32,6 +33,7 @@ from forearm.recordings.idle import active_rows
 from forearm.recordings.units import doubtful_units
 from forearm.transitions.bounds import Bounds, bounded, read_bounds
 from forearm.transitions.fingerprint import fingerprint, look
+from forearm.transitions.frames import RAW_BYTES, chosen_storage
 from forearm.transitions.meaning import Commands, find_meaning, taken
 from forearm.transitions.objects import object_rows
 from forearm.transitions.pace import choose_step
@@ -56,6 +58,8 @@ from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, 
 
 LOOK_EVERY, SAME_LOOK = 16, 2.0
 """Copies of episodes are recognised by every 16th frame, whose looks may differ by so many grey levels."""
+PLANNED = 4
+"""Episodes of a recording by which the number of its frames is estimated."""
 NAMED = 3
 """Reasons for skipped episodes that a refusal tells."""
 
@@ -149,7 +153,9 @@ def build(
     gathered = _Gathered()
 
     frame_shape = (geometry.frame_height, geometry.frame_width, 3)
-    with writing_folder(out) as folder, TransitionWriter(folder, frame_shape) as writer:
+    estimate = _frames_about(recordings, used, commands, cameras, mode, config, RAW_BYTES / np.prod(frame_shape))
+    storage, kept = chosen_storage(config.storage, estimate, frame_shape)
+    with writing_folder(out) as folder, TransitionWriter(folder, frame_shape, storage) as writer:
         for recording, indices, gathered.commands in zip(recordings, used, commands, strict=True):
             progress.recording = recording.name
 
@@ -190,7 +196,7 @@ def build(
             layout, table, beyond = _tabulate(first, geometry, mode, config, gathered, writer.states(), bounds)
         except ForearmError as error:
             raise ForearmError(f"{error}{_of_skipped(progress)}") from error
-        facts = _facts(recordings, config, mode, progress, commands, chosen + paced, beyond)
+        facts = _facts(recordings, config, mode, progress, commands, chosen + paced + kept, beyond)
         writer.finish(layout, table, gathered.episodes, facts)
     return TransitionSet(out)
 
@@ -203,6 +209,33 @@ def _chosen_episodes(recording: Recording, config: BuildConfig) -> list[int]:
     if not left:
         raise ForearmError(f"--episodes and --exclude leave none of the {len(there)} episodes of {recording.name}")
     return sorted(left)
+
+
+def _frames_about(
+    recordings: Sequence[Recording],
+    used: Sequence[Sequence[int]],
+    commands: Sequence[Commands | None],
+    cameras: Sequence[str],
+    mode: Actions,
+    config: BuildConfig,
+    enough: float,
+) -> float:
+    """About how many frames recordings give: no more than they have rows or, if that is more than ``enough``, by the
+    plans of some episodes of each.
+    """
+    rows = [sum(e.length for e in r.episodes if e.index in set(own)) for r, own in zip(recordings, used, strict=True)]
+    if sum(rows) <= enough or config.storage != "auto":
+        return sum(rows)
+    frames = 0.0
+    for recording, indices, meant, length in zip(recordings, used, commands, rows, strict=True):
+        some = {indices[place] for place in np.linspace(0, len(indices) - 1, PLANNED).astype(int)}
+        read = planned = 0
+        with contextlib.suppress(ForearmError):  # what cannot be read is told of when all are
+            for episode in recording.read(cameras, on_skip=lambda index, reason: None, episodes=some):
+                plan = _plan(recording, episode, mode, config, _Gathered(commands=meant))
+                read, planned = read + len(episode), planned + len(np.unique(plan.frames))
+        frames += length * (planned / read if read else 1)
+    return frames
 
 
 def _cameras(recording: Recording, config: BuildConfig) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +14,22 @@ from forearm.canvas import ActionDimension
 from forearm.canvas.layout import with_weakest_origins
 from forearm.transitions.bounds import Bounds, bounded
 from forearm.transitions.fingerprint import known_among
+from forearm.transitions.frames import JpegFrames, chosen_storage
+from forearm.transitions.settings import Storage, StorageChoice
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
 
 SAME = ("cameras", "joint_names", "action_is", "discrete", "history", "stacking", "patch", "separator", "palette")
 """What layouts must share; joints' bounds and the actions recorded may differ."""
 
 
-def combine(sets: Sequence[TransitionSet], out: Path, bounds: Bounds | None = None) -> TransitionSet:
+def combine(
+    sets: Sequence[TransitionSet], out: Path, bounds: Bounds | None = None, storage: StorageChoice = "auto"
+) -> TransitionSet:
     """Write one dataset that holds all transitions of several.
 
     Every episode stays on the side, training or validation, where it was. Action dimensions that only some sets have
     (one recorded shoulder_pan, another elbow_flex) stand side by side; bounds are those given, else
-    those of all training parts.
+    those of all training parts. Frames that are compressed already are not coded again, unless ``storage`` is raw.
 
     Raises:
         ForearmError: fewer than two sets, sets whose canvases differ in more than bounds and actions, or an episode
@@ -49,13 +53,15 @@ def combine(sets: Sequence[TransitionSet], out: Path, bounds: Bounds | None = No
     _require_one_side(sets)
     dimensions = _common_dimensions(sets)
     frame_shape = (first.frame_height, first.frame_width, 3)
+    frames, lossy = sum(len(data.frames) for data in sets), [data for data in sets if data.storage == "jpeg"]
+    kept, why = chosen_storage(storage, frames, frame_shape, lossy=bool(lossy))
     parts: list[Columns] = []
     episodes: list[dict] = []
-    with writing_folder(out) as folder, TransitionWriter(folder, frame_shape) as writer:
+    with writing_folder(out) as folder, TransitionWriter(folder, frame_shape, kept) as writer:
         for data in sets:
             parts.append(_moved(data, dimensions, len(writer), len(episodes)))
             episodes += _counted_on(data.episodes, episodes)
-            for row, (frame, state) in enumerate(zip(data.frames, data.states, strict=True)):
+            for row, (frame, state) in enumerate(zip(_frames_of(data, kept), data.states, strict=True)):
                 writer.append(frame, state, data.objects.of_frame(row) if data.objects else None)
         columns = Columns(
             *(np.concatenate([getattr(p, field.name) for p in parts]) for field in dataclasses.fields(Columns))
@@ -71,11 +77,20 @@ def combine(sets: Sequence[TransitionSet], out: Path, bounds: Bounds | None = No
             "settings": {"combined": [str(data.path) for data in sets]},
             "skipped": [skipped for data in sets for skipped in data.facts["skipped"]],
             "notes": [note for data in sets for note in data.facts.get("notes", [])],
-            "choices": list(dict.fromkeys(choice for data in sets for choice in data.facts.get("choices", []))),
+            "choices": list(dict.fromkeys([*(c for data in sets for c in data.facts.get("choices", [])), *why])),
             "warnings": [*(warning for data in sets for warning in data.facts.get("warnings", [])), *beyond],
         }
-        writer.finish(layout, columns, episodes, facts)
+        known = [data.facts["storage"]["psnr"] for data in lossy if "psnr" in data.facts["storage"]]
+        writer.finish(layout, columns, episodes, facts, psnr=min(known, default=None))
     return TransitionSet(out)
+
+
+def _frames_of(data: TransitionSet, kept: Storage) -> Iterator[np.ndarray | bytes]:
+    """A set's frames in order, as they are stored where that is how they are kept."""
+    frames = data.frames
+    if isinstance(frames, JpegFrames) and kept == "jpeg":
+        return (frames.picture(row) for row in range(len(frames)))
+    return iter(frames)
 
 
 def _require_one_side(sets: Sequence[TransitionSet]) -> None:

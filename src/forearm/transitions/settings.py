@@ -10,6 +10,8 @@ from forearm.canvas import PRESETS, Fit
 from forearm.canvas.layout import ActionMeaning
 from forearm.recordings.episode import selected
 
+Storage = Literal["raw", "jpeg"]
+StorageChoice = Literal["auto", "raw", "jpeg"]
 Actions = Literal["auto", "log", "change", "command", "column", "dominant"]
 
 
@@ -65,6 +67,8 @@ class BuildConfig:
     """Branch, tag or commit of a recording on the Hub; user/name@revision says it for one of several."""
     follow_links: bool = False
     """Follow links that lead out of a recording's folder."""
+    storage: StorageChoice = "auto"
+    """raw keeps frames exactly, jpeg takes a sixth to a twelfth of the room. auto: raw up to 2 GB of frames."""
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:

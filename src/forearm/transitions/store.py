@@ -1,8 +1,8 @@
 """A dataset of transitions on disk: every frame once, memory-mapped; canvases are drawn when asked for.
 
-A folder with ``dataset.json`` (where it comes from), ``layout.json``, ``frames.npy`` (F, h, w, 3) uint8,
-``states.npy`` (F, J) float32, ``transitions.parquet`` and ``episodes.parquet``; where the truth about objects is known,
-``objects.npy``. ``docs/formats.md`` says more.
+A folder with ``dataset.json`` (where it comes from), ``layout.json``, ``frames.npy`` (F, h, w, 3) uint8 or the folder
+``frames``, ``states.npy`` (F, J) float32, ``transitions.parquet`` and ``episodes.parquet``; where the truth about
+objects is known, ``objects.npy``. ``docs/formats.md`` says more.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from forearm.canvas import CODES, Layout, action_codes, draw, draw_strips
 from forearm.canvas.actions import DEAD_BAND
 from forearm.recordings.tables import TableFile
 from forearm.transitions.fingerprint import fingerprint
+from forearm.transitions.frames import FrameWriter, JpegFrames, Storage, open_frames
 from forearm.transitions.layout import read_layout
 from forearm.transitions.objects import Motions, ObjectTable, write_objects
 
@@ -64,6 +65,13 @@ class Note(TypedDict):
     note: str
 
 
+class Stored(TypedDict):
+    """How frames are stored."""
+
+    format: Storage
+    psnr: NotRequired[float]
+
+
 class Facts(TypedDict):
     """What ``dataset.json`` says beside the format."""
 
@@ -76,6 +84,7 @@ class Facts(TypedDict):
     choices: NotRequired[list[str]]
     warnings: NotRequired[list[str]]
     objects: NotRequired[list[str]]
+    storage: NotRequired[Stored]
 
 
 class EpisodeFacts(TypedDict):
@@ -87,48 +96,11 @@ class EpisodeFacts(TypedDict):
     fingerprint: NotRequired[str | None]
 
 
-class ArrayWriter:
-    """A ``.npy`` file that grows row by row, so that it never has to fit in memory."""
-
-    def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: type):
-        self.rows = 0
-        self._row_shape, self._dtype = row_shape, np.dtype(dtype)
-        self._row_bytes = int(np.prod(row_shape)) * self._dtype.itemsize
-        self._file = open(path, "wb+")  # noqa: SIM115 (closed by close)
-        self._write_header()
-        self._start = self._file.tell()
-
-    def _write_header(self) -> None:
-        # NumPy pads the header so that the first axis can grow without moving the data.
-        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self.rows, *self._row_shape)}
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def append(self, row: np.ndarray) -> int:
-        """Add one row; return its number."""
-        self._file.write(np.ascontiguousarray(row, self._dtype).tobytes())
-        self.rows += 1
-        return self.rows - 1
-
-    def rewind(self, rows: int) -> None:
-        """Forget everything after the first ``rows`` rows."""
-        self.rows = rows
-        self._file.truncate(self._start + rows * self._row_bytes)
-        self._file.seek(0, 2)
-
-    def close(self) -> None:
-        """Complete the file; closing it again does nothing."""
-        if self._file.closed:
-            return
-        self._file.seek(0)
-        self._write_header()
-        self._file.close()
-
-
 @dataclass
 class Columns:
     """The table of N transitions.
 
-    frames: (N, T) int64 rows of ``frames.npy``; actions: (N, T − 1, A) float32 in the dimensions' units; dimensions:
+    frames: (N, T) int64 rows of the frames; actions: (N, T − 1, A) float32 in the dimensions' units; dimensions:
     (N,) int64, the dimension each last decision was about; episodes: (N,) int64; validation: (N,) bool.
     """
 
@@ -199,23 +171,33 @@ class Outcomes:
 class TransitionWriter:
     """Writes a dataset folder frame by frame; ``finish`` adds the tables.
 
-    Frames go to the disk at once; joint positions, a thousandth of their size, wait in memory.
+    Frames go to the disk at once; joint positions, a thousandth of their size, wait in memory. Digests are those of the
+    frames before they are compressed.
     """
 
-    def __init__(self, folder: Path, frame_shape: tuple[int, int, int]):
+    def __init__(self, folder: Path, frame_shape: tuple[int, int, int], storage: Storage = "raw"):
         self.folder = folder
-        self._frames = ArrayWriter(folder / "frames.npy", frame_shape, np.uint8)
+        self._shape = frame_shape
+        self._frames = FrameWriter(folder, frame_shape, storage)
         self._states: list[np.ndarray] = []
         self._objects: list[Mapping[str, np.ndarray]] = []
         self._pictures: list[bytes] = []
 
     def __len__(self) -> int:
-        return self._frames.rows
+        return len(self._frames)
 
-    def append(self, frame: np.ndarray, state: np.ndarray, objects: Mapping[str, np.ndarray] | None = None) -> int:
-        """Store a frame (h, w, 3) uint8, its joint positions (J,), and what is known of objects; return its row."""
+    def append(
+        self, frame: np.ndarray | bytes, state: np.ndarray, objects: Mapping[str, np.ndarray] | None = None
+    ) -> int:
+        """Store a frame (h, w, 3) uint8, its joint positions (J,), and what is known of objects; return its row.
+
+        A frame as bytes is one that another dataset has compressed; its episode has to bring its digest.
+        """
         self._states.append(np.asarray(state, np.float32))
         self._objects.append(objects or {})
+        if isinstance(frame, bytes):
+            self._pictures.append(b"")
+            return self._frames.append_picture(frame)
         self._pictures.append(_picture_digest(frame))
         return self._frames.append(frame)
 
@@ -228,24 +210,40 @@ class TransitionWriter:
         """Joint positions of all frames so far, (F, J) float32."""
         return np.stack(self._states)
 
-    def finish(self, layout: Layout, columns: Columns, episodes: list[dict[str, Any]], facts: dict[str, Any]) -> None:
-        """Write the tables: ``episodes`` are rows of recording, index, task and, if known, fingerprint; ``facts`` go to
-        ``dataset.json``.
+    def finish(
+        self,
+        layout: Layout,
+        columns: Columns,
+        episodes: list[dict[str, Any]],
+        facts: dict[str, Any],
+        psnr: float | None = None,
+    ) -> None:
+        """Write the tables.
+
+        Args:
+            layout: of the canvases.
+            columns: the table of transitions.
+            episodes: rows of recording, index, task and, if known, digest and fingerprint.
+            facts: go to ``dataset.json``.
+            psnr: of those frames, in dB, that were compressed before.
         """
         self._frames.close()
         np.save(self.folder / "states.npy", self.states())
         columns.write(self.folder / "transitions.parquet")
         digests = episode_digests(columns, self._pictures.__getitem__, self.states(), len(episodes))
-        frames = np.load(self.folder / "frames.npy", mmap_mode="r")
+        frames = open_frames(self.folder, self._frames.storage, self._shape)
         prints = fingerprints_of(columns, frames, self.states(), episodes)
         told = [
-            {**episode, "digest": digest, "fingerprint": known}
+            {**episode, "digest": episode.get("digest") or digest, "fingerprint": known}
             for episode, digest, known in zip(episodes, digests, prints, strict=True)
         ]
         pq.write_table(pa.Table.from_pylist(told), self.folder / "episodes.parquet")
         write_json(self.folder / "layout.json", layout.to_json())
         objects = write_objects(self.folder, self._objects)
-        known = {"objects": objects} if objects else {}
+        known: dict[str, Any] = {"objects": objects} if objects else {}
+        if self._frames.storage != "raw":
+            measured = [db for db in (psnr, self._frames.psnr()) if db is not None]
+            known["storage"] = {"format": self._frames.storage} | ({"psnr": min(measured)} if measured else {})
         write_json(self.folder / "dataset.json", {"format": FORMAT, **facts, **known})
 
     def __enter__(self) -> "TransitionWriter":
@@ -283,7 +281,7 @@ def frames_of(columns: Columns, episodes: int) -> list[np.ndarray]:
 
 
 def fingerprints_of(
-    columns: Columns, frames: np.ndarray, states: np.ndarray, episodes: Sequence[Mapping[str, Any]]
+    columns: Columns, frames: np.ndarray | JpegFrames, states: np.ndarray, episodes: Sequence[Mapping[str, Any]]
 ) -> list[str]:
     """The fingerprint of each episode: the one that it brings, or else that of its frames; see `fingerprint`."""
     return [
@@ -330,14 +328,16 @@ class TransitionSet:
             if self.facts["actions"] == "column":  # its name before 2026-11-26
                 self.facts["actions"] = "command"
             self.layout = layout = read_layout(self.path / "layout.json")
-            self.frames = map_array(self.path / "frames.npy", "uint8")
+            frame = (layout.frame_height, layout.frame_width, 3)
+            self.storage: Storage = self.facts.get("storage", {"format": "raw"})["format"]
+            self.frames = open_frames(self.path, self.storage, frame)
             self.states = np.array(map_array(self.path / "states.npy", "float32"))
             with closing(TableFile(self.path / "episodes.parquet")) as table:
                 told = checked(list[EpisodeFacts], table.table().to_pylist(), "episodes.parquet")
             self.episodes = [{"moment": None, "scene": None, **episode} for episode in told]  # older datasets lack it
             count = len(self.frames) if self.frames.ndim else 0
             for what, shape, expected in (
-                ("frames.npy", self.frames.shape, (count, layout.frame_height, layout.frame_width, 3)),
+                ("frames.npy", self.frames.shape, (count, *frame)),
                 ("states.npy", self.states.shape, (count, len(layout.joints))),
             ):
                 if shape != expected:
@@ -469,6 +469,8 @@ class TransitionSet:
         """What tells each episode from others, (E,) str; see `episode_digests`. Older datasets are read for it."""
         if all(episode.get("digest") for episode in self.episodes):
             return np.array([episode["digest"] for episode in self.episodes])
+        if self.storage != "raw":
+            raise ForearmError(f"{self.path} lacks the digests of its episodes, which compressed frames do not tell")
         pictures = lambda row: _picture_digest(self.frames[row])  # noqa: E731
         return np.array(episode_digests(self.columns, pictures, self.states, len(self.episodes)))
 
