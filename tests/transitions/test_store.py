@@ -340,3 +340,16 @@ def test_digests_that_are_missing_are_made_and_those_that_are_no_texts_refused(t
     assert told([None, *data.episode_digests[1:]]).episode_digests.tolist() == data.episode_digests.tolist()
     with pytest.raises(ForearmError, match=r"episodes\.parquet: 0: digest is 0, not a text"):
         told(range(count))
+
+
+def test_rows_and_frames_by_episode_of_a_hundred_thousand_are_there_at_once(tiny_data):
+    count, random = 100_000, np.random.default_rng(0)
+    tiny_data.columns.frames = np.arange(count)[:, None] + np.arange(2)
+    tiny_data.columns.episodes = 2 * random.permutation(np.repeat(np.arange(count // 10), 10))
+    begun = time.process_time()
+    rows, frames = tiny_data.columns.by_episode(), tiny_data.columns.frames_by_episode()
+    assert time.process_time() - begun < 3, "a search among all rows for each episode would take a minute"
+    assert list(rows) == list(frames) == list(range(0, count // 5, 2)), "only those that have any"
+    for number in (0, 5000, 19_998):
+        np.testing.assert_array_equal(rows[number], np.flatnonzero(tiny_data.columns.episodes == number))
+        np.testing.assert_array_equal(frames[number], np.unique(tiny_data.columns.frames[rows[number]]))

@@ -129,9 +129,8 @@ class ImaginedWorlds:
 
 def _ends_of_episodes(data: TransitionSet) -> dict[int, tuple[int, int]]:
     """Each episode that has transitions, with its first and last frame."""
-    columns = data.columns
-    rows = {episode: columns.episodes == episode for episode in np.unique(columns.episodes).tolist()}
-    return {episode: (int(columns.frames[r].min()), int(columns.frames[r].max())) for episode, r in rows.items()}
+    used = data.columns.frames_by_episode()
+    return {episode: (int(frames[0]), int(frames[-1])) for episode, frames in used.items()}
 
 
 def _numbered(data: TransitionSet, episodes: Sequence[int]) -> dict[int, int]:

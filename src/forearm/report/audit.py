@@ -184,9 +184,7 @@ def _of_dataset(
     spacing = even_spacing(data)
     fps = 1 / spacing if spacing else None
     boxes = {camera.name: box for camera, box in zip(data.layout.cameras, data.layout.camera_boxes(), strict=True)}
-    frames = {
-        int(n): np.unique(data.columns.frames[data.columns.episodes == n]) for n in np.unique(data.columns.episodes)
-    }
+    frames = data.columns.frames_by_episode()
     episodes = []
     for number, rows in frames.items():
         pictures = data.frames[rows]
@@ -248,6 +246,5 @@ def _errors(run: Run, data: TransitionSet, device: torch.device) -> dict[int, fl
 
 
 def _some_rows(data: TransitionSet) -> Iterator[np.ndarray]:
-    for number in np.unique(data.columns.episodes):
-        rows = np.flatnonzero(data.columns.episodes == number)
+    for rows in data.columns.by_episode().values():
         yield rows[np.unique(np.linspace(0, len(rows) - 1, ROWS_PER_EPISODE).astype(int))]

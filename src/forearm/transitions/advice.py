@@ -70,12 +70,7 @@ def _step(data: TransitionSet) -> Iterator[str]:
 
 def _change(data: TransitionSet, rows: int) -> float:
     """Mean squared change of the picture over so many stored frames of an episode."""
-    starts = np.concatenate(
-        [
-            np.unique(data.columns.frames[data.columns.episodes == number])[:-rows]
-            for number in np.unique(data.columns.episodes)
-        ]
-    )
+    starts = np.concatenate([frames[:-rows] for frames in data.columns.frames_by_episode().values()])
     some = starts[_sample(len(starts))] if len(starts) else starts
     return (
         float(((data.frames[some + rows].astype(np.float32) - data.frames[some]) ** 2).mean()) if len(some) else np.inf

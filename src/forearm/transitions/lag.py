@@ -34,8 +34,7 @@ def estimate_lag(data: TransitionSet) -> Lag | None:
 
 def _motions(data: TransitionSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     seen = 0
-    for episode in np.unique(data.columns.episodes):
-        frames = np.unique(data.columns.frames[data.columns.episodes == episode])
+    for frames in data.columns.frames_by_episode().values():
         if len(frames) >= LEAST_PICTURES and seen < PICTURES:
             seen += len(frames)
             pictures = data.frames[frames].astype(np.float32)

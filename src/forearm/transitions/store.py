@@ -113,6 +113,16 @@ class Columns:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def by_episode(self) -> dict[int, np.ndarray]:
+        """The transitions (n,) int64 of each episode that has any, in order, by one sort."""
+        order = np.argsort(self.episodes, kind="stable")
+        numbers, begins = np.unique(self.episodes[order], return_index=True)
+        return dict(zip(numbers.tolist(), np.split(order, begins[1:]), strict=False))
+
+    def frames_by_episode(self) -> dict[int, np.ndarray]:
+        """The frames (n,) int64 that each episode with any transition uses, in order."""
+        return {number: np.unique(self.frames[rows]) for number, rows in self.by_episode().items()}
+
     def write(self, path: Path) -> None:
         """Write as parquet."""
         n = len(self)
@@ -275,9 +285,8 @@ def episode_digests(columns: Columns, picture: Callable[[int], bytes], states: n
 
 def frames_of(columns: Columns, episodes: int) -> list[np.ndarray]:
     """The rows of the frames that each of so many episodes uses, in order."""
-    order = np.argsort(columns.episodes, kind="stable")
-    parts = np.split(order, np.searchsorted(columns.episodes[order], np.arange(1, episodes)))
-    return [np.unique(columns.frames[part]) for part in parts]
+    used = columns.frames_by_episode()
+    return [used.get(number, np.zeros(0, np.int64)) for number in range(episodes)]
 
 
 def fingerprints_of(

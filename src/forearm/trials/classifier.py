@@ -17,7 +17,6 @@ from forearm.base.errors import ForearmError
 from forearm.canvas import Layout
 from forearm.evaluation.learned import fit, kept_or_learned
 from forearm.transitions import TransitionSet
-from forearm.transitions.store import frames_of
 from forearm.trials.starts import RAISED
 
 FILE = "success.safetensors"
@@ -49,9 +48,10 @@ class Examples:
         cameras = len(data.layout.cameras)
         parts: list[tuple[np.ndarray, ...]] = []
         chosen = np.isin(np.arange(len(data.columns)), rows)
-        for episode, frames in enumerate(frames_of(data.columns, len(data.episodes))):
-            if not len(frames) or not chosen[data.columns.episodes == episode].all():
+        for own in data.columns.by_episode().values():
+            if not chosen[own].all():
                 continue
+            frames = np.unique(data.columns.frames[own])
             if data.objects is None:
                 before = frames[: int(BEFORE * len(frames))]
                 now = np.concatenate([before, frames[-LAST:]])

@@ -73,11 +73,11 @@ def read_starts(data: TransitionSet, commands: Commands, numbers: Mapping[int, i
     if (meant := data.layout.action_is) != "target":
         what = f"{meant}s" if meant else "no commands"
         raise ForearmError(f"the actions of {data.path} are {what}; trials need targets: build with --actions command")
-    return [_start(data, commands, number, episode) for number, episode in numbers.items()]
+    rows = data.columns.by_episode()
+    return [_start(data, commands, number, episode, rows[episode]) for number, episode in numbers.items()]
 
 
-def _start(data: TransitionSet, commands: Commands, number: int, episode: int) -> Start:
-    rows = np.flatnonzero(data.columns.episodes == episode)
+def _start(data: TransitionSet, commands: Commands, number: int, episode: int, rows: np.ndarray) -> Start:
     frames, actions = data.columns.frames[rows], data.columns.actions[rows]
     follows = dict(
         zip(
