@@ -31,27 +31,22 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import locked
 from forearm.canvas import ActionDimension
 from forearm.models import make_model
-from forearm.training import loop
+from forearm.training import loop, validation
 from forearm.training.config import TrainConfig
 from forearm.training.launch import train_run
-from forearm.training.loop import (
-    MOST_WORKERS,
-    feed,
-    make_accelerator,
-    seed_of,
-    start_run,
-    train,
-    validate,
-    workers_on,
-)
+from forearm.training.loop import MOST_WORKERS, Divergence, feed, start_run, train, workers_on
+from forearm.training.processes import make_accelerator, seed_of
 from forearm.training.resume import extend
 from forearm.training.run import Run, read_tensors, save_tensors
 from forearm.training.schedule import Progress, learning_rate
+from forearm.training.validation import SHARE, SPARED, affordable, final_rows, validate, validation_rows
 from forearm.transitions import TrainingSteps, TransitionSet, batches
 
 SMALL = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+OLD = {"state_embedding": False, "synthetic_stay": 0.0, "brightness_jitter": 0.0}
+"""What settings that leave them out stand for."""
 CONFIG = TrainConfig(steps=24, batch_size=8, learning_rate=5e-3, warmup=4, ema=0.8, evaluate_every=8, seed=3)
-TIMINGS = ("samples_per_s", "seconds")
+TIMINGS = ("samples_per_s", "feeding_share", "seconds")
 
 
 def start(path: Path, data: TransitionSet, fine_tune: Run | None = None, **changes) -> Run:
@@ -117,6 +112,7 @@ def test_the_folder_is_whole(unbroken, data):
         "machine.json",
         "resume.safetensors",
         "samples",
+        "validation.json",
     ]
     config = unbroken.config()
     assert config["family"] == "mae"
@@ -136,7 +132,7 @@ def test_the_log_says_what_happened(unbroken, data):
     assert [entry["step"] for entry in steps] == [1, 10, 20]
     assert [entry["step"] for entry in evaluations] == [0, 8, 16, 24]
     assert {*steps[0]} == {
-        *("step", "loss", "visual", "strip", "learning_rate", "gradient_norm", "samples_per_s", "steps")
+        *("step", "loss", "visual", "strip", "learning_rate", "gradient_norm", *TIMINGS[:2], "steps")
     }
     assert {*evaluations[0]} == {"step", "val_loss", "val_visual", "val_strip", "best", "seconds", "steps"}
     for entry in steps:
@@ -144,6 +140,7 @@ def test_the_log_says_what_happened(unbroken, data):
             CONFIG, Progress(step=entry["step"] - 1, done=(entry["step"] - 1) / 24)
         )
         assert entry["samples_per_s"] > 0
+        assert 0 < entry["feeding_share"] < 1
         assert entry["steps"] == 24
     # The first step by hand: the same weights at the same seed, the same rows, the norm of the whole gradient.
     torch.manual_seed(CONFIG.seed)
@@ -220,6 +217,27 @@ def test_a_crash_costs_nothing_but_time(tmp_path, unbroken, data, step, kind):
         with pytest.raises(ForearmError, match="nothing to resume from"):
             train(run, data, device="cpu", resume=True)
     train(run, data, device="cpu", resume=step > 0)
+    assert_same(run, unbroken)
+
+
+def test_a_training_that_torchrun_starts_anew_goes_on(tmp_path, unbroken, data, monkeypatch):
+    def crash(entry):
+        if entry["step"] == 10:
+            raise RuntimeError("crash")
+
+    def train_it(report):
+        watching = lambda name: contextlib.nullcontext(report)  # noqa: E731
+        kinds = {"family": "mae", "size": "tiny", "model": SMALL | OLD, "config": CONFIG, "device": "cpu"}
+        return train_run(data, tmp_path / "run", watching=watching, **kinds)
+
+    with pytest.raises(RuntimeError, match="crash"):
+        train_it(crash)
+    with pytest.raises(ForearmError, match="exists"):
+        train_it(print)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    steps = []
+    run = train_it(lambda entry: steps.append(entry["step"]))
+    assert steps[0] > 8, "from the last checkpoint on"
     assert_same(run, unbroken)
 
 
@@ -301,7 +319,7 @@ def test_plateau_halves_the_rate(tmp_path, data):
 
 def test_minutes_end_a_training(tmp_path, data, monkeypatch):
     reads = itertools.count()
-    clock = SimpleNamespace(perf_counter=lambda: next(reads) / 40)  # on a busy machine the true one says anything
+    clock = SimpleNamespace(perf_counter=lambda: next(reads) / 80)  # on a busy machine the true one says anything
     monkeypatch.setattr("forearm.training.loop.time", clock)
     run = start(tmp_path / "run", data, minutes=0.02, steps=3, evaluate_every=5)
     progress = train(run, data, device="cpu")
@@ -435,14 +453,56 @@ def test_validation_is_on_so_many_rows_of_the_picking_half_equally_from_its_epis
     trained(tmp_path / "all", many, steps=2, evaluate_every=1)
     assert seen == [many.rows("picking").tolist()] * 3
     assert 0 < len(seen[0]) < len(many.rows("val"))
-    monkeypatch.setattr(loop, "MOST_VALIDATED", 6)
+    monkeypatch.setattr(validation, "LEAST_VALIDATED", 6)
     seen.clear()
-    trained(tmp_path / "few", many, steps=1)
+    few = trained(tmp_path / "few", many, steps=1)
     trained(tmp_path / "other-seed", many, steps=1, seed=9)
     assert len(seen[0]) == 6
     assert all(rows == seen[0] for rows in seen), "drawn once, whatever the seed of the training"
     assert set(seen[0]) < set(many.rows("picking").tolist())
     assert np.unique(many.groups[seen[0]], return_counts=True)[1].tolist() == [3, 3]
+    monkeypatch.setattr(validation, "LEAST_VALIDATED", 4)
+    assert validation_rows(few, many, CONFIG, keep=False).tolist() == seen[0], "the run keeps them"
+    often = dataclasses.replace(CONFIG, evaluate_every=1)
+    assert len(validation_rows(few, data, often, keep=False)) == 4, "of another dataset they are drawn anew"
+
+
+def test_the_best_weights_are_validated_on_the_whole_set_in_the_end(tmp_path, monkeypatch):
+    many = write_data(tmp_path / "data", episodes=8, val=5, length=4)
+    monkeypatch.setattr(validation, "LEAST_VALIDATED", 2)
+    run = trained(tmp_path / "run", many, steps=20, evaluate_every=5)
+    evaluations = [entry for entry in run.log() if "val_loss" in entry]
+    assert ["whole_val_loss" in entry for entry in evaluations] == [False, False, False, False, True]
+    assert evaluations[-1]["whole_val_loss"] == pytest.approx(mean_loss(run, "best", many), rel=1e-5)
+    rows = validation_rows(run, many, CONFIG, keep=False)
+    assert final_rows(many, rows, 100).tolist() != rows.tolist()
+    assert len(rows) == 4
+    assert len(final_rows(many, rows, 100)) == 5
+    assert sorted(final_rows(many, rows, 10**6)) == many.rows("picking").tolist()
+
+
+def test_evaluations_keep_within_their_share_of_the_time():
+    progress, done = Progress(evaluation_seconds=4.0), []
+    for step in range(2000):
+        progress.seconds += 1.0
+        if affordable(progress.evaluations, progress.evaluation_seconds, progress):
+            done.append(step)
+            progress.seconds += 4.0
+            progress.evaluations += 1
+    assert done[:7] == [*range(7)], "small trainings are evaluated as often as they say"
+    assert SHARE * progress.seconds < 4.0 * len(done) <= SHARE * progress.seconds + SPARED
+
+
+def test_evaluations_are_left_out_where_they_take_too_long_but_checkpoints_are_written(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(validation, "SPARED", 0.0)
+    run = start(tmp_path / "run", data)
+    slow = lambda *_: time.sleep(1) or {"loss": 1.0}  # noqa: E731
+    monkeypatch.setattr(loop, "validate", slow)
+    saved = []
+    monkeypatch.setattr(loop, "save_state", lambda *parts: saved.append(parts[-1].step))
+    train(run, data, device="cpu")
+    assert [entry["step"] for entry in run.log() if "val_loss" in entry] == [0, 24]
+    assert saved == [0, 8, 16, 24]
 
 
 def test_no_two_processes_or_steps_draw_the_same():
@@ -495,7 +555,32 @@ def test_a_run_whose_weights_cannot_be_opened_is_not_started_from(tmp_path, unbr
     assert not (tmp_path / "run").exists()
 
 
+# Less memory
+
+
+def test_a_batch_in_parts_trains_as_the_whole(tmp_path, unbroken, data):
+    parts = trained(tmp_path / "parts", data, accumulate=4)
+    for one, other in zip(log_without_timings(parts), log_without_timings(unbroken), strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
+    with pytest.raises(ForearmError, match="batch_size 8 is not divisible by 1 processes × 3"):
+        trained(tmp_path / "odd", data, accumulate=3)
+
+
+def test_activations_that_are_computed_anew_change_nothing(tmp_path, unbroken, data):
+    assert_same(trained(tmp_path / "run", data, checkpoint_activations=True), unbroken)
+
+
 # What cannot be
+
+
+def test_a_gradient_that_is_no_number_is_remembered_until_it_is_asked_for():
+    diverged = Divergence(torch.device("cpu"))
+    diverged.note(torch.tensor(2.0), 6)
+    diverged.check()
+    for step, norm in ((7, torch.inf), (8, 1.0), (9, torch.nan)):
+        diverged.note(torch.tensor(norm), step)
+    with pytest.raises(ForearmError, match="no number any more at step 7"):
+        diverged.check()
 
 
 def one_line(failure) -> str:

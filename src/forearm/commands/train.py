@@ -15,7 +15,7 @@ from forearm.base.errors import ForearmError
 from forearm.commands.console import training
 from forearm.commands.options import DatasetFolder, Device, OtherRun, not_with, only_with
 from forearm.models import DEFAULT, family_names, get_family
-from forearm.training.config import TrainConfig
+from forearm.training.config import GPU_BATCH_SIZE, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,13 @@ def train(options: TrainOptions) -> None:
 
     Weights, a log and sample pictures go to the run's folder.
 
-    On several GPUs or processes: accelerate launch -m forearm train …
+    On several GPUs: torchrun --nproc-per-node 4 -m forearm train …
 
     Example: forearm train warp --data data --out run --minutes 20 --model.layers 6
     """
     from accelerate import PartialState
 
+    from forearm.base.devices import device_named
     from forearm.report.assessment import checked_notes
     from forearm.training.launch import resume_run, train_run
 
@@ -129,6 +130,9 @@ def train(options: TrainOptions) -> None:
                 raise ForearmError("train needs --data, a dataset that forearm build wrote")
             if options.fine_tune is not None:
                 _require_family(options, options.fine_tune)
+            config = options.training
+            if "batch_size" not in options.given and device_named(options.device).type == "cuda":
+                config = dataclasses.replace(config, batch_size=GPU_BATCH_SIZE)
             settings = {f.name: getattr(options.model, f.name) for f in dataclasses.fields(options.model)}
             train_run(
                 options.data,
@@ -136,7 +140,7 @@ def train(options: TrainOptions) -> None:
                 family=options.model.family or DEFAULT,
                 size=options.size,
                 model={name: value for name, value in settings.items() if value is not None},
-                config=options.training,
+                config=config,
                 fine_tune=options.fine_tune,
                 parent=options.parent,
                 notes=checked_notes(options.notes) if options.notes else "",

@@ -23,7 +23,8 @@ class TrainConfig:
     """What minutes are counted by: the clock on the wall, or the processor's time of all threads of this process, a
     budget that does not depend on what else the machine is doing."""
     batch_size: int = 8
-    """Small batches learned more from the same number of samples (docs/log/2026-11-22-copy-path.md)."""
+    """Over all processes together; forearm train takes 32 on a GPU. Small batches learned more from the same number of
+    samples (docs/log/2026-11-22-copy-path.md)."""
     learning_rate: float = 1e-3
     """The highest, after the warm-up."""
     matrix_rate: float = 0.02
@@ -44,9 +45,18 @@ class TrainConfig:
     ema: float = 0.999
     """Decay of the moving average of the weights, which is what is evaluated and kept."""
     evaluate_every: int = 250
-    """Steps between evaluations; each also writes a checkpoint to resume from and sample pictures."""
+    """Steps between evaluations, each with a checkpoint to resume from and sample pictures. Some are left out where
+    they would take more than 5 % of the time (and 30 s), and so are checkpoints between them."""
     patience: int = 0
     """Evaluations without progress before training stops early; 0 never stops."""
+    accumulate: int = 1
+    """Parts in which each process computes its share of a batch, one after the other: less memory, the same gradient
+    (gradient accumulation)."""
+    checkpoint_activations: bool = False
+    """Compute what blocks have computed anew for the gradient instead of keeping it: much less memory, a third more
+    time (gradient checkpointing)."""
+    compile: bool = False
+    """Compile the model's blocks with torch.compile, which takes a minute at the start."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 on GPUs that have it, fp32 elsewhere (on CPUs bf16 gained nothing at the tiny size)."""
     seed: int = 0
@@ -58,7 +68,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.batch_size > 2**16 or (self.workers or 0) > 2**10:
             raise ForearmError(f"batch_size {self.batch_size} or workers {self.workers} is more than any machine has")
-        for name in ("steps", "batch_size", "evaluate_every", "plateau_patience"):
+        for name in ("steps", "batch_size", "evaluate_every", "plateau_patience", "accumulate"):
             if getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be at least 1")
         for name in ("warmup", "patience", "seed", "workers", "weight_decay"):
@@ -74,3 +84,7 @@ class TrainConfig:
         for name in ("ema", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to lie in [0, 1)")
+
+
+GPU_BATCH_SIZE = 32
+"""With it and the same learning rate the runs of docs/benchmarks/gpu.md were trained."""

@@ -10,7 +10,8 @@ from accelerate import PartialState
 
 from forearm.models import DEFAULT, family_settings
 from forearm.training.config import TrainConfig
-from forearm.training.loop import Report, start_processes, start_run, train
+from forearm.training.loop import Report, start_run, train
+from forearm.training.processes import restarted, start_processes
 from forearm.training.resume import extend
 from forearm.training.run import Run
 from forearm.transitions.store import TransitionSet
@@ -41,6 +42,8 @@ def train_run(
 ) -> Run:
     """Train a model on a dataset and leave a run's folder.
 
+    Where torchrun starts the processes anew, as one of them has ended, the training goes on from its last checkpoint.
+
     Args:
         data: the dataset to train on.
         out: the folder to write; it must not exist.
@@ -61,6 +64,8 @@ def train_run(
     """
     processes = start_processes(device)
     transitions = data if isinstance(data, TransitionSet) else TransitionSet(Path(data))
+    if restarted() and Run(Path(out)).config_file.is_file():
+        return resume_run(out, transitions.path, device=device, trackers=trackers, watching=watching)
     if processes.is_main_process:
         named = size or ("so101" if transitions.layout.patch >= 16 else "tiny")
         settings = {} if fine_tune else family_settings(family, named, dict(model or {}))

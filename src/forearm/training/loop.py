@@ -12,36 +12,29 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
-from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast, gather_object, set_seed
+from accelerate import Accelerator
+from accelerate.utils import set_seed
 from torch.utils.data import DataLoader
 
-from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import append_line, locked, write_json, writing, writing_folder
 from forearm.base.machine import circumstances
 from forearm.base.processes import cores, serve_parent
 from forearm.batch import Batch
-from forearm.models import WorldModel
+from forearm.training.blocks import prepare_blocks
 from forearm.training.config import TrainConfig
 from forearm.training.optimizer import make_optimizer, set_rate
 from forearm.training.pictures import save_samples
+from forearm.training.processes import agreed, make_accelerator, seed_of, share_statistics, start_processes
 from forearm.training.resume import load_state, require_best, require_state, save_state
 from forearm.training.run import Run, load_weights, plan_model, save_weights
 from forearm.training.schedule import MOST_STEPS, MovingAverage, Progress, learning_rate, share_done
+from forearm.training.validation import affordable, final_rows, validate, validation_rows
 from forearm.transitions.loader import TrainingSteps, batch_on
-from forearm.transitions.split import in_turn
 from forearm.transitions.store import TransitionSet
 
 LOG_EVERY = 10
 """Steps between log entries."""
-
-MOST_VALIDATED = 2_000
-"""Of more validation transitions than these, so many are drawn once, equally from the episodes."""
-
-FAR_BEYOND = 100
-"""A joint that is so many times its range from the middle of its bounds is a fault of its sensor."""
 
 MOST_WORKERS = 8
 """Processes that prepare batches for a GPU unless more are asked for."""
@@ -143,9 +136,10 @@ def _train(
     config = run.training()
     data = data.with_layout(layout, f"run {run.name}")
     accelerator = make_accelerator(config, device, trackers, run.path)
-    if config.batch_size % accelerator.num_processes:
-        raise ForearmError(f"batch_size {config.batch_size} is not divisible by {accelerator.num_processes} processes")
-    main = accelerator.is_main_process
+    target, main, several = accelerator.device, accelerator.is_main_process, accelerator.num_processes > 1
+    if config.batch_size % (accelerator.num_processes * config.accumulate):
+        parts = f"{accelerator.num_processes} processes" + (f" × {config.accumulate}" if config.accumulate > 1 else "")
+        raise ForearmError(f"batch_size {config.batch_size} is not divisible by {parts}")
 
     set_seed(config.seed)
     if resume:
@@ -155,18 +149,19 @@ def _train(
     model = run.make_model(run.resume_file, "model.") if resume else run.make_model(basis)
     if basis:
         load_weights(model, basis)
-    model = model.to(accelerator.device)
+    model = model.to(target)
     average = MovingAverage(model, config.ema)
     optimizer = make_optimizer(model, config)
     progress, marks = Progress(), run.marks()
     if resume:
         progress = load_state(run.resume_file, marks, model, average, optimizer)
         require_best(run, progress)
-    wrapped = accelerator.prepare(model) if accelerator.num_processes > 1 else model
+    prepare_blocks(model, config.compile, config.checkpoint_activations)
+    wrapped = accelerator.prepare(model) if several else model
 
     log = Log(run, progress.step if resume else -1, accelerator, report)
     if main:
-        write_json(run.machine_file, circumstances(accelerator.device, accelerator.num_processes))
+        write_json(run.machine_file, circumstances(target, accelerator.num_processes))
     share = TrainingSteps(
         data,
         data.rows("train"),
@@ -174,56 +169,74 @@ def _train(
         config.seed,
         accelerator.process_index,
         accelerator.num_processes,
-        drawn=accelerator.device.type == "cpu",
+        drawn=target.type == "cpu",
     )
-    val_rows = data.rows("picking")
-    val_rows = np.sort(val_rows[in_turn(data.groups[val_rows], MOST_VALIDATED)])
+    val_rows = validation_rows(run, data, config, keep=main)
     places = np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)
-    shown = batch_on(accelerator.device, data, val_rows[places])
+    shown = batch_on(target, data, val_rows[places])
+    clock, diverged = Stopwatch(progress, config.clock), Divergence(target)
+
+    def save() -> None:
+        """Write a checkpoint; of a model that has diverged none is ever written."""
+        diverged.check()
+        if main:
+            save_state(run.resume_file, marks, model, average, optimizer, progress)
 
     def evaluate_and_save() -> None:
         """Validate the averaged weights, keep them if they are the best, and write a checkpoint."""
+        diverged.check()
+        began = clock.now()
         losses = validate(average.model, data, val_rows, config.batch_size, accelerator)
         best = progress.evaluated(losses["loss"], config)
         entry = {f"val_{name}": value for name, value in losses.items()}
+        if best and main:
+            save_weights(run.weights_file("best"), average.model)
+        rows = final_rows(data, val_rows, progress.step * config.batch_size)
+        if progress.finished(config) and len(rows) > len(val_rows):
+            accelerator.wait_for_everyone()
+            chosen = average.model if best else run.load("best", target)
+            entry["whole_val_loss"] = validate(chosen, data, rows, config.batch_size, accelerator)["loss"]
         log.write(
             {"step": progress.step, **entry, "best": best, "seconds": round(progress.seconds, 2), "steps": progress.end}
         )
         if main:
-            if best:
-                save_weights(run.weights_file("best"), average.model)
             save_weights(run.weights_file("last"), average.model)
             picture = run.path / "samples" / f"step_{progress.step:06d}.png"
             log.show(progress.step, save_samples(picture, average.model, shown, progress.step))
-            save_state(run.resume_file, marks, model, average, optimizer, progress)
+        progress.evaluations += 1
+        progress.evaluation_seconds = fastest(progress.evaluation_seconds, clock.now() - began)
+        save()
 
-    clock = Stopwatch(progress, config.clock)
     if not resume:
         evaluate_and_save()
         clock.pause()
+    agree_every = LOG_EVERY if target.type != "cpu" else 1  # asking a GPU makes the host wait for it
     stopped = False
     with interruptible() as interrupted:
-        steps = feed(share, progress.step, workers_on(accelerator.device, config), accelerator.device)
+        steps = feed(share, progress.step, workers_on(target, config), target)
         while not stopped and not progress.finished(config):
             batch = next(steps)
+            clock.fed()
             rate = learning_rate(config, progress)
             set_rate(optimizer, rate, config)
             torch.manual_seed(seed_of(config.seed, progress.step, accelerator.process_index))
             wrapped.train()
-            with accelerator.autocast():
-                losses = wrapped(batch)
             optimizer.zero_grad(set_to_none=True)
-            accelerator.backward(losses["loss"])
+            losses = compute_gradients(wrapped, batch, config.accumulate, accelerator)
             gradient_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-            if not torch.isfinite(gradient_norm):
-                raise ForearmError(
-                    f"the loss is no number any more at step {progress.step}; lower --learning-rate and start again"
-                )
+            asking = (progress.step + 1) % agree_every == 0
+            diverged.note(gradient_norm, progress.step)
+            if asking:
+                diverged.check()
             optimizer.step()
             progress.step += 1
+            share_statistics(model, accelerator)
             average.update(model, progress.step)
             clock.tick()
-            progress.done = agreed(share_done(config, progress), accelerator)
+            if not config.minutes:
+                progress.done = share_done(config, progress)
+            elif asking or not several:
+                progress.done = agreed(share_done(config, progress), accelerator)
 
             if progress.step % LOG_EVERY == 0 or progress.step == 1:
                 means = {name: float(accelerator.reduce(v.detach(), "mean")) for name, v in losses.items()}
@@ -235,17 +248,30 @@ def _train(
                         "learning_rate": rate,
                         "gradient_norm": float(gradient_norm),
                         "samples_per_s": round(speed, 1),
+                        "feeding_share": round(clock.feeding_share, 4),
                         "steps": progress.end,
                     }
                 )
-            if progress.step % config.evaluate_every == 0 or progress.finished(config):
-                evaluate_and_save()
+            finished = progress.finished(config)
+            if finished or progress.step % config.evaluate_every == 0:
+                evaluations = affordable(progress.evaluations, progress.evaluation_seconds, progress)
+                checkpoints = affordable(progress.checkpoints, progress.checkpoint_seconds, progress)
+                if finished or agreed(evaluations, accelerator):
+                    evaluate_and_save()
+                elif agreed(checkpoints, accelerator):
+                    began = clock.now()
+                    save()
+                    progress.checkpoints += 1
+                    progress.checkpoint_seconds = fastest(progress.checkpoint_seconds, clock.now() - began)
                 clock.pause()
-            if interrupted():
-                accelerator.set_trigger()
-            stopped = accelerator.check_trigger()  # a signal may reach the processes at different steps
-            if stopped and main:
-                save_state(run.resume_file, marks, model, average, optimizer, progress)
+            if several and (asking or finished):
+                if interrupted():
+                    accelerator.set_trigger()
+                stopped = accelerator.check_trigger()  # a signal may reach the processes at different steps
+            elif not several:
+                stopped = interrupted()
+            if stopped:
+                save()
     accelerator.wait_for_everyone()
     accelerator.end_training()
     if stopped:
@@ -253,35 +279,46 @@ def _train(
     return progress
 
 
-def start_processes(device: str) -> PartialState:
-    """The processes of this training as Accelerate knows them, on the device that a name means."""
-    target = device_named(device)
-    if target.type == "cuda" and target.index is not None:
-        torch.cuda.set_device(target)
-    processes = PartialState(cpu=target.type == "cpu")
-    here = processes.device
-    if processes.num_processes == 1 and (here.type != target.type or target.index not in (None, here.index)):
-        AcceleratorState._reset_state(reset_partial_state=True)  # an earlier training in this process was elsewhere
-        processes = PartialState(cpu=target.type == "cpu")
-    return processes
+def compute_gradients(
+    model: torch.nn.Module, batch: Batch, parts: int, accelerator: Accelerator
+) -> dict[str, torch.Tensor]:
+    """Add the gradient of a batch's mean loss to the parameters, part after part; return the mean losses."""
+    count, means = len(batch) // parts, dict[str, torch.Tensor]()
+    for part in range(parts):
+        last = part == parts - 1
+        with contextlib.nullcontext() if last else accelerator.no_sync(model):
+            with accelerator.autocast():
+                losses = model(batch[part * count : (part + 1) * count] if parts > 1 else batch)
+            accelerator.backward(losses["loss"] / parts)
+        for name, value in losses.items():
+            means[name] = means.get(name, 0) + value.detach() / parts
+    return means
 
 
-def make_accelerator(config: TrainConfig, device: str, trackers: tuple[str, ...], folder: Path) -> Accelerator:
-    """The processes, device and precision to train with."""
-    on_cpu, on_gpu = (start_processes(device).device.type == kind for kind in ("cpu", "cuda"))
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
-    AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
-    accelerator = Accelerator(
-        cpu=on_cpu,
-        mixed_precision="bf16" if bf16 else "no",
-        log_with=list(trackers) or None,
-        project_dir=str(folder) if trackers else None,
-    )
-    if trackers:
-        accelerator.init_trackers(
-            "forearm", config={k: v for k, v in dataclasses.asdict(config).items() if v is not None}
-        )
-    return accelerator
+def fastest(before: float, now: float) -> float:
+    """The less of two times in seconds; 0 before the first."""
+    return min(before or now, now)
+
+
+class Divergence:
+    """Notes on the device at which step the gradient first was no number; only to ask for it makes the host wait."""
+
+    def __init__(self, device: torch.device):
+        self.step = torch.full((), -1, dtype=torch.int64, device=device)
+
+    def note(self, gradient_norm: torch.Tensor, step: int) -> None:
+        """Take in the norm of a step's gradient."""
+        first = (self.step < 0) & ~torch.isfinite(gradient_norm)
+        self.step = torch.where(first, step, self.step)
+
+    def check(self) -> None:
+        """Refuse to go on with a model that such a gradient has changed.
+
+        Raises:
+            ForearmError: some gradient was no number.
+        """
+        if (step := int(self.step)) >= 0:
+            raise ForearmError(f"the loss is no number any more at step {step}; lower --learning-rate and start again")
 
 
 def workers_on(device: torch.device, config: TrainConfig) -> int:
@@ -310,70 +347,23 @@ def feed(steps: TrainingSteps, first: int, workers: int, device: torch.device) -
         yield batch if steps.drawn else batch.draw()
 
 
-@torch.no_grad()
-def validate(
-    model: WorldModel, data: TransitionSet, rows: np.ndarray, batch_size: int, accelerator: Accelerator
-) -> dict[str, float]:
-    """Mean losses over validation rows, each process taking its part."""
-    mine = rows[accelerator.process_index :: accelerator.num_processes]
-    sums: dict[str, float] = {}
-    for number, start in enumerate(range(0, len(mine), batch_size)):
-        batch = batch_on(accelerator.device, data, mine[start : start + batch_size])
-        torch.manual_seed(seed_of(0, number, accelerator.process_index))
-        with accelerator.autocast():
-            losses = model.validation_loss(batch)
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
-    parts = gather_object([sums])  # a process without rows has no losses to name
-    means = {name: sum(part.get(name, 0.0) for part in parts) / len(rows) for name in parts[0]}
-    if not np.isfinite(list(means.values())).all():
-        raise ForearmError(f"the validation loss is no number; {_likely_cause(data, rows)}")
-    return means
-
-
-def seed_of(seed: int, number: int, process: int) -> int:
-    """A seed for whatever a model draws in one batch (noise, masks, augmentation): repeatable, another in each process.
-
-    They differ in the lowest 32 bits, which are all that PyTorch's generator on the CPU takes.
-    """
-    return seed * 1_000_003 + number + process * 1_000_000_007
-
-
-def _likely_cause(data: TransitionSet, rows: np.ndarray) -> str:
-    """Why a loss is no number: the joint that is farthest beyond its bounds, or the training itself."""
-    layout, positions = data.layout, data.positions(rows)
-    middles, ranges = (layout.highs + layout.lows) / 2, layout.highs - layout.lows
-    beyond = np.abs(positions - middles) / ranges
-    row, frame, joint = np.unravel_index(beyond.argmax(), beyond.shape)
-    if beyond[row, frame, joint] < FAR_BEYOND:
-        return "lower --learning-rate and start again"
-    episode = data.episodes[data.columns.episodes[rows[row]]]
-    return (
-        f"{layout.joint_names[joint]} reads {positions[row, frame, joint]:g} in transition {rows[row]}, of episode "
-        f"{episode['index']} of {episode['recording']}, where training has {layout.lows[joint]:g} to "
-        f"{layout.highs[joint]:g}; build the dataset without that episode"
-    )
-
-
-def agreed(share: float, accelerator: Accelerator) -> float:
-    """The main process's share done: clocks differ, but all processes have to stop at the same step."""
-    if accelerator.num_processes == 1:
-        return share
-    return float(broadcast(torch.tensor(share, dtype=torch.float64, device=accelerator.device)))
-
-
 class Stopwatch:
     """Adds up the seconds of training, and knows the typical seconds of a step."""
 
     def __init__(self, progress: Progress, clock: Literal["wall", "cpu"]):
         self.progress = progress
-        self.recent: deque[float] = deque(maxlen=RECENT)
+        self.recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        self.waited = 0.0
         self.now = time.process_time if clock == "cpu" else time.perf_counter
         self.last = self.now()
 
+    def fed(self) -> None:
+        """The batch of a step is there."""
+        self.waited = self._passed()
+
     def tick(self) -> None:
         """A step is done."""
-        self.recent.append(self._passed())
+        self.recent.append((self.waited, self.waited + self._passed()))
 
     def pause(self) -> None:
         """Something is done that was no step."""
@@ -387,7 +377,13 @@ class Stopwatch:
 
     @property
     def seconds_per_step(self) -> float:
-        return float(np.mean(self.recent))
+        return float(np.mean([whole for _, whole in self.recent]))
+
+    @property
+    def feeding_share(self) -> float:
+        """Share of the time of steps in which they wait for their batches."""
+        waited, whole = np.sum(self.recent, axis=0)
+        return float(waited / max(whole, 1e-9))
 
 
 class Log:

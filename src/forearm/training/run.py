@@ -124,6 +124,10 @@ class Run:
         return self.path / "notes.txt"
 
     @property
+    def validation_file(self) -> Path:
+        return self.path / "validation.json"
+
+    @property
     def machine_file(self) -> Path:
         return self.path / "machine.json"
 

@@ -30,6 +30,13 @@ class Progress:
     stale_at_halving: Count = 0
     seconds: Annotated[float, Between(0)] = 0.0
     """Time spent by the configured clock, evaluations included."""
+    evaluations: Count = 0
+    evaluation_seconds: Annotated[float, Between(0)] = 0.0
+    """Of the fastest evaluation, as whatever else a machine does now and then is not its cost."""
+    checkpoints: Count = 0
+    """Between evaluations."""
+    checkpoint_seconds: Annotated[float, Between(0)] = 0.0
+    """Of the fastest checkpoint."""
 
     @property
     def end(self) -> int:
