@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast
 
@@ -37,7 +37,6 @@ def make_accelerator(config: TrainConfig, device: str, trackers: tuple[str, ...]
         mixed_precision="bf16" if bf16 else "no",
         log_with=list(trackers) or None,
         project_dir=str(folder) if trackers else None,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # `share_statistics` means them
     )
     if trackers:
         accelerator.init_trackers(
