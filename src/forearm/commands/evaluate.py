@@ -6,6 +6,7 @@ from typing import Literal
 
 from forearm.commands.console import counting, show_page
 from forearm.commands.options import DatasetFolder, Device, OtherRun, RunFolder, not_with
+from forearm.transitions.split import MOST_REPORTED
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class EvaluateOptions:
     split: Literal["auto", "val", "all"] = "auto"
     """auto: the episodes that neither trained the run nor chose its best weights, also of a copied or combined dataset;
     val: all validation episodes of the dataset; all: all of it."""
+    rows: int = MOST_REPORTED
+    """How many transitions to score at most, drawn equally from the episodes and always the same; 0 for all."""
     checkpoint: Literal["best", "last"] = "best"
     """Which weights."""
     notes: Path | None = None
@@ -46,5 +49,6 @@ def evaluate(options: EvaluateOptions) -> None:
     from forearm.report.assessment import assess
 
     with counting("evaluating") as watch:
-        report = assess(**vars(options), watch=watch)
+        settings = {"most" if name == "rows" else name: value for name, value in vars(options).items()}
+        report = assess(**settings, watch=watch)
     show_page(report)

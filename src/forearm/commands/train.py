@@ -38,7 +38,8 @@ class TrainOptions(Generic[Model]):
     data: DatasetFolder = None
     """The dataset to train on; with --resume that of the run by default."""
     size: str | None = None
-    """The family's size: so101 or tiny; by default the one made for the dataset's patches."""
+    """The family's size: tiny, so101, base or large (docs/training.md); by default tiny or so101, whichever is made for
+    the dataset's patches."""
     fine_tune: OtherRun = None
     """A run whose family, settings, weights and bounds to start from."""
     parent: OtherRun = None

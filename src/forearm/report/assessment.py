@@ -26,6 +26,7 @@ from forearm.report import Facts, write_report
 from forearm.report.targets import Target, key_targets, parse_targets
 from forearm.training.run import Checkpoint, Run, read_notes
 from forearm.transitions.loader import batches
+from forearm.transitions.split import MOST_REPORTED, drawn_equally
 from forearm.transitions.store import TransitionSet
 
 Watch = Callable[[int, int], None]
@@ -37,6 +38,7 @@ def assess(
     data: Path | None = None,
     split: Literal["auto", "val", "all"] = "auto",
     rows: np.ndarray | None = None,
+    most: int = MOST_REPORTED,
     checkpoint: Checkpoint = "best",
     notes: Path | None = None,
     against: Path | None = None,
@@ -52,6 +54,8 @@ def assess(
     They go to ``evaluation/`` in the run's folder, or to ``evaluation-NAME/`` for a dataset that is not the run's own.
     ``split`` is auto for the episodes that neither trained the run nor chose its best weights, wherever they lie, val
     for the validation episodes of the dataset, all for everything; ``rows`` names rows instead.
+    Of more than ``most`` rows so many are drawn equally from the episodes, always the same; 0 scores all. Predictions
+    are fed back on paths of all of them.
     Without ``notes`` the report shows those that the run was started with; without ``against`` it is compared with
     its parent, if that has been evaluated on the same samples.
 
@@ -63,6 +67,7 @@ def assess(
         ("batch_size", batch_size, 1),
         ("rollouts", rollouts, 0),
         ("horizon", horizon, 0),
+        ("most", most, 0),
     ):
         if value < least:
             raise ForearmError(f"{option} is {value}; it has to be at least {least}")
@@ -74,7 +79,11 @@ def assess(
     held_out = run.held_out(transitions)
     auto = rows is None and split == "auto"
     if rows is None:
-        rows = run.reported_on(transitions) if auto else transitions.rows("val" if split == "val" else None)
+        every = len(transitions)
+        held = run.reported_on(transitions, every) if auto else transitions.rows("val" if split == "val" else None)
+        rows = drawn_equally(held, transitions.groups, most or every)
+    else:
+        held = rows
     if not len(rows):
         lacks = "no validation transitions" if split == "val" else "no episode that the run was not trained on"
         raise ForearmError(f"{transitions.path} has {lacks}; evaluate it with --split all")
@@ -110,6 +119,10 @@ def assess(
             f"The scored samples include those of training ({share}the nearest neighbour knows them by heart)."
         )
     cautions += _picked(run, transitions, rows)
+    if len(rows) < len(held):
+        cautions.append(
+            f"{len(rows)} of {len(held)} samples were drawn, equally from the episodes; --rows 0 scores all of them."
+        )
     if not own and auto and len(held_out) < len(transitions):
         cautions.append(
             f"{len(transitions) - len(held_out)} of the {len(transitions)} samples of {transitions.path.name} are left "
@@ -127,7 +140,7 @@ def assess(
         )
     if run.practised_stay():
         cautions.append("STAY was practised on frames that stay what they are (synthetic_stay); no recording shows it.")
-    paths = draw_paths(transitions, rows, horizon, rollouts)
+    paths = draw_paths(transitions, held, horizon, rollouts)
     groups, grouped_by = transitions.independent_groups(rows)
     total = len(rows) + paths.size
     watch(0, total)

@@ -14,6 +14,7 @@ from forearm.report.assessment import Watch, assess
 from forearm.report.comparison_page import GENERATOR, ComparedRun, render
 from forearm.report.lineage import LineageRun
 from forearm.training.run import Run
+from forearm.transitions.split import MOST_REPORTED, drawn_equally
 from forearm.transitions.store import TransitionSet
 
 
@@ -91,7 +92,8 @@ def _samples(runs: list[Run], data: Path | None) -> tuple[str, np.ndarray | None
     """
     if data is not None:
         transitions = TransitionSet(data)
-        rows = reduce(np.intersect1d, (run.reported_on(transitions) for run in runs))
+        common = reduce(np.intersect1d, (run.reported_on(transitions, len(transitions)) for run in runs))
+        rows = drawn_equally(common, transitions.groups, MOST_REPORTED)
         if not len(rows):
             raise ForearmError(f"{data} has no episode that none of the runs was trained on; name other data")
         return digest_of(transitions, rows), rows

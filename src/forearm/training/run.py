@@ -28,6 +28,7 @@ from forearm.models import WorldModel, make_model
 from forearm.models.renamed import current_weights
 from forearm.training.config import TrainConfig
 from forearm.transitions.layout import read_layout
+from forearm.transitions.split import MOST_REPORTED, drawn_equally
 
 if TYPE_CHECKING:
     from forearm.transitions.fingerprint import Known
@@ -252,14 +253,15 @@ class Run:
         picked = np.isin(data.episode_digests, digests) | known_among(data.fingerprints, fingerprints).copies
         return np.flatnonzero(picked[data.columns.episodes])
 
-    def reported_on(self, data: "TransitionSet") -> np.ndarray:
+    def reported_on(self, data: "TransitionSet", most: int = MOST_REPORTED) -> np.ndarray:
         """Rows (n,) int64 of the held-out episodes by which the run's best weights were not chosen either.
 
-        All held-out rows where it leaves none, as where a single group of episodes is held out.
+        All held-out rows where it leaves none, as where a single group of episodes is held out. Of more than ``most``,
+        so many are drawn equally from the episodes, always the same.
         """
         held_out = self.held_out(data)
         apart = np.setdiff1d(held_out, self.picked_on(data))
-        return apart if len(apart) else held_out
+        return drawn_equally(apart if len(apart) else held_out, data.groups, most)
 
     def parent(self) -> Path | None:
         """Where the run was that this one follows; None where it follows none. It may be gone by now."""

@@ -15,7 +15,7 @@ from forearm.training.processes import seed_of
 from forearm.training.run import Run
 from forearm.training.schedule import Progress
 from forearm.transitions.loader import batch_on
-from forearm.transitions.split import in_turn
+from forearm.transitions.split import drawn_equally
 from forearm.transitions.store import TransitionSet
 
 SHARE = 0.05
@@ -51,7 +51,7 @@ def validation_rows(run: Run, data: TransitionSet, config: TrainConfig, keep: bo
         if kept["of"] == len(all_rows) and len(rows) and np.isin(rows, all_rows).all():
             return rows  # of the same dataset
     most = max(LEAST_VALIDATED, min(MOST_VALIDATED, config.batch_size * config.evaluate_every // TRAINED_FOR_EACH))
-    rows = np.sort(all_rows[in_turn(data.groups[all_rows], most)])
+    rows = drawn_equally(all_rows, data.groups, most)
     if keep:
         write_json(run.validation_file, {"rows": rows.tolist(), "of": len(all_rows)})
     return rows
@@ -59,8 +59,7 @@ def validation_rows(run: Run, data: TransitionSet, config: TrainConfig, keep: bo
 
 def final_rows(data: TransitionSet, rows: np.ndarray, trained: int) -> np.ndarray:
     """The rows to validate the best weights on in the end: all, or as many as ``SHARE`` of the ``trained`` samples."""
-    all_rows = data.rows("picking")
-    return all_rows[in_turn(data.groups[all_rows], max(len(rows), int(SHARE * trained)))]
+    return drawn_equally(data.rows("picking"), data.groups, max(len(rows), int(SHARE * trained)))
 
 
 def affordable(count: int, seconds: float, progress: Progress) -> bool:

@@ -7,6 +7,9 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.canvas import Layout
 
+MOST_REPORTED = 2_000
+"""Transitions that a run is reported on unless more are asked for."""
+
 MARGIN = 0.05
 """Bounds reach this share of the seen range beyond it, so that validation is rarely clipped."""
 
@@ -68,6 +71,11 @@ def in_turn(groups: np.ndarray, most: int) -> np.ndarray:
         turns.append(taken[group])
         taken[group] += 1
     return places[np.argsort(turns, kind="stable")[:most]]
+
+
+def drawn_equally(rows: np.ndarray, groups: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` of rows (n,), in order, drawn equally from the groups (N,) of all rows; always the same."""
+    return rows if len(rows) <= most else np.sort(rows[in_turn(groups[rows], most)])
 
 
 def fit_bounds_to(layout: Layout, positions: np.ndarray) -> Layout:

@@ -6,5 +6,10 @@ from forearm.models.warp.config import WarpConfig
 FAMILY = Family(
     "warp",
     "forearm.models.warp.model:Warp",
-    {"so101": WarpConfig(), "tiny": WarpConfig(width=16, levels=3, joint_maps=8)},
+    {
+        "so101": WarpConfig(),
+        "tiny": WarpConfig(width=16, levels=3, joint_maps=8),
+        "base": WarpConfig(width=96, levels=5),
+        "large": WarpConfig(width=128, levels=5),
+    },
 )

@@ -1,0 +1,240 @@
+"""What every size of the families costs on this machine, in memory and time, and what feeding costs. One command:
+
+    python benchmarks/sizes.py
+
+takes about twenty minutes on one idle core and writes docs/benchmarks/sizes.md. Canvases are those of the preset
+so101, of noise, as no figure depends on what they show. Each measurement has a process of its own, so that peak memory
+is that process's.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from measuring import ROOT, circumstances, command, in_own_process, peak_mb, write_table
+
+from forearm.batch import Batch, RawBatch, make_batch
+from forearm.canvas import PRESETS, ActionDimension, Camera, Joint, Layout, draw
+from forearm.models import WorldModel, family_settings, make_model
+from forearm.training.blocks import prepare_blocks
+from forearm.training.run import plan_model
+
+TABLE = ROOT / "docs" / "benchmarks" / "sizes.md"
+FAMILIES = ("mae", "gpt", "diffusion", "unet", "flow", "warp")
+SIZES = ("so101", "base", "large")
+WAYS = ("plain", "checkpointed")
+STATE_BYTES = 20
+"""Of a parameter in training: weight, gradient, two moments of AdamW and the moving average, 4 each."""
+COMPILED = ("mae", "gpt", "unet", "warp")
+ACCUMULATED = ("mae", "warp")
+"""Families of which ``--compile`` and ``--accumulate`` are measured."""
+PARTS = 4
+CANVASES = 32
+
+
+def the_layout() -> Layout:
+    """Two cameras of 224 × 224, six joints, an action dimension each."""
+    size, names = PRESETS["so101"], ("pan", "lift", "elbow", "flex", "roll", "gripper")
+    cameras = tuple(Camera(name, size.camera, size.camera) for name in ("base", "wrist"))
+    actions = tuple(ActionDimension(name, name) for name in names)
+    return Layout(cameras, tuple(map(Joint, names)), actions, patch=size.patch, separator=size.separator)
+
+
+def recorded(count: int) -> tuple[np.ndarray, ...]:
+    """Frames, positions and actions of transitions, as a dataset holds them."""
+    layout, random = the_layout(), np.random.default_rng(0)
+    shape = (count, 2, layout.frame_height, layout.frame_width, 3)
+    joints, actions = (count, 2, len(layout.joints)), (count, 1, len(layout.actions))
+    positions = random.uniform(-180, 180, joints).astype(np.float32)
+    return random.integers(0, 256, shape, np.uint8), positions, random.uniform(-1, 1, actions).astype(np.float32)
+
+
+def some_batch(count: int) -> Batch:
+    """A batch of drawn canvases."""
+    frames, positions, actions = recorded(count)
+    canvases = draw(the_layout(), frames, positions, actions)
+    return make_batch(the_layout(), canvases, positions, actions, np.zeros(count), np.arange(count))
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """The processor's time of one call, which does not depend on what else a shared machine does."""
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def gradient(model: WorldModel, batch: Batch, parts: int = 1) -> float:
+    """One forward and backward pass in so many parts; the mean loss."""
+    model.zero_grad(set_to_none=True)
+    torch.manual_seed(0)
+    total, count = 0.0, len(batch) // parts
+    for part in range(parts):
+        loss = model(batch[part * count : (part + 1) * count])["loss"] / parts
+        loss.backward()
+        total += float(loss.detach())
+    return total
+
+
+# What is measured. Each function runs in a process of its own.
+
+
+def step(family: str, size: str, how: str) -> dict:
+    """A gradient at batch 1, or at ``PARTS`` whole or in parts: its time, the most memory, the loss."""
+    count = PARTS if how in ("whole", "parts") else 1
+    batch = some_batch(count)
+    torch.manual_seed(0)
+    model = make_model(family, the_layout(), family_settings(family, size, {})).train()
+    prepare_blocks(model, compiled=how == "compiled", checkpointed=how == "checkpointed")
+    parts = PARTS if how == "parts" else 1
+    losses: list[float] = []
+    repeats = 4 if size == "so101" else 1
+    start, *taken = (cpu_seconds(lambda: losses.append(gradient(model, batch, parts))) for _ in range(repeats))
+    return {"seconds": min([*taken, start]), "start": start, "peak_mb": peak_mb(), "loss": losses[0]}
+
+
+def predict(family: str, size: str) -> dict:
+    """A prediction at batch 1: its time and the most memory."""
+    batch = some_batch(1).context()
+    torch.manual_seed(0)
+    model = make_model(family, the_layout(), family_settings(family, size, {})).eval()
+    with torch.inference_mode():
+        taken = min(cpu_seconds(lambda: model.predict(batch)) for _ in range(4 if size == "so101" else 1))
+    return {"seconds": taken, "peak_mb": peak_mb()}
+
+
+def feeding() -> dict:
+    """Milliseconds a canvas: drawn by NumPy, by torch on this CPU, and handed on as bytes."""
+    layout, (frames, positions, actions) = the_layout(), recorded(CANVASES)
+    raw = RawBatch(layout, *map(torch.from_numpy, (frames, positions, actions)), *torch.zeros(2, CANVASES).long())
+    ways = {
+        "numpy": lambda: draw(layout, frames, positions, actions),
+        "torch": raw.draw,
+        "bytes": lambda: raw.frames.clone(),
+    }
+    return {name: 1e3 * min(cpu_seconds(way) for _ in range(15)) / CANVASES for name, way in ways.items()} | {
+        "drawn_mb": 12 * layout.height * layout.width / 1e6,
+        "raw_mb": frames[0].nbytes / 1e6,
+        "same": bool(np.abs(raw.draw().canvas.numpy() - draw(layout, frames, positions, actions)).max() <= 1e-6),
+    }
+
+
+def parameters(family: str, size: str) -> int:
+    """How many there are to learn."""
+    model = plan_model(family, the_layout(), family_settings(family, size, {}))
+    return sum(p.numel() for p in model.parameters())
+
+
+def measured(kept: Path | None) -> dict[str, dict]:
+    """All figures by what was asked, the small sizes first; those that are kept are not measured again."""
+    wanted = [
+        ("feeding",),
+        *(("step", f, size, how) for size in SIZES for f in FAMILIES for how in WAYS),
+        *(("predict", f, size) for size in SIZES for f in FAMILIES),
+        *(("step", f, "so101", "compiled") for f in COMPILED),
+        *(("step", f, "so101", how) for f in ACCUMULATED for how in ("whole", "parts")),
+    ]
+    found = json.loads(kept.read_text()) if kept and kept.exists() else {}
+    for words in wanted:
+        if " ".join(words) not in found:
+            print(" ".join(words), file=sys.stderr)
+            found[" ".join(words)] = in_own_process(__file__, "--only", *words)
+            if kept:
+                kept.write_text(json.dumps(found))
+    return found
+
+
+def page(found: dict[str, dict]) -> str:
+    """The page of the docs."""
+    feed = found["feeding"]
+    lines = [
+        "# Sizes of the families",
+        "",
+        circumstances() + ".",
+        f"Made by `{command()}`. Canvases of the preset `so101` (464×480). **All on one CPU core, as there was no GPU: "
+        "figures of GPUs are missing**, but for those of `so101` on [one large GPU](gpu.md).",
+        "",
+        "State: weight, gradient, two moments and the moving average, 20 bytes a parameter, before any activation. "
+        "Gradient: one forward and backward pass at batch 1 in fp32, in seconds of one core's time; of `base` and "
+        "`large` the first one. Memory: the most that its process held, without optimiser and average, so 12 bytes a "
+        "parameter less than a training. Anew: with `--checkpoint-activations`.",
+        "",
+        "| family | size | parameters | state, GB | gradient, s | memory, MB | anew, s | anew, MB | prediction, ms |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    apart = 0.0
+    for family, size in ((f, size) for f in FAMILIES for size in SIZES):
+        count, (plain, anew) = parameters(family, size), (found[f"step {family} {size} {how}"] for how in WAYS)
+        apart = max(apart, abs(plain["loss"] / anew["loss"] - 1))
+        lines.append(
+            f"| {family} | `{size}` | {count / 1e6:.1f}M | {STATE_BYTES * count / 1e9:.2f} | {plain['seconds']:.2f} | "
+            f"{plain['peak_mb']:.0f} | {anew['seconds']:.2f} | {anew['peak_mb']:.0f} | "
+            f"{1e3 * found[f'predict {family} {size}']['seconds']:.0f} |"
+        )
+    lines += [
+        "",
+        f"The loss with and without `--checkpoint-activations` differs by at most {apart:.0e} of it.",
+        "",
+        "## `--compile`",
+        "",
+        "| family | size | gradient, s | compiled, s | start, s | loss differs by |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for family in COMPILED:
+        plain, done = (found[f"step {family} so101 {how}"] for how in ("plain", "compiled"))
+        lines.append(
+            f"| {family} | `so101` | {plain['seconds']:.2f} | {done['seconds']:.2f} | {done['start']:.0f} | "
+            f"{abs(done['loss'] / plain['loss'] - 1):.0e} |"
+        )
+    lines += [
+        "",
+        f"## `--accumulate`, a batch of {PARTS} whole and in {PARTS} parts",
+        "",
+        "| family | whole, s | whole, MB | in parts, s | in parts, MB |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for family in ACCUMULATED:
+        ways = (found[f"step {family} so101 {how}"] for how in ("whole", "parts"))
+        cells = (f"{figures['seconds']:.2f} | {figures['peak_mb']:.0f}" for figures in ways)
+        lines.append(f"| {family} | {' | '.join(cells)} |")
+    step_ms = 1e3 * found["step warp so101 plain"]["seconds"]
+    lines += [
+        "",
+        "## Feeding",
+        "",
+        "| a canvas of `so101`, on one core | ms | MB |",
+        "|---|---:|---:|",
+        f"| drawn by NumPy (what a CPU training does) | {feed['numpy']:.2f} | {feed['drawn_mb']:.2f} |",
+        f"| drawn by torch on the CPU, equal to 1e-6: {feed['same']} | {feed['torch']:.2f} | {feed['drawn_mb']:.2f} |",
+        f"| handed on as bytes (what a worker does for a GPU) | {feed['bytes']:.2f} | {feed['raw_mb']:.2f} |",
+        "",
+        f"Of a training step of `warp` at `so101` on one core, feeding is "
+        f"{100 * feed['numpy'] / (step_ms + feed['numpy']):.2f} %; every training logs its own as `feeding_share`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure everything and write the page, or one thing in this process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", help="one measurement, in this process")
+    parser.add_argument(
+        "--figures", type=Path, help="JSON file to keep them in, or to write the page from if it exists"
+    )
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.only:
+        what, *words = arguments.only
+        print(json.dumps({"step": step, "predict": predict, "feeding": feeding}[what](*words)))
+        return
+    found = measured(arguments.figures)
+    write_table(TABLE, page(found))
+
+
+if __name__ == "__main__":
+    main()
