@@ -457,11 +457,12 @@ def interrupted(process: "subprocess.Popen[str]", how: signal.Signals, ready) ->
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_build_leaves_nothing(tmp_path, how):
+def test_an_interrupted_build_leaves_what_it_goes_on_with(tmp_path, how):
     recording = make_recording(tmp_path / "recording", lengths=(150,) * 4)
     process = start("build", recording, "--out", tmp_path / "data")
-    interrupted(process, how, lambda: [*tmp_path.glob(".data.partial/frames.npy")])
-    assert [path.name for path in tmp_path.iterdir()] == ["recording"]
+    stopped = interrupted(process, how, lambda: [*tmp_path.glob(".data.parts/*.npz")])
+    assert "of 4 episodes; run the same command again to go on" in stopped.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".data.parts", "recording"]
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(project, tmp_path):

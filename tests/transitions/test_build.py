@@ -29,7 +29,7 @@ from support.recordings import write_video as write_pictures
 from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
 from forearm.report.inspection import facts_of
-from forearm.transitions import TransitionSet
+from forearm.transitions import TransitionSet, parts
 from forearm.transitions.advice import warnings_of
 from forearm.transitions.build import build
 from forearm.transitions.combine import combine
@@ -401,17 +401,12 @@ def test_a_damaged_episode_is_dropped_whole_and_told_once(tmp_path, damage):
 
 def test_a_break_in_the_middle_is_met_only_while_decoding(tmp_path, monkeypatch):
     """Or the test above would prove nothing about forgetting frames already written."""
-    forgotten = []
-    monkeypatch.setattr(
-        ArrayWriter,
-        "rewind",
-        lambda self, rows, rewind=ArrayWriter.rewind: (forgotten.append(self.rows - rows), rewind(self, rows)),
-    )
+    coded = []
+    monkeypatch.setattr(parts, "coded", lambda frame, storage: coded.append(frame) or frame.tobytes())
     root = make_recording(tmp_path / "set")
     break_in_the_middle(video(root, 1))
-    build([root], tmp_path / "data", settings())
-    assert len(forgotten) == 1
-    assert forgotten[0] > 0
+    data = build([root], tmp_path / "data", settings())
+    assert len(coded) > len(data.frames)
 
 
 def test_several_recordings_become_one(tmp_path):
@@ -679,17 +674,72 @@ def test_a_taken_target_is_left_untouched_before_anything_is_read(tmp_path):
     assert [p.name for p in tmp_path.rglob("*")] == ["data", "mine"]
 
 
-@pytest.mark.parametrize("failure", [KeyboardInterrupt, RuntimeError])
-def test_nothing_is_left_after_an_interruption(tmp_path, failure):
+def same(one: Path, other: Path) -> bool:
+    """Whether two datasets are equal to the byte but for when they were built."""
+    names = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
+    assert names == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
+    facts = [json.loads((path / "dataset.json").read_text()) | {"built": None} for path in (one, other)]
+    equal = ((one / name).read_bytes() == (other / name).read_bytes() for name in names if name.name != "dataset.json")
+    return facts[0] == facts[1] and all(equal)
+
+
+def watched(patch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the parts that are written from now on."""
+    written: list[str] = []
+    write = parts._write
+    patch.setattr(parts, "_write", lambda path, *rest: (written.append(path.name), write(path, *rest)))
+    return written
+
+
+@pytest.mark.parametrize("storage", ["raw", "jpeg"])
+def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path, monkeypatch, storage):
+    root, config = make_recording(tmp_path / "set"), settings(storage=storage)
+    unbroken = build([root], tmp_path / "unbroken", config).path
+
+    def interrupt(progress):
+        assert list(tmp_path.glob(".data.partial/frames*")), "it was on its way"
+        if progress.episode == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="stopped after 2 of 3 episodes; run the same command again"):
+        build([root], tmp_path / "data", config, interrupt)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".data.parts", "set", "unbroken"]
+    written = watched(monkeypatch)
+    half = tmp_path / ".data.parts/0_1.bin"
+    half.write_bytes(half.read_bytes()[:-1])
+    assert same(build([root], tmp_path / "data", config).path, unbroken)
+    assert written == ["0_1.npz", "0_2.npz"], "each episode once, but for the damaged one"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "set", "unbroken"]
+
+
+def test_parts_of_another_job_are_not_used(tmp_path, monkeypatch):
     root = make_recording(tmp_path / "set")
 
     def interrupt(progress):
-        assert list(tmp_path.glob(".data.partial/frames.npy")), "it was on its way"
-        raise failure
+        raise RuntimeError
 
-    with pytest.raises(failure):
-        build([root], tmp_path / "data", settings(), interrupt)
-    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+    for number, change in enumerate(("settings", "files")):
+        with pytest.raises(RuntimeError):
+            build([root], tmp_path / f"data{number}", settings(), interrupt)
+        if change == "files":
+            shutil.copyfile(video(root, 1), video(root, 0))
+        with monkeypatch.context() as patch:
+            written = watched(patch)
+            build([root], tmp_path / f"data{number}", settings(stride=0.3 if change == "settings" else 0.2))
+        assert written[0] == "0_0.npz"
+
+
+def test_several_processes_write_the_same_bytes(tmp_path):
+    """Also of what is skipped, noted and known of two recordings."""
+    roots = [make_recording(tmp_path / n, version=v, shift=s) for n, v, s in (("one", "v2.1", 0), ("two", "v3.0", 1))]
+    break_in_the_middle(video(roots[0], 1))
+    told = {1: [], 2: []}
+    for processes, heard in told.items():
+        report = lambda progress, heard=heard: heard.append(repr(progress))  # noqa: E731
+        build(roots, tmp_path / str(processes), settings(storage="jpeg"), report, processes)
+    assert same(tmp_path / "1", tmp_path / "2")
+    assert told[1] == told[2]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2", "one", "two"]
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
@@ -698,7 +748,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
     def append(self, row):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(ArrayWriter, "append", append)
+    monkeypatch.setattr(ArrayWriter, "append_bytes", append)
     with pytest.raises(ForearmError, match=r"data cannot be written: No space left") as failure:
         build([root], tmp_path / "data", settings())
     assert "\n" not in str(failure.value)

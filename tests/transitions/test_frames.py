@@ -76,23 +76,6 @@ def test_shards_are_as_long_and_iterate_as_an_array(many):
         found[12]
 
 
-@given(st.lists(st.integers(0, 8), max_size=6))
-def test_frames_can_be_forgotten_across_shards(tmp_path_factory, keeps):
-    folder = tmp_path_factory.mktemp("shards") / "frames"
-    writer, expected = ShardWriter(folder, 1000), []
-    for keep in [*keeps, 9]:
-        for _ in range(3):
-            expected.append(compressed(smooth(len(expected) + keep)))
-            writer.append(expected[-1])
-        if keep < len(expected):
-            writer.rewind(keep)
-            del expected[keep:]
-    assert writer.rows == len(expected)
-    writer.close()
-    found = JpegFrames(folder, SHAPE)
-    assert [found.picture(number) for number in range(len(found))] == expected
-
-
 def test_a_forked_process_decodes_with_threads_of_its_own(many, monkeypatch):
     found, decoded = many
     monkeypatch.setattr(module, "cores", lambda: 2)

@@ -22,20 +22,15 @@ from forearm.transitions.frames import ArrayWriter
 from forearm.transitions.store import TransitionWriter
 
 
-@given(st.lists(st.integers(0, 8), max_size=8), st.sampled_from([(), (3,), (2, 3, 3)]))
-def test_array_writer_is_what_numpy_loads(tmp_path_factory, keeps, shape):
-    """Write a few rows, forget back to some of them, and so on."""
+@given(st.integers(0, 20), st.sampled_from([(), (3,), (2, 3, 3)]))
+def test_array_writer_is_what_numpy_loads(tmp_path_factory, rows, shape):
     path = tmp_path_factory.mktemp("arrays") / "a.npy"
     writer, expected = ArrayWriter(path, shape, np.float32), []
-    random = np.random.default_rng(len(keeps))
-    for keep in keeps:
-        for _ in range(3):
-            row = random.normal(size=shape).astype(np.float32)
-            assert writer.append(row) == len(expected)
-            expected.append(row)
-        if keep < len(expected):
-            writer.rewind(keep)
-            del expected[keep:]
+    random = np.random.default_rng(rows)
+    for _ in range(rows):
+        row = random.normal(size=shape).astype(np.float32)
+        assert writer.append(row) == len(expected)
+        expected.append(row)
     writer.close()
     writer.close()
     loaded = np.load(path)

@@ -1,9 +1,16 @@
 """How many processes can work at once, and what they do: they leave Ctrl-C to their parent and end when it ends."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
+
+from forearm.base.errors import ForearmError
 
 
 def cores() -> int:
@@ -27,3 +34,50 @@ def serve_parent(*_: object) -> None:
             os._exit(1)
 
         threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+@contextlib.contextmanager
+def working(processes: int, prepare: Callable[[], object] = lambda: None) -> Iterator[ProcessPoolExecutor]:
+    """Give several processes that work for this one. After an interrupt or an error, what is under way is finished and
+    nothing more begun.
+
+    Args:
+        processes: how many.
+        prepare: what each calls first; a function of a module.
+
+    Raises:
+        ForearmError: one was ended from outside.
+    """
+    spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's OpenGL and threads
+    pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin, initargs=(prepare,))
+    try:
+        with _held_back_interrupts():
+            for _ in range(processes):
+                pool.submit(cores)  # which starts a process
+        yield pool
+    except BrokenProcessPool as error:
+        raise ForearmError(
+            "a process was ended from outside, perhaps for lack of memory; run the same command again to go on, with "
+            "fewer processes if it happens again"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(prepare: Callable[[], object]) -> None:
+    serve_parent()
+    prepare()
+
+
+@contextlib.contextmanager
+def _held_back_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of a block; processes started in it never get it and leave it to their parent."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # else the first process starts it, and that lets Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

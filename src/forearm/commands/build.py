@@ -17,6 +17,8 @@ class BuildOptions:
     """Folders or Hub ids of LeRobot v2.0, v2.1 or v3.0 recordings."""
     out: Path
     """The folder to write; it must not exist."""
+    processes: int | None = None
+    """How many processes read episodes; by default one per core where there is much to read."""
     dataset: OmitArgPrefixes[BuildConfig] = field(default_factory=BuildConfig)
     """How recordings become transitions."""
 
@@ -34,6 +36,8 @@ RULES = (
 def build(options: BuildOptions) -> None:
     """Read LeRobot recordings and write a dataset of transitions.
 
+    Interrupted, the same command goes on where it stopped.
+
     Example: forearm build ./my_recording --out data
     """
     from forearm.report.inspection import facts_of
@@ -42,6 +46,6 @@ def build(options: BuildOptions) -> None:
     if not options.recordings:
         raise ForearmError("build needs at least one recording: a folder or a Hub id")
     with building() as report:
-        build_into(options.recordings, options.out, options.dataset, report)
+        build_into(options.recordings, options.out, options.dataset, report, options.processes)
     show(facts_of(options.out))
     print(options.out)

@@ -25,6 +25,8 @@ MOST_PICTURES = 4_000_000
 NO_TIME = np.iinfo(np.int64).min
 TITLES: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 """Titles may be no text, which PyAV 19 reads by itself."""
+THREADS = 0
+"""Threads that decode a video; 0: as many as FFmpeg chooses."""
 JUMP_BEYOND = 200  # frames; decoding fewer is as fast as a seek
 # Without full chroma, shrinking throws away colour and darkens by 1.5 grey levels.
 EXACT = ACCURATE_RND | FULL_CHR_H_INT
@@ -81,6 +83,7 @@ class VideoFile:
             raise EpisodeUnreadable(f"{self.path} cannot be opened: {reason_of(error)}") from error
         self._require_small(self._stream.width, self._stream.height)
         self._stream.thread_type = "AUTO"
+        self._stream.thread_count = THREADS
         self._frames = self._decode()
         self._next = 0
 

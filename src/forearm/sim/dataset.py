@@ -1,20 +1,15 @@
 """Recording a data set of the simulated arm with several processes."""
 
-import contextlib
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from functools import lru_cache
-from multiprocessing import resource_tracker
 from pathlib import Path
 
 from forearm.arms.arm import recording_spec
 from forearm.arms.protocol import session_of
 from forearm.base.errors import ForearmError
-from forearm.base.processes import cores, serve_parent
+from forearm.base.processes import cores, working
 from forearm.recordings import Recorder
 from forearm.recordings.objects import ObjectNames
 from forearm.sim.names import CAMERAS, JOINTS, UNITS
@@ -80,35 +75,11 @@ def _stage_all(
             _stage(recorder, settings, index)
             watch(number, settings.episodes)
         return
-    spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's OpenGL
-    pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=serve_parent)
-    try:
-        with _held_back_interrupts():
-            begun = [pool.submit(_stage, recorder, settings, index) for index in indices]
+    with working(processes) as pool:
+        begun = [pool.submit(_stage, recorder, settings, index) for index in indices]
         for number, staged in enumerate(as_completed(begun), done + 1):
             staged.result()
             watch(number, settings.episodes)
-    except BrokenProcessPool as error:
-        raise ForearmError(
-            "a process of the recording was ended from outside, perhaps for lack of memory; "
-            "run the same command again to go on, with fewer processes if it happens again"
-        ) from error
-    finally:  # after an interrupt or an error, what is under way is finished and nothing more begun
-        pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _held_back_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back until the end of a block; processes started in it never get it and leave it to their parent."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # else the first process starts it, and that lets Ctrl-C through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @lru_cache(maxsize=1)  # neighbours in the queue share a session

@@ -3,8 +3,8 @@
 import contextlib
 import dataclasses
 import datetime
-import hashlib
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,50 +14,40 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_absent, writing_folder
 from forearm.base.hub import at_revision
+from forearm.base.processes import cores
 from forearm.canvas import (
     PRESETS,
     ActionDimension,
     Camera,
     Layout,
     action_codes,
-    cut_or_padded,
     dominant_dimensions,
     plain,
-    scaled_size,
 )
 from forearm.canvas.layout import with_weakest_origins
-from forearm.recordings import Episode, EpisodeUnreadable, Recording, lines_by_recording, open_recording
-from forearm.recordings.audit import runs
+from forearm.recordings import Recording, lines_by_recording, open_recording
 from forearm.recordings.episode import selected
-from forearm.recordings.idle import active_rows
 from forearm.recordings.units import doubtful_units
 from forearm.transitions.bounds import Bounds, bounded, read_bounds
-from forearm.transitions.fingerprint import fingerprint, look
 from forearm.transitions.frames import RAW_BYTES, chosen_storage
-from forearm.transitions.meaning import Commands, find_meaning, taken
-from forearm.transitions.objects import object_rows
+from forearm.transitions.meaning import Commands, find_meaning
 from forearm.transitions.pace import choose_step
+from forearm.transitions.parts import Job, Part, gathering, plan_of
 from forearm.transitions.plan import (
-    NO_PLAN,
-    EpisodePlan,
-    as_pictured,
-    changes,
     discretised,
-    faulty_readings,
     joints_of,
     only_jitter,
-    plan_every,
-    plan_from_log,
     resting_values,
     typical_steps,
-    without_rows,
 )
 from forearm.transitions.settings import Actions, BuildConfig
 from forearm.transitions.split import split_episodes
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, groups_of
 
-LOOK_EVERY, SAME_LOOK = 16, 2.0
-"""Copies of episodes are recognised by every 16th frame, whose looks may differ by so many grey levels."""
+SAME_LOOK = 2.0
+"""The looks of two copies of an episode may differ by so many grey levels."""
+MUCH = 20_000
+"""So many rows and more are read by one process a core, unless something else is asked for."""
 PLANNED = 4
 """Episodes of a recording by which the number of its frames is estimated."""
 NAMED = 3
@@ -107,7 +97,7 @@ class _Gathered:
     """What the actions of the recording that is being read are, where these are used."""
     duration: float | None = None
     """Seconds of an action, where logs say it."""
-    seen: dict[bytes, list[tuple[str, np.ndarray]]] = field(default_factory=dict)
+    seen: dict[str, list[tuple[str, np.ndarray]]] = field(default_factory=dict)
 
 
 def build(
@@ -115,16 +105,20 @@ def build(
     out: Path | str,
     config: BuildConfig = BuildConfig(),  # noqa: B008 (frozen)
     report: Callable[[BuildProgress], None] = lambda progress: None,
+    processes: int | None = 1,
 ) -> TransitionSet:
     """Read recordings (folders or Hub ids) and write a dataset of transitions to ``out``.
 
-    Memory stays bounded however long the recordings are: a frame is written as soon as it is decoded.
+    Memory stays bounded however long the recordings are: a frame is written as soon as it is decoded. Parts of the
+    dataset gather in ``.NAME.parts`` beside ``out`` until all are there; after an interruption the same call goes on.
 
     Args:
         sources: one recording or several.
         out: the folder to write; it must not exist.
         config: how recordings become transitions.
         report: is called with the progress after every episode, read or skipped.
+        processes: how many read episodes, which changes nothing but the time; more than one start this program anew
+            and need a main module that may be imported. None: one a core where there is much to do.
 
     Raises:
         ForearmError: nothing usable, recordings that do not fit together, or a target that cannot be written.
@@ -155,41 +149,34 @@ def build(
     frame_shape = (geometry.frame_height, geometry.frame_width, 3)
     estimate = _frames_about(recordings, used, commands, cameras, mode, config, RAW_BYTES / np.prod(frame_shape))
     storage, kept = chosen_storage(config.storage, estimate, frame_shape)
-    with writing_folder(out) as folder, TransitionWriter(folder, frame_shape, storage) as writer:
-        for recording, indices, gathered.commands in zip(recordings, used, commands, strict=True):
+    for recording, indices in zip(recordings, used, strict=True):
+        recording.require_equal_cameras(cameras, indices)
+    workers, parts = _workers(processes, recordings, used), out.with_name(f".{out.name}.parts")
+    roots = tuple(str(source) for source in sources)
+    job = Job(roots, tuple(commands), cameras, mode, config, geometry, storage, parts)
+    with (
+        _refusing(parts, progress),
+        writing_folder(out) as folder,
+        TransitionWriter(folder, frame_shape, storage) as writer,
+        gathering(job, recordings, used, workers) as gathered_parts,
+    ):
+        unreadable: dict[int, str] = {}
+        for number, index, part in gathered_parts:
+            recording, gathered.commands = recordings[number], commands[number]
             progress.recording = recording.name
-
-            def skip(index: int, reason: str, name: str = recording.name) -> None:
-                if (name, index) not in (skipped[:2] for skipped in progress.skipped):
-                    progress.skipped.append((name, index, reason))
-                    progress.episode += 1
-                    report(progress)
-
-            for read in recording.read(cameras, on_skip=skip, episodes=indices):
-                lag = config.camera_lag * recording.fps
-                episode = dataclasses.replace(read, states=as_pictured(read.states, lag))
-                faulty = as_pictured(faulty_readings(read.states).astype(np.float32), lag) > 0
-                plan = without_rows(_plan(recording, episode, mode, config, gathered), np.any(faulty, axis=1))
-                before = len(writer)
-                try:
-                    if len(plan.frames):
-                        _store(recording, episode, read.states, plan, writer, geometry, cameras, gathered, lag)
-                except EpisodeUnreadable as error:
-                    writer.rewind(before)
-                    skip(read.index, str(error))
-                    continue
-                notes = dict.fromkeys(pairing.note for pairing in read.pairings.values() if pairing.note)
-                notes |= dict.fromkeys(
-                    f"{name} reads {episode.states[first, joint]:g} in "
-                    + (f"row {first}" if stop == first + 1 else f"rows {first} to {stop - 1}")
-                    + ", which no joint can: its transitions are left out"
-                    for joint, name in enumerate(recording.joints)
-                    for first, stop in runs(faulty[:, joint])
-                )
-                progress.notes += [(recording.name, read.index, note) for note in notes]
-                progress.episode += 1
-                progress.frames, progress.transitions = len(writer), sum(map(len, gathered.frames))
-                report(progress)
+            if "skipped" in part.told:
+                unreadable[index] = part.told["skipped"]
+            reason = unreadable.get(index) or _add(recording, index, part, writer, gathered)
+            if reason:
+                progress.skipped.append((recording.name, index, reason))
+            else:
+                progress.notes += [(recording.name, index, note) for note in part.told["notes"]]
+            progress.episode += 1
+            progress.frames, progress.transitions = len(writer), sum(map(len, gathered.frames))
+            report(progress)
+            if index == used[number][-1]:
+                _require_any(recording, unreadable, used[number])
+                unreadable = {}
         try:
             if not gathered.frames:
                 raise ForearmError(_nothing(recordings, mode, config))
@@ -232,7 +219,7 @@ def _frames_about(
         read = planned = 0
         with contextlib.suppress(ForearmError):  # what cannot be read is told of when all are
             for episode in recording.read(cameras, on_skip=lambda index, reason: None, episodes=some):
-                plan = _plan(recording, episode, mode, config, _Gathered(commands=meant))
+                plan = plan_of(recording, episode, mode, config, meant)
                 read, planned = read + len(episode), planned + len(np.unique(plan.frames))
         frames += length * (planned / read if read else 1)
     return frames
@@ -399,108 +386,95 @@ def _geometry(recordings: Sequence[Recording], cameras: tuple[str, ...], config:
     )
 
 
-def _plan(
-    recording: Recording, episode: Episode, mode: Actions, config: BuildConfig, gathered: _Gathered
-) -> EpisodePlan:
-    joints, history = len(recording.joints), config.history or 2
-    if mode == "log":
-        if episode.log is None:
-            return NO_PLAN
-        joint = recording.joint_index(episode.log.joint_name)
-        _require_one_duration(recording, episode, gathered)
-        known = gathered.deltas.setdefault(joint, episode.log.position_delta)
-        if known != episode.log.position_delta:
-            raise ForearmError(
-                f"{recording.name} episode {episode.index} moves {recording.joints[joint]} by "
-                f"{episode.log.position_delta}, others by {known}; build them apart"
-            )
-        return plan_from_log(episode, joint, joints, recording.fps, history)
-    step, stride = (max(1, round(seconds * recording.fps)) for seconds in (config.step or 0, config.stride))
-    kept = active_rows(episode.states, recording.units, recording.fps) if config.trim_idle else slice(0, len(episode))
-    frames = plan_every(kept.start, kept.stop, step, stride, history)
-    if gathered.commands is None:
-        return EpisodePlan(frames, changes(episode, frames), np.full(len(frames), -1))
-    if episode.actions is None:
-        return NO_PLAN
-    commanded = taken(gathered.commands, episode.states, episode.actions, frames, recording.fps)
-    return EpisodePlan(frames, commanded, np.full(len(frames), -1))
-
-
-def _require_one_duration(recording: Recording, episode: Episode, gathered: _Gathered) -> None:
-    assert episode.log is not None
-    duration = episode.log.action_duration
-    gathered.duration = duration if gathered.duration is None else gathered.duration
-    if duration != gathered.duration:
-        raise ForearmError(
-            f"{recording.name} episode {episode.index} has actions of {duration:g} s, others of "
-            f"{gathered.duration:g} s; build them apart"
-        )
-
-
-def _store(
-    recording: Recording,
-    episode: Episode,
-    recorded: np.ndarray,
-    plan: EpisodePlan,
-    writer: TransitionWriter,
-    geometry: Layout,
-    cameras: tuple[str, ...],
-    gathered: _Gathered,
-    lag: float,
-) -> None:
-    """Decode and store the frames of a plan; ``recorded`` are the states as they stand in the table. Pictures are
-    ``lag`` rows late.
-
-    Raises:
-        EpisodeUnreadable: the episode cannot be read to its end, or is a copy of another; forget its frames.
-    """
-    before = len(writer)
-    rows, places = np.unique(plan.frames, return_inverse=True)
-    layouts = dict(zip(cameras, geometry.cameras, strict=True))
-    recorded_sizes = {camera: recording.camera_size(key) for key, camera in layouts.items()}
-    sizes = {key: scaled_size(recorded_sizes[camera], camera) for key, camera in layouts.items()}
-    objects = object_rows(episode.objects, recording.objects, recorded_sizes, lag) if episode.objects else None
-    axis = 0 if geometry.stacking == "vertical" else 1
-    looks: list[np.ndarray] = []
-    ends: list[np.ndarray] = []
-    for row, pictures in episode.pictures(rows.tolist(), sizes):
-        frame = np.concatenate([cut_or_padded(pictures[key], layouts[key]) for key in cameras], axis=axis)
-        number = writer.append(frame, episode.states[row], objects[row] if objects else None)
-        if number % LOOK_EVERY == before % LOOK_EVERY:
-            looks.append(look(frame).astype(np.float32))
-        ends = [*ends[:1], frame]
-    _require_new(f"episode {episode.index} of {recording.name}", episode, np.stack(looks), gathered)
-    gathered.frames.append(before + places.reshape(plan.frames.shape))
-    gathered.actions.append(plan.actions)
-    gathered.dimensions.append(plan.dimensions)
-    gathered.numbers.append(np.full(len(plan.frames), len(gathered.episodes)))
-    scene = episode.facts.get("session_seed")
-    scene = scene if isinstance(scene, int) and abs(scene) < 2**63 else None
+def _add(recording: Recording, index: int, part: Part, writer: TransitionWriter, gathered: _Gathered) -> str:
+    """Put an episode's part into the dataset; why it is left out, if it is."""
+    told, arrays = part.told, part.arrays
+    if "joint" in told:
+        _require_one_log(recording, index, told, gathered)
+    if not part.arrays:
+        return ""
+    if copied := _copied(f"episode {index} of {recording.name}", part, gathered):
+        return f"it is a copy of {copied}"
+    before, names = len(writer), told.get("objects", [])
+    for place, picture in enumerate(part.pictures()):
+        objects = dict(zip(names, arrays["objects"][place], strict=True)) if names else None
+        writer.append_coded(picture, arrays["states"][place], objects, arrays["digests"][place].tobytes())
+    writer.add_errors(told["errors"], told["measured"])
+    gathered.frames.append(before + arrays["frames"])
+    gathered.actions.append(arrays["actions"])
+    gathered.dimensions.append(arrays["dimensions"])
+    gathered.numbers.append(np.full(len(arrays["frames"]), len(gathered.episodes)))
     gathered.episodes.append(
         {
             "recording": recording.name,
-            "index": episode.index,
-            "task": episode.task,
-            "session": episode.facts.get("session"),
-            "scene": scene,
-            "fingerprint": fingerprint(recorded, ends[0], ends[-1], scene),
-            "moment": _moment(recording, episode.facts.get("moment"), gathered),
+            "index": index,
+            **{name: told[name] for name in ("task", "session", "scene", "fingerprint")},
+            "moment": _moment(recording, told["moment"], gathered),
         }
     )
+    return ""
 
 
-def _require_new(name: str, episode: Episode, looks: np.ndarray, gathered: _Gathered) -> None:
-    """Refuse an episode whose joints moved exactly as in an earlier one, before the same pictures: a copy that might
-    validate what the other trains. (Joints that stand still are alike in many episodes.)
+def _require_one_log(recording: Recording, index: int, told: Mapping[str, Any], gathered: _Gathered) -> None:
+    """Refuse an episode whose log has actions of another duration, or moves a joint by something else, than others."""
+    gathered.duration = told["duration"] if gathered.duration is None else gathered.duration
+    if told["duration"] != gathered.duration:
+        raise ForearmError(
+            f"{recording.name} episode {index} has actions of {told['duration']:g} s, others of "
+            f"{gathered.duration:g} s; build them apart"
+        )
+    known = gathered.deltas.setdefault(told["joint"], told["delta"])
+    if known != told["delta"]:
+        raise ForearmError(
+            f"{recording.name} episode {index} moves {recording.joints[told['joint']]} by "
+            f"{told['delta']}, others by {known}; build them apart"
+        )
+
+
+def _copied(name: str, part: Part, gathered: _Gathered) -> str:
+    """The earlier episode, if any, whose joints moved exactly alike before the same pictures: a copy might validate
+    what the other trains. (Joints that stand still are alike in many episodes.)
     """
-    if not np.ptp(episode.states, axis=0).any():
-        return
-    actions = b"" if episode.actions is None else episode.actions.tobytes()
-    others = gathered.seen.setdefault(hashlib.sha256(episode.states.tobytes() + actions).digest(), [])
+    if part.told["still"]:
+        return ""
+    looks = part.arrays["looks"]
+    others = gathered.seen.setdefault(part.told["motion"], [])
     for other, its_looks in others:
         if its_looks.shape == looks.shape and np.abs(its_looks - looks).mean() < SAME_LOOK:
-            raise EpisodeUnreadable(f"it is a copy of {other}")
+            return other
     others.append((name, looks))
+    return ""
+
+
+def _require_any(recording: Recording, unreadable: Mapping[int, str], used: Sequence[int]) -> None:
+    """Refuse a recording of which no episode can be read."""
+    if len(unreadable) == len(used):
+        index, reason = next(iter(unreadable.items()))
+        raise ForearmError(f"{recording.root}: no episode can be read; episode {index}: {reason}")
+
+
+def _workers(processes: int | None, recordings: Sequence[Recording], used: Sequence[Sequence[int]]) -> int:
+    """How many processes work: as many as asked for, else one a core where there is much to do."""
+    if processes is not None:
+        if processes < 1:
+            raise ForearmError(f"processes is {processes}; choose at least 1")
+        return min(processes, sum(map(len, used)))
+    rows = sum(e.length for r, own in zip(recordings, used, strict=True) for e in r.episodes if e.index in set(own))
+    return min(cores(), sum(map(len, used))) if rows >= MUCH else 1
+
+
+@contextlib.contextmanager
+def _refusing(folder: Path, progress: BuildProgress) -> Iterator[None]:
+    """Leave nothing of a build that was refused, and say of one that was interrupted how it goes on."""
+    try:
+        yield
+    except ForearmError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped after {progress.episode} of {progress.episodes} episodes; run the same command again to go on"
+        ) from None
 
 
 def _moment(recording: Recording, number: object, gathered: _Gathered) -> int | None:

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from forearm.canvas.layout import with_weakest_origins
 from forearm.transitions.bounds import Bounds, bounded
 from forearm.transitions.fingerprint import known_among
 from forearm.transitions.frames import JpegFrames, chosen_storage
-from forearm.transitions.settings import Storage, StorageChoice
+from forearm.transitions.settings import StorageChoice
 from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
 
 SAME = ("cameras", "joint_names", "action_is", "discrete", "history", "stacking", "patch", "separator", "palette")
@@ -61,8 +61,12 @@ def combine(
         for data in sets:
             parts.append(_moved(data, dimensions, len(writer), len(episodes)))
             episodes += _counted_on(data.episodes, episodes)
-            for row, (frame, state) in enumerate(zip(_frames_of(data, kept), data.states, strict=True)):
-                writer.append(frame, state, data.objects.of_frame(row) if data.objects else None)
+            for row, state in enumerate(data.states):
+                objects = data.objects.of_frame(row) if data.objects else None
+                if isinstance(data.frames, JpegFrames) and kept == "jpeg":
+                    writer.append_coded(data.frames.picture(row), state, objects)
+                else:
+                    writer.append(data.frames[row], state, objects)
         columns = Columns(
             *(np.concatenate([getattr(p, field.name) for p in parts]) for field in dataclasses.fields(Columns))
         )
@@ -83,14 +87,6 @@ def combine(
         known = [data.facts["storage"]["psnr"] for data in lossy if "psnr" in data.facts["storage"]]
         writer.finish(layout, columns, episodes, facts, psnr=min(known, default=None))
     return TransitionSet(out)
-
-
-def _frames_of(data: TransitionSet, kept: Storage) -> Iterator[np.ndarray | bytes]:
-    """A set's frames in order, as they are stored where that is how they are kept."""
-    frames = data.frames
-    if isinstance(frames, JpegFrames) and kept == "jpeg":
-        return (frames.picture(row) for row in range(len(frames)))
-    return iter(frames)
 
 
 def _require_one_side(sets: Sequence[TransitionSet]) -> None:

@@ -66,6 +66,19 @@ def compressed(frame: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def coded(frame: np.ndarray, storage: Storage) -> bytes:
+    """A frame (h, w, 3) uint8 as it is stored."""
+    frame = np.ascontiguousarray(frame, np.uint8)
+    return frame.tobytes() if storage == "raw" else compressed(frame)
+
+
+def squared_error(frame: np.ndarray, picture: bytes) -> int:
+    """The sum of squared errors of a frame (h, w, 3) uint8 that was compressed."""
+    decoded = np.empty(frame.shape, np.uint8)
+    decompressed(picture, decoded)
+    return int(np.square(decoded.astype(np.int64) - frame).sum())
+
+
 def decompressed(picture: Any, out: np.ndarray) -> None:
     """Decode a JPEG picture into ``out`` (h, w, 3) uint8.
 
@@ -96,15 +109,13 @@ class ArrayWriter:
 
     def append(self, row: np.ndarray) -> int:
         """Add one row; return its number."""
-        self._file.write(np.ascontiguousarray(row, self._dtype).tobytes())
+        return self.append_bytes(np.ascontiguousarray(row, self._dtype).tobytes())
+
+    def append_bytes(self, row: bytes) -> int:
+        """Add one row as it lies in memory; return its number."""
+        self._file.write(row)
         self.rows += 1
         return self.rows - 1
-
-    def rewind(self, rows: int) -> None:
-        """Forget everything after the first ``rows`` rows."""
-        self.rows = rows
-        self._file.truncate(self._start + rows * self._row_bytes)
-        self._file.seek(0, 2)
 
     def close(self) -> None:
         """Complete the file; closing it again does nothing."""
@@ -141,18 +152,6 @@ class ShardWriter:
         self._ends.append(end + len(picture))
         return len(self._ends) - 1
 
-    def rewind(self, rows: int) -> None:
-        """Forget everything after the first ``rows`` pictures."""
-        del self._ends[rows:]
-        end = self._ends[-1] if self._ends else 0
-        while self._starts[-1] and self._starts[-1] >= end:
-            self._file.close()
-            _shard(self._folder, len(self._starts) - 1).unlink()
-            self._starts.pop()
-            self._file = _shard(self._folder, len(self._starts) - 1).open("rb+")
-        self._file.truncate(end - self._starts[-1])
-        self._file.seek(0, 2)
-
     def close(self) -> None:
         """Complete the files; closing them again does nothing."""
         if not self._file.closed:
@@ -171,44 +170,31 @@ class FrameWriter:
 
     def __init__(self, folder: Path, shape: tuple[int, int, int], storage: Storage):
         self.storage = storage
-        self._shape = shape
         self._raw = ArrayWriter(folder / "frames.npy", shape, np.uint8) if storage == "raw" else None
         self._shards = ShardWriter(folder / FOLDER) if storage == "jpeg" else None
         self._errors, self._measured = 0, 0
 
     def __len__(self) -> int:
-        return self._files.rows
-
-    @property
-    def _files(self) -> ArrayWriter | ShardWriter:
-        files = self._raw or self._shards
-        assert files is not None
-        return files
+        return (self._raw or self._shards).rows  # type: ignore[union-attr]
 
     def append(self, frame: np.ndarray) -> int:
         """Add a frame (h, w, 3) uint8; return its number."""
-        if self._shards is None:
-            return self._files.append(frame)  # type: ignore[arg-type]
-        picture = compressed(np.ascontiguousarray(frame))
-        if self._shards.rows % CHECKED == 0:
-            decoded = np.empty(self._shape, np.uint8)
-            decompressed(picture, decoded)
-            self._errors += int(np.square(decoded.astype(np.int64) - frame).sum())
-            self._measured += decoded.size
-        return self._shards.append(picture)
+        picture = coded(frame, self.storage)
+        if self.storage == "jpeg" and len(self) % CHECKED == 0:
+            self.add_errors(squared_error(frame, picture), frame.size)
+        return self.append_coded(picture)
 
-    def append_picture(self, picture: bytes) -> int:
-        """Add a frame that another dataset has compressed, without coding it again; return its number."""
-        assert self._shards is not None
-        return self._shards.append(picture)
+    def append_coded(self, picture: bytes) -> int:
+        """Add a frame that is `coded`; return its number."""
+        return self._raw.append_bytes(picture) if self._raw else self._shards.append(picture)  # type: ignore[union-attr]
 
-    def rewind(self, rows: int) -> None:
-        """Forget everything after the first ``rows`` frames."""
-        self._files.rewind(rows)
+    def add_errors(self, errors: int, measured: int) -> None:
+        """Count the squared errors of so many values of frames that came coded."""
+        self._errors, self._measured = self._errors + errors, self._measured + measured
 
     def close(self) -> None:
         """Complete the files."""
-        self._files.close()
+        (self._raw or self._shards).close()  # type: ignore[union-attr]
 
     def psnr(self) -> float | None:
         """Peak signal-to-noise ratio of compression in dB, measured on some frames; None where nothing was lost."""

@@ -196,25 +196,30 @@ class TransitionWriter:
     def __len__(self) -> int:
         return len(self._frames)
 
-    def append(
-        self, frame: np.ndarray | bytes, state: np.ndarray, objects: Mapping[str, np.ndarray] | None = None
-    ) -> int:
-        """Store a frame (h, w, 3) uint8, its joint positions (J,), and what is known of objects; return its row.
-
-        A frame as bytes is one that another dataset has compressed; its episode has to bring its digest.
-        """
-        self._states.append(np.asarray(state, np.float32))
-        self._objects.append(objects or {})
-        if isinstance(frame, bytes):
-            self._pictures.append(b"")
-            return self._frames.append_picture(frame)
-        self._pictures.append(_picture_digest(frame))
+    def append(self, frame: np.ndarray, state: np.ndarray, objects: Mapping[str, np.ndarray] | None = None) -> int:
+        """Store a frame (h, w, 3) uint8, its joint positions (J,), and what is known of objects; return its row."""
+        self._note(state, objects, picture_digest(frame))
         return self._frames.append(frame)
 
-    def rewind(self, rows: int) -> None:
-        """Forget everything after the first ``rows`` frames."""
-        self._frames.rewind(rows)
-        del self._states[rows:], self._objects[rows:], self._pictures[rows:]
+    def append_coded(
+        self,
+        picture: bytes,
+        state: np.ndarray,
+        objects: Mapping[str, np.ndarray] | None = None,
+        digest: bytes = b"",
+    ) -> int:
+        """Store a frame coded as this dataset stores it; without the digest its episode has to bring its own."""
+        self._note(state, objects, digest)
+        return self._frames.append_coded(picture)
+
+    def add_errors(self, errors: int, measured: int) -> None:
+        """Count the squared errors of so many values of frames that came coded."""
+        self._frames.add_errors(errors, measured)
+
+    def _note(self, state: np.ndarray, objects: Mapping[str, np.ndarray] | None, digest: bytes) -> None:
+        self._states.append(np.asarray(state, np.float32))
+        self._objects.append(objects or {})
+        self._pictures.append(digest)
 
     def states(self) -> np.ndarray:
         """Joint positions of all frames so far, (F, J) float32."""
@@ -300,7 +305,8 @@ def fingerprints_of(
     ]
 
 
-def _picture_digest(frame: np.ndarray) -> bytes:
+def picture_digest(frame: np.ndarray) -> bytes:
+    """What tells a frame (h, w, 3) uint8 from others, 16 bytes."""
     return hashlib.blake2b(np.ascontiguousarray(frame, np.uint8).tobytes(), digest_size=16).digest()
 
 
@@ -480,7 +486,7 @@ class TransitionSet:
             return np.array([episode["digest"] for episode in self.episodes])
         if self.storage != "raw":
             raise ForearmError(f"{self.path} lacks the digests of its episodes, which compressed frames do not tell")
-        pictures = lambda row: _picture_digest(self.frames[row])  # noqa: E731
+        pictures = lambda row: picture_digest(self.frames[row])  # noqa: E731
         return np.array(episode_digests(self.columns, pictures, self.states, len(self.episodes)))
 
     @cached_property
