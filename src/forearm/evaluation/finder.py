@@ -41,6 +41,11 @@ class Finder(nn.Module):
             *(nn.Flatten(), nn.Linear(48 * (WINDOW // 4) ** 2, 64), nn.ReLU(), nn.Linear(64, 2)),
         )
 
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The weights of all layers but the last ones of the head and of the fine network."""
+        last = (self.head[-1].weight, self.fine[-1].weight)
+        return [p for p in self.parameters() if p.ndim > 1 and not any(p is of for of in last)]
+
     def coarsely(self, before: Tensor, after: Tensor, sample: Tensor, boxes: Tensor) -> Tensor:
         """About where n objects are now, (n, 2) pixels from the left and the top.
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import MOST_BYTES, writing
+from forearm.base.muon import MuonAdamW
 from forearm.transitions.store import TransitionSet
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -45,10 +46,25 @@ def kept_or_learned(
     return blank.eval().requires_grad_(False)
 
 
-def fit(network: nn.Module, loss: Callable[[torch.Generator], Tensor], recipe: Mapping[str, Any]) -> None:
-    """Lower a loss, drawn anew for each of the recipe's ``steps``, at its ``rate`` and ``decay``; always the same."""
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe["rate"], weight_decay=recipe["decay"])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["rate"], total_steps=recipe["steps"])
+def fit(
+    network: nn.Module,
+    loss: Callable[[torch.Generator], Tensor],
+    recipe: Mapping[str, Any],
+    hidden: Sequence[nn.Parameter] = (),
+) -> None:
+    """Lower a loss, drawn anew for each of the recipe's ``steps``, at its ``rate`` and ``decay``; always the same.
+
+    Muon moves the ``hidden`` matrices at the recipe's ``matrix_rate``, AdamW all else.
+    """
+    others = [p for p in network.parameters() if not any(p is of for of in hidden)]
+    groups: list[dict[str, Any]] = [{"params": others, "weight_decay": recipe["decay"]}]
+    rates = [recipe["rate"]]
+    if hidden:
+        rates.append(recipe["matrix_rate"])
+        decay = recipe["decay"] * recipe["rate"] / recipe["matrix_rate"]
+        groups.append({"params": list(hidden), "weight_decay": decay, "muon": True})
+    optimiser = MuonAdamW(groups, lr=recipe["rate"])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=recipe["steps"])
     random = torch.Generator().manual_seed(0)
     for _ in range(recipe["steps"]):
         optimiser.zero_grad()

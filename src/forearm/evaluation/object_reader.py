@@ -22,14 +22,23 @@ from forearm.transitions.store import Columns, TransitionSet, frames_of
 
 FILE = "object-readout.safetensors"
 """Where the network is kept in the folder of the dataset whose pictures it learned."""
-RECIPE = {"version": 2, "steps": 1200, "pairs": 16, "rate": 3e-3, "decay": 0.01, "side": 64, "pictures": 6000}
+RECIPE = {
+    "version": 3,
+    "steps": 3000,
+    "pairs": 16,
+    "rate": 3e-3,
+    "matrix_rate": 0.02,
+    "decay": 0.01,
+    "side": 64,
+    "pictures": 6000,
+}
 """How it is trained: ``pairs`` of pictures a step, of cameras of ``side`` pixels; at most so many ``pictures``."""
 FEWEST = 200
 """With fewer training pictures than these nothing is learned."""
 STRAY = 5.0
 """How many pixels beside the truth the fine network begins when it learns: standard deviation, at most."""
-FAR = 10
-"""Learned are pairs of pictures that are up to so many steps apart."""
+NEAR = 10
+"""Half of the pairs of pictures that are learned are up to so many steps apart, the others anywhere in an episode."""
 
 
 class ObjectNetwork(nn.Module):
@@ -200,10 +209,12 @@ class Drawn:
         return len(self.frames)
 
     def pairs(self, count: int, random: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of ``count`` pictures and of later ones, up to ``FAR`` steps on."""
+        """Indices of ``count`` pictures and of later ones, half up to ``NEAR`` steps on, half anywhere."""
         first = torch.randint(len(self), (count,), generator=random).numpy()
-        gap = torch.randint(1, FAR + 1, (count,), generator=random).numpy() * self.step
-        return first, np.minimum(first + gap, self.last[first])
+        left = self.last[first] - first
+        near = np.minimum(torch.randint(1, NEAR + 1, (count,), generator=random).numpy() * self.step, left)
+        far = np.ceil(torch.rand(count, generator=random).numpy() * left).astype(np.int64)
+        return first, first + np.where(torch.rand(count, generator=random).numpy() < 0.5, near, far)
 
 
 def _drawn(data: TransitionSet, rows: np.ndarray) -> Drawn:
@@ -262,7 +273,7 @@ def _learn(network: ObjectNetwork, data: TransitionSet, drawn: Drawn) -> None:
         fine = network.finder.corrected(*pictured, middles + astray)
         return F.smooth_l1_loss(coarse, middles, beta=0.3) + 2 * F.smooth_l1_loss(fine, middles, beta=0.1)
 
-    fit(network, loss, RECIPE)
+    fit(network, loss, RECIPE, network.finder.hidden_matrices())
 
 
 def _some(still: tuple[np.ndarray, ...], moved: tuple[np.ndarray, ...]) -> list[np.ndarray]:

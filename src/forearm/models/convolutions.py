@@ -129,6 +129,10 @@ class PixelUNet(UNetBody):
         super().__init__(inputs, size, width, levels, conditioning, everywhere)
         self.end = nn.Conv2d(width, self.square**2 * outputs, 3, padding=1)
 
+    def hidden_layers(self) -> list[nn.Module]:
+        """All but the last."""
+        return [layer for layer in self.children() if layer is not self.end]
+
     def forward(self, picture: Tensor, condition: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, inputs, h, w) and (B, conditioning) to (B, outputs, h, w), and what is between (B, N, channels)."""
         h, w = picture.shape[-2:]

@@ -1,5 +1,7 @@
 """The one interface behind which every family of models stands."""
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 
 from forearm.batch import Batch, Prediction
@@ -32,9 +34,14 @@ class WorldModel(nn.Module):
         """Predict the last frames from everything before them; what stands in the last frame is never read."""
         raise NotImplementedError
 
+    def hidden_layers(self) -> Iterable[nn.Module]:
+        """The inner layers, of which Muon moves the matrices better than AdamW; none by default."""
+        return ()
+
     def hidden_matrices(self) -> list[nn.Parameter]:
-        """The weights of inner layers, each of two axes or more, that Muon moves better than AdamW; none by default."""
-        return []
+        """The matrices of the hidden layers, convolutions included and tables of positions left out."""
+        named = (pair for layer in self.hidden_layers() for pair in layer.named_parameters())
+        return [weight for name, weight in named if weight.ndim > 1 and "position_embedding" not in name]
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """A step of training: the training loss of an augmented batch. Several processes synchronise this pass."""

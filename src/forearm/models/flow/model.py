@@ -9,6 +9,8 @@ newly generated pixels, by which they are composited (3.4). Unlike there: group 
 one step is predicted at a time; one set of transformations a camera; joints predicted as the other families' are.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -50,6 +52,10 @@ class Flow(JointHeadModel):
         with torch.no_grad():
             bias = self.body.end.bias.zero_()  # type: ignore[union-attr]
             bias[:4] = 2.0  # each output has four, for the pixels of a square
+
+    def hidden_layers(self) -> Iterable[nn.Module]:
+        """The U-Net, but for its last layer, and what reads the joints."""
+        return *self.body.hidden_layers(), self.embed_state
 
     def picture(self, batch: Batch, state: JointState) -> Tensor:
         frames = self.known_pictures(batch)

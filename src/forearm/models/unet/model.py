@@ -4,6 +4,8 @@ The plain rival: no motion, no layers, no memory. U-Nets with adaptive norms are
 with (such as Alonso et al. 2024, Diffusion for World Modeling, whose network this resembles without its noise).
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,10 @@ class UNet(JointHeadModel):
         if config.copy:
             nn.init.zeros_(self.body.end.weight)  # begin as a copy of the previous frame
         nn.init.zeros_(self.body.end.bias)  # type: ignore[arg-type]
+
+    def hidden_layers(self) -> Iterable[nn.Module]:
+        """The U-Net, but for its last layer, and what reads the joints."""
+        return *self.body.hidden_layers(), self.embed_state
 
     def picture(self, batch: Batch, state: JointState) -> Tensor:
         frames = self.known_pictures(batch)

@@ -7,7 +7,7 @@ Prediction). The flow is learned from pictures alone, by how well copies explain
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -158,11 +158,9 @@ class Warp(JointHeadModel):
         nn.init.zeros_(self.error_head.weight)
         nn.init.constant_(self.error_head.bias, -5.0)  # type: ignore[arg-type]
 
-    def hidden_matrices(self) -> list[nn.Parameter]:
-        """Those of the U-Net and of what reads the joints, but for the last layers."""
-        inner = (self.body, self.joint_maps, self.embed_state, self.homography_head[:-1], self.memory_encoder)
-        named = (pair for module in inner for pair in module.named_parameters())
-        return [weight for name, weight in named if weight.ndim > 1 and name != "position_embedding"]
+    def hidden_layers(self) -> Iterable[nn.Module]:
+        """The U-Net and what reads the joints, but for the last layers."""
+        return self.body, self.joint_maps, self.embed_state, self.homography_head[:-1], self.memory_encoder
 
     # Prediction
 
