@@ -2,7 +2,7 @@
 
     python benchmarks/sizes.py
 
-takes about twenty minutes on one idle core and writes docs/benchmarks/sizes.md. Canvases are those of the preset
+takes about fifteen minutes on one idle core and writes docs/benchmarks/sizes.md. Canvases are those of the preset
 so101, of noise, as no figure depends on what they show. Each measurement has a process of its own, so that peak memory
 is that process's.
 """
@@ -97,16 +97,6 @@ def step(family: str, size: str, how: str) -> dict:
     return {"seconds": min([*taken, start]), "start": start, "peak_mb": peak_mb(), "loss": losses[0]}
 
 
-def predict(family: str, size: str) -> dict:
-    """A prediction at batch 1: its time and the most memory."""
-    batch = some_batch(1).context()
-    torch.manual_seed(0)
-    model = make_model(family, the_layout(), family_settings(family, size, {})).eval()
-    with torch.inference_mode():
-        taken = min(cpu_seconds(lambda: model.predict(batch)) for _ in range(4 if size == "so101" else 1))
-    return {"seconds": taken, "peak_mb": peak_mb()}
-
-
 def feeding() -> dict:
     """Milliseconds a canvas: drawn by NumPy, by torch on this CPU, and handed on as bytes."""
     layout, (frames, positions, actions) = the_layout(), recorded(CANVASES)
@@ -133,10 +123,9 @@ def measured(kept: Path | None) -> dict[str, dict]:
     """All figures by what was asked, the small sizes first; those that are kept are not measured again."""
     wanted = [
         ("feeding",),
-        *(("step", f, size, how) for size in SIZES for f in FAMILIES for how in WAYS),
-        *(("predict", f, size) for size in SIZES for f in FAMILIES),
-        *(("step", f, "so101", "compiled") for f in COMPILED),
         *(("step", f, "so101", how) for f in ACCUMULATED for how in ("whole", "parts")),
+        *(("step", f, "so101", "compiled") for f in COMPILED),
+        *(("step", f, size, how) for size in SIZES for how in WAYS for f in FAMILIES),
     ]
     found = json.loads(kept.read_text()) if kept and kept.exists() else {}
     for words in wanted:
@@ -146,6 +135,11 @@ def measured(kept: Path | None) -> dict[str, dict]:
             if kept:
                 kept.write_text(json.dumps(found))
     return found
+
+
+def cells(figures: dict | None) -> str:
+    """Seconds and memory of a gradient; nothing of what was not measured."""
+    return f"{figures['seconds']:.2f} | {figures['peak_mb']:.0f}" if figures else "– | –"
 
 
 def page(found: dict[str, dict]) -> str:
@@ -163,18 +157,15 @@ def page(found: dict[str, dict]) -> str:
         "`large` the first one. Memory: the most that its process held, without optimiser and average, so 12 bytes a "
         "parameter less than a training. Anew: with `--checkpoint-activations`.",
         "",
-        "| family | size | parameters | state, GB | gradient, s | memory, MB | anew, s | anew, MB | prediction, ms |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| family | size | parameters | state, GB | gradient, s | memory, MB | anew, s | anew, MB |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     apart = 0.0
     for family, size in ((f, size) for f in FAMILIES for size in SIZES):
-        count, (plain, anew) = parameters(family, size), (found[f"step {family} {size} {how}"] for how in WAYS)
-        apart = max(apart, abs(plain["loss"] / anew["loss"] - 1))
-        lines.append(
-            f"| {family} | `{size}` | {count / 1e6:.1f}M | {STATE_BYTES * count / 1e9:.2f} | {plain['seconds']:.2f} | "
-            f"{plain['peak_mb']:.0f} | {anew['seconds']:.2f} | {anew['peak_mb']:.0f} | "
-            f"{1e3 * found[f'predict {family} {size}']['seconds']:.0f} |"
-        )
+        count, (plain, anew) = parameters(family, size), (found.get(f"step {family} {size} {how}") for how in WAYS)
+        apart = max(apart, abs(plain["loss"] / anew["loss"] - 1) if plain and anew else 0)
+        state = f"{count / 1e6:.1f}M | {STATE_BYTES * count / 1e9:.2f}"
+        lines.append(f"| {family} | `{size}` | {state} | {cells(plain)} | {cells(anew)} |")
     lines += [
         "",
         f"The loss with and without `--checkpoint-activations` differs by at most {apart:.0e} of it.",
@@ -185,11 +176,12 @@ def page(found: dict[str, dict]) -> str:
         "|---|---|---:|---:|---:|---:|",
     ]
     for family in COMPILED:
-        plain, done = (found[f"step {family} so101 {how}"] for how in ("plain", "compiled"))
-        lines.append(
-            f"| {family} | `so101` | {plain['seconds']:.2f} | {done['seconds']:.2f} | {done['start']:.0f} | "
-            f"{abs(done['loss'] / plain['loss'] - 1):.0e} |"
-        )
+        plain, done = (found.get(f"step {family} so101 {how}") for how in ("plain", "compiled"))
+        if plain and done:
+            lines.append(
+                f"| {family} | `so101` | {plain['seconds']:.2f} | {done['seconds']:.2f} | {done['start']:.0f} | "
+                f"{abs(done['loss'] / plain['loss'] - 1):.0e} |"
+            )
     lines += [
         "",
         f"## `--accumulate`, a batch of {PARTS} whole and in {PARTS} parts",
@@ -198,9 +190,8 @@ def page(found: dict[str, dict]) -> str:
         "|---|---:|---:|---:|---:|",
     ]
     for family in ACCUMULATED:
-        ways = (found[f"step {family} so101 {how}"] for how in ("whole", "parts"))
-        cells = (f"{figures['seconds']:.2f} | {figures['peak_mb']:.0f}" for figures in ways)
-        lines.append(f"| {family} | {' | '.join(cells)} |")
+        ways = (found.get(f"step {family} so101 {how}") for how in ("whole", "parts"))
+        lines.append(f"| {family} | {' | '.join(map(cells, ways))} |")
     step_ms = 1e3 * found["step warp so101 plain"]["seconds"]
     lines += [
         "",
@@ -223,16 +214,15 @@ def main() -> None:
     """Measure everything and write the page, or one thing in this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", help="one measurement, in this process")
-    parser.add_argument(
-        "--figures", type=Path, help="JSON file to keep them in, or to write the page from if it exists"
-    )
+    parser.add_argument("--figures", type=Path, help="JSON file to keep them in and to go on from")
+    parser.add_argument("--page", action="store_true", help="write the page of the figures that the file holds")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.only:
         what, *words = arguments.only
-        print(json.dumps({"step": step, "predict": predict, "feeding": feeding}[what](*words)))
+        print(json.dumps({"step": step, "feeding": feeding}[what](*words)))
         return
-    found = measured(arguments.figures)
+    found = json.loads(arguments.figures.read_text()) if arguments.page else measured(arguments.figures)
     write_table(TABLE, page(found))
 
 

@@ -176,10 +176,10 @@ def machine() -> dict[str, Any]:
 
 
 def workers_for(job: Job) -> int:
-    """Processes that draw: two cores stay free, and what they draw ahead has to fit into shared memory twice over."""
+    """Processes that prepare batches: two cores stay free, and what is ahead has to fit into shared memory twice."""
     if job.arguments.workers is not None:
         return job.arguments.workers
-    batch = job.arguments.batch_size * 3 * 464 * 480 * 4
+    batch = job.arguments.batch_size * 2 * 448 * 224 * 3  # two frames as bytes
     fit = int(job.results["machine"]["shared_memory_gb"] * 1e9 / (2 * 3 * batch))
     return max(0, min(12, job.results["machine"]["cores"] - 2, fit))
 
@@ -198,7 +198,7 @@ def prepare(job: Job) -> None:
                       "--out", job.work / name)
         for name, (sources, options) in DATASETS.items()
     }  # fmt: skip
-    finish({f"building {name}": process for name, process in building.items()}, 120)
+    finish({f"building {name}": process for name, process in building.items()}, job.left() / 4)
 
 
 def bench(job: Job) -> None:
@@ -223,26 +223,27 @@ def bench(job: Job) -> None:
         raise RuntimeError(f"ended with exit code {process.returncode}")
 
 
-def drawing(job: Job, workers: int) -> None:
-    """How many canvases a second the drawing processes bring to the training process, without a model."""
+def feeding(job: Job, workers: int) -> None:
+    """How many canvases a second are drawn on the device from what the processes bring there, without a model."""
     code = """if True:
         import sys, time
-        from torch.utils.data import DataLoader
+        from forearm.base.devices import device_named
+        from forearm.training.loop import feed
         from forearm.transitions.loader import TrainingSteps
         from forearm.transitions.store import TransitionSet
-        path, size, workers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+        path, size, workers, device = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), device_named(sys.argv[4])
         data = TransitionSet(path)
-        steps = TrainingSteps(data, data.rows("train"), size, 0)
-        batches = iter(DataLoader(steps, sampler=range(10**9), batch_size=None, num_workers=workers))
-        for _ in range(2 * workers + 2): next(batches)
+        steps = TrainingSteps(data, data.rows("train"), size, 0, drawn=device.type == "cpu")
+        batches = feed(steps, 0, workers, device)
+        for _ in range(2 * workers + 2): float(next(batches).canvas[0, 0, 0, 0])
         begin, count = time.perf_counter(), 0
-        while time.perf_counter() - begin < 4: next(batches); count += size
+        while time.perf_counter() - begin < 4: float(next(batches).canvas[0, 0, 0, 0]); count += size
         print(count / (time.perf_counter() - begin))
     """
-    command = ["-c", code, job.work / "700", job.arguments.batch_size, workers]
+    command = ["-c", code, job.work / "700", job.arguments.batch_size, workers, job.arguments.device]
     process = started(command, 1, stdout=subprocess.PIPE)
-    output, _ = process.communicate(timeout=30)
-    job.results["drawing"] = {"workers": workers, "canvases_per_s": round(float(output))}
+    output, _ = process.communicate(timeout=60)
+    job.results["feeding"] = {"workers": workers, "canvases_per_s": round(float(output))}
 
 
 def train(job: Job, name: str, seconds: float, workers: int, watch: GpuWatch) -> None:
@@ -265,7 +266,8 @@ def train(job: Job, name: str, seconds: float, workers: int, watch: GpuWatch) ->
 def training_figures(run: Path, begin: float, watch: GpuWatch) -> dict[str, Any]:
     """Steps, seconds and speed of a training by its log, and the GPU's figures while it went on."""
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines() if line.endswith("}")]
-    speeds = [entry["samples_per_s"] for entry in log if "samples_per_s" in entry]
+    steps = [entry for entry in log if "samples_per_s" in entry]
+    speeds, fed = ([entry[name] for entry in steps] for name in ("samples_per_s", "feeding_share"))
     validated = [entry for entry in log if "best" in entry]
     end = time.time()
     last = validated[-1]
@@ -275,6 +277,7 @@ def training_figures(run: Path, begin: float, watch: GpuWatch) -> dict[str, Any]
         "seconds": last["seconds"],
         "wall_seconds": round(end - begin, 1),
         "samples_per_s": round(statistics.median(speeds), 1) if speeds else None,
+        "feeding_share": round(statistics.median(fed), 4) if fed else None,
         "validations": validated,
         "gpu": watch.between(max(begin, first) + 5, end - 3),
     }
@@ -346,7 +349,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--evaluate-every", type=int, default=300)
-    parser.add_argument("--workers", type=int, help="processes that draw; by default as many as cores and memory allow")
+    parser.add_argument("--workers", type=int, help="processes that prepare batches; by default as many as fit")
     parser.add_argument("--bench-sizes", nargs="+", type=int, default=[1, 8, 32, 64])
     parser.add_argument("--bench-seconds", type=float, default=0.7, help="for each figure")
     arguments = parser.parse_args()
@@ -361,8 +364,8 @@ def main() -> None:
     with job.phase("bench"):
         bench(job)
     workers = workers_for(job)
-    with job.phase("drawing"):
-        drawing(job, workers)
+    with job.phase("feeding"):
+        feeding(job, workers)
     for name in ("warp-700", "mae-700"):
         with job.phase(f"train {name}"):
             train(job, name, arguments.train_seconds, workers, watch)

@@ -110,10 +110,15 @@ def speed(bench: list[dict[str, Any]]) -> list[str]:
 
 
 def fed(results: dict[str, Any]) -> list[str]:
-    """How much of its own speed a training reaches when its canvases are drawn on the CPU."""
-    drawing, lines = results.get("drawing"), []
-    if drawing:
+    """How much of its own speed a training reaches, and for how much of its time it waits for its batches."""
+    drawing, feeding, lines = results.get("drawing"), results.get("feeding"), []
+    if drawing:  # before 2026-11-27 canvases were drawn on the CPU
         lines.append(f"{drawing['workers']} processes draw {drawing['canvases_per_s']} canvases a second.")
+    if feeding:
+        lines.append(
+            f"From bytes that {feeding['workers']} processes bring, the device draws {feeding['canvases_per_s']} "
+            "canvases a second."
+        )
     own = {figures["family"]: figures["train"] for figures in results.get("bench", [])}
     for name, run in results["runs"].items():
         batch = run.get("options", "").partition("--batch-size ")[2].split(" ")[0]
@@ -121,6 +126,8 @@ def fed(results: dict[str, Any]) -> list[str]:
         if alone and run.get("samples_per_s"):
             share = run["samples_per_s"] / alone["samples_per_s"]
             lines.append(f"{name} trains at {share:.0%} of the speed of the model alone with its batches on the GPU.")
+        if run.get("feeding_share") is not None:
+            lines.append(f"{name} waits for its batches in {run['feeding_share']:.1%} of its time.")
     return [*lines, ""]
 
 

@@ -19,6 +19,7 @@ from forearm.evaluation import MODEL, PERSISTENCE, UNTRAINED, Persistence, draw_
 from forearm.evaluation.intervals import Difference
 from forearm.evaluation.metrics import score
 from forearm.evaluation.rollouts import CURVES, FILMS
+from forearm.evaluation.saved import Saved
 from forearm.report.assessment import assess
 from forearm.transitions import TransitionSet
 
@@ -180,6 +181,27 @@ def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
     assert written(rollouts=0) is None
     with pytest.raises(ForearmError, match="rollouts is -1"):
         assess(run.path, rollouts=-1)
+
+
+def test_an_evaluation_scores_so_many_transitions_equally_from_the_episodes(tmp_path):
+    data = write_data(tmp_path / "data", episodes=8, val=6, length=6)
+    run = untrained(data, tmp_path / "run")
+
+    def written(most):
+        page = assess(run.path, device="cpu", most=most, horizon=6)
+        return json.loads(page.with_name("metrics.json").read_text()), Saved.open(page.parent, run.layout())
+
+    held = run.reported_on(data, len(data))
+    figures, drawn = written(6)
+    assert len(drawn.rows) == figures["samples"] == 6 < len(held)
+    assert set(drawn.rows) < set(held)
+    assert set(np.unique(data.groups[drawn.rows], return_counts=True)[1]) == {2}
+    assert drawn.rows.tolist() == sorted(run.reported_on(data, 6)), "the same for whoever asks"
+    assert f"6 of {len(held)} samples were drawn, equally from the episodes" in " ".join(figures["warnings"])
+    assert figures["rollouts"]["horizons"] == [1, 2, 3, 4, 5, 6], "paths need neighbours, which are not all drawn"
+    figures, whole = written(0)
+    assert whole.rows.tolist() == held.tolist()
+    assert not any("were drawn" in warning for warning in figures["warnings"])
 
 
 def test_an_evaluation_asks_the_dataset_for_the_outcomes_of_every_action(tiny_data, tmp_path):
