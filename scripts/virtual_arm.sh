@@ -25,15 +25,14 @@ until_true() { # SECONDS COMMAND…
 
 serve() { # starts the arm; options as of forearm virtual-arm
     setsid forearm virtual-arm arm --scene 7 "$@" </dev/null >arm.log 2>&1 &
-    arm=$!
-    trap 'kill $arm 2>/dev/null; wait' EXIT
-    until_true 60 grep -qs "^port" arm.log
+    trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
+    until_true 300 grep -qs "^port" arm.log
 }
 lines() { wc -l <arm.log; }
 tell() { # types a command, and waits for its answer
     local before; before=$(lines)
     echo "$*" >arm/control
-    until_true 20 eval "[ \$(lines) -gt $before ]"
+    until_true 60 eval "[ \$(lines) -gt $before ]"
     tail -n 1 arm.log
 }
 motors() { tell status | awk -v word="$1" "{ print gsub(word, word) }"; }
@@ -50,9 +49,9 @@ calibrate() {
     lerobot-calibrate --robot.type=so101_follower --robot.port=arm/port --robot.id=virtual <keys >calibrate.log 2>&1 &
     local calibrating=$!
     exec 3>keys
-    until_true 60 grep -q "middle of its range" calibrate.log
+    until_true 300 grep -q "middle of its range" calibrate.log
     tell hand middle >/dev/null; sleep 3; echo >&3
-    until_true 60 grep -q "Press ENTER to stop" calibrate.log
+    until_true 300 grep -q "Press ENTER to stop" calibrate.log
     tell hand sweep >/dev/null; sleep 12; echo >&3
     exec 3>&-
     wait $calibrating
@@ -66,7 +65,7 @@ fault() { # LIMP COMMAND…: while actions are recorded; LIMP motors are limp af
     kept=$(staged)
     record >record.log 2>&1 &
     local recording=$!
-    until_true 120 eval "[ \$(staged) -ge $((kept + 2)) ] || ! kill -0 $recording 2>/dev/null"
+    until_true 300 eval "[ \$(staged) -ge $((kept + 2)) ] || ! kill -0 $recording 2>/dev/null"
     sleep 0.6
     kept=$(staged)
     tell "$*" >/dev/null

@@ -13,10 +13,10 @@ import numpy as np
 from rich.console import Console
 
 from forearm.arms.arm import Health, Look, recording_spec
-from forearm.arms.filming import carry_out
+from forearm.arms.filming import move_to
 from forearm.arms.keyboard import Keyboard
 from forearm.arms.lerobot import RATE, RETRIES, Robot, answering, forget_late_answers, is_calibrated
-from forearm.arms.settings import RobotSettings, slow_seconds, top_speed
+from forearm.arms.settings import RobotSettings, top_speed
 from forearm.base.errors import ForearmError
 from forearm.canvas import plain
 from forearm.recordings.features import CAMERA_PREFIX, RecordingSpec
@@ -231,15 +231,7 @@ class RobotDriver:
         Raises:
             ForearmError: there is no such joint, or a limit forbids the move.
         """
-        for name, value in pose.items():
-            if name not in self.joints:
-                raise ForearmError(f"the robot has no joint {name!r}; it has {', '.join(self.joints)}")
-            if not np.isfinite(value):
-                raise ForearmError(f"{name} is to go to what is no number; the arm holds its position")
-        targets = self.targets()
-        change = np.array([pose.get(name, at) for name, at in zip(self.joints, targets, strict=True)]) - targets
-        seconds = slow_seconds(change)
-        carry_out(self, change.astype(np.float32), seconds, max(1, round(seconds * RATE)))
+        move_to(self, pose)
 
     def home(self) -> None:
         """Move slowly to the home pose."""

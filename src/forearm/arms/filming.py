@@ -1,10 +1,12 @@
 """Carrying out actions with any arm while its cameras film."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from forearm.arms.arm import Driver, Look
+from forearm.arms.arm import Driver, Look, joint_vector
+from forearm.arms.settings import slow_seconds
+from forearm.base.errors import ForearmError
 from forearm.canvas import trajectory
 from forearm.recordings import EpisodeData
 
@@ -60,6 +62,22 @@ def film(driver: Driver, changes: Sequence[np.ndarray], *, duration: float, fps:
     footage.look()
     footage.sent(driver.targets())
     return footage.episode(fps)
+
+
+def move_to(driver: Driver, pose: Mapping[str, float]) -> None:
+    """Move joints slowly to positions in their units, by plain name; the others stay.
+
+    Raises:
+        ForearmError: there is no such joint, a position is no number, a limit forbids the move, or the arm fails.
+    """
+    for name, position in pose.items():
+        if name not in driver.joints:
+            raise ForearmError(f"the arm has no joint {name!r}; it has {', '.join(driver.joints)}")
+        if not np.isfinite(position):
+            raise ForearmError(f"{name} is to go to what is no number; the arm holds its position")
+    targets = driver.targets()
+    change = joint_vector(driver.joints, pose, targets) - targets
+    carry_out(driver, change, slow_seconds(change), 1)
 
 
 def carry_out(

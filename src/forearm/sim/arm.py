@@ -7,10 +7,9 @@ import numpy as np
 
 from forearm.arms import Health
 from forearm.arms import film as film_arm
-from forearm.arms.arm import joint_vector, recording_spec
-from forearm.arms.filming import carry_out
+from forearm.arms.arm import recording_spec
+from forearm.arms.filming import move_to
 from forearm.arms.protocol import Vary, require_whole_frames
-from forearm.arms.settings import slow_seconds
 from forearm.base.errors import ForearmError
 from forearm.canvas import (
     Action,
@@ -137,16 +136,12 @@ class SimulatedArm:
             ForearmError: the simulator has no such joint, or it cannot go there, or the arm is slack.
         """
         self._require_stiff()
-        low, high = self.simulator.limits
+        limits = dict(zip(JOINTS, self.simulator.limits.T.tolist(), strict=True))
         for name, value in pose.items():
-            if name not in JOINTS:
-                raise ForearmError(f"the simulated SO-101 has no joint {name!r}; it has {', '.join(JOINTS)}")
-            joint = JOINTS.index(name)
-            if not low[joint] <= value <= high[joint]:
-                raise ForearmError(f"{name} cannot go to {value:g}; it goes from {low[joint]:.1f} to {high[joint]:.1f}")
-        targets = self.simulator.targets()
-        change = joint_vector(JOINTS, pose, targets) - targets
-        carry_out(self._driver, change, slow_seconds(change), 1)
+            low, high = limits.get(name, (-np.inf, np.inf))
+            if value < low or value > high:
+                raise ForearmError(f"{name} cannot go to {value:g}; it goes from {low:.1f} to {high:.1f}")
+        move_to(self._driver, pose)
 
     def home(self) -> None:
         """Move slowly to where it stood when it was connected."""
