@@ -11,6 +11,7 @@ from support.tiny import untrained, write_data
 
 from forearm.base.hub import DATASET, RUN, at_hand
 from forearm.training.run import Run
+from forearm.transitions.bounds import read_bounds
 
 
 @pytest.fixture
@@ -55,6 +56,10 @@ def test_a_run_goes_to_the_hub_and_is_used_by_its_id(hub, project, tmp_path, mon
     assert run.name == "run@main"
     fetched, own = (each / "frames.npy" for each in (at_hand(Path("me/bars"), DATASET), project / "data"))
     assert fetched.read_bytes() == own.read_bytes()
+    assert "family" in forearm("inspect", "me/run").out
+    assert "transitions" in forearm("inspect", "me/bars").out
+    assert read_bounds(Path("me/run")) == read_bounds(Path("me/bars")) == read_bounds(project / "data")
+    assert "neither a folder here nor a LeRobot data set" in error_of(forearm("inspect", "me/nothing"))
     tuned = forearm(
         *("train", "--data", "me/bars", "--out", "tuned", "--fine-tune", "me/run", "--steps", 1, "--device", "cpu")
     )

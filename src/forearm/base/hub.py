@@ -107,9 +107,32 @@ def place_of(source: str | Path, kind: Kind) -> Path:
     return Path(constants.HF_HOME) / "forearm" / f"{kind.title}s" / str(source)
 
 
-def at_hand(path: Path, kind: Kind) -> Path:
-    """A dataset or a run where it is: the path itself, or the Hub's download where nothing is there and it is an id."""
-    return path if path.exists() or not HUB_ID.fullmatch(str(path)) else local_folder(path, kind)
+def at_hand(path: Path, *kinds: Kind) -> Path:
+    """A dataset or a run where it is: the path itself, or the Hub's download where nothing is there and it is an id.
+
+    Args:
+        path: a folder or an id.
+        kinds: what it may be. Of several kinds, the id of none is returned as it is.
+
+    Raises:
+        ForearmError: the Hub does not answer, or does not give out such a thing.
+    """
+    hub_id = None if path.exists() else HUB_ID.fullmatch(str(path))
+    if hub_id is None:
+        return path
+    found = kinds if len(kinds) == 1 else [kind for kind in kinds if _is_kind(hub_id, kind)]
+    return local_folder(path, found[0]) if found else path
+
+
+def _is_kind(hub_id: re.Match[str], kind: Kind) -> bool:
+    """Whether the Hub has something of a kind under an id."""
+    from huggingface_hub import file_exists
+
+    _limit_waiting()
+    try:
+        return file_exists(hub_id[1], kind.mark, repo_type=kind.repo_type, revision=hub_id[2])
+    except Exception as error:
+        raise ForearmError(f"{hub_id[0]} is no folder here, and the Hub cannot be asked: {_reason(error)}") from error
 
 
 def push(folder: Path, kind: Kind, hub_id: str, private: bool) -> str:

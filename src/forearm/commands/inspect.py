@@ -3,18 +3,20 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
 
 from forearm.base.errors import shown
+from forearm.base.hub import DATASET, RUN
 from forearm.commands.console import counting, show, show_page
 from forearm.commands.options import Anything, DatasetFolder, Device, not_with, only_with
 
 
 @dataclass(frozen=True)
 class InspectOptions:
-    path: Anything
-    """A folder, or the Hub id of a recording."""
+    path: Annotated[Anything, RUN, DATASET]
+    """A folder or a Hub id."""
     pictures: Path | None = None
     """A PNG file to write some of its canvases or pictures to."""
     html: Path | None = None

@@ -34,7 +34,7 @@ RunFolder = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN"), RUN]]
 Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", **SOME), RUN]]
 DatasetFolder = Annotated[Path | None, DATASET]
 OtherRun = Annotated[Path | None, RUN]
-Anything = Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
+Anything = Positional[Annotated[Path, tyro.conf.arg(metavar="PATH")]]
 
 ROBOT = (
     *("robot_id", "camera", "max_step", "max_speed", "max_load", "max_temperature", "home"),
@@ -117,14 +117,14 @@ def parse(kind: Any, args: Sequence[str], prog: str, description: str, rules: Se
 
 
 def _at_hand(options: Any) -> Any:
-    """The options with folders in place of Hub ids, wherever a field is of a `Kind`."""
+    """The options with folders in place of Hub ids, wherever a field is of a `Kind` or of one of several."""
     changed = {}
     for name, hint in get_type_hints(type(options), include_extras=True).items():
-        kind = next((each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Kind)), None)
+        kinds = [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Kind)]
         value = getattr(options, name)
-        if kind is not None and value is not None:
+        if kinds and value is not None:
             several = isinstance(value, tuple)
-            changed[name] = tuple(at_hand(each, kind) for each in value) if several else at_hand(value, kind)
+            changed[name] = tuple(at_hand(each, *kinds) for each in value) if several else at_hand(value, *kinds)
     return dataclasses.replace(options, **changed)
 
 

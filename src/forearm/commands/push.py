@@ -50,12 +50,12 @@ def push(options: PushOptions) -> None:
     if options.dry_run is not None:
         require_absent(options.dry_run)
         with writing_folder(options.dry_run) as new:
-            kind = pack(Path(options.folder), new, options.hub_id, **settings)
+            kind = pack(options.folder, new, options.hub_id, **settings)
         _say("would go", options.dry_run, kind.title, options)
         print(options.dry_run / "README.md")
         return
     with tempfile.TemporaryDirectory() as there:
-        kind = pack(Path(options.folder), Path(there), options.hub_id, **settings)
+        kind = pack(options.folder, Path(there), options.hub_id, **settings)
         _say("go", Path(there), kind.title, options)
         print(upload(Path(there), kind, options.hub_id, options.private))
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import checked, read_json
+from forearm.base.hub import DATASET, RUN, at_hand
 from forearm.canvas import Layout, plain
 from forearm.transitions.layout import read_layout
 from forearm.transitions.split import fit_bounds_to
@@ -17,13 +18,14 @@ EXAMPLE = '{"shoulder_pan": [-90, 90], "gripper": [0, 100, 11]}'
 
 
 def read_bounds(path: Path) -> Bounds:
-    """Read bounds from a JSON file, a layout.json, or the folder of a dataset or a run.
+    """Read bounds from a JSON file, a layout.json, or the folder or Hub id of a dataset or a run.
 
     A JSON file has for each joint [low, high] or [low, high, largest change per frame], in the joint's unit.
 
     Raises:
         ForearmError: the file is missing or holds no bounds.
     """
+    path = at_hand(path, RUN, DATASET)
     path = path / "layout.json" if path.is_dir() else path
     value = read_json(path)
     if isinstance(value, dict) and "cameras" in value:
