@@ -46,10 +46,15 @@ mended() { tell mend >/dev/null; sleep 1; }
 with_cameras() { LD_PRELOAD=$PWD/arm/video.so "$@"; }
 calibrate() {
     mkfifo keys
-    lerobot-calibrate --robot.type=so101_follower --robot.port=arm/port --robot.id=virtual <keys >calibrate.log 2>&1 &
-    local calibrating=$!
-    exec 3>keys
-    until_true 300 grep -q "middle of its range" calibrate.log
+    exec 3<>keys
+    local calibrating
+    for _ in 1 2 3; do  # on a busy machine an answer comes too late for LeRobot, which asks once
+        lerobot-calibrate --robot.type=so101_follower --robot.port=arm/port --robot.id=virtual <keys >calibrate.log 2>&1 &
+        calibrating=$!
+        until_true 300 eval "grep -q 'middle of its range' calibrate.log || ! kill -0 $calibrating 2>/dev/null"
+        ! kill -0 $calibrating 2>/dev/null || break
+    done
+    grep -q "middle of its range" calibrate.log || fail "$(tail -n 1 calibrate.log)"
     tell hand middle >/dev/null; sleep 3; echo >&3
     until_true 300 grep -q "Press ENTER to stop" calibrate.log
     tell hand sweep >/dev/null; sleep 12; echo >&3

@@ -1,5 +1,7 @@
 """Costs are 0 where the goal is, grow with the distance, and nonsense is refused in one line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from support.bars import seen_at
 from support.tiny import make_layout
 
+from forearm.arms.pictures import observed
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import Camera, Layout, draw_frame
@@ -50,6 +53,17 @@ def test_a_picture_goal_sees_from_afar_on_which_side_it_lies() -> None:
     assert (costs.diff() > 0).all()
     plain = (regions[1:, :, :128] - goal.frame).square().mean((1, 2, 3))
     assert plain.std() < 0.01 * plain.mean()  # the squared error of the pictures themselves sees nothing there
+
+
+def test_a_picture_as_the_camera_takes_it_is_shrunk_as_the_recordings_were() -> None:
+    cameras = [replace(camera, recorded_size=(48, 64)) for camera in LAYOUT.cameras]
+    layout, photo = replace(LAYOUT, cameras=tuple(cameras)), np.random.default_rng(0).integers(0, 256, (48, 64, 3))
+    photos = {"base": photo.astype(np.uint8), "wrist": photo[::-1].astype(np.uint8)}
+    arm = observed(layout, photos, np.zeros(2, np.float32))
+    goal, same = (PictureGoal.of(layout, each) for each in (list(photos.values()), layout.split(arm.picture)))
+    torch.testing.assert_close(goal.frame, same.frame)
+    with pytest.raises(ForearmError, match="64×48 pixels"):
+        PictureGoal.of(layout, [np.zeros((64, 48, 3), np.uint8)] * 2)
 
 
 def test_what_a_mask_leaves_out_does_not_count() -> None:

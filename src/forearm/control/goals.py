@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from forearm.arms.pictures import fitted
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, precise
 from forearm.canvas import Layout, plain
@@ -124,8 +125,9 @@ class PictureGoal:
         """A goal from a picture for each camera; None where a camera may show anything.
 
         Args:
-            pictures: (h, w, 3) uint8 each, in the order and of the sizes of the layout's cameras.
-            masks: (h, w) each, true where a picture counts; None: everywhere.
+            pictures: (h, w, 3) uint8 each, in the order of the layout's cameras, and in the sizes that these have there
+                or that they record.
+            masks: (h, w) each, in the layout's sizes, true where a picture counts; None: everywhere.
         """
         frame = torch.zeros(3, layout.frame_height, layout.frame_width)
         weights = torch.zeros(1, layout.frame_height, layout.frame_width)
@@ -137,11 +139,14 @@ class PictureGoal:
             size = (camera.height, camera.width)
             if picture is None:
                 continue
+            if picture.ndim == 3 and picture.shape[:2] == camera.recorded_size:
+                picture = fitted(camera, picture)
             if picture.shape != (*size, 3) or picture.dtype != np.uint8 or (mask is not None and mask.shape != size):
                 shown = picture.shape if mask is None else mask.shape
                 raise ForearmError(
                     f"the goal picture of camera {camera.name} is {'×'.join(map(str, shown[:2]))} pixels high and "
-                    f"wide, not {size[0]}×{size[1]}; give it in colour and in the size that the model knows"
+                    f"wide, not {size[0]}×{size[1]}; give it in colour and in the size that the model knows, or, "
+                    "without a mask, as the camera takes it"
                 )
             frame[:, *box] = torch.from_numpy(picture.copy()).permute(2, 0, 1) / 255
             weights[:, *box] = 1.0 if mask is None else torch.from_numpy(mask.astype(np.float32))
