@@ -24,7 +24,7 @@ until_true() { # SECONDS COMMAND…
 # The arm, and the person beside it
 
 serve() { # starts the arm; options as of forearm virtual-arm
-    setsid forearm virtual-arm arm --scene 7 "$@" </dev/null >arm.log 2>&1 &
+    setsid forearm virtual-arm arm --scene 7 --fps 15 "$@" </dev/null >arm.log 2>&1 &
     trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
     until_true 300 grep -qs "^port" arm.log
 }
@@ -38,6 +38,10 @@ tell() { # types a command, and waits for its answer
 motors() { tell status | awk -v word="$1" "{ print gsub(word, word) }"; }
 by_hand_home() { # a person switches it off, puts it over the table, and switches it on
     tell power off >/dev/null; tell mend >/dev/null; tell hand home >/dev/null; sleep 4
+}
+again() { # COMMAND…: once more, as a person does, where a busy machine's pictures or answers come too late
+    for _ in 1 2 3 4; do if "$@"; then return; fi; echo "once more: $(tail -n 1 last.log)" >&2; done
+    "$@"
 }
 mended() { tell mend >/dev/null; sleep 1; }
 
@@ -154,7 +158,7 @@ fault 1 hot gripper 75
 fault 0 unplug
 fault 6 power off
 fault 0 camera wrist off
-record >record.log 2>&1 || fail "$(tail -n 1 record.log)"
+again eval "record >last.log 2>&1" || fail "$(tail -n 1 last.log)"
 forearm inspect rec 2>/dev/null | head -n 3
 
 step "Build and train"
@@ -163,15 +167,24 @@ forearm train warp --data data --out run --size tiny --steps 400 --evaluate-ever
 
 step "Live: 10 predicted and executed"
 by_hand_home
-with_cameras forearm live run "${robot[@]}" --trials 10 --out live 2>live.log || fail "$(tail -n 1 live.log)"
+again with_cameras forearm live run "${robot[@]}" --trials 10 --out live 2>last.log || fail "$(tail -n 1 last.log)"
 
 step "Plan to a picture"
 by_hand_home
 turn 10 goal
 turn -10
-with_cameras forearm plan run "${robot[@]}" --picture goal-base.png goal-wrist.png --steps 4 --out plan 2>&1 | tail -n 8
+plan() {
+    rm -rf plan
+    with_cameras forearm plan run "${robot[@]}" --picture goal-base.png goal-wrist.png --steps 4 --out plan >last.log 2>&1
+}
+again plan || fail "$(tail -n 1 last.log)"
+tail -n 8 last.log
 
 step "Learn 3 cycles"
 by_hand_home
-with_cameras forearm learn run "${robot[@]}" --out learned --no-page --actions 36 --verify 6 --explore 6 --locked 6 \
-    --wide 0 --rearrange-every 0 --bins 3 --steps 30 --device cpu 2>&1 | tail -n 12
+learn() {
+    with_cameras forearm learn run "${robot[@]}" --out learned --no-page --actions 36 --verify 6 --explore 6 --locked 6 \
+        --wide 0 --rearrange-every 0 --bins 3 --steps 30 --device cpu >last.log 2>&1
+}
+again learn || fail "$(tail -n 1 last.log)"
+tail -n 12 last.log

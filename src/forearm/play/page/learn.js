@@ -83,7 +83,7 @@ function showChart() {
   const points = state.cycles.flatMap((cycle) => names.filter((name) => cycle[name]).map((name) => cycle[name].value));
   if (!points.length) return;
   const most = 1.6 * Math.max(...points, state.target || 0); // a wide interval, as of two scenes, may not flatten the curves
-  const last = Math.max(1, ...state.cycles.map((cycle) => cycle.actions));
+  const last = Math.max(1, state.actions);
   const x = (actions) => left + ((width - left - 8) * actions) / last;
   const y = (error) => height - bottom - ((height - bottom - 8) * Math.min(most, Math.max(0, error))) / most;
   const chart = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "errors over recorded actions" });
