@@ -305,6 +305,19 @@ def test_keys_from_before_the_question_answer_nothing_and_those_after_it_stop(la
     assert not Keyboard().pressed()  # what stopped the arm is not typed into the shell
 
 
+def test_enter_after_an_answer_belongs_to_it_and_any_other_key_stops(terminal) -> None:
+    with Keyboard() as keyboard:
+        forget = keyboard.forget
+        keyboard.forget = lambda: (forget(), os.write(terminal, b"y"))
+        for after, stops in ((b"\r", False), (b"x", True), (b"\rx", True)):
+            assert keyboard.answer() == "y"
+            os.write(terminal, after)
+            while not keyboard._is_waiting():
+                pass
+            assert keyboard.pressed() == stops
+            assert not (after == b"\r" and keyboard._is_waiting())
+
+
 def test_pictures_are_shrunk_to_means_as_build_does() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
     means = picture.reshape(8, 6, 8, 8, 3).mean((1, 3))

@@ -29,6 +29,7 @@ from forearm.play.live_app import LiveApp, make_live_app  # noqa: E402
 FAULTS = {
     "silent elbow_flex": "There is no status packet",
     "garbled elbow_flex": "Incorrect status packet",
+    "unplug": "Input/output error",
     "blocked shoulder_pan": "see whether something is in its way",
 }
 
@@ -74,3 +75,7 @@ def test_where_something_breaks_the_arm_holds_and_it_goes_on_once_that_is_mended
                 assert page.post("/api/arm/look", json={}).status_code == 200
                 assert page.get("/api/arm").json()["trouble"] == ""
                 assert step().status_code == 200
+            stand.tell("hot gripper 75")
+            assert "75 °C hot" in step().json()["error"]
+            stand.tell("mend")
+            assert "gripper went limp" in step().json()["error"]  # it is not stiff again by itself

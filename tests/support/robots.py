@@ -24,7 +24,7 @@ class FakeBus:
     def __init__(self, robot: "FakeRobot"):
         self.robot, self.is_connected, self.torque = robot, False, True
         self.motors = {joint.removesuffix(".pos"): None for joint in robot.joints}
-        self.registers = {"Present_Load": 40, "Present_Temperature": 31, "Present_Voltage": 74}
+        self.registers = {"Present_Load": 40, "Present_Temperature": 31, "Present_Voltage": 74, "Torque_Enable": 1}
         self.silent: set[str] = set()
         self.write_fails = False
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from forearm.arms.arm import Health, Look, recording_spec
 from forearm.arms.filming import move_to
 from forearm.arms.keyboard import Keyboard
-from forearm.arms.lerobot import RATE, RETRIES, Robot, answering, forget_late_answers, is_calibrated
+from forearm.arms.lerobot import RATE, RETRIES, Robot, answering, forget_late_answers, is_calibrated, reopen
 from forearm.arms.settings import RobotSettings, top_speed
 from forearm.base.errors import ForearmError
 from forearm.canvas import plain
@@ -104,6 +104,7 @@ class RobotDriver:
         self.late = 0.0
         """Most seconds by which a target was late since somebody set it to 0."""
         self._targets: np.ndarray | None = None
+        self._unseen = False  # whether the last look failed
         self._slack, self._asked, self._tried = False, self.settings.yes or self.settings.dry_run, set[str]()
         self._before = np.zeros(len(self.joints), np.float32)
         self._due, self._watched, self._overloads = 0.0, 0.0, 0
@@ -141,9 +142,13 @@ class RobotDriver:
     # What it measures
 
     def look(self) -> Look:
+        if self._unseen:
+            self._reopen()
+        self._unseen = True
         with answering("be read from"):
             seen = self.robot.get_observation()
         joints = self._known([float(seen[key]) for key in self.robot.action_features])
+        self._unseen = False
         return Look(joints, {CAMERA_PREFIX + name: np.asarray(seen[name]) for name in self.robot.cameras})
 
     def positions(self) -> np.ndarray:
@@ -198,6 +203,7 @@ class RobotDriver:
         self._ask(change)
         self._try(change)
         self._watch(now=True)
+        self._require_torque()
         self._before, self._due = self.positions(), time.monotonic()
 
     def follow(self, targets: np.ndarray, seconds: float) -> None:
@@ -288,6 +294,15 @@ class RobotDriver:
         for camera in self.robot.cameras.values():
             camera.connect()
 
+    def _reopen(self) -> None:
+        """Open the port anew, as after its cable was pulled; motors stay as they are, and stiff ones hold."""
+        with answering("be connected to again"):
+            reopen(self.robot.bus)
+        self._targets = None
+        self.positions()
+        if not self._slack:
+            self.hold()
+
     def _disconnect(self) -> None:
         try:
             with answering("be disconnected from"):
@@ -347,6 +362,16 @@ class RobotDriver:
             bus.enable_torque(num_retry=RETRIES)
             self._slack = False
         self._targets = np.array([there[joint] for joint in self.joints], np.float32)
+
+    def _require_torque(self) -> None:
+        """Refuse to move an arm of which motors went limp by themselves."""
+        with answering("be asked which motors are stiff"):
+            torque = self.robot.bus.sync_read("Torque_Enable", num_retry=RETRIES)
+        limp = [joint for joint, on in torque.items() if not on]
+        if limp and not self.settings.dry_run:
+            raise ForearmError(
+                f"{', '.join(limp)} went limp: no power, or too hot; support the arm and start the command again"
+            )
 
     def _require_stiff(self) -> None:
         if self._slack:

@@ -3,8 +3,12 @@
 import os
 import select
 import sys
+import time
 from types import TracebackType
 from typing import Any
+
+ENTER = 1.0
+"""Seconds after an answer in which Enter belongs to it."""
 
 
 class Keyboard:
@@ -17,6 +21,7 @@ class Keyboard:
     def __init__(self) -> None:
         self.is_terminal = sys.stdin is not None and sys.stdin.isatty()
         self._settings: list[Any] | None = None
+        self._answered = float("-inf")
 
     def __enter__(self) -> "Keyboard":
         if self.is_terminal and sys.platform != "win32":
@@ -37,8 +42,15 @@ class Keyboard:
 
     def pressed(self) -> bool:
         """Whether a key has been pressed that nothing has asked for."""
-        if not self.is_terminal:
+        if not (self.is_terminal and self._is_waiting()):
             return False
+        if time.monotonic() - self._answered < ENTER:
+            self._answered = float("-inf")
+            return self._taken() not in "\r\n" or self.pressed()
+        return True
+
+    @staticmethod
+    def _is_waiting() -> bool:
         if sys.platform == "win32":
             import msvcrt
 
@@ -52,6 +64,7 @@ class Keyboard:
 
     def forget(self) -> None:
         """Forget the keys that were pressed until now."""
+        self._answered = float("-inf")
         if not self.is_terminal:
             return
         if sys.platform == "win32":
@@ -66,8 +79,14 @@ class Keyboard:
 
     def read(self) -> str:
         """Wait for a key and return it in lower case."""
+        key = self._taken()
+        self._answered = time.monotonic()
+        return key.lower()
+
+    @staticmethod
+    def _taken() -> str:
         if sys.platform == "win32":
             import msvcrt
 
-            return msvcrt.getwch().lower()
-        return os.read(sys.stdin.fileno(), 1).decode(errors="replace").lower()
+            return msvcrt.getwch()
+        return os.read(sys.stdin.fileno(), 1).decode(errors="replace")

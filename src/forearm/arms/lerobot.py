@@ -173,10 +173,23 @@ def forget_late_answers(bus: MotorsBus) -> None:
     if handler is not None:
 
         def empty() -> None:
-            handler.ser.flush()
-            handler.ser.reset_input_buffer()
+            try:
+                handler.ser.flush()
+                handler.ser.reset_input_buffer()
+            except Exception:
+                handler.is_using = False  # else "Port is in use!" would hide what happened
+                raise
 
         handler.clearPort = empty  # which the drivers call before they send
+
+
+def reopen(bus: MotorsBus) -> None:
+    """Open a bus's port anew; motors stay as they are."""
+    if bus.is_connected:
+        bus.disconnect(disable_torque=False)
+    if handler := getattr(bus, "port_handler", None):
+        handler.is_using = False  # an exchange that failed midway would block it for good
+    bus.connect()
 
 
 def require_known_units(layout: Layout) -> None:
