@@ -97,6 +97,7 @@ function seen() {
 
 function render() {
   document.body.classList.toggle("playing", view.at !== null);
+  state.path.forEach((trial, i) => { trial.name = `trial ${state.summary.count - state.path.length + i + 1}`; });
   showPictures();
   showStart();
   showOverlay();
@@ -143,7 +144,6 @@ function showTrials() {
     summary.append(" · if unchanged ", make("b", "", unchanged));
   }
   const before = count - state.path.length;
-  state.path.forEach((trial, i) => { trial.name = `trial ${before + i + 1}`; });
   showPath(view.at, (trial, i) => thumb(trial, String(before + i + 1), [known(trial.expected_error), known(trial.step_error)],
     `look at ${trial.name}, ${trial.words}, error ${trial.step_error}`,
     () => {
