@@ -243,5 +243,5 @@ def answering(what: str) -> Iterator[None]:
     except ForearmError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ForearmError(f"the robot could not {what}: {reason}; see to its power and its cables") from error
