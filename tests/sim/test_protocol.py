@@ -24,13 +24,13 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 
 from forearm.arms.protocol import cycle_of, decision, session_of, start_of
 from forearm.base.errors import ForearmError
+from forearm.base.processes import _held_back_interrupts
 from forearm.recordings import staged_episodes
 from forearm.sim import (
     JOINTS,
     RecordingSettings,
     Simulator,
     change_of,
-    dataset,
     film,
     protocol,
     record,
@@ -375,7 +375,7 @@ def test_an_interrupt_while_processes_start_leaves_no_traceback(tmp_path: Path) 
 
 
 def test_an_interrupt_that_is_held_back_is_not_lost() -> None:
-    with pytest.raises(KeyboardInterrupt), dataset._held_back_interrupts():
+    with pytest.raises(KeyboardInterrupt), _held_back_interrupts():
         os.kill(os.getpid(), signal.SIGINT)
 
 

@@ -7,6 +7,7 @@ that is killed leaves both; the next one that writes the same target removes the
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -442,11 +443,16 @@ def checked(kind: Any, value: Any, where: str) -> Any:
 
 
 def _fields(kind: Any, value: dict[str, Any], where: str, needed: typing.Collection[str]) -> Iterator[tuple[str, Any]]:
-    hints = typing.get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     for name in hints:
         if name in needed and name not in value:
             raise ForearmError(f"{where} lacks {name!r}")
     yield from ((name, checked(hint, value[name], f"{where}: {name}")) for name, hint in hints.items() if name in value)
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
 
 
 def _is(kind: Any, value: Any) -> bool:

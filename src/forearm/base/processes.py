@@ -37,13 +37,13 @@ def serve_parent(*_: object) -> None:
 
 
 @contextlib.contextmanager
-def working(processes: int, prepare: Callable[[], object] = lambda: None) -> Iterator[ProcessPoolExecutor]:
+def working(processes: int, prepare: Callable[[], object] = cores) -> Iterator[ProcessPoolExecutor]:
     """Give several processes that work for this one. After an interrupt or an error, what is under way is finished and
     nothing more begun.
 
     Args:
         processes: how many.
-        prepare: what each calls first; a function of a module.
+        prepare: what each calls first, a function of a module; by default one that changes nothing.
 
     Raises:
         ForearmError: one was ended from outside.

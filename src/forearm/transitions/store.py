@@ -128,10 +128,8 @@ class Columns:
         n = len(self)
         table = pa.table(
             {
-                "frames": pa.array(list(self.frames), pa.list_(pa.int64(), self.frames.shape[1])),
-                "action": pa.array(
-                    list(self.actions.reshape(n, -1)), pa.list_(pa.float32(), int(np.prod(self.actions.shape[1:])))
-                ),
+                "frames": _vectors(self.frames, np.int64),
+                "action": _vectors(self.actions.reshape(n, int(np.prod(self.actions.shape[1:]))), np.float32),
                 "dimension": pa.array(self.dimensions, pa.int64()),
                 "episode": pa.array(self.episodes, pa.int64()),
                 "split": pa.array(np.where(self.validation, "val", "train")),
@@ -157,13 +155,18 @@ class Columns:
                 episodes=table.indices("episode", episodes)[:, 0],
                 validation=splits == "val",
             )
-        if not np.isin(splits, ("train", "val")).all():
+        if not (found.validation | (splits == "train")).all():
             raise ValueError("transitions.parquet has rows that are neither of train nor of val")
         if found.frames.shape[1] != layout.history or found.actions.shape[1] != layout.history - 1:
             raise ValueError(f"transitions.parquet is of another history than {layout.history}")
         if not np.isfinite(actions).all():
             raise ValueError("an action is not a finite number")
         return found
+
+
+def _vectors(values: np.ndarray, dtype: type) -> pa.Array:
+    """A column of vectors of equal length, of values (N, k)."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.astype(dtype).ravel()), values.shape[1])
 
 
 @dataclass(frozen=True)
