@@ -1,0 +1,217 @@
+"""How time and memory grow with the number of transitions. One command:
+
+    python benchmarks/scale.py [--sizes 10000 100000 1000000] [--only open …] [--minutes 60]
+
+writes docs/benchmarks/scale.md. The transitions are synthetic: three frames of two 64×64 cameras, six joints, episodes
+of 100 frames, every eighth of which validates. 10,000 distinct frames are drawn; a larger dataset has hard links to
+their shard, so that it is as long as it says but takes little of the disk. Each figure comes from a process of its own.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from measuring import ROOT, circumstances, command, in_own_process, median_seconds, peak_mb, seconds, write_table
+
+TABLE = ROOT / "docs/benchmarks/scale.md"
+DISTINCT, LENGTH = 10_000, 100
+SMALL = ("--steps", "6", "--evaluate-every", "6", "--workers", "0", "--device", "cpu", "--batch-size", "8")
+
+
+def make(path: Path, transitions: int) -> None:
+    """Write a dataset of so many transitions."""
+    from forearm.canvas import ActionDimension, Camera, Joint, Layout
+    from forearm.transitions.frames import FOLDER, OFFSETS, ShardWriter, compressed
+    from forearm.transitions.store import Columns
+
+    shard, random = path.parent / "distinct", np.random.default_rng(0)
+    joints = tuple(Joint(name, "deg", -60, 60, 20, unit_origin="given") for name in "abcdef")
+    layout = Layout(
+        cameras=(Camera("base", 64, 64), Camera("wrist", 64, 64)),
+        joints=joints,
+        actions=tuple(ActionDimension(joint.name, joint.name, "deg", 10.0) for joint in joints),
+        patch=8,
+        separator=8,
+        history=3,
+    )
+    backgrounds = random.integers(60, 180, (50, 16, 8, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    if not shard.exists():
+        writer = ShardWriter(shard)
+        for number in range(DISTINCT):
+            frame = backgrounds[number // 200].copy()
+            frame[:, number % 60 : number % 60 + 4] = 240
+            writer.append(compressed(frame))
+        writer.close()
+    episodes = -(-transitions // (LENGTH - 2))
+    count = -(-episodes * LENGTH // DISTINCT) * DISTINCT
+    (path / FOLDER).mkdir(parents=True)
+    for number in range(count // DISTINCT):
+        os.link(shard / "00000.bin", path / FOLDER / f"{number:05d}.bin")
+    ends = np.load(shard / OFFSETS)
+    starts = ends[-1] * np.arange(count // DISTINCT)[:, None]
+    np.save(path / FOLDER / OFFSETS, np.append((starts + ends[:-1]).ravel(), ends[-1] * (count // DISTINCT)))
+    moves = random.normal(0, 3, (count, 6)).astype(np.float32)
+    states = (np.cumsum(moves, axis=0) % 100 - 50).astype(np.float32)
+    np.save(path / "states.npy", states)
+    begins = LENGTH * np.arange(episodes)[:, None] + np.arange(LENGTH - 2)
+    rows = begins.ravel()[:transitions]
+    numbers = rows // LENGTH
+    table = Columns(
+        frames=rows[:, None] + np.arange(3),
+        actions=np.stack([moves[rows + 1], moves[rows + 2]], axis=1),
+        dimensions=np.abs(moves[rows + 2]).argmax(axis=1),
+        episodes=numbers,
+        validation=numbers % 8 == 0,
+    )
+    table.write(path / "transitions.parquet")
+    digests = [f"{number:016x}" for number in range(episodes)]
+    prints = [f"{random.bytes(64).hex()} {random.bytes(128).hex()}" for _ in digests]
+    known = {"recording": ["synthetic"] * episodes, "index": list(range(episodes)), "task": [""] * episodes}
+    pq.write_table(pa.table({**known, "digest": digests, "fingerprint": prints}), path / "episodes.parquet")
+    (path / "layout.json").write_text(json.dumps(layout.to_json()))
+    facts = {"format": 1, "recordings": [{"name": "synthetic", "fps": 10.0}], "actions": "change", "skipped": []}
+    facts |= {"settings": {"step": 0.1, "stride": 0.1}, "storage": {"format": "jpeg", "psnr": 40.0}}
+    (path / "dataset.json").write_text(json.dumps(facts))
+
+
+# What is measured. Each function runs in a process of its own and returns seconds by what took them.
+
+
+def opening(data: Path) -> dict[str, float]:
+    from forearm.transitions import TransitionSet
+
+    before = peak_mb()
+    begin = time.perf_counter()
+    found = TransitionSet(data)
+    return {"open": time.perf_counter() - begin, "mb": peak_mb(), "own_mb": peak_mb() - before, "n": len(found)}
+
+
+def tables(data: Path) -> dict[str, float]:
+    """What commands ask of the table: who follows whom, paths, groups, outcomes, episodes."""
+    from forearm.transitions import TransitionSet
+
+    found = TransitionSet(data)
+    asked: dict[str, Callable[[], object]] = {
+        "followers": lambda: found.followers,
+        "paths of 8": lambda: found.paths(8, found.rows("val")),
+        "groups": lambda: found.independent_groups(found.rows("val")),
+        "outcome rows": lambda: found.outcome_rows,
+        "picking rows": lambda: found.rows("picking"),
+        "rows by episode": lambda: found.columns.frames_by_episode(),
+    }
+    return {name: seconds(work) for name, work in asked.items()} | {"mb": peak_mb()}
+
+
+def stepping(data: Path) -> dict[str, float]:
+    from forearm.models import family_settings, make_model
+    from forearm.transitions import TransitionSet
+    from forearm.transitions.loader import TrainingSteps
+
+    found = TransitionSet(data)
+    model = make_model("warp", found.layout, family_settings("warp", "tiny", {}))
+    steps = TrainingSteps(found, found.rows("train"), 8, seed=0)
+    first = seconds(lambda: steps.rows_of(0))  # draws the order of the first epoch
+    reading = [seconds(lambda n=n: found.frames[found.columns.frames[steps.rows_of(n)]]) for n in range(20)]
+    batch = found.batch(steps.rows_of(0))
+    step = median_seconds(lambda: model.training_loss(batch)["loss"].backward(), 5)
+    return {"order": first, "reading": statistics.median(reading), "step": step, "mb": peak_mb()}
+
+
+def commanded(*words: str) -> dict[str, float]:
+    """A command of forearm, for its time and its peak memory."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "forearm", *words], check=True, stdout=sys.stderr)
+    return {"s": time.perf_counter() - begin, "mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3}
+
+
+MEASUREMENTS: dict[str, Callable[[Path], dict[str, float]]] = {
+    "open": opening,
+    "tables": tables,
+    "step": stepping,
+    "inspect": lambda data: commanded("inspect", str(data)),
+    "train": lambda data: commanded("train", "warp", "--data", str(data), "--out", f"{data}-run", *SMALL),
+    "evaluate": lambda data: commanded("evaluate", f"{data}-run", "--device", "cpu"),
+}
+
+
+def page(sizes: list[int], names: list[str], minutes: float) -> str:
+    figures: dict[tuple[str, int], dict] = {}
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as work:
+        for size in sizes:
+            data = Path(work) / str(size)
+            make(data, size)
+            for name in names:
+                if time.monotonic() - began < 60 * minutes:
+                    figures[name, size] = in_own_process(__file__, "--measure", name, "--data", str(data))
+
+    def cell(name: str, size: int, key: str, unit: str) -> str:
+        found = figures.get((name, size))
+        return "–" if not found else f"{found[key] * (1e3 if unit == 'ms' else 1):,.{3 if unit == 's' else 1}f} {unit}"
+
+    rows = [("opening", "open", "open", "s"), ("opening, memory of the whole process", "open", "mb", "MB")]
+    asked = next((found for (name, _), found in figures.items() if name == "tables"), {})
+    rows += [(f"table: {key}", "tables", key, "s") for key in asked if key != "mb"]
+    rows += [("tables, memory", "tables", "mb", "MB")] if asked else []
+    if "step" in names:
+        rows += [
+            ("training: order of an epoch", "step", "order", "s"),
+            ("training: reading the frames of a batch of 8", "step", "reading", "ms"),
+            ("training: a step of `warp`, batch 8", "step", "step", "ms"),
+        ]
+    for name, what in (
+        ("inspect", "`forearm inspect`"),
+        ("train", "`forearm train`, six steps and the validation at the end"),
+        ("evaluate", "`forearm evaluate`, with its report"),
+    ):
+        if name in names:
+            rows += [(what, name, "s", "s"), (f"{what}, memory", name, "mb", "MB")]
+    lines = [
+        f"| {what} | {' | '.join(cell(name, size, key, unit) for size in sizes)} |" for what, name, key, unit in rows
+    ]
+    return "\n".join(
+        [
+            "# Scale",
+            "",
+            f"{circumstances()}. Made by `{command()}`, while the machine's load was {os.getloadavg()[0]:.0f}.",
+            "",
+            "Synthetic transitions: three frames of two 64×64 cameras as JPEG, six joints, episodes of 100 frames, "
+            f"every eighth of which validates. {DISTINCT:,} distinct frames are drawn; larger datasets have hard links "
+            "to their shard, so that a cache of the disk holds more of them than it would. Each row comes from a "
+            "process of its own, PyTorch included where it is needed; – was not measured.",
+            "",
+            f"| what | {' | '.join(f'{size:,}' for size in sizes)} |",
+            "|---|" + "---:|" * len(sizes),
+            *lines,
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--only", choices=MEASUREMENTS, nargs="+", default=list(MEASUREMENTS))
+    parser.add_argument("--minutes", type=float, default=60.0, help="after which nothing more is measured")
+    parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(MEASUREMENTS[arguments.measure](arguments.data)))
+        return
+    write_table(TABLE, page(arguments.sizes, arguments.only, arguments.minutes))
+
+
+if __name__ == "__main__":
+    main()
