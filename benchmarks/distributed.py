@@ -55,7 +55,7 @@ def apart(one: Path, other: Path) -> float:
     """The largest difference of any loss of two trainings, as a share."""
     mine, theirs = losses(one), losses(other)
     assert mine.keys() == theirs.keys()
-    return max(abs(theirs[key] / value - 1) for key, value in mine.items())
+    return max(abs(theirs[key] - value) / max(value, 1e-6) for key, value in mine.items())
 
 
 def killed(data: Path, out: Path) -> dict:

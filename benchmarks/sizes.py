@@ -28,6 +28,7 @@ TABLE = ROOT / "docs" / "benchmarks" / "sizes.md"
 FAMILIES = ("mae", "gpt", "diffusion", "unet", "flow", "warp")
 SIZES = ("so101", "base", "large")
 WAYS = ("plain", "checkpointed")
+BATCHED = ("whole", "parts", "whole, anew")
 STATE_BYTES = 20
 """Of a parameter in training: weight, gradient, two moments of AdamW and the moving average, 4 each."""
 COMPILED = ("mae", "gpt", "unet", "warp")
@@ -85,11 +86,11 @@ def gradient(model: WorldModel, batch: Batch, parts: int = 1) -> float:
 
 def step(family: str, size: str, how: str) -> dict:
     """A gradient at batch 1, or at ``PARTS`` whole or in parts: its time, the most memory, the loss."""
-    count = PARTS if how in ("whole", "parts") else 1
+    count = PARTS if how in BATCHED else 1
     batch = some_batch(count)
     torch.manual_seed(0)
     model = make_model(family, the_layout(), family_settings(family, size, {})).train()
-    prepare_blocks(model, compiled=how == "compiled", checkpointed=how == "checkpointed")
+    prepare_blocks(model, compiled=how == "compiled", checkpointed=how in ("checkpointed", "whole, anew"))
     parts = PARTS if how == "parts" else 1
     losses: list[float] = []
     repeats = 4 if size == "so101" else 1
@@ -123,7 +124,7 @@ def measured(kept: Path | None) -> dict[str, dict]:
     """All figures by what was asked, the small sizes first; those that are kept are not measured again."""
     wanted = [
         ("feeding",),
-        *(("step", f, "so101", how) for f in ACCUMULATED for how in ("whole", "parts")),
+        *(("step", f, "so101", how) for f in ACCUMULATED for how in BATCHED),
         *(("step", f, "so101", "compiled") for f in COMPILED),
         *(("step", f, size, how) for size in SIZES for how in WAYS for f in FAMILIES),
     ]
@@ -184,13 +185,15 @@ def page(found: dict[str, dict]) -> str:
             )
     lines += [
         "",
-        f"## `--accumulate`, a batch of {PARTS} whole and in {PARTS} parts",
+        f"## `--accumulate` and `--checkpoint-activations` at a batch of {PARTS}",
         "",
-        "| family | whole, s | whole, MB | in parts, s | in parts, MB |",
-        "|---|---:|---:|---:|---:|",
+        f"Whole, in {PARTS} parts, and whole with `--checkpoint-activations`.",
+        "",
+        "| family | whole, s | whole, MB | in parts, s | in parts, MB | anew, s | anew, MB |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for family in ACCUMULATED:
-        ways = (found.get(f"step {family} so101 {how}") for how in ("whole", "parts"))
+        ways = (found.get(f"step {family} so101 {how}") for how in BATCHED)
         lines.append(f"| {family} | {' | '.join(map(cells, ways))} |")
     step_ms = 1e3 * found["step warp so101 plain"]["seconds"]
     lines += [
