@@ -159,7 +159,7 @@ class Recording:
         """
         chosen = self._chosen(self.cameras if cameras is None else cameras)
         wanted = [source for source in self._sources if episodes is None or source.info.index in episodes]
-        self.require_equal_cameras(chosen, episodes)
+        self._require_equal_cameras(chosen, wanted)
         skipped: dict[int, str] = {}
 
         def skip(index: int, reason: str) -> None:
@@ -169,7 +169,7 @@ class Recording:
                     on_skip(index, reason)
 
         try:
-            yield from self.stream(chosen, skip, episodes)
+            yield from self._reader.read(chosen, skip, wanted)
         finally:
             if on_skip is None and len(skipped) < len(wanted):
                 for line in lines_of(skipped.items()):
@@ -177,13 +177,6 @@ class Recording:
         if skipped and len(skipped) == len(wanted):
             index, reason = next(iter(skipped.items()))
             raise ForearmError(f"{self.root}: no episode can be read; episode {index}: {reason}")
-
-    def stream(
-        self, cameras: Sequence[str], on_skip: OnSkip, episodes: Collection[int] | None = None
-    ) -> Iterator[Episode]:
-        """As `read`, but whatever is wrong with an episode is only told, even if it is wrong with all."""
-        wanted = [source for source in self._sources if episodes is None or source.info.index in episodes]
-        yield from self._reader.read(self._chosen(cameras), on_skip, wanted)
 
     @cached_property
     def _sources(self) -> tuple[EpisodeSource, ...]:
@@ -262,15 +255,9 @@ class Recording:
             raise ForearmError(f"{self.name} has no camera {', '.join(missing)!r}, only {', '.join(self.cameras)}")
         return tuple(cameras)
 
-    def require_equal_cameras(self, cameras: Sequence[str], episodes: Collection[int] | None = None) -> None:
-        """Refuse a recording of which some episodes have only some of the cameras; none at all is a hole.
-
-        Raises:
-            ForearmError: names the first such episode.
-        """
-        for source in self._sources:
-            if episodes is not None and source.info.index not in episodes:
-                continue
+    def _require_equal_cameras(self, cameras: tuple[str, ...], sources: Sequence[EpisodeSource]) -> None:
+        """Refuse a recording of which some episodes have only some of the cameras; none at all is a hole."""
+        for source in sources:
             present = [camera for camera in cameras if self._reader.has_camera(source, camera)]
             if present and len(present) < len(cameras):
                 missing = ", ".join(camera for camera in cameras if camera not in present)

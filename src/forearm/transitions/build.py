@@ -149,8 +149,6 @@ def build(
     frame_shape = (geometry.frame_height, geometry.frame_width, 3)
     estimate = _frames_about(recordings, used, commands, cameras, mode, config, RAW_BYTES / np.prod(frame_shape))
     storage, kept = chosen_storage(config.storage, estimate, frame_shape)
-    for recording, indices in zip(recordings, used, strict=True):
-        recording.require_equal_cameras(cameras, indices)
     workers, parts = _workers(processes, recordings, used), out.with_name(f".{out.name}.parts")
     roots = tuple(str(source) for source in sources)
     job = Job(roots, tuple(commands), cameras, mode, config, geometry, storage, parts)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from forearm.base.errors import ForearmError
 from forearm.base.processes import working
 from forearm.canvas import Layout, cut_or_padded, scaled_size
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording, video
@@ -199,7 +200,14 @@ def _gather(job: Job, recording: Recording, number: int, indices: Sequence[int])
             _write(job.file(number, index), {"skipped": skipped[index]}, {})
             yield index
 
-    for episode in recording.stream(job.cameras, skip, indices):
+    def readable() -> Iterator[Episode]:
+        try:
+            yield from recording.read(job.cameras, on_skip=skip, episodes=indices)
+        except ForearmError:
+            if skipped.keys() < set(indices):  # else none of these can be read, which is told of as skipped
+                raise
+
+    for episode in readable():
         yield from write_skipped(episode.index)
         try:
             told, arrays = _stored(job, recording, number, episode)
