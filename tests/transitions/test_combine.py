@@ -149,3 +149,18 @@ def test_one_set_or_a_taken_target_are_refused(parts, tmp_path):
         combine(parts[:1], tmp_path / "both")
     with pytest.raises(ForearmError, match="already exists"):
         combine(parts, parts[0].path)
+
+
+def test_weights_stay_when_sets_are_combined_again(parts, tmp_path):
+    weighed = combine(parts, tmp_path / "weighed", weights=(1, 2))
+    again = combine([weighed, write_data(tmp_path / "third", seed=2)], tmp_path / "again")
+    assert [episode["weight"] for episode in again.episodes][: len(weighed.episodes)] == [1] * 4 + [2] * 5
+    assert again.weights(again.rows())[-1] == 1
+    assert f"trainings draw the transitions of {parts[1].path} with weight 2" in again.facts["choices"]
+
+
+@pytest.mark.parametrize("weights", [(1,), (1, 0), (1, float("nan")), (1, 2, 3)])
+def test_weights_are_one_positive_number_a_set(parts, tmp_path, weights):
+    with pytest.raises(ForearmError, match=r"give 2 numbers from 0\.001 to 1000, one a dataset"):
+        combine(parts, tmp_path / "both", weights=weights)
+    assert not (tmp_path / "both").exists()

@@ -23,6 +23,8 @@ class CombineOptions:
     storage: Annotated[StorageChoice, tyro.conf.arg(metavar="KIND")] = "auto"
     """auto, raw or jpeg: raw keeps frames exactly, jpeg takes a sixth to a twelfth of the room. auto takes jpeg where
     some frames are, or beyond 2 GB."""
+    weights: tuple[float, ...] = ()
+    """How often trainings draw the transitions of each dataset beside the others', such as 1 4; alike by default."""
 
 
 def combine(options: CombineOptions) -> None:
@@ -40,6 +42,7 @@ def combine(options: CombineOptions) -> None:
     from forearm.transitions.store import TransitionSet
 
     bounds = read_bounds(options.bounds) if options.bounds else None
-    combine_into([TransitionSet(path) for path in options.datasets], options.out, bounds, options.storage)
+    sets = [TransitionSet(path) for path in options.datasets]
+    combine_into(sets, options.out, bounds, options.storage, options.weights)
     show(facts_of(options.out))
     print(options.out)

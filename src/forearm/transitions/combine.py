@@ -16,27 +16,39 @@ from forearm.transitions.bounds import Bounds, bounded
 from forearm.transitions.fingerprint import known_among
 from forearm.transitions.frames import JpegFrames, chosen_storage
 from forearm.transitions.settings import StorageChoice
-from forearm.transitions.store import Columns, TransitionSet, TransitionWriter
+from forearm.transitions.store import LEAST_WEIGHT, MOST_WEIGHT, Columns, TransitionSet, TransitionWriter
 
 SAME = ("cameras", "joint_names", "action_is", "discrete", "history", "stacking", "patch", "separator", "palette")
 """What layouts must share; joints' bounds and the actions recorded may differ."""
 
 
 def combine(
-    sets: Sequence[TransitionSet], out: Path, bounds: Bounds | None = None, storage: StorageChoice = "auto"
+    sets: Sequence[TransitionSet],
+    out: Path,
+    bounds: Bounds | None = None,
+    storage: StorageChoice = "auto",
+    weights: Sequence[float] = (),
 ) -> TransitionSet:
     """Write one dataset that holds all transitions of several.
 
     Every episode stays on the side, training or validation, where it was. Action dimensions that only some sets have
     (one recorded shoulder_pan, another elbow_flex) stand side by side; bounds are those given, else
     those of all training parts. Frames that are compressed already are not coded again, unless ``storage`` is raw.
+    Trainings draw the transitions of a set as often as its number in ``weights`` says, beside the others'; alike by
+    default.
 
     Raises:
         ForearmError: fewer than two sets, sets whose canvases differ in more than bounds and actions, or an episode
-            that trains in one and validates in another, or bounds of a joint that there is not.
+            that trains in one and validates in another, or bounds of a joint that there is not; weights that are not
+            one positive number a set.
     """
     if len(sets) < 2:
         raise ForearmError("combine takes at least two datasets")
+    if weights and (len(weights) != len(sets) or not all(LEAST_WEIGHT <= weight <= MOST_WEIGHT for weight in weights)):
+        given = " ".join(f"{weight:g}" for weight in weights)
+        raise ForearmError(
+            f"weights are {given}; give {len(sets)} numbers from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}, one a dataset"
+        )
     first = sets[0].layout
     for other in sets[1:]:
         traits = [(name, getattr(other.layout, name), getattr(first, name)) for name in SAME]
@@ -57,10 +69,15 @@ def combine(
     kept, why = chosen_storage(storage, frames, frame_shape, lossy=bool(lossy))
     parts: list[Columns] = []
     episodes: list[dict] = []
+    choices = list(why)
     with writing_folder(out) as folder, TransitionWriter(folder, frame_shape, kept) as writer:
-        for data in sets:
+        for data, weight in zip(sets, weights or itertools.repeat(1.0), strict=False):
             parts.append(_moved(data, dimensions, len(writer), len(episodes)))
-            episodes += _counted_on(data.episodes, episodes)
+            counted = _counted_on(data.episodes, episodes)
+            if weights:
+                counted = [episode | {"weight": weight * (episode.get("weight") or 1.0)} for episode in counted]
+                choices.append(f"trainings draw the transitions of {data.path} with weight {weight:g}")
+            episodes += counted
             for row, state in enumerate(data.states):
                 objects = data.objects.of_frame(row) if data.objects else None
                 if isinstance(data.frames, JpegFrames) and kept == "jpeg":
@@ -81,7 +98,7 @@ def combine(
             "settings": {"combined": [str(data.path) for data in sets]},
             "skipped": [skipped for data in sets for skipped in data.facts["skipped"]],
             "notes": [note for data in sets for note in data.facts.get("notes", [])],
-            "choices": list(dict.fromkeys([*(c for data in sets for c in data.facts.get("choices", [])), *why])),
+            "choices": list(dict.fromkeys([*(c for data in sets for c in data.facts.get("choices", [])), *choices])),
             "warnings": [*(warning for data in sets for warning in data.facts.get("warnings", [])), *beyond],
         }
         known = [data.facts["storage"]["psnr"] for data in lossy if "psnr" in data.facts["storage"]]

@@ -38,7 +38,8 @@ class TrainingSteps(Dataset):
     """Item s is what training step s sees, drawn already or, if it is to be drawn on a device, raw.
 
     The training rows are shuffled anew every epoch and the epochs are strung together; step s takes the s-th
-    stretch of ``batch_size`` rows. Nothing depends on what was drawn before, so that a resumed training sees
+    stretch of ``batch_size`` rows. Where the dataset weighs its transitions, an epoch has each as often as its weight
+    says, up to one time more or less. Nothing depends on what was drawn before, so that a resumed training sees
     what an unbroken one would have seen. Of ``shards`` processes each draws its equal part of every stretch.
     """
 
@@ -52,7 +53,7 @@ class TrainingSteps(Dataset):
         shards: int = 1,
         drawn: bool = True,
     ):
-        self.data, self.rows = data, rows
+        self.data, self.rows, self.weights = data, rows, data.weights(rows)
         self.batch_size, self.seed = batch_size, seed
         self.shard, self.shards, self.drawn = shard, shards, drawn
 
@@ -60,13 +61,27 @@ class TrainingSteps(Dataset):
         """Rows that step ``step`` sees in all processes together, (batch_size,) int64."""
         places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs, within = np.divmod(places, len(self.rows))
-        orders = [_order(len(self.rows), self.seed, int(e))[within[epochs == e]] for e in np.unique(epochs)]
+        orders = [self._order(int(e))[within[epochs == e]] for e in np.unique(epochs)]
         return self.rows[np.concatenate(orders)]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        order = _order(len(self.rows), self.seed, epoch)
+        return order if self.weights is None else drawn_by_weight(self.weights, self.seed, epoch)[order]
 
     def __getitem__(self, step: int) -> Batch | RawBatch:
         share = self.batch_size // self.shards
         rows = self.rows_of(step)[self.shard * share : (self.shard + 1) * share]
         return self.data.batch(rows) if self.drawn else raw_batch(self.data, rows)
+
+
+def drawn_by_weight(weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """As many places as there are weights (n,), each as often as its share of them says, rounded up or down by lot.
+
+    Systematic sampling: evenly spaced points along the weights laid end to end, of which the first is drawn.
+    """
+    points = (np.random.default_rng((seed, epoch, 1)).random() + np.arange(len(weights))) / len(weights)
+    ends = np.cumsum(weights)
+    return np.searchsorted(ends, points * ends[-1], side="right").clip(max=len(weights) - 1)
 
 
 @lru_cache(maxsize=2)

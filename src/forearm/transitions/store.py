@@ -29,6 +29,8 @@ from forearm.transitions.layout import read_layout
 from forearm.transitions.objects import Motions, ObjectTable, write_objects
 
 FORMAT = 1
+LEAST_WEIGHT, MOST_WEIGHT = 1e-3, 1e3
+"""Of an episode in training."""
 Split = Literal["train", "val", "picking"]
 """``picking`` is the half of the validation episodes by which the best weights of a training are chosen."""
 
@@ -94,6 +96,7 @@ class EpisodeFacts(TypedDict):
     scene: NotRequired[int | None]
     digest: NotRequired[str | None]
     fingerprint: NotRequired[str | None]
+    weight: NotRequired[Annotated[float, Between(LEAST_WEIGHT, MOST_WEIGHT)] | None]
 
 
 @dataclass
@@ -403,6 +406,12 @@ class TransitionSet:
         in_order = dict.fromkeys(groups[order].tolist())  # a group stands where its first digest does
         chosen = list(in_order)[1::2]
         return validation[np.isin(groups, chosen)] if chosen else validation
+
+    def weights(self, rows: np.ndarray) -> np.ndarray | None:
+        """How often a training draws each of some transitions, beside the others, (n,) float64; None: alike."""
+        of_episodes = np.array([episode.get("weight") or 1.0 for episode in self.episodes])
+        weights = of_episodes[self.columns.episodes[rows]]
+        return None if len(weights) and np.all(weights == weights[0]) else weights
 
     def positions(self, rows: np.ndarray) -> np.ndarray:
         """Joint positions of transitions, (n, T, J) float32 in the joints' units."""

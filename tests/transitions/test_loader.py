@@ -1,0 +1,33 @@
+"""What training steps see: every row once an epoch, or as often as weights say."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tiny import write_data
+
+from forearm.transitions.combine import combine
+from forearm.transitions.loader import TrainingSteps, drawn_by_weight
+
+
+@given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=40), st.integers(0, 99))
+def test_each_is_drawn_as_often_as_its_share_of_the_weights_up_to_one(weights, epoch):
+    share = len(weights) * np.array(weights) / np.sum(weights)
+    times = np.bincount(drawn_by_weight(np.array(weights), 0, epoch), minlength=len(weights))
+    assert times.sum() == len(weights)
+    assert (np.abs(times - share) < 1 + 1e-6).all()
+
+
+def test_an_epoch_has_every_row_once_unless_the_dataset_weighs_them(tmp_path):
+    sets = [write_data(tmp_path / str(seed), episodes=6, val=2, seed=seed) for seed in (0, 1)]
+    plain, weighed = combine(sets, tmp_path / "plain"), combine(sets, tmp_path / "weighed", weights=(1, 3))
+    rows = plain.rows("train")
+    (even, _), (drawn, other) = (
+        [steps.rows_of(epoch) for epoch in (0, 1)]
+        for steps in (TrainingSteps(data, rows, len(rows), 0) for data in (plain, weighed))
+    )
+    assert sorted(even) == rows.tolist()
+    first = weighed.columns.episodes[rows] < len(sets[0].episodes)
+    assert weighed.weights(rows).tolist() == np.where(first, 1, 3).tolist()
+    for epoch in (drawn, other):
+        assert abs(np.isin(epoch, rows[~first]).sum() - 0.75 * len(rows)) <= 1
+    assert drawn.tolist() != other.tolist()
