@@ -126,11 +126,11 @@ def at_hand(path: Path, *kinds: Kind) -> Path:
 
 def _is_kind(hub_id: re.Match[str], kind: Kind) -> bool:
     """Whether the Hub has something of a kind under an id."""
-    from huggingface_hub import file_exists
+    from huggingface_hub import HfApi  # its own function asks the address that was known when it was imported
 
     _limit_waiting()
     try:
-        return file_exists(hub_id[1], kind.mark, repo_type=kind.repo_type, revision=hub_id[2])
+        return HfApi().file_exists(hub_id[1], kind.mark, repo_type=kind.repo_type, revision=hub_id[2])
     except Exception as error:
         raise ForearmError(f"{hub_id[0]} is no folder here, and the Hub cannot be asked: {_reason(error)}") from error
 
