@@ -69,7 +69,11 @@ def killed(data: Path, out: Path) -> dict:
     before = log(out)[-1]["step"]
     code = training.wait()
     text = out.with_suffix(".txt").read_text()
-    return {"killed_after": before, "exit": code, "said": [row for row in text.splitlines() if "exitcode" in row][:1]}
+    return {
+        "killed_after": before,
+        "exit": code,
+        "said": [row.split(" of binary")[0] for row in text.splitlines() if "exitcode" in row][:1],
+    }
 
 
 def main() -> None:
@@ -83,10 +87,10 @@ def main() -> None:
         trainings = {
             name: start(data, work / name, n, *(FIXED if how == "fixed" else ())) for name, (n, how) in wanted.items()
         }
-        cost = killed(data, work / "killed")
         for name, training in trainings.items():
             assert training.wait() == 0, (work / name).with_suffix(".txt").read_text()
             print(name, log(work / name)[-1], file=sys.stderr)
+        cost = killed(data, work / "killed")  # alone: processes that start anew find each other badly on a busy machine
         ends = {path: log(work / path)[-1]["val_loss"] for path in ("fixed-1", "drawn-1", "drawn-2", "drawn-4")}
         same = all(
             (value == load_file(work / "fixed-2" / "last.safetensors")[name]).all()
