@@ -555,6 +555,17 @@ def test_a_run_whose_weights_cannot_be_opened_is_not_started_from(tmp_path, unbr
     assert not (tmp_path / "run").exists()
 
 
+def test_weights_that_memory_cannot_hold_are_refused_in_one_line(tmp_path, data, monkeypatch):
+    run = trained(tmp_path / "run", data, steps=1)
+
+    def too_large(path: Path, framework: str) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("safetensors.safe_open", too_large)
+    with pytest.raises(ForearmError, match=r"best\.safetensors is 0\.0 GB, more than memory holds"):
+        run.load("best")
+
+
 # Less memory
 
 

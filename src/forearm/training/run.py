@@ -446,6 +446,9 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safetensors.safe_open(path, "pt") as file:
             yield file
+    except MemoryError as error:
+        size = path.stat().st_size / 1e9
+        raise ForearmError(f"{path} is {size:.1f} GB, more than memory holds; did forearm train write it?") from error
     except (safetensors.SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise ForearmError(f"{path} is damaged: {reason_of(error)}; train again or restore the file") from error
 
