@@ -140,6 +140,9 @@ class Rows:
     def batch(self, rows):
         return rows
 
+    def weights(self, rows):
+        return None
+
 
 @settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 16), st.integers(0, 5))
