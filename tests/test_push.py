@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
 from support.commands import error_of, forearm
@@ -17,6 +18,7 @@ from forearm.transitions.bounds import read_bounds
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A Hub on this machine, to which somebody is logged in."""
+    assert huggingface_hub.file_exists  # imported before: its functions go on asking the Hub of that time
     with standing_in() as (address, stand_in):
         files = address + "/{repo_id}/resolve/{revision}/{filename}"
         values = {"ENDPOINT": address, "HUGGINGFACE_CO_URL_TEMPLATE": files, "HF_HOME": str(tmp_path / "home")}

@@ -43,3 +43,17 @@ def test_muon_moves_its_own_group_and_adamw_the_others():
         assert np.allclose(torch.linalg.svdvals(moved).numpy(), 0.1, atol=0.04)
     for p, q in zip(mine[1].parameters(), plain, strict=True):
         assert torch.equal(p, q)
+
+
+def test_a_tall_matrix_moves_farther_and_momentum_goes_on():
+    weight = torch.nn.Parameter(torch.zeros(8, 2))
+    optimizer = MuonAdamW([{"params": [weight], "muon": True}], lr=0.1, weight_decay=0.0)
+    gradient = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    weight.grad = gradient.clone()
+    optimizer.step()
+    assert np.allclose(torch.linalg.svdvals(weight.detach()).numpy(), 0.1 * 2, atol=0.08)  # √(8 / 2) times the rate
+    assert (weight * gradient).sum() < 0, "it goes down"
+    before = weight.detach().clone()
+    weight.grad = torch.zeros(8, 2)
+    optimizer.step()
+    assert np.allclose(torch.linalg.svdvals(weight.detach() - before).numpy(), 0.2, atol=0.08)

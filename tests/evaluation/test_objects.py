@@ -11,21 +11,33 @@ from support.tiny import untrained
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.evaluation import METRICS, Persistence, evaluate, readout
+from forearm.evaluation.finder import Finder
+from forearm.evaluation.learned import fit
 from forearm.evaluation.metrics import Truth
-from forearm.evaluation.object_reader import FILE, RECIPE, ObjectNetwork, ObjectReader, object_reader_of
+from forearm.evaluation.object_reader import (
+    FILE,
+    NEAR,
+    RECIPE,
+    Drawn,
+    ObjectNetwork,
+    ObjectReader,
+    object_reader_of,
+)
 from forearm.evaluation.objects import OBJECT_METRICS, READ_OBJECTS, ObjectSight, ObjectStatistics
 from forearm.evaluation.projection import fit_projections, object_masks, on_table, visible_objects
 from forearm.evaluation.samples import Samples
 from forearm.report.assessment import assess
 from forearm.transitions.loader import batches
 
+LENGTH = 200
+"""Pictures of an episode that is far longer than ``NEAR`` steps."""
 MILLIMETRES = 1000 * METRES / SIDE
 """Of a pixel."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def short_training():
-    """A quarter of the steps: two squares of their own colours are easily found. No joint has to be."""
+    """A tenth of the steps: two squares of their own colours are easily found. No joint has to be."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(RECIPE, "steps", 300)
         patch.setitem(readout.RECIPE, "steps", 2)
@@ -272,3 +284,27 @@ def test_data_without_objects_has_none_in_page_and_figures(tiny_data, tmp_path):
     assert written["objects"] is None
     assert all(written[name] is None for name in OBJECT_METRICS)
     assert 'id="things"' not in page.read_text()
+
+
+def test_half_of_the_pairs_are_near_and_half_anywhere_in_the_episode():
+    lasts = np.repeat([LENGTH - 1, 2 * LENGTH - 1], LENGTH)
+    first, later = Drawn(np.arange(2 * LENGTH), lasts, 2).pairs(4000, torch.Generator().manual_seed(0))
+    assert (later >= first).all()
+    assert (later <= lasts[first]).all()
+    early = first % LENGTH < LENGTH // 2
+    far = (later - first)[early] > 2 * NEAR
+    assert 0.35 < far.mean() < 0.5
+    assert (later - first)[early].max() > LENGTH // 2
+
+
+def test_hidden_matrices_are_fitted_by_muon():
+    torch.manual_seed(0)
+    finder = Finder()
+    hidden = finder.hidden_matrices()
+    assert not any(finder.head[-1].weight is p or finder.fine[-1].weight is p for p in hidden)
+    before = {name: p.detach().clone() for name, p in finder.named_parameters()}
+    recipe = {"steps": 2, "rate": 1e-9, "matrix_rate": 0.1, "decay": 0.0}
+    fit(finder, lambda random: sum(p.square().sum() for p in finder.parameters()), recipe, hidden)
+    for name, parameter in finder.named_parameters():
+        moved = (parameter - before[name]).abs().max() > 1e-4
+        assert moved == any(parameter is of for of in hidden), name

@@ -40,6 +40,13 @@ def unbroken(run, tmp_path_factory):
     return found
 
 
+def test_a_lower_learning_rate_lowers_that_of_muon_alike(run, unbroken):
+    begun, found = run.training(), unbroken._accepted().training()
+    assert found.learning_rate == LearnSettings().learning_rate != begun.learning_rate
+    assert found.matrix_rate / found.learning_rate == pytest.approx(begun.matrix_rate / begun.learning_rate)
+    assert found.matrix_rate > 0
+
+
 def test_everything_recorded_is_an_ordinary_recording_dataset_and_run(run, unbroken):
     folder = unbroken.folder
     for name, count in {"locked": 3, "wide": 2, "cycle_001": 3, "cycle_002": 3}.items():

@@ -573,8 +573,12 @@ def test_a_batch_in_parts_trains_as_the_whole(tmp_path, unbroken, data):
     parts = trained(tmp_path / "parts", data, accumulate=4)
     for one, other in zip(log_without_timings(parts), log_without_timings(unbroken), strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
+    odd = dataclasses.replace(CONFIG, accumulate=3)
     with pytest.raises(ForearmError, match="batch_size 8 is not divisible by 1 processes × 3"):
-        trained(tmp_path / "odd", data, accumulate=3)
+        train_run(data, tmp_path / "odd", family="mae", model=SMALL, config=odd, device="cpu")
+    assert not (tmp_path / "odd").exists()
+    with pytest.raises(ForearmError, match="batch_size 8 is not divisible by 1 processes × 3"):
+        trained(tmp_path / "resumed", data, accumulate=3)  # such as one that goes on with other processes
 
 
 def test_activations_that_are_computed_anew_change_nothing(tmp_path, unbroken, data):

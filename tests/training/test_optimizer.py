@@ -7,7 +7,8 @@ import pytest
 from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
-from forearm.models import make_model
+from forearm.base.files import write_json
+from forearm.models import family_settings, make_model
 from forearm.training import loop
 from forearm.training.config import TrainConfig
 from forearm.training.optimizer import make_optimizer, set_rate
@@ -32,14 +33,25 @@ def test_only_matrices_decay():
     assert len(decayed["params"]) + len(others["params"]) == len(names)
 
 
-def test_warp_names_its_inner_matrices_and_a_rate_of_0_leaves_all_to_adamw():
-    model = make_model("warp", make_layout(), WARP)
+@pytest.mark.parametrize(
+    ("family", "settings", "inner", "outer"),
+    [
+        ("warp", WARP, {"homography_head.2.weight", "memory_encoder.0.weight"}, {"homography_head.4.weight"}),
+        ("unet", {"width": 8, "levels": 1}, {"embed_state.0.0.weight"}, {"body.end.weight"}),
+        ("flow", {"width": 8, "levels": 1}, {"embed_state.0.0.weight"}, {"body.end.weight", "transform_head.weight"}),
+    ],
+)
+def test_inner_layers_have_muon_at_a_rate_of_its_own_and_a_rate_of_0_leaves_all_to_adamw(
+    family, settings, inner, outer
+):
+    model = make_model(family, make_layout(), family_settings(family, "tiny", settings))
     optimizer = make_optimizer(model, CONFIG)
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     (hidden,) = ([names[id(p)] for p in g["params"]] for g in optimizer.param_groups if g["muon"])
-    assert {"body.begin.weight", "homography_head.2.weight", "memory_encoder.0.weight"} <= set(hidden)
-    assert not {"homography_head.4.weight", "blend.weight", "body.position_embedding"} & set(hidden)
+    assert {"body.begin.weight", "body.middle.mlp.0.weight", *inner} <= set(hidden)
+    assert not {"body.position_embedding", *outer} & set(hidden)
+    assert outer <= set(names.values())
     set_rate(optimizer, CONFIG.learning_rate / 2, CONFIG)
     rates = {group["muon"]: group["lr"] for group in optimizer.param_groups}
     assert rates == {False: CONFIG.learning_rate / 2, True: CONFIG.matrix_rate / 2}
@@ -47,6 +59,15 @@ def test_warp_names_its_inner_matrices_and_a_rate_of_0_leaves_all_to_adamw():
     assert np.allclose(list(decays), CONFIG.learning_rate / 2 * 0.1)
     without = make_optimizer(model, dataclasses.replace(CONFIG, matrix_rate=0))
     assert [group["muon"] for group in without.param_groups] == [False, False]
+
+
+def test_a_run_of_before_muon_goes_on_without_it(tmp_path):
+    data = write_data(tmp_path / "data")
+    run = loop.start_run(tmp_path / "run", "warp", WARP, CONFIG, data)
+    facts = run.config()
+    del facts["training"]["matrix_rate"]
+    write_json(run.config_file, facts)
+    assert run.training() == dataclasses.replace(CONFIG, matrix_rate=0)
 
 
 def test_a_negative_rate_is_refused():

@@ -25,14 +25,14 @@ class MuonAdamW(torch.optim.AdamW):
         super().__init__([{"muon": False, **group} for group in groups], **settings)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
+    def step(self) -> None:  # type: ignore[override] # a closure would compute gradients after Muon has moved
         """One step; the gradients of what Muon moves are gone after it."""
         for group in self.param_groups:
             for parameter in group["params"] if group["muon"] else ():
                 if parameter.grad is not None:
                     self._move(parameter, group)
                     parameter.grad = None  # AdamW passes over it
-        return super().step(closure)
+        super().step()
 
     def _move(self, parameter: nn.Parameter, group: dict[str, Any]) -> None:
         state, gradient = self.state[parameter], parameter.grad

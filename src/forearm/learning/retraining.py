@@ -95,6 +95,7 @@ def retrained(
         minutes=None,
         schedule="cosine",
         learning_rate=settings.learning_rate,
+        matrix_rate=begun.matrix_rate * settings.learning_rate / begun.learning_rate,
         warmup=min(begun.warmup, max(1, settings.steps // 10)),
         ema=min(begun.ema, 1 - 10 / max(settings.steps, 20)),
         evaluate_every=max(1, settings.steps // VALIDATIONS),

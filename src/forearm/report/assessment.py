@@ -67,7 +67,7 @@ def assess(
         ("batch_size", batch_size, 1),
         ("rollouts", rollouts, 0),
         ("horizon", horizon, 0),
-        ("most", most, 0),
+        ("rows", most, 0),
     ):
         if value < least:
             raise ForearmError(f"{option} is {value}; it has to be at least {least}")

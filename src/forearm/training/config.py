@@ -6,6 +6,9 @@ from typing import Literal
 
 from forearm.base.errors import ForearmError
 
+LOWER_RATES = "lower --learning-rate, and --matrix-rate alike, and start again"
+"""What to do about a model that diverges."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -28,8 +31,8 @@ class TrainConfig:
     learning_rate: float = 1e-3
     """The highest, after the warm-up."""
     matrix_rate: float = 0.02
-    """The highest learning rate of Muon, which moves the hidden matrices that a family names (warp does); with 0 AdamW
-    moves them too (docs/log/2026-11-27-flagship.md)."""
+    """The highest learning rate of Muon, which moves the matrices of hidden layers in warp, flow and unet; with 0
+    AdamW moves them too. A lower learning_rate does not lower it (docs/log/2026-11-27-flagship.md)."""
     schedule: Literal["cosine", "plateau"] = "cosine"
     """After the warm-up: a cosine down to 1 % of the rate, or a halving whenever validation stands still."""
     warmup: int = 100

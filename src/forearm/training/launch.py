@@ -11,7 +11,7 @@ from accelerate import PartialState
 from forearm.models import DEFAULT, family_settings
 from forearm.training.config import TrainConfig
 from forearm.training.loop import Report, start_run, train
-from forearm.training.processes import restarted, start_processes
+from forearm.training.processes import require_divisible, restarted, start_processes
 from forearm.training.resume import extend
 from forearm.training.run import Run
 from forearm.transitions.store import TransitionSet
@@ -67,6 +67,7 @@ def train_run(
     if restarted() and Run(Path(out)).config_file.is_file():
         return resume_run(out, transitions.path, device=device, trackers=trackers, watching=watching)
     if processes.is_main_process:
+        require_divisible(config, processes.num_processes)
         named = size or ("so101" if transitions.layout.patch >= 16 else "tiny")
         settings = {} if fine_tune else family_settings(family, named, dict(model or {}))
         basis, follows = (Run.open(path) if path else None for path in (fine_tune, parent))

@@ -22,10 +22,17 @@ from forearm.base.machine import circumstances
 from forearm.base.processes import cores, serve_parent
 from forearm.batch import Batch
 from forearm.training.blocks import prepare_blocks
-from forearm.training.config import TrainConfig
+from forearm.training.config import LOWER_RATES, TrainConfig
 from forearm.training.optimizer import make_optimizer, set_rate
 from forearm.training.pictures import save_samples
-from forearm.training.processes import agreed, make_accelerator, seed_of, share_statistics, start_processes
+from forearm.training.processes import (
+    agreed,
+    make_accelerator,
+    require_divisible,
+    seed_of,
+    share_statistics,
+    start_processes,
+)
 from forearm.training.resume import load_state, require_best, require_state, save_state
 from forearm.training.run import Run, load_weights, plan_model, save_weights
 from forearm.training.schedule import MOST_STEPS, MovingAverage, Progress, learning_rate, share_done
@@ -137,10 +144,7 @@ def _train(
     data = data.with_layout(layout, f"run {run.name}")
     accelerator = make_accelerator(config, device, trackers, run.path)
     target, main, several = accelerator.device, accelerator.is_main_process, accelerator.num_processes > 1
-    if config.batch_size % (accelerator.num_processes * config.accumulate):
-        parts = f"{accelerator.num_processes} processes" + (f" × {config.accumulate}" if config.accumulate > 1 else "")
-        raise ForearmError(f"batch_size {config.batch_size} is not divisible by {parts}")
-
+    require_divisible(config, accelerator.num_processes)
     set_seed(config.seed)
     if resume:
         require_state(run.resume_file)
@@ -318,7 +322,7 @@ class Divergence:
             ForearmError: some gradient was no number.
         """
         if (step := int(self.step)) >= 0:
-            raise ForearmError(f"the loss is no number any more at step {step}; lower --learning-rate and start again")
+            raise ForearmError(f"the loss is no number any more at step {step}; {LOWER_RATES}")
 
 
 def workers_on(device: torch.device, config: TrainConfig) -> int:

@@ -10,6 +10,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast
 
 from forearm.base.devices import device_named
+from forearm.base.errors import ForearmError
 from forearm.models import WorldModel
 from forearm.training.config import TrainConfig
 
@@ -43,6 +44,17 @@ def make_accelerator(config: TrainConfig, device: str, trackers: tuple[str, ...]
             "forearm", config={k: v for k, v in dataclasses.asdict(config).items() if v is not None}
         )
     return accelerator
+
+
+def require_divisible(config: TrainConfig, processes: int) -> None:
+    """Refuse a batch of which processes and parts cannot have equal shares.
+
+    Raises:
+        ForearmError: the batch size is no multiple of their product.
+    """
+    if config.batch_size % (processes * config.accumulate):
+        parts = f"{processes} processes" + (f" × {config.accumulate}" if config.accumulate > 1 else "")
+        raise ForearmError(f"batch_size {config.batch_size} is not divisible by {parts}")
 
 
 def restarted() -> bool:

@@ -10,7 +10,7 @@ from accelerate.utils import gather_object
 from forearm.base.errors import ForearmError
 from forearm.base.files import Count, checked, read_json, write_json
 from forearm.models import WorldModel
-from forearm.training.config import TrainConfig
+from forearm.training.config import LOWER_RATES, TrainConfig
 from forearm.training.processes import seed_of
 from forearm.training.run import Run
 from forearm.training.schedule import Progress
@@ -95,7 +95,7 @@ def _likely_cause(data: TransitionSet, rows: np.ndarray) -> str:
     beyond = np.abs(positions - middles) / ranges
     row, frame, joint = np.unravel_index(beyond.argmax(), beyond.shape)
     if beyond[row, frame, joint] < FAR_BEYOND:
-        return "lower --learning-rate and start again"
+        return LOWER_RATES
     episode = data.episodes[data.columns.episodes[rows[row]]]
     return (
         f"{layout.joint_names[joint]} reads {positions[row, frame, joint]:g} in transition {rows[row]}, of episode "
