@@ -22,6 +22,7 @@ from support.recordings import CAMERA, make_recording
 from support.tiny import make_layout, write_data
 from support.waiting import PATIENCE, wait_until
 
+from forearm import cli
 from forearm.canvas import Camera, Joint
 
 needs_simulator = pytest.mark.skipif(find_spec("mujoco") is None, reason="needs the extra `sim`")
@@ -580,3 +581,11 @@ def test_the_demo_and_what_it_does_not_do_twice(tmp_path):
     info = out / "recordings/meta/info.json"
     info.write_text("{}")
     assert "info.json is damaged: it lacks total_episodes" in refused(tmp_path, *command)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_threads_give_cores_away_where_others_use_them(monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setattr("forearm.base.processes.others_run", lambda: busy)
+    cli._share_cores()
+    assert os.environ.pop("OMP_WAIT_POLICY", None) == ("PASSIVE" if busy else None)

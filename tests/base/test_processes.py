@@ -1,4 +1,4 @@
-"""Worker processes end when their parent is killed, however busy they are or wait."""
+"""Worker processes end when their parent is killed, however busy they are or wait; who else uses the cores."""
 
 import multiprocessing
 import os
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.waiting import PATIENCE, wait_until
+
+from forearm.base.processes import others_run
 
 PARENT = """
 import multiprocessing, sys, time
@@ -52,3 +54,13 @@ def is_alive(process: int) -> bool:
         return stat.read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_others_run_where_more_than_this_process_does(tmp_path: Path) -> None:
+    load = tmp_path / "loadavg"
+    for running, expected in ((1, False), (2, True), (9, True)):
+        load.write_text(f"0.90 2.31 2.23 {running}/345 2051\n")
+        assert others_run(load) is expected
+    assert not others_run(tmp_path / "absent")  # as on macOS
+    load.write_text("0.90\n")
+    assert not others_run(load)

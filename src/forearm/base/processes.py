@@ -4,18 +4,40 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import statistics
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
+from pathlib import Path
 
 from forearm.base.errors import ForearmError
+
+LOOKS, APART = 5, 0.008
+"""How often one looks whether other processes run, and how many seconds apart."""
 
 
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def others_run(load: Path = Path("/proc/loadavg")) -> bool:
+    """Whether other processes use the cores now; False where the system does not say.
+
+    Of a few looks the middle one counts, as most machines have something short to do now and then.
+    """
+    looks = []
+    for _ in range(LOOKS):
+        try:
+            running = load.read_text(encoding="ascii").split()[3].partition("/")[0]
+        except (OSError, IndexError):
+            return False
+        looks.append(int(running) - 1)  # this process runs, too
+        time.sleep(APART)
+    return statistics.median(looks) >= 1
 
 
 def serve_parent(*_: object) -> None:
