@@ -45,6 +45,6 @@ def test_loss_and_gradient_are_the_same(family, compiled, checkpointed, monkeypa
 
 
 def test_a_family_without_blocks_is_refused():
-    with pytest.raises(ForearmError, match="no blocks to compile"):
+    with pytest.raises(ForearmError, match="no blocks for --compile"):
         prepare_blocks(nn.Linear(1, 1), False, True)
     prepare_blocks(nn.Linear(1, 1), False, False)

@@ -31,6 +31,7 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import locked
 from forearm.canvas import ActionDimension
 from forearm.models import make_model
+from forearm.models.convolutions import ResidualBlock
 from forearm.training import loop, validation
 from forearm.training.config import TrainConfig
 from forearm.training.launch import train_run
@@ -239,6 +240,42 @@ def test_a_training_that_torchrun_starts_anew_goes_on(tmp_path, unbroken, data, 
     run = train_it(lambda entry: steps.append(entry["step"]))
     assert steps[0] > 8, "from the last checkpoint on"
     assert_same(run, unbroken)
+
+
+def test_weights_of_transitions_stay_with_the_run(tmp_path, data):
+    file, changes = tmp_path / "weights.txt", {"steps": 8, "evaluate_every": 4}
+    file.write_text("1\n" + "0\n" * (len(data.episodes) - 1))
+    config = dataclasses.replace(CONFIG, **changes)
+    whole, broken = (start_run(tmp_path / n, "mae", SMALL, config, data, weights=file) for n in ("whole", "broken"))
+    file.unlink()
+    train(whole, data, device="cpu")
+
+    def crash(entry):
+        if entry["step"] == 6:
+            raise RuntimeError("crash")
+
+    seen, rows_of = [], TrainingSteps.rows_of
+
+    class Watched(TrainingSteps):
+        def rows_of(self, step):
+            seen.extend(rows_of(self, step).tolist())
+            return rows_of(self, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "TrainingSteps", Watched)
+        patch.setattr(loop, "LOG_EVERY", 6)
+        with pytest.raises(RuntimeError, match="crash"):
+            train(broken, data, device="cpu", report=crash)
+        train(broken, data, device="cpu", resume=True)
+    assert set(data.columns.episodes[seen]) == {0}, "the only episode whose weight is above 0"
+    assert weights(broken) == weights(whole)
+    other = write_data(tmp_path / "other", episodes=3)
+    with pytest.raises(ForearmError, match=r"drawing_weights\.npy is of 48 transitions, but .*other has 18"):
+        train(whole, other, device="cpu", resume=True)
+    file.write_text("0")
+    with pytest.raises(ForearmError, match="has 1 numbers"):
+        start_run(tmp_path / "run", "mae", SMALL, config, data, weights=file)
+    assert not (tmp_path / "run").exists()
 
 
 def process(run: Run, data: TransitionSet, *options: str, **environment: str) -> subprocess.Popen:
@@ -586,6 +623,22 @@ def test_activations_that_are_computed_anew_change_nothing(tmp_path, unbroken, d
 
 
 # What cannot be
+
+
+def test_what_cannot_be_compiled_is_refused_before_anything_is_written(tmp_path, data, monkeypatch):
+    def absent(work):
+        raise RuntimeError("no compiler\nat all")
+
+    compiled = dataclasses.replace(CONFIG, compile=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "compile", absent)
+        with pytest.raises(ForearmError, match=r"--compile does not work on this machine: no compiler; leave it out$"):
+            train_run(data, tmp_path / "run", family="mae", model=SMALL, config=compiled, device="cpu")
+    monkeypatch.setattr("forearm.training.blocks.Block", ResidualBlock)  # so that mae has none
+    for changes in ({"compile": True}, {"checkpoint_activations": True}):
+        with pytest.raises(ForearmError, match="no blocks for --compile or --checkpoint-activations"):
+            start(tmp_path / "run", data, **changes)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_gradient_that_is_no_number_is_remembered_until_it_is_asked_for():

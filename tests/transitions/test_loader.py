@@ -9,11 +9,12 @@ from forearm.transitions.combine import combine
 from forearm.transitions.loader import TrainingSteps, drawn_by_weight
 
 
-@given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=40), st.integers(0, 99))
+@given(st.lists(st.just(0.0) | st.floats(1e-3, 1e3), min_size=1, max_size=40).filter(any), st.integers(0, 99))
 def test_each_is_drawn_as_often_as_its_share_of_the_weights_up_to_one(weights, epoch):
     share = len(weights) * np.array(weights) / np.sum(weights)
     times = np.bincount(drawn_by_weight(np.array(weights), 0, epoch), minlength=len(weights))
     assert times.sum() == len(weights)
+    assert not times[np.array(weights) == 0].any()
     assert (np.abs(times - share) < 1 + 1e-6).all()
 
 
@@ -31,3 +32,14 @@ def test_an_epoch_has_every_row_once_unless_the_dataset_weighs_them(tmp_path):
     for epoch in (drawn, other):
         assert abs(np.isin(epoch, rows[~first]).sum() - 0.75 * len(rows)) <= 1
     assert drawn.tolist() != other.tolist()
+
+
+def test_weights_of_a_training_count_beside_those_of_the_dataset(tmp_path):
+    sets = [write_data(tmp_path / str(seed), episodes=3, val=1, seed=seed) for seed in (0, 1)]
+    data = combine(sets, tmp_path / "both", weights=(1, 2))
+    rows = data.rows("train")
+    given = np.where(np.arange(len(rows)) % 2, 3.0, 0.0)
+    steps = TrainingSteps(data, rows, len(rows), 0, weights=given)
+    share = given * data.weights(rows)
+    times = np.bincount(steps.rows_of(0), minlength=len(data))[rows]
+    assert (np.abs(times - len(rows) * share / share.sum()) < 1 + 1e-6).all()

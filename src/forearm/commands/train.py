@@ -47,6 +47,9 @@ class TrainOptions(Generic[Model]):
     notes: Path | None = None
     """A text file with your notes: what changed, why, what to expect. Lines such as "target: val_mse <= 0.01, ssim >
     0.8" set targets for this run and its children. It is kept in the run's folder."""
+    weights: Path | None = None
+    """A text file with a number a line for each transition or each episode of the dataset: how often the training draws
+    it beside the others; 0 never. It is kept in the run's folder."""
     resume: bool = False
     """Go on with an interrupted training, with the settings it was started with. With --steps or --minutes it goes on
     to a later end, also if it had finished."""
@@ -64,7 +67,7 @@ FIXED = tuple(f.name for f in dataclasses.fields(TrainConfig) if f.name not in (
 """Settings that a resumed training keeps."""
 
 RULES = (
-    not_with("resume", "size", "model", "fine_tune", "parent", "notes", *FIXED),
+    not_with("resume", "size", "model", "fine_tune", "parent", "notes", "weights", *FIXED),
     not_with("fine_tune", "size", "model"),
     not_with("minutes", "steps"),
     only_with("minutes", "clock"),
@@ -145,6 +148,7 @@ def train(options: TrainOptions) -> None:
                 fine_tune=options.fine_tune,
                 parent=options.parent,
                 notes=checked_notes(options.notes) if options.notes else "",
+                weights=options.weights,
                 watching=partial(training, data=options.data),
                 **common,
             )

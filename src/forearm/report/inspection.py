@@ -116,12 +116,13 @@ def _facts_of_run(path: Path) -> Facts:
     run = Run.open(path)
     config, log = run.config(), run.log()
     evaluations = [entry for entry in log if {"val_loss", "seconds"} <= entry.keys()]
+    drawn = f", drawn by the weights of {config['data']['weights']}" if "weights" in config["data"] else ""
     facts: Facts = {
         "run": str(path),
         "family": config["family"],
         "model": ", ".join(f"{name} {value}" for name, value in config["model"].items()),
         "canvas": _canvas(run.layout()),
-        "trained on": f"{config['data']['path']}: {config['data']['train']} transitions",
+        "trained on": f"{config['data']['path']}: {config['data']['train']} transitions{drawn}",
         "actions seen": _counts(run.actions_seen()),
     }
     if evaluations:

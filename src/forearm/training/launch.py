@@ -9,6 +9,7 @@ from typing import Any
 from accelerate import PartialState
 
 from forearm.models import DEFAULT, family_settings
+from forearm.training.blocks import require_compiler
 from forearm.training.config import TrainConfig
 from forearm.training.loop import Report, start_run, train
 from forearm.training.processes import require_divisible, restarted, start_processes
@@ -36,6 +37,7 @@ def train_run(
     fine_tune: Path | None = None,
     parent: Path | None = None,
     notes: str = "",
+    weights: Path | None = None,
     device: str = "auto",
     trackers: tuple[str, ...] = (),
     watching: Watching = unwatched,
@@ -54,6 +56,7 @@ def train_run(
         fine_tune: a run whose family, settings, weights and bounds to start from.
         parent: the run that this one follows and whose targets it is measured by.
         notes: the experimenter's own text, kept in the folder.
+        weights: a file that says how often to draw each transition or episode; see ``read_weights``.
         device: where to train.
         trackers: where to log besides ``log.jsonl``.
         watching: who is given every log entry.
@@ -68,12 +71,14 @@ def train_run(
         return resume_run(out, transitions.path, device=device, trackers=trackers, watching=watching)
     if processes.is_main_process:
         require_divisible(config, processes.num_processes)
+        if config.compile:
+            require_compiler(processes.device)
         named = size or ("so101" if transitions.layout.patch >= 16 else "tiny")
         settings = {} if fine_tune else family_settings(family, named, dict(model or {}))
         basis, follows = (Run.open(path) if path else None for path in (fine_tune, parent))
         if basis is not None:
             basis.load("best")  # refuses weights that cannot be started from before anything is written
-        start_run(Path(out), family, settings, config, transitions, basis, follows, notes)
+        start_run(Path(out), family, settings, config, transitions, basis, follows, notes, weights)
     return _go(processes, Run(Path(out)), transitions, False, device, trackers, watching)
 
 
@@ -104,6 +109,8 @@ def resume_run(
     """
     processes = start_processes(device)
     run = Run.open(out)
+    if run.training().compile:
+        require_compiler(processes.device)
     transitions = run.data(data)
     # Interrupted before its first checkpoint, a training begins anew.
     began = any(entry["step"] for entry in run.log()) or run.resume_file.is_file()  # a damaged log is refused first

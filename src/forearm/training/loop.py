@@ -21,7 +21,7 @@ from forearm.base.files import append_line, locked, write_json, writing, writing
 from forearm.base.machine import circumstances
 from forearm.base.processes import cores, serve_parent
 from forearm.batch import Batch
-from forearm.training.blocks import prepare_blocks
+from forearm.training.blocks import blocks_of, prepare_blocks
 from forearm.training.config import LOWER_RATES, TrainConfig
 from forearm.training.optimizer import make_optimizer, set_rate
 from forearm.training.pictures import save_samples
@@ -39,6 +39,7 @@ from forearm.training.schedule import MOST_STEPS, MovingAverage, Progress, learn
 from forearm.training.validation import affordable, final_rows, validate, validation_rows
 from forearm.transitions.loader import TrainingSteps, batch_on
 from forearm.transitions.store import TransitionSet
+from forearm.transitions.weights import read_weights
 
 LOG_EVERY = 10
 """Steps between log entries."""
@@ -61,6 +62,7 @@ def start_run(
     fine_tune: Run | None = None,
     parent: Run | None = None,
     notes: str = "",
+    weights: Path | None = None,
 ) -> Run:
     """Make a run's folder with its settings; ``train`` fills it.
 
@@ -70,6 +72,7 @@ def start_run(
     Args:
         parent: the run that this one follows, whose targets it is measured by.
         notes: the experimenter's own text, kept in the folder.
+        weights: a file that says how often to draw each transition or episode; see ``read_weights``.
     """
     for split in ("train", "val"):
         if not len(data.rows(split)):
@@ -80,7 +83,10 @@ def start_run(
         data.require_fit(layout, f"run {fine_tune.name}")
         family, settings = fine_tune.config()["family"], fine_tune.config()["model"]
     parent = parent or fine_tune
-    plan_model(family, layout, settings)  # refuses impossible settings before anything is written
+    planned = plan_model(family, layout, settings)  # refuses impossible settings before anything is written
+    drawing = read_weights(weights, data) if weights else None
+    if config.compile or config.checkpoint_activations:
+        blocks_of(planned)
     facts = {
         "family": family,
         "model": settings,
@@ -95,12 +101,15 @@ def start_run(
             "scenes": sorted({e["scene"] for e in data.episodes if e["scene"] is not None}),
             "directions_seen": data.directions_seen("train"),
             **_episodes("trained_on", "fingerprints", "train", data, fine_tune),
+            **({"weights": weights.name} if weights else {}),
             **_episodes("picked_on", "picked_fingerprints", "picking", data, fine_tune),
         },
     }
     with writing_folder(path) as folder:
         write_json(Run(folder).layout_file, layout.to_json())
         write_json(Run(folder).config_file, facts)
+        if drawing is not None:
+            np.save(Run(folder).drawing_file, drawing)
         if notes:
             Run(folder).notes_file.write_text(notes, encoding="utf-8")
     return Run(path)
@@ -166,14 +175,16 @@ def _train(
     log = Log(run, progress.step if resume else -1, accelerator, report)
     if main:
         write_json(run.machine_file, circumstances(target, accelerator.num_processes))
+    rows, weights = data.rows("train"), run.drawing_weights(data)
     share = TrainingSteps(
         data,
-        data.rows("train"),
+        rows,
         config.batch_size,
         config.seed,
         accelerator.process_index,
         accelerator.num_processes,
         drawn=target.type == "cpu",
+        weights=None if weights is None else weights[rows],
     )
     val_rows = validation_rows(run, data, config, keep=main)
     places = np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)

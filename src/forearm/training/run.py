@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import Count, checked, parse_json, read_json, read_text, reason_of, writing
+from forearm.base.files import Count, checked, map_array, parse_json, read_json, read_text, reason_of, writing
 from forearm.base.hub import DATASET, at_hand, place_of
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, Layout
 from forearm.models import WorldModel, make_model
@@ -51,6 +51,7 @@ class TrainedOn(TypedDict):
     picked_on: NotRequired[list[str]]
     picked_fingerprints: NotRequired[list[str]]
     fingerprints: NotRequired[list[str]]
+    weights: NotRequired[str]
 
 
 class RunFacts(TypedDict):
@@ -129,6 +130,10 @@ class Run:
         return self.path / "validation.json"
 
     @property
+    def drawing_file(self) -> Path:
+        return self.path / "drawing_weights.npy"
+
+    @property
     def machine_file(self) -> Path:
         return self.path / "machine.json"
 
@@ -162,6 +167,18 @@ class Run:
         return TransitionSet(at_hand(Path(path or self.data_path()), DATASET)).with_layout(
             self.layout(), f"run {self.name}"
         )
+
+    def drawing_weights(self, data: "TransitionSet") -> np.ndarray | None:
+        """How often the training draws each transition of its dataset beside the others, (N,) float64; None: alike.
+
+        Raises:
+            ForearmError: they are damaged, or of another dataset.
+        """
+        from forearm.transitions.weights import checked_weights
+
+        if "weights" not in self.config()["data"]:
+            return None
+        return checked_weights(np.array(map_array(self.drawing_file, "float64")), data, self.drawing_file)
 
     def is_own(self, data: "TransitionSet") -> bool:
         """Whether a dataset is the one that the run was trained on."""

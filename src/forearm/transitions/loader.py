@@ -38,9 +38,10 @@ class TrainingSteps(Dataset):
     """Item s is what training step s sees, drawn already or, if it is to be drawn on a device, raw.
 
     The training rows are shuffled anew every epoch and the epochs are strung together; step s takes the s-th
-    stretch of ``batch_size`` rows. Where the dataset weighs its transitions, an epoch has each as often as its weight
-    says, up to one time more or less. Nothing depends on what was drawn before, so that a resumed training sees
-    what an unbroken one would have seen. Of ``shards`` processes each draws its equal part of every stretch.
+    stretch of ``batch_size`` rows. Where the dataset or ``weights`` (n,), one for each row, weigh transitions, an epoch
+    has each as often as the product says, up to one time more or less. Nothing depends on what was drawn before, so
+    that a resumed training sees what an unbroken one would have seen. Of ``shards`` processes each draws its equal part
+    of every stretch.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class TrainingSteps(Dataset):
         shard: int = 0,
         shards: int = 1,
         drawn: bool = True,
+        weights: np.ndarray | None = None,
     ):
-        self.data, self.rows, self.weights = data, rows, data.weights(rows)
+        known = [each for each in (data.weights(rows), weights) if each is not None]
+        self.data, self.rows, self.weights = data, rows, np.prod(known, axis=0) if known else None
         self.batch_size, self.seed = batch_size, seed
         self.shard, self.shards, self.drawn = shard, shards, drawn
 
@@ -77,11 +80,12 @@ class TrainingSteps(Dataset):
 def drawn_by_weight(weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """As many places as there are weights (n,), each as often as its share of them says, rounded up or down by lot.
 
-    Systematic sampling: evenly spaced points along the weights laid end to end, of which the first is drawn.
+    Systematic sampling: evenly spaced points along the weights, some of which are above 0, laid end to end; the first
+    point is drawn.
     """
     points = (np.random.default_rng((seed, epoch, 1)).random() + np.arange(len(weights))) / len(weights)
     ends = np.cumsum(weights)
-    return np.searchsorted(ends, points * ends[-1], side="right").clip(max=len(weights) - 1)
+    return np.searchsorted(ends, points * ends[-1], side="right").clip(max=np.flatnonzero(weights)[-1])
 
 
 @lru_cache(maxsize=2)
