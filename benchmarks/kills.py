@@ -59,7 +59,9 @@ LEARN = (
 )
 LEARN_TABLE = ROOT / "docs/benchmarks/kills-learn.md"
 
-VARIES = re.compile(rb'"[^"]*(built|date|seconds|samples_per_s|latency|_ms)[^"]*": *("[^"]*"|[\d.e+-]+|\[[^]]*\])')
+VARIES = re.compile(
+    rb'"[^"]*(built|date|seconds|samples_per_s|feeding|latency|_ms)[^"]*": *("[^"]*"|[\d.e+-]+|\[[^]]*\])'
+)
 """Times, which differ from run to run of the same command."""
 
 

@@ -159,8 +159,7 @@ def drawn(study: Study, rows: np.ndarray, out: Path) -> TransitionSet:
 def first_run(data: TransitionSet, out: Path, seed: int, steps: int = STEPS) -> Run:
     """A run from fresh weights."""
     if out.is_dir():
-        run = Run.open(out)
-        return run if run.trained()["steps"] >= steps else resume_run(out, data.path, device="cpu")
+        return resume_run(out, data.path, device="cpu")
     config = TrainConfig(steps=steps, batch_size=BATCH, warmup=20, ema=0.98, evaluate_every=steps, seed=seed)
     return train_run(data, out, family="warp", model={"mse_weight": 10.0}, config=config, device="cpu")
 

@@ -19,6 +19,7 @@ from forearm.learning.judging import expected_by_cell
 from forearm.learning.newness import newness
 from forearm.learning.settings import LearnSettings
 from forearm.recordings import open_recording
+from forearm.training import loop as training
 from forearm.training.run import Run, load_weights, save_weights
 from forearm.transitions import TransitionSet
 
@@ -90,7 +91,7 @@ class Interrupted(BaseException):
     """Like a kill: nothing may depend on what is done when it passes."""
 
 
-@pytest.mark.parametrize("when", [8, "judge", "keep"])
+@pytest.mark.parametrize("when", [8, "train", "judge", "keep"])
 def test_an_interruption_costs_one_action_and_changes_nothing(run, unbroken, tmp_path, monkeypatch, when):
     films = iter(range(1, 99))
 
@@ -106,6 +107,15 @@ def test_an_interruption_costs_one_action_and_changes_nothing(run, unbroken, tmp
     first = learner(run, tmp_path / "out", world, watch)
     if when == "keep":  # the first cycle is written, and its run not yet in its place
         monkeypatch.setattr(type(first.folder), "accept", lambda self, run: self.cycles()[1:] and interrupt())
+    if when == "train":  # the second cycle's last step is logged, and its weights are not yet written
+        saves = iter(range(99))
+
+        def save(path, model):
+            if path.stem == "last" and next(saves) == 3:
+                raise Interrupted
+            save_weights(path, model)
+
+        monkeypatch.setattr(training, "save_weights", save)
     with pytest.raises(Interrupted):
         first.learn()
     monkeypatch.undo()

@@ -106,9 +106,8 @@ def retrained(
     if out.exists():
         run = Run.open(out)
         if run.training() == config and (run.config()["fine_tuned_from"] is None) == cold:
-            if run.trained()["steps"] < config.steps:
-                run = resume_run(out, data.path, device=device, watching=watching)
-            return _with_last_weights(run)
+            # Its checkpoint knows whether it is finished; the log has the last step before the weights are written.
+            return _with_last_weights(resume_run(out, data.path, device=device, watching=watching))
         shutil.rmtree(out)  # it was begun with settings that have changed since
     if not cold:
         run = train_run(data, out, config=config, fine_tune=parent.path, device=device, watching=watching)
