@@ -3,29 +3,13 @@
 import json
 from pathlib import Path
 
-import huggingface_hub
 import pytest
-from huggingface_hub import constants
 from support.commands import error_of, forearm
-from support.hub_stand_in import standing_in
 from support.tiny import untrained, write_data
 
 from forearm.base.hub import DATASET, RUN, at_hand
 from forearm.training.run import Run
 from forearm.transitions.bounds import read_bounds
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A Hub on this machine, to which somebody is logged in."""
-    assert huggingface_hub.file_exists  # imported before: its functions go on asking the Hub of that time
-    with standing_in() as (address, stand_in):
-        files = address + "/{repo_id}/resolve/{revision}/{filename}"
-        values = {"ENDPOINT": address, "HUGGINGFACE_CO_URL_TEMPLATE": files, "HF_HOME": str(tmp_path / "home")}
-        for name, value in values.items():  # as HF_ENDPOINT and HF_HOME would set them before the import
-            monkeypatch.setattr(constants, name, value)
-        monkeypatch.setenv("HF_TOKEN", "a-token-of-nobody")
-        yield stand_in
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ What is fetched is data: LeRobot's files, arrays, JSON and safetensors, which ru
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -65,11 +65,13 @@ def at_revision(source: str | Path, revision: str | None) -> str | Path:
     return f"{hub_id[1]}@{revision}"
 
 
-def local_folder(source: str | Path, kind: Kind = RECORDING) -> Path:
+def local_folder(source: str | Path, kind: Kind = RECORDING, parts: Sequence[str] = ()) -> Path:
     """The folder of a recording, a dataset or a run: ``source`` itself, or the download of what has that id.
 
     Args:
         source: a folder, ``user/name`` or ``user/name@revision``, a branch, tag or commit.
+        kind: what it is.
+        parts: patterns of the files to fetch from the Hub; by default all that belong to the kind.
 
     Raises:
         ForearmError: ``source`` is no folder, and the Hub does not give out such a thing.
@@ -88,7 +90,7 @@ def local_folder(source: str | Path, kind: Kind = RECORDING) -> Path:
             hub_id[1],
             repo_type=kind.repo_type,
             revision=hub_id[2],
-            allow_patterns=list(kind.parts),
+            allow_patterns=list(parts or kind.parts),
             local_dir=own,
         )
     except Exception as error:  # the Hub's client raises many kinds; the user needs one line of any

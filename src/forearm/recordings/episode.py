@@ -94,6 +94,18 @@ def selected(text: str, indices: Iterable[int]) -> set[int]:
     return chosen
 
 
+def chosen(there: Sequence[int], episodes: str, exclude: str, recording: str) -> list[int]:
+    """Those of the episodes that are there which are named, all by default, and not excluded; see `selected`.
+
+    Raises:
+        ForearmError: none is left.
+    """
+    left = (selected(episodes, there) if episodes else set(there)) - selected(exclude, there)
+    if not left:
+        raise ForearmError(f"--episodes and --exclude leave none of the {len(there)} episodes of {recording}")
+    return sorted(left)
+
+
 def lines_of(skipped: Iterable[tuple[int, str]], recording: str = "") -> list[str]:
     """A line for each reason for which episodes, given as (index, reason), are skipped; missing files share one."""
     missing: dict[str, None] = {}

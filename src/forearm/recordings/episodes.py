@@ -1,6 +1,7 @@
 """The list of a recording's episodes, and where the metadata says that their files are."""
 
 import dataclasses
+import glob
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,6 +172,18 @@ def _shared_rows(meta: Metadata) -> Iterator[dict[str, Any]]:
         with closing(TableFile(meta.folder.file(file))) as table:
             names = [name for name in table.columns if not name.startswith("stats/")]
             yield from table.table(names).to_pylist()
+
+
+def files_of(sources: Sequence[EpisodeSource]) -> list[Path]:
+    """Tables and videos of some episodes, where the metadata says that they are."""
+    paths = ((source.table, *(video.path for video in source.videos.values())) for source in sources)
+    return list(dict.fromkeys(itertools.chain.from_iterable(paths)))
+
+
+def image_folders(meta: Metadata, sources: Sequence[EpisodeSource]) -> list[str]:
+    """Patterns of the image files of some episodes below the recording's folder, where it has cameras without video."""
+    images = [camera for camera in meta.pictures if not meta.is_video(camera)]
+    return [f"images/{glob.escape(camera)}/episode?{s.info.index:06d}/*" for camera in images for s in sources]
 
 
 def picture_means(meta: Metadata, camera: str) -> dict[int, np.ndarray]:

@@ -7,6 +7,7 @@ for episode in recording.read():
         ...
 """
 
+import glob
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
@@ -17,8 +18,8 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.base.hub import local_folder
-from forearm.recordings.episode import Episode, OnSkip, lines_of
-from forearm.recordings.episodes import EpisodeInfo, EpisodeSource, list_episodes
+from forearm.recordings.episode import Episode, OnSkip, chosen, lines_of
+from forearm.recordings.episodes import EpisodeInfo, EpisodeSource, files_of, image_folders, list_episodes
 from forearm.recordings.errors import EpisodeUnreadable
 from forearm.recordings.folder import Folder
 from forearm.recordings.images import ImageColumn, ImageFolder, is_depth_image
@@ -29,6 +30,9 @@ from forearm.recordings.reader import EpisodeReader
 from forearm.recordings.tables import TableFile, first_of
 from forearm.recordings.units import declared_units, guess_units
 from forearm.recordings.video import header
+
+META = "meta/**"
+"""Pattern of what says where everything else is."""
 
 
 class Recording:
@@ -43,9 +47,11 @@ class Recording:
         depth_maps: the feature keys of those.
     """
 
-    def __init__(self, root: Path, name: str, follow_links: bool = False) -> None:
+    def __init__(
+        self, root: Path, name: str, follow_links: bool = False, fetched: Collection[int] | None = None
+    ) -> None:
         self._meta = Metadata(Folder(root, follow_links))
-        self.name, self.root = name, root
+        self.name, self.root, self._fetched = name, root, fetched
         self.version, self.fps = self._meta.version, self._meta.fps
         if not self._meta.pictures:
             raise ForearmError(f"{root} has no camera: no feature in meta/info.json is a video or an image")
@@ -60,8 +66,15 @@ class Recording:
 
     @cached_property
     def episodes(self) -> tuple[EpisodeInfo, ...]:
-        """Every episode that the metadata lists, by index; some may turn out to be unreadable."""
+        """The episodes that the metadata lists, by index; of a recording that is fetched in part, those of this part.
+        Some may turn out to be unreadable.
+        """
         return tuple(source.info for source in self._sources)
+
+    @cached_property
+    def listed(self) -> tuple[EpisodeInfo, ...]:
+        """Every episode that the metadata lists, by index."""
+        return tuple(source.info for source in self._listed)
 
     @cached_property
     def joints(self) -> tuple[str, ...]:
@@ -179,12 +192,16 @@ class Recording:
             raise ForearmError(f"{self.root}: no episode can be read; episode {index}: {reason}")
 
     @cached_property
-    def _sources(self) -> tuple[EpisodeSource, ...]:
+    def _listed(self) -> tuple[EpisodeSource, ...]:
         return list_episodes(self._meta)
 
     @cached_property
+    def _sources(self) -> tuple[EpisodeSource, ...]:
+        return tuple(s for s in self._listed if self._fetched is None or s.info.index in self._fetched)
+
+    @cached_property
     def _reader(self) -> EpisodeReader:
-        return EpisodeReader(self._meta, self._sources, (len(self.joints), len(self.action_names)), self.objects)
+        return EpisodeReader(self._meta, self._listed, (len(self.joints), len(self.action_names)), self.objects)
 
     def _tables(self) -> Iterator[TableFile]:
         """Every table that can be opened, each closed when the next is taken."""
@@ -267,20 +284,46 @@ class Recording:
                 )
 
 
-def open_recording(source: str | Path, *, follow_links: bool = False) -> Recording:
+def open_recording(
+    source: str | Path, *, follow_links: bool = False, episodes: str = "", exclude: str = ""
+) -> Recording:
     """Open a recording for reading.
+
+    Of a Hub recording only the files of the episodes that are wanted are fetched, and only these are listed.
 
     Args:
         source: the folder of a LeRobot data set (no network is needed), or the Hub id of one: ``user/name``, or
             ``user/name@revision`` with a branch, tag or commit.
         follow_links: whether links may lead out of the folder.
+        episodes: those that are wanted, such as ``0:50,60``; all by default.
+        exclude: those that are not.
 
     Raises:
-        ForearmError: it is no LeRobot data set of a known version, or has no camera, state or episode.
+        ForearmError: it is no LeRobot data set of a known version, or has no camera, state or episode; or none of its
+            episodes is wanted.
     """
-    root = local_folder(source)
-    name = root.resolve().name if Path(source).expanduser().is_dir() else str(source)
-    return Recording(root, name, follow_links)
+    if Path(source).expanduser().exists():
+        root = local_folder(source)
+        return Recording(root, root.resolve().name, follow_links)
+    root, fetched = _fetched(source, episodes, exclude)
+    return Recording(root, str(source), follow_links, fetched)
+
+
+def _fetched(source: str | Path, episodes: str, exclude: str) -> tuple[Path, list[int] | None]:
+    """The folder of a Hub recording that holds the wanted episodes, and which they are; None: all of them.
+
+    Where a file is not where the metadata says, as after renaming, the whole recording is fetched.
+    """
+    if episodes or exclude:
+        meta = Metadata(Folder(local_folder(source, parts=[META])))
+        if listed := list_episodes(meta):
+            wanted = chosen([each.info.index for each in listed], episodes, exclude, str(source))
+            sources = [each for each in listed if each.info.index in wanted]
+            files = [path.relative_to(meta.root).as_posix() for path in files_of(sources)]
+            root = local_folder(source, parts=[META, *map(glob.escape, files), *image_folders(meta, sources)])
+            if all((root / file).is_file() for file in files):
+                return root, wanted
+    return local_folder(source), None
 
 
 def _bare(joint: str) -> str:

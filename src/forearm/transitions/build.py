@@ -26,7 +26,7 @@ from forearm.canvas import (
 )
 from forearm.canvas.layout import with_weakest_origins
 from forearm.recordings import Recording, lines_by_recording, open_recording
-from forearm.recordings.episode import selected
+from forearm.recordings.episode import chosen
 from forearm.recordings.units import doubtful_units
 from forearm.transitions.bounds import Bounds, bounded, read_bounds
 from forearm.transitions.frames import RAW_BYTES, chosen_storage
@@ -127,12 +127,15 @@ def build(
     require_absent(out)  # before anything is downloaded or decoded
     given = [sources] if isinstance(sources, str | Path) else sources
     sources = [at_revision(source, config.revision) for source in given]
-    recordings = [open_recording(source, follow_links=config.follow_links) for source in sources]
-    if len(recordings) > 1 and (config.episodes or config.exclude):
+    if len(sources) > 1 and (config.episodes or config.exclude):
         raise ForearmError("--episodes and --exclude need a single recording; build each, then combine them")
+    recordings = [
+        open_recording(source, follow_links=config.follow_links, episodes=config.episodes, exclude=config.exclude)
+        for source in sources
+    ]
     first = recordings[0]
     cameras = _cameras(first, config)
-    mode, commands, chosen = _mode(recordings, config)
+    mode, commands, why = _mode(recordings, config)
     _require_effect(config, recordings, cameras, mode)
     for number, recording in enumerate(recordings[1:], 1):
         _require_alike(recording, first, cameras)
@@ -142,7 +145,10 @@ def build(
     config, paced = _completed(config, recordings, cameras, mode)
     bounds = read_bounds(config.bounds) if config.bounds else None
     geometry = _geometry(recordings, cameras, config)
-    used = [_chosen_episodes(recording, config) for recording in recordings]
+    used = [
+        chosen([each.index for each in recording.listed], config.episodes, config.exclude, recording.name)
+        for recording in recordings
+    ]
     progress = BuildProgress(episodes=sum(map(len, used)))
     gathered = _Gathered()
 
@@ -150,7 +156,7 @@ def build(
     estimate = _frames_about(recordings, used, commands, cameras, mode, config, RAW_BYTES / np.prod(frame_shape))
     storage, kept = chosen_storage(config.storage, estimate, frame_shape)
     workers, parts = _workers(processes, recordings, used), out.with_name(f".{out.name}.parts")
-    roots = tuple(str(source) for source in sources)
+    roots = tuple((str(recording.root), recording.name) for recording in recordings)
     job = Job(roots, tuple(commands), cameras, mode, config, geometry, storage, parts)
     with (
         _refusing(parts, progress),
@@ -181,19 +187,19 @@ def build(
             layout, table, beyond = _tabulate(first, geometry, mode, config, gathered, writer.states(), bounds)
         except ForearmError as error:
             raise ForearmError(f"{error}{_of_skipped(progress)}") from error
-        facts = _facts(recordings, config, mode, progress, commands, chosen + paced + kept, beyond)
+        facts = _facts(recordings, config, mode, progress, commands, why + paced + kept + _fetched(recordings), beyond)
         writer.finish(layout, table, gathered.episodes, facts)
     return TransitionSet(out)
 
 
-def _chosen_episodes(recording: Recording, config: BuildConfig) -> list[int]:
-    """Indices of the episodes to use."""
-    there = [episode.index for episode in recording.episodes]
-    wanted = selected(config.episodes, there) if config.episodes else set(there)
-    left = wanted - selected(config.exclude, there)
-    if not left:
-        raise ForearmError(f"--episodes and --exclude leave none of the {len(there)} episodes of {recording.name}")
-    return sorted(left)
+def _fetched(recordings: Sequence[Recording]) -> list[str]:
+    """What may be chosen otherwise by a whole recording, of which only a part was fetched from the Hub."""
+    return [
+        f"{len(each.episodes)} of {len(each.listed)} episodes of {each.name} were fetched; choices rest on them alone: "
+        "give --step and --action-is to choose alike for others"
+        for each in recordings
+        if len(each.episodes) < len(each.listed)
+    ]
 
 
 def _frames_about(

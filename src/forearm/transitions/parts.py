@@ -22,7 +22,7 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.base.processes import working
 from forearm.canvas import Layout, cut_or_padded, scaled_size
-from forearm.recordings import Episode, EpisodeUnreadable, Recording, open_recording, video
+from forearm.recordings import Episode, EpisodeUnreadable, Recording, video
 from forearm.recordings.audit import runs
 from forearm.recordings.idle import active_rows
 from forearm.transitions.fingerprint import fingerprint, look
@@ -52,8 +52,8 @@ CHUNKS = 16
 class Job:
     """What a process has to know to gather any episode."""
 
-    sources: tuple[str, ...]
-    """Folders or Hub ids of the recordings."""
+    sources: tuple[tuple[str, str], ...]
+    """Folder and name of each recording."""
     commands: tuple[Commands | None, ...]
     """What the actions of each recording are, where these are used."""
     cameras: tuple[str, ...]
@@ -177,12 +177,12 @@ def _prepare() -> None:
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(source: str, follow_links: bool) -> Recording:
-    return open_recording(source, follow_links=follow_links)
+def _opened(root: str, name: str, follow_links: bool) -> Recording:
+    return Recording(Path(root), name, follow_links)
 
 
 def _gather_stretch(job: Job, number: int, indices: Sequence[int]) -> None:
-    for _ in _gather(job, _opened(job.sources[number], job.config.follow_links), number, indices):
+    for _ in _gather(job, _opened(*job.sources[number], job.config.follow_links), number, indices):
         pass
 
 
