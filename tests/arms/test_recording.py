@@ -203,8 +203,10 @@ def test_a_camera_that_was_moved_ends_the_recording(robot, tmp_path, monkeypatch
         recording.run(nothing)
 
 
-def test_a_joint_that_slipped_ends_the_recording(robot, tmp_path) -> None:
-    recording = recording_of(robot, tmp_path / "recording", replace(SIX, episodes=12), replace(FILMING, drift_check=2))
+@pytest.mark.parametrize(("every", "asked", "kept"), [(2, False, 2), (30, True, 6)], ids=["midway", "after a session"])
+def test_a_joint_that_slipped_ends_the_recording(robot, tmp_path, every, asked, kept) -> None:
+    twelve, filming = replace(SIX, episodes=12), replace(FILMING, drift_check=every)
+    recording = recording_of(robot, tmp_path / "recording", twelve, filming, yes=not asked)
     reads = robot.get_observation
 
     def at_home() -> bool:
@@ -212,9 +214,9 @@ def test_a_joint_that_slipped_ends_the_recording(robot, tmp_path) -> None:
 
     robot.get_observation = lambda: {
         **reads(),
-        **({"elbow_flex.pos": 36.0} if len(recording.recorder.staged()) == 2 and at_home() else {}),
+        **({"elbow_flex.pos": 36.0} if len(recording.recorder.staged()) == kept and at_home() else {}),
     }
-    with pytest.raises(ForearmError, match=r"at home elbow_flex stands at 36.0 and stood at 30.0"):
+    with pytest.raises(ForearmError, match=rf"at home elbow_flex stands at 36.0 and stood at 30.0.* {kept} of 12"):
         recording.run(nothing)
 
 

@@ -207,12 +207,12 @@ class RobotRecording:
         left, session, since = list(missing), -1, 0
         watch(self.protocol.episodes - len(left), self.protocol.episodes, self._missing(left))
         while left:
-            if session != (session := self._session(min(left, key=lambda index: self._session(index)))):
-                self._arrange(session)
-                since = 0
-            elif self.filming.drift_check and since >= self.filming.drift_check:
+            before, session = session, self._session(min(left, key=lambda index: self._session(index)))
+            if self.filming.drift_check and since >= (self.filming.drift_check if session == before else 1):
                 self._require_no_drift()
                 since = 0
+            if session != before:
+                self._arrange(session)
             index = self._next([each for each in left if self._session(each) == session])
             self.recorder.stage(index, self._episode(index, session))
             left.remove(index)

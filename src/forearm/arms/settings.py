@@ -95,8 +95,8 @@ class FilmingSettings:
     """Record no single actions: in every action all --joints move at once, each by any amount up to --position-delta,
     within the ranges."""
     drift_check: int = 30
-    """After so many episodes the arm goes home, and the recording stops where joints or cameras are no longer where
-    they were; 0 for never."""
+    """After so many episodes, and at the end of each session, the arm goes home, and the recording stops where joints
+    or cameras are no longer where they were; 0 for never."""
 
     def require_sound(self) -> None:
         """Refuse settings that nothing can be recorded with.
