@@ -32,6 +32,9 @@ def test_a_step_that_is_too_long_is_named_with_a_better_one(moving):
     (line,) = [line for line in warnings_of(moving) if "step" in line]
     assert "copying the frame before is worse than the mean frame" in line
     assert line.endswith("--step 0.1 would be better")
+    moving.facts["actions"] = "log"  # build refuses --step then
+    assert not any("--step" in line for line in warnings_of(moving))
+    assert any(line.endswith("record smaller ones") for line in warnings_of(moving))
 
 
 @pytest.mark.parametrize(("grey", "says"), [(0, "is black"), (90, "is of one colour"), (None, "never changes")])

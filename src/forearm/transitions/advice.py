@@ -59,6 +59,9 @@ def _step(data: TransitionSet) -> Iterator[str]:
     copying = float(((after - data.frames[pairs[:, 0]]) ** 2).mean())
     if copying <= mean:
         return
+    if data.facts["actions"] == "log":  # its steps are the recorded actions, which no option of build changes
+        yield "copying the frame before is worse than the mean frame, so actions are large; record smaller ones"
+        return
     advice, spacing = "", even_spacing(data)
     if spacing is not None:
         last = round(data.facts["settings"]["step"] / spacing)
