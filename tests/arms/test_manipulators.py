@@ -82,6 +82,19 @@ def test_it_moves_to_a_pose_and_home_again(arm) -> None:
             arm.move_to({"shoulder_pan": 300.0})
 
 
+def test_home_is_within_the_limits_although_the_arm_stood_beside_them(arm) -> None:
+    """As one does that sagged when it became stiff."""
+    if not isinstance(arm, RobotArm):
+        pytest.skip("a simulated arm is put within them")
+    limit = arm.driver.limits["shoulder_pan"]
+    arm.driver.robot.joints["shoulder_pan.pos"] = limit.high + 3
+    with arm.connected():
+        arm.observe()
+        arm.move_to({"shoulder_pan": 25.0})
+        arm.home()
+        assert pan_of(arm) == pytest.approx(limit.high)
+
+
 def test_a_slack_arm_acts_again_when_it_holds(arm) -> None:
     with arm.connected():
         arm.observe()

@@ -240,10 +240,11 @@ class RobotDriver:
         move_to(self, pose)
 
     def home(self) -> None:
-        """Move slowly to the home pose."""
+        """Move slowly to the home pose; where the arm stood a little out of its limits, to the nearest within them."""
         self.targets()
         assert self.start is not None
-        self.move_to({**dict(zip(self.joints, self.start.tolist(), strict=True)), **self.settings.home})
+        stood = zip(self.joints, self.start.tolist(), strict=True)
+        self.move_to({joint: self._within(joint, at) for joint, at in stood} | dict(self.settings.home))
 
     def hold(self) -> None:
         """Stay where it is, stiff. It needs the motors alone: a camera that has failed does not keep them moving."""
@@ -389,6 +390,10 @@ class RobotDriver:
                     f"the next action would take {joint} to {to:.1f} {limit.unit}, beyond {self.source}, "
                     f"{limit.low:.1f} to {limit.high:.1f}; the arm holds its position"
                 )
+
+    def _within(self, joint: str, at: float) -> float:
+        limit = self.limits.get(joint)
+        return min(max(at, limit.low), limit.high) if limit else at
 
     def _ask(self, change: np.ndarray) -> None:
         if self._asked or not change.any():
