@@ -1,10 +1,12 @@
 """How time and memory grow with the number of transitions. One command:
 
-    python benchmarks/scale.py [--sizes 10000 100000 1000000] [--only open …] [--minutes 60]
+    python benchmarks/scale.py [--sizes 10000 100000 1000000] [--only open …] [--figures FILE]
 
-writes docs/benchmarks/scale.md. The transitions are synthetic: three frames of two 64×64 cameras, six joints, episodes
-of 100 frames, every eighth of which validates. 10,000 distinct frames are drawn; a larger dataset has hard links to
-their shard, so that it is as long as it says but takes little of the disk. Each figure comes from a process of its own.
+takes about 25 minutes on one core and writes docs/benchmarks/scale.md. The transitions are synthetic: three frames of two
+64×64 cameras, six joints, episodes of 100 frames, every eighth of which validates. 10,000 distinct frames are drawn; a
+larger dataset has hard links to their shard, so that it is as long as it says but takes little of the disk. Each figure
+comes from a process of its own.
+FILE keeps the figures, and what it holds is not measured again.
 """
 
 import argparse
@@ -15,18 +17,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measuring import ROOT, circumstances, command, in_own_process, median_seconds, peak_mb, seconds, write_table
+from measuring import ROOT, circumstances, command, cpu_seconds, in_own_process, peak_mb, seconds, write_table
 
 TABLE = ROOT / "docs/benchmarks/scale.md"
 DISTINCT, LENGTH = 10_000, 100
-SMALL = ("--steps", "6", "--evaluate-every", "6", "--workers", "0", "--device", "cpu", "--batch-size", "8")
+STEPS = 500
+"""Of the training, with the usual evaluations every 250."""
 
 
 def make(path: Path, transitions: int) -> None:
@@ -85,16 +88,14 @@ def make(path: Path, transitions: int) -> None:
     (path / "dataset.json").write_text(json.dumps(facts))
 
 
-# What is measured. Each function runs in a process of its own and returns seconds by what took them.
+# What is measured. Each function runs in a process of its own and returns seconds by what took them: of the processor,
+# but for opening, which also waits for the disk.
 
 
 def opening(data: Path) -> dict[str, float]:
     from forearm.transitions import TransitionSet
 
-    before = peak_mb()
-    begin = time.perf_counter()
-    found = TransitionSet(data)
-    return {"open": time.perf_counter() - begin, "mb": peak_mb(), "own_mb": peak_mb() - before, "n": len(found)}
+    return {"open": seconds(lambda: TransitionSet(data)), "mb": peak_mb()}
 
 
 def tables(data: Path) -> dict[str, float]:
@@ -110,7 +111,7 @@ def tables(data: Path) -> dict[str, float]:
         "picking rows": lambda: found.rows("picking"),
         "rows by episode": lambda: found.columns.frames_by_episode(),
     }
-    return {name: seconds(work) for name, work in asked.items()} | {"mb": peak_mb()}
+    return {name: cpu_seconds(work) for name, work in asked.items()} | {"mb": peak_mb()}
 
 
 def stepping(data: Path) -> dict[str, float]:
@@ -121,18 +122,37 @@ def stepping(data: Path) -> dict[str, float]:
     found = TransitionSet(data)
     model = make_model("warp", found.layout, family_settings("warp", "tiny", {}))
     steps = TrainingSteps(found, found.rows("train"), 8, seed=0)
-    first = seconds(lambda: steps.rows_of(0))  # draws the order of the first epoch
-    reading = [seconds(lambda n=n: found.frames[found.columns.frames[steps.rows_of(n)]]) for n in range(20)]
+    first = cpu_seconds(lambda: steps.rows_of(0))  # draws the order of the first epoch
+    reading = [cpu_seconds(lambda n=n: found.frames[found.columns.frames[steps.rows_of(n)]]) for n in range(20)]
     batch = found.batch(steps.rows_of(0))
-    step = median_seconds(lambda: model.training_loss(batch)["loss"].backward(), 5)
-    return {"order": first, "reading": statistics.median(reading), "step": step, "mb": peak_mb()}
+    step = [cpu_seconds(lambda: model.training_loss(batch)["loss"].backward()) for _ in range(6)]
+    return {"order": first, "reading": statistics.median(reading), "step": statistics.median(step[1:])}
+
+
+def training(data: Path) -> dict[str, float]:
+    """A training, and its share of the time that is spent on validation and on whole evaluations."""
+    from forearm.training import loop
+    from forearm.training.config import TrainConfig
+    from forearm.training.launch import train_run
+
+    spent, validate = {"validation": 0.0, "rows": 0.0}, loop.validate
+
+    def watched(model: Any, data: Any, rows: np.ndarray, *rest: Any) -> dict[str, float]:
+        losses: list[dict[str, float]] = []
+        spent["validation"] += cpu_seconds(lambda: losses.append(validate(model, data, rows, *rest)))
+        spent["rows"] += len(rows)
+        return losses[0]
+
+    loop.validate = watched
+    whole = cpu_seconds(lambda: train_run(data, f"{data}-run", config=TrainConfig(steps=STEPS), device="cpu"))
+    return {"s": whole, "share": spent["validation"] / whole, "rows": spent["rows"], "mb": peak_mb()}
 
 
 def commanded(*words: str) -> dict[str, float]:
-    """A command of forearm, for its time and its peak memory."""
-    begin = time.perf_counter()
+    """A command of forearm, for its processor time and its peak memory."""
     subprocess.run([sys.executable, "-m", "forearm", *words], check=True, stdout=sys.stderr)
-    return {"s": time.perf_counter() - begin, "mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3}
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"s": used.ru_utime + used.ru_stime, "mb": used.ru_maxrss / 1e3}
 
 
 MEASUREMENTS: dict[str, Callable[[Path], dict[str, float]]] = {
@@ -140,28 +160,37 @@ MEASUREMENTS: dict[str, Callable[[Path], dict[str, float]]] = {
     "tables": tables,
     "step": stepping,
     "inspect": lambda data: commanded("inspect", str(data)),
-    "train": lambda data: commanded("train", "warp", "--data", str(data), "--out", f"{data}-run", *SMALL),
+    "train": training,
     "evaluate": lambda data: commanded("evaluate", f"{data}-run", "--device", "cpu"),
 }
 
 
-def page(sizes: list[int], names: list[str], minutes: float) -> str:
-    figures: dict[tuple[str, int], dict] = {}
-    began = time.monotonic()
+def measured(sizes: list[int], names: list[str], kept: Path | None) -> dict[str, dict[str, float]]:
+    """All figures by name and size; those that are kept are not measured again."""
+    figures = json.loads(kept.read_text()) if kept and kept.exists() else {}
     with tempfile.TemporaryDirectory() as work:
         for size in sizes:
             data = Path(work) / str(size)
             make(data, size)
             for name in names:
-                if time.monotonic() - began < 60 * minutes:
-                    figures[name, size] = in_own_process(__file__, "--measure", name, "--data", str(data))
+                if f"{name} {size}" not in figures:
+                    figures[f"{name} {size}"] = in_own_process(__file__, "--measure", name, "--data", str(data))
+                    if kept:
+                        kept.write_text(json.dumps(figures))
+    return figures
 
+
+def page(figures: dict[str, dict[str, float]], sizes: list[int], names: list[str]) -> str:
     def cell(name: str, size: int, key: str, unit: str) -> str:
-        found = figures.get((name, size))
-        return "–" if not found else f"{found[key] * (1e3 if unit == 'ms' else 1):,.{3 if unit == 's' else 1}f} {unit}"
+        found = figures.get(f"{name} {size}")
+        scale, digits = {"s": (1, 3), "ms": (1e3, 1), "%": (100, 1), "MB": (1, 0), "": (1, 0)}[unit]
+        return "–" if not found else f"{found[key] * scale:,.{digits}f} {unit}".rstrip()
 
-    rows = [("opening", "open", "open", "s"), ("opening, memory of the whole process", "open", "mb", "MB")]
-    asked = next((found for (name, _), found in figures.items() if name == "tables"), {})
+    rows = [
+        ("opening, on the wall's clock", "open", "open", "s"),
+        ("opening, memory of the process", "open", "mb", "MB"),
+    ]
+    asked = next((found for name, found in figures.items() if name.startswith("tables")), {})
     rows += [(f"table: {key}", "tables", key, "s") for key in asked if key != "mb"]
     rows += [("tables, memory", "tables", "mb", "MB")] if asked else []
     if "step" in names:
@@ -170,11 +199,14 @@ def page(sizes: list[int], names: list[str], minutes: float) -> str:
             ("training: reading the frames of a batch of 8", "step", "reading", "ms"),
             ("training: a step of `warp`, batch 8", "step", "step", "ms"),
         ]
-    for name, what in (
-        ("inspect", "`forearm inspect`"),
-        ("train", "`forearm train`, six steps and the validation at the end"),
-        ("evaluate", "`forearm evaluate`, with its report"),
-    ):
+    if "train" in names:
+        rows += [
+            (f"training `warp` for {STEPS} steps", "train", "s", "s"),
+            ("of it validation", "train", "share", "%"),
+            ("transitions validated on, all evaluations together", "train", "rows", ""),
+            ("training, memory", "train", "mb", "MB"),
+        ]
+    for name, what in (("inspect", "`forearm inspect`"), ("evaluate", "`forearm evaluate`, with its report")):
         if name in names:
             rows += [(what, name, "s", "s"), (f"{what}, memory", name, "mb", "MB")]
     lines = [
@@ -184,7 +216,8 @@ def page(sizes: list[int], names: list[str], minutes: float) -> str:
         [
             "# Scale",
             "",
-            f"{circumstances()}. Made by `{command()}`, while the machine's load was {os.getloadavg()[0]:.0f}.",
+            f"{circumstances()}. Made by `{command()}`, while the machine's load was {os.getloadavg()[0]:.0f}. Seconds "
+            "are those of one core, but for opening.",
             "",
             "Synthetic transitions: three frames of two 64×64 cameras as JPEG, six joints, episodes of 100 frames, "
             f"every eighth of which validates. {DISTINCT:,} distinct frames are drawn; larger datasets have hard links "
@@ -203,14 +236,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--only", choices=MEASUREMENTS, nargs="+", default=list(MEASUREMENTS))
-    parser.add_argument("--minutes", type=float, default=60.0, help="after which nothing more is measured")
+    parser.add_argument("--figures", type=Path, help="JSON file to keep them in and to go on from")
     parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         print(json.dumps(MEASUREMENTS[arguments.measure](arguments.data)))
         return
-    write_table(TABLE, page(arguments.sizes, arguments.only, arguments.minutes))
+    figures = measured(arguments.sizes, arguments.only, arguments.figures)
+    write_table(TABLE, page(figures, arguments.sizes, arguments.only))
 
 
 if __name__ == "__main__":

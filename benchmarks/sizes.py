@@ -10,13 +10,11 @@ is that process's.
 import argparse
 import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import ROOT, circumstances, command, in_own_process, peak_mb, write_table
+from measuring import ROOT, circumstances, command, cpu_seconds, in_own_process, peak_mb, write_table
 
 from forearm.batch import Batch, RawBatch, make_batch
 from forearm.canvas import PRESETS, ActionDimension, Camera, Joint, Layout, draw
@@ -60,13 +58,6 @@ def some_batch(count: int) -> Batch:
     frames, positions, actions = recorded(count)
     canvases = draw(the_layout(), frames, positions, actions)
     return make_batch(the_layout(), canvases, positions, actions, np.zeros(count), np.arange(count))
-
-
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """The processor's time of one call, which does not depend on what else a shared machine does."""
-    begin = time.process_time()
-    work()
-    return time.process_time() - begin
 
 
 def gradient(model: WorldModel, batch: Batch, parts: int = 1) -> float:
