@@ -2,11 +2,10 @@
 
     python benchmarks/scale.py [--sizes 10000 100000 1000000] [--only open …] [--figures FILE]
 
-takes about 25 minutes on one core and writes docs/benchmarks/scale.md. The transitions are synthetic: three frames of two
-64×64 cameras, six joints, episodes of 100 frames, every eighth of which validates. 10,000 distinct frames are drawn; a
-larger dataset has hard links to their shard, so that it is as long as it says but takes little of the disk. Each figure
-comes from a process of its own.
-FILE keeps the figures, and what it holds is not measured again.
+takes about 25 minutes on one core and writes docs/benchmarks/scale.md. The transitions are synthetic: three frames of
+two 64×64 cameras, six joints, episodes of 100 frames, every eighth of which validates. 10,000 distinct frames are
+drawn; a larger dataset has hard links to their shard, so that it is as long as it says but takes little of the disk.
+Each figure comes from a process of its own. FILE keeps the figures, and what it holds is not measured again.
 """
 
 import argparse
