@@ -40,6 +40,10 @@ def test_forearm_itself_imports_nothing_slow():
     assert imported("import forearm; forearm.__version__; dir(forearm)") == set()
 
 
+def test_a_process_that_reads_episodes_is_there_at_once():
+    assert imported("import forearm.transitions.parts") == {"av", "pyarrow"}
+
+
 HELP = """
 import sys
 from forearm.cli import COMMANDS, main

@@ -46,7 +46,7 @@ from forearm.transitions.store import Columns, TransitionSet, TransitionWriter, 
 
 SAME_LOOK = 2.0
 """The looks of two copies of an episode may differ by so many grey levels."""
-MUCH = 20_000
+MUCH = 5_000
 """So many rows and more are read by one process a core, unless something else is asked for."""
 PLANNED = 4
 """Episodes of a recording by which the number of its frames is estimated."""

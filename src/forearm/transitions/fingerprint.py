@@ -22,6 +22,11 @@ WRITTEN = re.compile(rf"((?:[0-9a-f]{{8}}){{0,{SKETCH}}}) ([0-9a-f]{{{4 * LOOK_C
 """A fingerprint: the hashes, and both looks."""
 
 
+def picture_digest(frame: np.ndarray) -> bytes:
+    """What tells a frame (h, w, 3) uint8 from others, 16 bytes."""
+    return hashlib.blake2b(np.ascontiguousarray(frame, np.uint8).tobytes(), digest_size=16).digest()
+
+
 def fingerprint(states: np.ndarray, first: np.ndarray, last: np.ndarray, scene: int | None = None) -> str:
     """What an episode is known by: hashes of its distinct joint positions, the smallest ones (a bottom-k sketch, Broder
     1997), and the looks of two frames.

@@ -25,7 +25,7 @@ from forearm.canvas import Layout, cut_or_padded, scaled_size
 from forearm.recordings import Episode, EpisodeUnreadable, Recording, video
 from forearm.recordings.audit import runs
 from forearm.recordings.idle import active_rows
-from forearm.transitions.fingerprint import fingerprint, look
+from forearm.transitions.fingerprint import fingerprint, look, picture_digest
 from forearm.transitions.frames import CHECKED, coded, squared_error
 from forearm.transitions.meaning import Commands, taken
 from forearm.transitions.objects import object_rows
@@ -40,7 +40,6 @@ from forearm.transitions.plan import (
     without_rows,
 )
 from forearm.transitions.settings import Actions, BuildConfig, Storage
-from forearm.transitions.store import picture_digest
 
 LOOK_EVERY = 16
 """Copies of episodes are recognised by every so many frames."""

@@ -23,7 +23,7 @@ from forearm.batch import Batch, make_batch
 from forearm.canvas import CODES, Layout, action_codes, draw, draw_strips
 from forearm.canvas.actions import DEAD_BAND
 from forearm.recordings.tables import TableFile
-from forearm.transitions.fingerprint import fingerprint
+from forearm.transitions.fingerprint import fingerprint, picture_digest
 from forearm.transitions.frames import FrameWriter, JpegFrames, Storage, open_frames
 from forearm.transitions.layout import read_layout
 from forearm.transitions.objects import Motions, ObjectTable, write_objects
@@ -309,11 +309,6 @@ def fingerprints_of(
         or (fingerprint(states[rows], frames[rows[0]], frames[rows[-1]], episode.get("scene")) if len(rows) else "")
         for episode, rows in zip(episodes, frames_of(columns, len(episodes)), strict=True)
     ]
-
-
-def picture_digest(frame: np.ndarray) -> bytes:
-    """What tells a frame (h, w, 3) uint8 from others, 16 bytes."""
-    return hashlib.blake2b(np.ascontiguousarray(frame, np.uint8).tobytes(), digest_size=16).digest()
 
 
 def groups_of(episodes: list[dict[str, Any]]) -> np.ndarray:
