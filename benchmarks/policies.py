@@ -92,7 +92,8 @@ class Benchmark:
         path = self.work / "data" / f"{self.task}-{kind}"
         if not path.exists():
             source = self.work / "recordings" / f"{self.task}-{kind}" if kind == "good" else self.recording(kind)
-            options = ["--actions", "command", "--action-is", "target", "--step", "0.2"]
+            cameras = [camera.name for camera in self.run.layout().cameras]
+            options = ["--cameras", *cameras, "--actions", "command", "--action-is", "target", "--step", "0.2"]
             val = [] if kind == "good" else ["--val", "1"]
             forearm("build", source, *options, *val, "--bounds", self.run.path, "--out", path)
         return path
