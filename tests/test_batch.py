@@ -149,25 +149,25 @@ class Rows:
 def test_every_epoch_is_a_permutation(count, batch_size, seed):
     rows = 100 + 3 * np.arange(count)
     steps = TrainingSteps(Rows(), rows, batch_size, seed)
-    strung = np.concatenate([steps[s] for s in range(3 * count // batch_size + 1)])
+    strung = np.concatenate([steps[s][0] for s in range(3 * count // batch_size + 1)])
     for epoch in range(len(strung) // count):
         assert sorted(strung[epoch * count : (epoch + 1) * count]) == rows.tolist()
-    assert all(len(steps[s]) == batch_size for s in range(5))
+    assert all(len(steps[s][0]) == batch_size for s in range(5))
 
 
 def test_epochs_and_seeds_differ():
     rows = np.arange(50)
     first, again, other = (TrainingSteps(Rows(), rows, 50, seed) for seed in (0, 0, 1))
-    assert first[0].tolist() == again[0].tolist()
-    assert first[0].tolist() != first[1].tolist()
-    assert first[0].tolist() != other[0].tolist()
+    assert first[0][0].tolist() == again[0][0].tolist()
+    assert first[0][0].tolist() != first[1][0].tolist()
+    assert first[0][0].tolist() != other[0][0].tolist()
 
 
 def test_a_resumed_order_is_the_unbroken_one():
     unbroken = TrainingSteps(Rows(), np.arange(23), 7, seed=4)
-    seen = [unbroken[s].tolist() for s in range(12)]
+    seen = [unbroken[s][0].tolist() for s in range(12)]
     resumed = TrainingSteps(Rows(), np.arange(23), 7, seed=4)
-    assert [resumed[s].tolist() for s in range(8, 12)] == seen[8:]
+    assert [resumed[s][0].tolist() for s in range(8, 12)] == seen[8:]
 
 
 @pytest.mark.parametrize("shards", [2, 4])
@@ -175,14 +175,14 @@ def test_shards_share_out_each_step(shards):
     whole = TrainingSteps(Rows(), np.arange(30), 8, seed=0)
     parts = [TrainingSteps(Rows(), np.arange(30), 8, 0, shard, shards) for shard in range(shards)]
     for step in range(6):
-        assert np.concatenate([part[step] for part in parts]).tolist() == whole[step].tolist()
-        assert {len(part[step]) for part in parts} == {8 // shards}
+        assert np.concatenate([part[step][0] for part in parts]).tolist() == whole[step][0].tolist()
+        assert {len(part[step][0]) for part in parts} == {8 // shards}
 
 
 def test_steps_can_be_sent_to_another_process(tiny_data):
     steps = TrainingSteps(tiny_data, tiny_data.rows("train"), 4, seed=0)
     sent = pickle.loads(pickle.dumps(steps))
-    assert torch.equal(sent[3].canvas, steps[3].canvas)
+    assert torch.equal(sent[3][0].canvas, steps[3][0].canvas)
 
 
 @pytest.mark.parametrize("history", [2, 3])
@@ -328,4 +328,4 @@ def test_a_raw_batch_is_drawn_as_the_dataset_draws_it(tiny_data):
 def test_training_steps_may_stay_raw(tiny_data):
     drawn, raw = (TrainingSteps(tiny_data, tiny_data.rows("train"), 4, 0, drawn=drawn) for drawn in (True, False))
     sent = pickle.loads(pickle.dumps(raw))
-    assert torch.equal(sent[3].draw().canvas, drawn[3].canvas)
+    assert torch.equal(sent[3][0].draw().canvas, drawn[3][0].canvas)

@@ -19,6 +19,8 @@ from forearm.base.errors import ForearmError
 from forearm.canvas import Layout, Observation, as_uint8, counterfactual, draw
 
 Rows = Tensor | np.ndarray | slice
+FIRST_FRAME, FIRST_POSITIONS = "first_frame", "first_positions"
+"""Names, in what is carried, of the cameras' pictures (B, 3, h, w) and the joints (B, J) that a rollout began with."""
 
 
 @dataclass(frozen=True)

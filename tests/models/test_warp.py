@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json, write_json
+from forearm.batch import FIRST_FRAME
 from forearm.canvas import ActionDimension, Camera, Joint, Layout, draw_strips
 from forearm.evaluation.metrics import score
 from forearm.models import family_settings, make_model
 from forearm.models.augmentation import augmented
-from forearm.models.joints import JointState
 from forearm.models.warp.anchor import UNTRACED, Anchor, averaged
 from forearm.models.warp.config import WarpConfig
 from forearm.models.warp.losses import motion_loss, pixel_weights
@@ -178,7 +178,7 @@ def test_the_way_there_leads_back_and_through_what_lies_between():
     stands = torch.randn(3, 4, model.homography_head[0].in_features)
 
     def motion(a, b):
-        return motion_between(*model.planes(JointState(stands, stands, stands[[a, b]], stands)))
+        return motion_between(*model.planes(stands[[a, b]]))
 
     torch.testing.assert_close(motion(0, 1) @ motion(1, 2), motion(0, 2), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(motion(0, 0), torch.eye(3).expand(4, 2, 2, 3, 3), atol=1e-5, rtol=0)
@@ -331,14 +331,13 @@ def test_joint_maps_show_where_the_arm_is_and_what_a_move_changes_there():
     layout = make_layout(cameras=(Camera("base", 12, 8), Camera("wrist", 4, 8)))
     model, batch = a_model(layout), noise(layout)
     batch.actions.zero_()
-    state = model.joint_state(batch.context())
-    state = dataclasses.replace(state, smooth=torch.stack([state.smooth[0], state.smooth[0]]))
-    before, change = model._maps(state).chunk(2, dim=1)
+    now = model.joint_state(batch.context()).smooth[0]
+    before, change = model._maps(torch.stack([now, now])).chunk(2, dim=1)
     assert before.flatten(2).std(dim=2).min() > 0  # not alike everywhere
     assert not change.any()
-    moved = dataclasses.replace(state, smooth=torch.stack([state.smooth[0], state.smooth[0] + 0.5]))
-    assert torch.equal(model._maps(moved)[:, : before.shape[1]], before)
-    assert model._maps(moved)[:, before.shape[1] :].abs().amax(dim=1).min() > 0
+    moved = model._maps(torch.stack([now, now + 0.5]))
+    assert torch.equal(moved[:, : before.shape[1]], before)
+    assert moved[:, before.shape[1] :].abs().amax(dim=1).min() > 0
 
 
 def test_gradients_reach_all_weights():
@@ -359,7 +358,7 @@ def test_soon_beats_copying(tmp_path):
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for step in range(100):
         optimizer.zero_grad()
-        model(steps[step])["loss"].backward()
+        model(steps[step][0])["loss"].backward()
         optimizer.step()
     rows = data.rows("val")
     batch = data.batch(rows[data.codes[rows] != 0])
@@ -532,8 +531,8 @@ def test_an_anchor_finds_again_what_was_out_of_sight():
 @pytest.mark.parametrize("name", LAYOUTS)
 @torch.no_grad()
 def test_goes_on_from_its_own_predictions(name):
-    """The first prediction is the blend alone; the next are given its anchors, for each transition its own, but where
-    several frames are known."""
+    """The first prediction is the blend alone; the next are given its anchors or, where several frames are known, the
+    first frame, for each transition its own."""
     layout = LAYOUTS[name]
     model, batch = a_model(layout), noise(layout, n=3)
     first = model.predict(batch.context())
@@ -544,12 +543,23 @@ def test_goes_on_from_its_own_predictions(name):
     alone = model.predict(following[1:2])
     torch.testing.assert_close(second.frame[1:2], alone.frame, atol=1e-4, rtol=0)
     unanchored = model.predict(dataclasses.replace(following, carried=None))
-    if layout.history > 2:
-        assert not first.carried
-        assert torch.equal(second.frame, unanchored.frame)
-        return
     assert (second.frame - unanchored.frame).abs().max() > 1e-3
-    torch.testing.assert_close(second.carried["picture_0"], first.carried["picture_0"])
+    kept = FIRST_FRAME if layout.history > 2 else "picture_0"
+    torch.testing.assert_close(second.carried[kept], first.carried[kept])
+    if layout.history > 2:
+        assert torch.equal(first.carried[kept], model.known_pictures(batch)[-1])
+        without = a_model(layout, first_frame=False)
+        assert not without.predict(batch.context()).carried
+
+
+def test_what_is_carried_is_as_bright_as_the_rest():
+    layout = LAYOUTS["history of 4"]
+    model, batch = a_model(layout), noise(layout, n=3)
+    batch = dataclasses.replace(batch, carried=model.beginning(batch))
+    lit = augmented(batch, WarpConfig(width=8, levels=2, joint_noise=0.1, synthetic_stay=0.0))
+    assert not torch.equal(lit.carried[FIRST_FRAME], batch.carried[FIRST_FRAME])
+    for name, values in model.beginning(lit).items():
+        torch.testing.assert_close(lit.carried[name], values)
 
 
 @pytest.mark.parametrize("window", [3, 9])

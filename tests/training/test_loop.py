@@ -146,7 +146,7 @@ def test_the_log_says_what_happened(unbroken, data):
     # The first step by hand: the same weights at the same seed, the same rows, the norm of the whole gradient.
     torch.manual_seed(CONFIG.seed)
     model = make_model("mae", data.layout, SMALL)
-    first = TrainingSteps(data, data.rows("train"), 8, CONFIG.seed)[0]
+    first = TrainingSteps(data, data.rows("train"), 8, CONFIG.seed)[0][0]
     loss = model.training_loss(first)["loss"]
     loss.backward()
     norm = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).norm()
@@ -392,8 +392,8 @@ def test_a_drawing_process_draws_the_same(tmp_path, unbroken, data):
 
 def test_what_a_device_draws_itself_is_the_same(data):
     drawn, raw = (TrainingSteps(data, data.rows("train"), 4, 0, drawn=drawn) for drawn in (True, False))
-    for step, batch in zip((3, 4), feed(raw, 3, 0, torch.device("cpu")), strict=False):
-        assert torch.equal(batch.canvas, drawn[step].canvas)
+    for step, (batch,) in zip((3, 4), feed(raw, 3, 0, torch.device("cpu")), strict=False):
+        assert torch.equal(batch.canvas, drawn[step][0].canvas)
 
 
 def test_workers_are_started_where_there_is_a_gpu():

@@ -1,6 +1,9 @@
 """What training steps see: every row once an epoch, or as often as weights say."""
 
+import itertools
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny import write_data
@@ -43,3 +46,27 @@ def test_weights_of_a_training_count_beside_those_of_the_dataset(tmp_path):
     share = given * data.weights(rows)
     times = np.bincount(steps.rows_of(0), minlength=len(data))[rows]
     assert (np.abs(times - len(rows) * share / share.sum()) < 1 + 1e-6).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_leads_to_transitions_goes_before_them(tiny_data, seed):
+    rows = tiny_data.rows("train")
+    steps = TrainingSteps(tiny_data, rows, 8, seed, imagined_share=0.6, imagined_steps=3)
+    lengths, led, seen = set(), 0, 0
+    further = False
+    for step in range(60):
+        begun, *chain = [[], *given] if len(given := steps.leading_to(step, steps.rows_of(step))) == 1 else given
+        assert sorted(chain[-1]) == sorted(steps.rows_of(step))
+        for earlier, later in itertools.pairwise(chain):
+            np.testing.assert_array_equal(tiny_data.followers[earlier], later[: len(earlier)])
+        assert (tiny_data.columns.episodes[begun] == tiny_data.columns.episodes[chain[0][: len(begun)]]).all()
+        assert (begun <= chain[0][: len(begun)]).all()
+        assert [batch.rows.tolist() for batch in steps[step]][-len(chain) :] == [each.tolist() for each in chain]
+        further |= bool((begun < chain[0][: len(begun)]).any())
+        lengths.add(len(chain) - 1)
+        seen += int((tiny_data.leaders[chain[-1]] >= 0).sum())
+        led += len(begun)
+    assert {1, 2, 3} <= lengths
+    assert further, "some began before what is imagined"
+    assert 0.1 < led / seen <= 0.7
+    assert all(len(TrainingSteps(tiny_data, rows, 8, seed)[step]) == 1 for step in range(5))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forearm.batch import Batch, draw_separators, draw_strip
+from forearm.batch import FIRST_FRAME, FIRST_POSITIONS, Batch, draw_separators, draw_strip
 from forearm.canvas import Layout
 from forearm.models.settings import LearningConfig
 
@@ -30,7 +30,12 @@ def augmented(batch: Batch, config: LearningConfig) -> Batch:
     brightness = 1 + config.brightness_jitter * (2 * torch.rand(len(batch), 3, 1, 1, device=canvas.device) - 1)
     canvas[:, :, : layout.frame_height] *= brightness
     shifts = torch.randn(len(batch), 1, positions.shape[2], device=canvas.device)
-    positions = positions + config.joint_noise * _reach(layout, canvas.device) * shifts
+    noise = config.joint_noise * _reach(layout, canvas.device) * shifts
+    positions = positions + noise
+    carried = dict(batch.carried or {})
+    if FIRST_FRAME in carried:
+        carried[FIRST_FRAME] = carried[FIRST_FRAME] * brightness
+        carried[FIRST_POSITIONS] = carried[FIRST_POSITIONS] + noise[:, 0]
     if config.reversed_pairs or config.joint_noise:
         _draw_numbers(layout, canvas, positions, actions)
     still = torch.rand(len(batch), device=canvas.device) < config.synthetic_stay
@@ -42,7 +47,7 @@ def augmented(batch: Batch, config: LearningConfig) -> Batch:
     nothing = draw_separators(layout, torch.zeros_like(actions[:, -1])).to(canvas)
     for columns, as_still in ((last, stays), (separator, nothing)):
         canvas[..., columns] = torch.where(still[:, None, None, None], as_still, canvas[..., columns])
-    return dataclasses.replace(batch, canvas=canvas, positions=positions, actions=actions)
+    return dataclasses.replace(batch, canvas=canvas, positions=positions, actions=actions, carried=carried or None)
 
 
 def _draw_numbers(layout: Layout, canvas: Tensor, positions: Tensor, actions: Tensor) -> None:

@@ -86,6 +86,11 @@ class JointNumbers(nn.Module):
             torch.cat([both, sharp], dim=2),
         )
 
+    def smooth(self, positions: Tensor) -> Tensor:
+        """Positions (B, J) in their units, as in ``JointState.smooth``: (B, M)."""
+        scaled = (positions - (self.lows + self.highs) / 2) / self.reach
+        return torch.cat([scaled, self._fourier(scaled, SMOOTH)], dim=1)
+
     def _fourier(self, values: Tensor, count: int) -> Tensor:
         angles = (values[..., None] * self.frequencies[:count]).flatten(-2)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 from forearm.base.errors import ForearmError
 
 _WITHOUT = {"state_embedding": False, "synthetic_stay": 0.0, "brightness_jitter": 0.0}
-ADDED = {"mae": _WITHOUT, "gpt": _WITHOUT, "diffusion": _WITHOUT, "warp": {"change_weight": 0.0, "joint_maps": 0}}
+ADDED = {
+    **dict.fromkeys(("mae", "gpt", "diffusion"), _WITHOUT),
+    "warp": {"change_weight": 0.0, "joint_maps": 0, "first_frame": False},
+}
 """What runs without a setting were trained with, where that is not its default, by family."""
 REMOVED = {"warp": ("depth", "heads", "features", "refine")}
 """Settings of parts that models had until 2026-11-27 and do not have any more, by family."""

@@ -1,6 +1,6 @@
 """The one interface behind which every family of models stands."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
@@ -33,6 +33,15 @@ class WorldModel(nn.Module):
     def predict(self, batch: Batch) -> Prediction:
         """Predict the last frames from everything before them; what stands in the last frame is never read."""
         raise NotImplementedError
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether predictions that are fed back look at what a rollout began with."""
+        return False
+
+    def beginning(self, batch: Batch) -> Mapping[str, Tensor] | None:
+        """What a rollout from the last known frames carries along, (B, …) each; None where it carries nothing."""
+        return None
 
     def hidden_layers(self) -> Iterable[nn.Module]:
         """The inner layers, of which Muon moves the matrices better than AdamW; none by default."""

@@ -8,6 +8,8 @@ from forearm.base.errors import ForearmError
 
 LOWER_RATES = "lower --learning-rate, and --matrix-rate alike, and start again"
 """What to do about a model that diverges."""
+MOST_IMAGINED = 100
+"""Of transitions that are imagined before one that is learned from."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class TrainConfig:
     they would take more than 5 % of the time (and 30 s), and so are checkpoints between them."""
     patience: int = 0
     """Evaluations without progress before training stops early; 0 never stops."""
+    imagined_share: float | None = None
+    """Share of the transitions whose known pictures the model imagines itself, from where transitions before them
+    begin, so that it learns to go on from its own pictures. By default 0.4 for models that look at the first frame of
+    a rollout, which is warp where several frames are known, and 0 for others (docs/trials.md)."""
+    imagined_steps: int = 3
+    """Most transitions that are imagined before one; fewer are drawn as often."""
     accumulate: int = 1
     """Parts in which each process computes its share of a batch, one after the other: less memory, the same gradient
     (gradient accumulation)."""
@@ -82,6 +90,10 @@ class TrainConfig:
                 raise ForearmError(f"{name} is {getattr(self, name)}; it has to be positive")
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise ForearmError(f"minutes is {self.minutes}; it has to be positive")
+        if not 0 <= (self.imagined_share or 0) <= 1:
+            raise ForearmError(f"imagined_share is {self.imagined_share}; it has to lie in [0, 1]")
+        if not 1 <= self.imagined_steps <= MOST_IMAGINED:
+            raise ForearmError(f"imagined_steps is {self.imagined_steps}; it has to lie between 1 and {MOST_IMAGINED}")
         if not 0 <= self.matrix_rate < math.inf:
             raise ForearmError(f"matrix_rate is {self.matrix_rate}; it has to be 0 or more")
         for name in ("ema", "beta2"):

@@ -23,6 +23,7 @@ from forearm.base.processes import cores, serve_parent
 from forearm.batch import Batch
 from forearm.training.blocks import blocks_of, prepare_blocks
 from forearm.training.config import LOWER_RATES, TrainConfig
+from forearm.training.imagining import imagined, imagined_share
 from forearm.training.optimizer import make_optimizer, set_rate
 from forearm.training.pictures import save_samples
 from forearm.training.processes import (
@@ -185,6 +186,8 @@ def _train(
         accelerator.num_processes,
         drawn=target.type == "cpu",
         weights=None if weights is None else weights[rows],
+        imagined_share=imagined_share(model, config),
+        imagined_steps=config.imagined_steps,
     )
     val_rows = validation_rows(run, data, config, keep=main)
     places = np.linspace(0, len(val_rows) - 1, min(6, len(val_rows))).astype(int)
@@ -230,12 +233,14 @@ def _train(
     with interruptible() as interrupted:
         steps = feed(share, progress.step, workers_on(target, config), target)
         while not stopped and not progress.finished(config):
-            batch = next(steps)
+            *leading, batch = next(steps)
             clock.fed()
             rate = learning_rate(config, progress)
             set_rate(optimizer, rate, config)
             torch.manual_seed(seed_of(config.seed, progress.step, accelerator.process_index))
             wrapped.train()
+            with accelerator.autocast():
+                batch = imagined(model, leading, batch)
             optimizer.zero_grad(set_to_none=True)
             losses = compute_gradients(wrapped, batch, config.accumulate, accelerator)
             gradient_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
@@ -344,8 +349,8 @@ def workers_on(device: torch.device, config: TrainConfig) -> int:
     return 0 if device.type == "cpu" else max(1, min(MOST_WORKERS, cores() // here - 1))
 
 
-def feed(steps: TrainingSteps, first: int, workers: int, device: torch.device) -> Iterator[Batch]:
-    """The batches of a training from step ``first`` on, on its device.
+def feed(steps: TrainingSteps, first: int, workers: int, device: torch.device) -> Iterator[list[Batch]]:
+    """What the steps of a training see from step ``first`` on, on its device.
 
     A GPU is sent bytes from page-locked memory while it computes the step before, and draws the canvases itself.
     """
@@ -357,9 +362,9 @@ def feed(steps: TrainingSteps, first: int, workers: int, device: torch.device) -
         worker_init_fn=serve_parent,
         pin_memory=device.type == "cuda",
     )
-    for batch in loader:
-        batch = batch.to(device)
-        yield batch if steps.drawn else batch.draw()
+    for chain in loader:
+        sent = [each.to(device) for each in chain]
+        yield sent if steps.drawn else [each.draw() for each in sent]
 
 
 class Stopwatch:

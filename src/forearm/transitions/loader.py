@@ -34,8 +34,14 @@ def batch_on(device: torch.device, data: TransitionSet, rows: np.ndarray) -> Bat
     return data.batch(rows) if device.type == "cpu" else raw_batch(data, rows).to(device).draw()
 
 
+EARLIEST = 16
+"""Most transitions between the one with which a rollout began and those that are imagined."""
+
+
 class TrainingSteps(Dataset):
     """Item s is what training step s sees, drawn already or, if it is to be drawn on a device, raw.
+
+    Its transitions come last, and before them those that lead to the first of them (`leading_to`).
 
     The training rows are shuffled anew every epoch and the epochs are strung together; step s takes the s-th
     stretch of ``batch_size`` rows. Where the dataset or ``weights`` (n,), one for each row, weigh transitions, an epoch
@@ -54,7 +60,10 @@ class TrainingSteps(Dataset):
         shards: int = 1,
         drawn: bool = True,
         weights: np.ndarray | None = None,
+        imagined_share: float = 0.0,
+        imagined_steps: int = 1,
     ):
+        self.imagined_share, self.imagined_steps = imagined_share, imagined_steps
         known = [each for each in (data.weights(rows), weights) if each is not None]
         self.data, self.rows, self.weights = data, rows, np.prod(known, axis=0) if known else None
         self.batch_size, self.seed = batch_size, seed
@@ -71,10 +80,35 @@ class TrainingSteps(Dataset):
         order = _order(len(self.rows), self.seed, epoch)
         return order if self.weights is None else drawn_by_weight(self.weights, self.seed, epoch)[order]
 
-    def __getitem__(self, step: int) -> Batch | RawBatch:
+    def __getitem__(self, step: int) -> list[Batch] | list[RawBatch]:
         share = self.batch_size // self.shards
         rows = self.rows_of(step)[self.shard * share : (self.shard + 1) * share]
-        return self.data.batch(rows) if self.drawn else raw_batch(self.data, rows)
+        chain = self.leading_to(step, rows)
+        if self.drawn:
+            return [self.data.batch(each) for each in chain]
+        return [raw_batch(self.data, each) for each in chain]
+
+    def leading_to(self, step: int, rows: np.ndarray) -> list[np.ndarray]:
+        """A step's rows, last, and before them the rows that lead to the first of them, in order.
+
+        As far as there are any, ``imagined_share`` of the rows in the mean are led to, from 1 to ``imagined_steps``
+        transitions before. First of all come those rows, up to `EARLIEST` further back, with which it all began.
+        """
+        if not self.imagined_share:
+            return [rows]
+        random = np.random.default_rng((self.seed, step, self.shard))
+        led = np.flatnonzero(random.random(len(rows)) < self.imagined_share)
+        chain = [rows[led]]
+        for _ in range(random.integers(1, self.imagined_steps + 1)):
+            before = self.data.leaders[chain[0]]
+            led, chain = led[before >= 0], [each[before >= 0] for each in (before, *chain)]
+        if not len(led):
+            return [rows]
+        begun, back = chain[0], random.integers(EARLIEST + 1, size=len(led))
+        for further in range(EARLIEST):
+            before = self.data.leaders[begun]
+            begun = np.where((before >= 0) & (further < back), before, begun)
+        return [begun, *chain[:-1], np.concatenate([chain[-1], np.delete(rows, led)])]
 
 
 def drawn_by_weight(weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:

@@ -581,6 +581,14 @@ class TransitionSet:
         """For each transition the row of the one that goes on from it, (N,) int64; −1: none does."""
         return self._followers(self.rows())
 
+    @cached_property
+    def leaders(self) -> np.ndarray:
+        """For each transition the row of the one that it goes on from, (N,) int64; −1: of none."""
+        leaders = np.full(len(self.followers), -1, np.int64)
+        leading = np.flatnonzero(self.followers >= 0)
+        leaders[self.followers[leading]] = leading
+        return leaders
+
     def _followers(self, rows: np.ndarray) -> np.ndarray:
         """For each of ``rows`` the place among them of the transition that goes on from it, (n,) int64, −1: none."""
         frames, count = self.columns.frames[rows], len(self.frames)

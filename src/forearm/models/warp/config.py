@@ -19,6 +19,8 @@ class WarpConfig(LearningConfig):
     """Moving layers beside the one that stands still."""
     joint_maps: int = 4
     """Channels in which each camera's picture is shown where the joints put the arm, before and after; 0 for none."""
+    first_frame: bool = True
+    """Where several frames are known, predictions that are fed back go on looking at the frame they began with."""
     mse_weight: float = 1.5
     """Weight of the picture's squared error: small for real recordings, large for simulated ones
     (docs/log/2026-11-25-warp-parts.md)."""

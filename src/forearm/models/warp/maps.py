@@ -30,11 +30,11 @@ class JointMaps(nn.Module):
         self.refine = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, joints: Tensor) -> Tensor:
-        """Features of the joints before and after, (2, B, inputs), to maps (B, 2 · channels, h / shrink, w / shrink).
+        """Features of joints at N times, (N, B, inputs), to maps (B, N · channels, h / shrink, w / shrink).
 
-        The first half is the map before, the second what changes of it.
+        First comes the map of the first time, then how those of the others differ from it.
         """
         cells = self.encode(joints.flatten(0, 1)).unflatten(1, (GRID, *self.cells))
         maps = self.enlarge(self.decode(F.silu(cells).contiguous(memory_format=torch.channels_last)))
-        before, after = (maps + self.refine(F.silu(maps))).unflatten(0, (2, -1))
-        return torch.cat([before, after - before], dim=1)
+        first, *others = (maps + self.refine(F.silu(maps))).unflatten(0, joints.shape[:2])
+        return torch.cat([first, *(other - first for other in others)], dim=1)

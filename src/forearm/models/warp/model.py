@@ -7,7 +7,7 @@ Prediction). The flow is learned from pictures alone, by how well copies explain
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
-from forearm.batch import Batch, Prediction
+from forearm.batch import FIRST_FRAME, FIRST_POSITIONS, Batch, Prediction
 from forearm.canvas import Layout
 from forearm.models.blocks import initialise
 from forearm.models.convolutions import UNetBody
@@ -58,10 +58,10 @@ class CameraPrediction:
     full_coordinates: Tensor
     """(B, K, h, w, 2) the same of every pixel."""
     sources: tuple[Tensor, ...]
-    """1 + K + 2 pictures, (B, 3, h, w) each: the previous one as it is and as the layers move it, what memory has of
-    the joints as they will be, and what is generated."""
+    """Pictures, (B, 3, h, w) each: the previous one as it is and as the K layers move it, the first one of a rollout
+    likewise, what memory has of the joints as they will be, and what is generated."""
     weights: Tensor
-    """(B, 1 + K + 2, h, w) shares of the sources; they sum to 1."""
+    """(B, N, h, w) shares of the N sources; they sum to 1."""
     picture: Tensor
     """(B, 3, h, w) the blend."""
     hidden: Tensor
@@ -112,17 +112,19 @@ class Warp(JointHeadModel):
                 pixels = pixel_coordinates(camera.height // shrink, camera.width // shrink)
                 self.register_buffer(f"pixels_{i}_{shrink}", pixels, persistent=False)
 
+        self.first_frame = config.first_frame and known > 1
+        maps, copies = (2 + self.first_frame) * config.joint_maps, (1 + self.first_frame) * (1 + config.layers)
         conditioning, frame_size = 4 * config.width, (layout.frame_height, layout.frame_width)
         self.embed_state = nn.Sequential(state_mlp(self.numbers, conditioning), nn.SiLU())
         self.body = UNetBody(
-            3 * known,
+            3 * (known + self.first_frame),
             frame_size,
             config.width,
             config.levels,
             conditioning,
             everywhere=False,
             square=self.shrink,
-            further=2 * config.joint_maps,
+            further=maps,
         )
         told = ((1 + 2 * SMOOTH) * joints, p, self.shrink, config.joint_maps)
         self.joint_maps = nn.ModuleList(JointMaps(camera, *told) for camera in layout.cameras if config.joint_maps)
@@ -130,15 +132,15 @@ class Warp(JointHeadModel):
         self.homography_head = nn.Sequential(
             nn.Linear((1 + 2 * SMOOTH) * joints, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU(), nn.Linear(256, planes)
         )
-        hidden = config.width + 2 * config.joint_maps
+        hidden = config.width + maps
         self.flow_head = nn.Conv2d(hidden, 2 * config.layers, 3, padding=1)
         self.memory_encoder = memory_encoder((1 + 2 * SHARP) * joints)
         self.memory_heads = memory_heads(layout.cameras)
-        self.blend = nn.Conv2d(hidden, (1 + config.layers + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
+        self.blend = nn.Conv2d(hidden, (copies + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
         self.error_head = nn.Conv2d(hidden + 1, self.shrink**2, 3, padding=1)
         self.novelty_classifier = novelty_classifier(joints + actions)
-        for name, source in (("only_still", 0), ("only_memory", 1 + config.layers)):  # shares of the blend's sources
-            self.register_buffer(name, torch.eye(1 + config.layers + 2, device="cpu")[source], persistent=False)
+        for name, source in (("only_still", 0), ("only_memory", copies)):  # shares of the blend's sources
+            self.register_buffer(name, torch.eye(copies + 2, device="cpu")[source], persistent=False)
         self.register_buffer("mean_change", torch.zeros(layout.frame_height, layout.frame_width))
         self.register_buffer("mean_squared_action", torch.zeros(()))
         self._start()
@@ -164,6 +166,15 @@ class Warp(JointHeadModel):
 
     # Prediction
 
+    @property
+    def looks_back(self) -> bool:
+        return self.first_frame
+
+    def beginning(self, batch: Batch) -> Mapping[str, Tensor] | None:
+        if not self.first_frame:
+            return None
+        return {FIRST_FRAME: self.known_pictures(batch)[-1], FIRST_POSITIONS: batch.positions[:, -2]}
+
     def predict(self, batch: Batch) -> Prediction:
         return self._prediction(batch, *self.decompose(batch))
 
@@ -185,36 +196,52 @@ class Warp(JointHeadModel):
         s = self.shrink
         frames = self.known_pictures(batch)
         state = self.joint_state(batch)
-        maps = self._maps(state)
-        features, _ = self.body(torch.cat(frames, dim=1) - 0.5, self.embed_state(state.conditioning), maps)
+        begun = batch.carried or self.beginning(batch) if self.first_frame else None
+        joints = state.smooth if begun is None else self._with_first(state.smooth, begun[FIRST_POSITIONS])
+        maps = self._maps(joints)
+        pictures = frames if begun is None else [*frames, begun[FIRST_FRAME]]
+        features, _ = self.body(torch.cat(pictures, dim=1) - 0.5, self.embed_state(state.conditioning), maps)
         hidden = (features, F.silu(maps))
-        planes = self.planes(state)
-        motion = motion_between(*planes)
+        now, after, *earlier = self.planes(joints)
+        motions = [motion_between(each, after) for each in (now, *earlier)]
         still = (-((state.change.detach().abs().amax(dim=1) / STILL) ** 4)).exp()
         memory = self.memory_encoder(state.sharp)
         cameras = []
         for i, (rows, columns) in enumerate(self.layout.camera_boxes()):
             here = torch.cat([each[..., _shrunk(rows, s), _shrunk(columns, s)] for each in hidden], dim=1)
-            before = frames[-1][..., rows, columns]
-            cameras.append(self._camera(i, before, still, motion[:, i], here, self.memory_heads[i](memory)))
+            shown = [picture[..., rows, columns] for picture in pictures[len(frames) - 1 :]]
+            moved = [motion[:, i] for motion in motions]
+            cameras.append(self._camera(i, shown, still, moved, here, self.memory_heads[i](memory)))
         return cameras, state
 
-    def _maps(self, state: JointState) -> Tensor:
-        """What the joints say of each place of a frame, (B, 2 · joint_maps, h / s, w / s)."""
+    def _with_first(self, joints: Tensor, positions: Tensor) -> Tensor:
+        """Joints now and later (2, B, M), and where a rollout began, (3, B, M)."""
+        return torch.cat([joints, self.numbers.smooth(positions)[None]])
+
+    def _maps(self, joints: Tensor) -> Tensor:
+        """What joints (N, B, M) say of each place of a frame, (B, N · joint_maps, h / s, w / s)."""
         h, w = (side // self.shrink for side in (self.layout.frame_height, self.layout.frame_width))
-        maps = state.smooth.new_zeros(state.smooth.shape[1], 2 * self.config.joint_maps, h, w)
+        maps = joints.new_zeros(joints.shape[1], len(joints) * self.config.joint_maps, h, w)
         for (rows, columns), joint_maps in zip(self.layout.camera_boxes(), self.joint_maps, strict=False):
-            maps[..., _shrunk(rows, self.shrink), _shrunk(columns, self.shrink)] = joint_maps(state.smooth)
+            maps[..., _shrunk(rows, self.shrink), _shrunk(columns, self.shrink)] = joint_maps(joints)
         return maps
 
-    def planes(self, state: JointState) -> Tensor:
-        """Where joints put the layers, before and after: logarithms of homographies, (2, B, cameras, layers, 8)."""
-        with torch.autocast(state.smooth.device.type, enabled=False):  # half precision would cost pixels
-            return self.homography_head(state.smooth).unflatten(2, (len(self.layout.cameras), self.config.layers, 8))
+    def planes(self, joints: Tensor) -> Tensor:
+        """Where joints (N, B, M) put the layers: logarithms of homographies, (N, B, cameras, layers, 8)."""
+        with torch.autocast(joints.device.type, enabled=False):  # half precision would cost pixels
+            return self.homography_head(joints).unflatten(2, (len(self.layout.cameras), self.config.layers, 8))
 
     def _camera(
-        self, index: int, before: Tensor, still: Tensor, motion: Tensor, features: Tensor, memory: Tensor
+        self,
+        index: int,
+        shown: Sequence[Tensor],
+        still: Tensor,
+        motions: Sequence[Tensor],
+        features: Tensor,
+        memory: Tensor,
     ) -> CameraPrediction:
+        """One camera's picture from those ``shown``, the last and perhaps the first, and the layers' motion since."""
+        before, motion = shown[0], motions[0]
         layers, size, shrink = self.config.layers, (before.shape[-2], before.shape[-1]), self.shrink
         coarse, pixels = (getattr(self, f"pixels_{index}_{s}") for s in (shrink, 1))
         flow = self.flow_head(features).float().unflatten(1, (layers, 2))
@@ -224,30 +251,35 @@ class Warp(JointHeadModel):
         now, remembered = memory.unflatten(2, (3, *memory_size(self.layout.cameras[index]))) + 0.5
         if remembered.shape != before.shape:
             remembered = F.interpolate(remembered, size, mode="bilinear", align_corners=False)
-        copied = (before, *copies.unbind(2), remembered)
+        copied = [before, *copies.unbind(2)]
+        for first, since in zip(shown[1:], motions[1:], strict=True):
+            copied += [first, *copy(first, project(pixels, since)).unbind(2)]
         blend = F.pixel_shuffle(self.blend(features).float(), shrink)
-        logits, generated, stillness = blend.split([1 + layers + 2, 3, 1], dim=1)
+        logits, generated, stillness = blend.split([len(copied) + 2, 3, 1], dim=1)
         logits = logits - (mistrust(now, before)[:, None] * self.only_memory)[:, :, None, None]
         only_still = self.only_still[:, None, None]
         weights = logits.softmax(dim=1).lerp(only_still, still[:, None, None, None] * stillness.sigmoid())
-        sources = (*copied, generated + 0.5)
+        sources = (*copied, remembered, generated + 0.5)
         picture = blended(weights, sources)
         box = self.layout.camera_boxes()[index]
         return CameraPrediction(box, before, pixels, coordinates, full, sources, weights, picture, features)
 
     def _prediction(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> Prediction:
         expected = self._expected_error(batch, cameras)
-        cameras, carried = self._anchored(batch, cameras, self.planes(state))
+        cameras, carried = self._carried(batch, cameras, state)
         frame, positions = self._frame(batch, cameras, state)
         return Prediction(frame.clamp(0, 1), positions, expected, carried)
 
-    def _anchored(
-        self, batch: Batch, cameras: list[CameraPrediction], planes: Tensor
-    ) -> tuple[list[CameraPrediction], dict[str, Tensor]]:
-        """The cameras, copied from their anchors where predictions are fed back, and the anchors; without anchors where
-        several frames are known."""
-        if self.layout.history > 2:  # it would leave shards of the arm where it was (docs/log/2026-11-27-flagship.md)
-            return cameras, {}
+    def _carried(
+        self, batch: Batch, cameras: list[CameraPrediction], state: JointState
+    ) -> tuple[list[CameraPrediction], Mapping[str, Tensor]]:
+        """The cameras, and what to carry along: the first frame where several are known, or else anchors.
+
+        From anchors the cameras are copied where predictions are fed back.
+        """
+        if self.layout.history > 2:  # anchors would leave shards of the arm (docs/log/2026-11-27-flagship.md)
+            return cameras, batch.carried or self.beginning(batch) or {}
+        planes = self.planes(state.smooth)
         anchored: list[CameraPrediction] = []
         anchors: dict[str, Tensor] = {}
         for i, camera in enumerate(cameras):
