@@ -15,6 +15,7 @@ pan=(--joints shoulder_pan --position-delta 10 --ranges shoulder_pan -30 30)
 filming=(--episodes 60 --fps 10 --camera-size 240 320 --action-duration 0.5 --settling 0.3 --sessions 1 --back-to-back)
 robot=(--robot arm/port --robot-id virtual --camera base arm/base wrist arm/wrist --yes)
 
+exec 4>&2
 fail() { echo "virtual_arm.sh: $*" >&2; exit 1; }
 until_true() { # SECONDS COMMAND…
     local end=$((SECONDS + $1)); shift
@@ -40,7 +41,7 @@ by_hand_home() { # a person switches it off, puts it over the table, and switche
     tell power off >/dev/null; tell mend >/dev/null; tell hand home >/dev/null; sleep 4
 }
 again() { # COMMAND…: once more, as a person does, where a busy machine's pictures or answers come too late
-    for _ in 1 2 3 4; do if "$@"; then return; fi; echo "once more: $(tail -n 1 last.log)" >&2; done
+    for _ in 1 2 3 4; do if "$@"; then return; fi; echo "once more: $(tail -n 1 last.log)" >&4; done
     "$@"
 }
 mended() { tell mend >/dev/null; sleep 1; }
