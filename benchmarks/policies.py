@@ -18,6 +18,7 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -167,6 +168,19 @@ class Benchmark:
         arrays = np.array(truth["done"], bool), np.array(truth["scores"])
         return Tried(name, np.array(dream["scores"]), errors, np.nan_to_num(errors) > self.bound, *arrays)
 
+    @cached_property
+    def way(self) -> Scorer:
+        """Who says how far objects come."""
+        return judge_of(replace(self.settings, success="way"), self.run, self.imagined, self.starts, self.dreams)
+
+    def ways(self, names: Sequence[str]) -> np.ndarray | None:
+        """How far the object comes in each dream of policies, (P, N) shares of its way; None for what is raised."""
+        if self.task != "push":
+            return None
+        return np.array(
+            [self.kept(self.dreams, name, self.policy(name), 0, lambda: self.imagined)["ways"] for name in names]
+        )
+
     def kept(self, folder: Path, name: str, policy: str, seed: int, opened: Callable[[], Worlds]) -> dict[str, Any]:
         """What trials in some worlds came to."""
         path = folder / f"{name.replace(' ', '-').replace(':', '-')}-{seed}-{self.count}.json"
@@ -181,6 +195,8 @@ class Benchmark:
                 "errors": [float(of.max()) if len(of) else None for of in errors],
                 "done": [film.done for film in films],
             }
+            if self.task == "push":
+                found["ways"] = self.way.scores(films).tolist()
             folder.mkdir(parents=True, exist_ok=True)
             write_json(path, found)
         return read_json(path)
@@ -277,6 +293,7 @@ def agreement(of: Agreement, judged: Agreement) -> list[str]:
     shown: list[tuple[str, Callable[[Agreement], str]]] = [
         ("Spearman", lambda a: plain(a.spearman)),
         ("Pearson", lambda a: plain(a.pearson)),
+        ("Spearman of mean scores in the dream and true success", lambda a: plain(a.ranked)),
         ("mean maximum rank violation", lambda a: plain(a.mmrv)),
         ("mean gap of predicted success, points", lambda a: plain(a.gap, 100, 0)),
         ("dream − simulator, points", lambda a: plain(a.bias, 100, 0)),
@@ -284,6 +301,21 @@ def agreement(of: Agreement, judged: Agreement) -> list[str]:
     ]
     head = ["| | all trials | without those in which the model abstains |", "|---|---:|---:|"]
     return [*head, *(f"| {name} | {make(of)} | {make(judged)} |" for name, make in shown), ""]
+
+
+def by_way(ways: np.ndarray | None, results: TrialResults) -> list[str]:
+    """How well the way that objects come in the dream ranks policies."""
+    if ways is None:
+        return []
+    truth = np.array([each.truth for each in results.tried])
+    judged = ~np.array([each.abstained for each in results.tried])
+    ranks = [plain(Agreement.of(ways, truth, counted).ranked) for counted in (None, judged)]
+    told = ", ".join(f"{each.policy} {way.mean():.2f}" for each, way in zip(results.tried, ways, strict=True))
+    return [
+        f"Ranked by how far the object comes in the dream, as a share of its way: Spearman {ranks[0]}, without trials "
+        f"in which the model abstains {ranks[1]}. Mean ways: {told}.",
+        "",
+    ]
 
 
 def calibrated(of: Agreement) -> list[str]:
@@ -353,7 +385,7 @@ def main() -> None:
         results = benchmark.results([benchmark.tried(name, benchmark.policy(name)) for name in chosen])
         assert results.agreement is not None
         lines += [f"## {task}", "", *table(results), *agreement(*results.agreement), *calibrated(results.agreement[0])]
-        lines += mistakes(results)
+        lines += by_way(benchmark.ways(chosen), results) + mistakes(results)
         if arguments.proposals > 1:
             lines += [f"### Best of {arguments.proposals}", "", *best_of(benchmark.best_of(arguments.proposals))]
         if not arguments.without_dreams:

@@ -44,6 +44,14 @@ def test_a_dream_that_is_right_agrees_and_one_that_is_kind_has_a_gap():
     assert low < 0.1 < high
 
 
+def test_a_dream_in_which_nothing_succeeds_may_still_rank_policies():
+    truth = scores_of((0.1, 0.4, 0.8))
+    faint = Agreement.of(0.3 * truth, truth > 0)
+    assert faint.spearman.value is None
+    assert faint.ranked.value == pytest.approx(1)
+    assert Agreement.of(0.3 * truth[::-1], truth > 0).ranked.value == pytest.approx(-1)
+
+
 def test_trials_in_which_the_model_abstained_do_not_count():
     truth = scores_of((0.5, 1.0), 20)
     dream = truth.copy()

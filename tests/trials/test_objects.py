@@ -14,7 +14,7 @@ from forearm.environment.commands import Commands
 from forearm.transitions import TransitionSet
 from forearm.trials import classifier
 from forearm.trials.classifier import Examples, classifier_of, stacked
-from forearm.trials.scoring import AutoScorer, LearnedScorer, ObjectScorer, RegionScorer
+from forearm.trials.scoring import AutoScorer, LearnedScorer, ObjectScorer, RegionScorer, WayScorer, scorer_named
 from forearm.trials.starts import ObjectTask, Start, read_starts
 from forearm.trials.trying import Film
 
@@ -74,6 +74,20 @@ def test_an_object_counts_as_there_near_its_place(data):
     there, near, far = judge.scores([film(0.5), film(0.5 + 1 / SIDE), film(0.8)])
     assert there > near > 0.5 > far
     assert far < 0.01
+    with pytest.raises(ForearmError, match="does not show how high"):
+        judge.scores([film(0.5, lifts=True)])
+
+
+def test_the_way_of_an_object_is_a_share_of_all_of_it(data, monkeypatch, tmp_path):
+    judge = WayScorer(Reader(data.layout))
+    there, half, start, away = judge.scores([film(0.5), film(0.375), film(0.25), film(0.1)])
+    assert there == pytest.approx(1, abs=0.05)
+    assert half == pytest.approx(0.5, abs=0.1)
+    assert start < 0.1
+    assert away == 0
+    with monkeypatch.context() as patched:
+        patched.setattr("forearm.trials.scoring.object_reader_of", lambda of: judge.reader)
+        assert scorer_named("way", data, tmp_path) == judge
     with pytest.raises(ForearmError, match="does not show how high"):
         judge.scores([film(0.5, lifts=True)])
 

@@ -45,6 +45,9 @@ class Agreement:
     """Correlation of the P success rates."""
     spearman: Figure
     """Rank correlation of the P success rates."""
+    ranked: Figure
+    """Rank correlation of the P mean scores with the P true success rates: a dream in which few trials succeed may
+    still tell better policies from worse ones."""
     mmrv: Figure
     """Mean maximum rank violation (Li et al. 2024, SIMPLER): by how much true success differs at worst between a policy
     and another that the dream ranks the wrong way round, mean over policies; 0 is best."""
@@ -71,14 +74,14 @@ class Agreement:
         draws = rng.integers(0, scores.shape[1], (DRAWS, scores.shape[1]))
         dreamt = (scores >= 0.5).astype(float)
 
-        def figure(make: Callable[[np.ndarray, np.ndarray], float], rows: np.ndarray | None = None) -> Figure:
+        def figure(make: Callable[[np.ndarray, np.ndarray], float], predicted: np.ndarray = dreamt) -> Figure:
             def at(columns: np.ndarray | slice) -> float:
                 weights = counted[:, columns]
                 total = weights.sum(axis=1)
                 kept = total > 0
                 if not kept.any():
                     return np.nan
-                shares = [(each[:, columns] * weights).sum(axis=1)[kept] / total[kept] for each in (dreamt, truth)]
+                shares = [(each[:, columns] * weights).sum(axis=1)[kept] / total[kept] for each in (predicted, truth)]
                 return make(*shares)
 
             value = at(slice(None))
@@ -97,6 +100,7 @@ class Agreement:
         return cls(
             figure(pearson),
             figure(spearman),
+            figure(spearman, scores),
             figure(mean_maximum_rank_violation),
             figure(lambda dream, true: float(np.abs(dream - true).mean())),
             figure(lambda dream, true: float((dream - true).mean())),

@@ -229,6 +229,7 @@ def _agreement(results: TrialResults) -> list[dict[str, str]]:
     words = {
         "pearson": "Pearson's correlation of success rates",
         "spearman": "Spearman's rank correlation",
+        "ranked": "Rank correlation of mean scores in the dream with true success",
         "mmrv": "Mean maximum rank violation (0 is best)",
         "gap": "Mean gap of predicted success",
         "bias": "Dream minus simulator",

@@ -76,6 +76,20 @@ class ObjectScorer:
 
 
 @dataclass(frozen=True)
+class WayScorer:
+    """By how far the object is read to have come: the share of the way to where it was in the end of the episode.
+
+    So .5 is half of the way. In a dream that moves objects too little it still tells better policies from worse ones.
+    """
+
+    reader: ObjectReader
+
+    def scores(self, films: Sequence[Film]) -> np.ndarray:
+        left, whole = object_distances(self.reader, films), start_distances(self.reader, films)
+        return np.clip(1 - left / np.maximum(whole, 1e-9), 0, 1)
+
+
+@dataclass(frozen=True)
 class RegionScorer:
     """By how many of the last pictures show the object in a box of a camera's picture, as it is read."""
 
@@ -177,7 +191,7 @@ def scorer_named(text: str, data: TransitionSet, films: Path, within: float = WI
     """The scorer that a text names.
 
     Args:
-        text: ``auto``, ``picture``, ``object``, ``region:CAMERA:LEFT,TOP,RIGHT,BOTTOM``, ``learned``,
+        text: ``auto``, ``picture``, ``object``, ``way``, ``region:CAMERA:LEFT,TOP,RIGHT,BOTTOM``, ``learned``,
             ``FILE.py:FUNCTION``, ``sheets:FOLDER``, or a program's path.
         data: the run's own, from whose true pictures is learned.
         films: a folder for the sheets of a program.
@@ -192,6 +206,8 @@ def scorer_named(text: str, data: TransitionSet, films: Path, within: float = WI
             return PictureScorer(data.layout)
         case "object":
             return ObjectScorer(object_reader_of(data), within)
+        case "way":
+            return WayScorer(object_reader_of(data))
         case "learned":
             return LearnedScorer(classifier_of(data))
         case "region":
@@ -205,8 +221,8 @@ def scorer_named(text: str, data: TransitionSet, films: Path, within: float = WI
             raise ForearmError(f"the scorer {text} cannot be run: there is no such file")
         return SheetScorer(films, Path(text))
     raise ForearmError(
-        f"no way to judge is called {text!r}; there are auto, picture, object, learned, region:CAMERA:LEFT,TOP,RIGHT,"
-        "BOTTOM, FILE.py:FUNCTION, sheets:FOLDER, and the path of a program"
+        f"no way to judge is called {text!r}; there are auto, picture, object, way, learned, "
+        "region:CAMERA:LEFT,TOP,RIGHT,BOTTOM, FILE.py:FUNCTION, sheets:FOLDER, and the path of a program"
     )
 
 
@@ -269,23 +285,33 @@ def object_distances(reader: ObjectReader, films: Sequence[Film]) -> np.ndarray:
         ForearmError: an object is to be raised, or cannot be read.
     """
     places = object_places(reader, films).mean(axis=1)
+    return np.array([_distance(reader, film, at) for film, at in zip(films, places, strict=True)])
+
+
+def start_distances(reader: ObjectReader, films: Sequence[Film]) -> np.ndarray:
+    """The same at the starts, where the objects' boxes are known, (n,) millimetres."""
     found = []
-    for film, at in zip(films, places, strict=True):
-        task = film.start.object
-        assert task is not None
-        if task.lifts:
-            raise ForearmError(
-                f"the episode {film.start.episode} raises its object, and one picture does not show how high it is; "
-                "judge by --success learned or auto"
-            )
-        apart = []
-        for camera in reader.cameras:
-            a, height = reader.network.projection[camera].numpy(), np.array(MIDDLE)
-            apart.append(on_table(a, at[camera], height) - on_table(a, task.place[camera], height))
-        mean = np.nanmean(apart, axis=0)
-        if not np.isfinite(mean).all():
-            raise ForearmError(
-                f"no fixed camera sees the object of episode {film.start.episode}; leave the episode out"
-            )
-        found.append(1000 * float(np.linalg.norm(mean)))
+    for film in films:
+        assert film.start.object is not None
+        boxes = film.start.object.box
+        found.append(_distance(reader, film, (boxes[:, :2] + boxes[:, 2:]) / 2))
     return np.array(found)
+
+
+def _distance(reader: ObjectReader, film: Film, at: np.ndarray) -> float:
+    """From where fixed cameras see the object of a film, (C, 2) in shares of the pictures, to where it is to be."""
+    task = film.start.object
+    assert task is not None
+    if task.lifts:
+        raise ForearmError(
+            f"the episode {film.start.episode} raises its object, and one picture does not show how high it is; "
+            "judge by --success learned or auto"
+        )
+    apart = []
+    for camera in reader.cameras:
+        a, height = reader.network.projection[camera].numpy(), np.array(MIDDLE)
+        apart.append(on_table(a, at[camera], height) - on_table(a, task.place[camera], height))
+    mean = np.nanmean(apart, axis=0)
+    if not np.isfinite(mean).all():
+        raise ForearmError(f"no fixed camera sees the object of episode {film.start.episode}; leave the episode out")
+    return 1000 * float(np.linalg.norm(mean))
