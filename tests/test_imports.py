@@ -61,6 +61,12 @@ def test_help_imports_nothing_slow():
     assert imported(HELP.format(slow=SLOW)) == set()
 
 
+def test_what_moves_a_real_arm_needs_no_simulator():
+    """Its owner installs the extras robot and play."""
+    modules = ("arms.recording", "arms.doctor", "play.live_app", "control.planning", "learning.start", "play.learn_app")
+    assert "mujoco" not in imported("import " + ", ".join(f"forearm.{module}" for module in modules))
+
+
 def test_opening_a_run_imports_no_more_than_torch(run):
     loaded = f"import forearm; forearm.open_run({str(run)!r}).load()"
     assert imported(loaded) == {"torch"}

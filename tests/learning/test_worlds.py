@@ -11,7 +11,7 @@ if find_spec("mujoco") is None:
     pytest.skip("needs the extra `sim`", allow_module_level=True)
 
 from forearm.canvas import ActionDimension, Camera, Joint, Layout
-from forearm.learning.worlds import SimulatedWorld
+from forearm.learning.simulated import SimulatedWorld
 from forearm.recordings import open_recording
 from forearm.sim import CAMERAS, JOINTS
 from forearm.training.run import Run

@@ -12,7 +12,7 @@ from forearm.base.errors import ForearmError
 from forearm.learning.folder import LearnFolder
 from forearm.learning.loop import Learner
 from forearm.learning.settings import LearnSettings
-from forearm.learning.worlds import RobotWorld, SimulatedWorld
+from forearm.learning.worlds import RobotWorld
 from forearm.training.run import Run
 
 
@@ -64,6 +64,8 @@ def learn_from(
     first = Run.open(run)
     base, folder = first.data(data), LearnFolder(Path(out))
     if simulator is not None:
+        from forearm.learning.simulated import SimulatedWorld  # a real arm needs no MuJoCo
+
         world = SimulatedWorld(first.layout(), simulator, settings.push)
         return Learner(first, base, settings, world, folder, device, watch).learn()
     console = console or Console(stderr=True)
