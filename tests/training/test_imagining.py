@@ -79,6 +79,13 @@ def test_a_training_goes_on_from_imagined_pictures(tmp_path, data) -> None:
     assert own[0] == usual[0]
 
 
+def test_where_nothing_goes_on_nothing_is_imagined(tmp_path) -> None:
+    apart = write_data(tmp_path / "data", make_layout(history=3), episodes=6, length=1)
+    with pytest.raises(ForearmError, match="no transition goes on from another one"):
+        start_run(tmp_path / "run", "mae", SMALL, TrainConfig(imagined_share=0.4), apart)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("settings", [{"imagined_share": 1.5}, {"imagined_share": -0.1}, {"imagined_steps": 0}])
 def test_impossible_shares_and_steps_are_refused(settings) -> None:
     with pytest.raises(ForearmError, match="imagined_"):

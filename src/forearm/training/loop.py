@@ -78,6 +78,11 @@ def start_run(
     for split in ("train", "val"):
         if not len(data.rows(split)):
             raise ForearmError(f"{data.path} has no transitions to {split} on; build it with --val between 0 and 1")
+    if config.imagined_share and not (data.leaders[data.rows("train")] >= 0).any():
+        raise ForearmError(
+            f"imagined_share is {config.imagined_share:g}, and in {data.path} no transition goes on from another one; "
+            "leave it out"
+        )
     layout = data.layout
     if fine_tune is not None:
         layout = fine_tune.layout()
