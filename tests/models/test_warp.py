@@ -568,3 +568,13 @@ def test_means_over_windows_are_those_of_pooling(window):
     padded = torch.nn.functional.pad(pictures, (window // 2,) * 4, mode="replicate")
     pooled = torch.nn.functional.avg_pool2d(padded, window, 1)
     torch.testing.assert_close(averaged(pictures, window), pooled)
+
+
+@torch.no_grad()
+def test_no_expected_error_is_larger_than_any_can_be():
+    layout = LAYOUTS["history of 4"]
+    model, batch = a_model(layout), noise(layout)
+    model.error_head.bias += 200
+    assert model.predict(batch.context()).expected_error.isfinite().all()
+    known = model._known_error(model.decompose(batch)[0][0])
+    assert known.max() == 1

@@ -319,7 +319,8 @@ class Warp(JointHeadModel):
         """The error to expect of a camera's picture where the action is known, (B, h, w)."""
         variance = 0.2 * (camera.variance() + 1e-6).log()[:, None] + 1
         inputs = torch.cat([camera.hidden.detach(), variance], dim=1)  # detached, so that it costs the picture nothing
-        return F.pixel_shuffle(self.error_head(_packed(inputs)).float(), self.shrink)[:, 0].exp()
+        logarithm = F.pixel_shuffle(self.error_head(_packed(inputs)).float(), self.shrink)[:, 0]
+        return logarithm.clamp(max=0).exp()  # no error of a picture is larger than 1; pictures fed back led to infinity
 
     def _conditions(self, batch: Batch) -> Tensor:
         """Joints before the action, from −1 to 1 within their bounds, and the action values, (B, J + A)."""
