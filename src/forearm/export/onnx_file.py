@@ -139,12 +139,16 @@ def _silence() -> Iterator[None]:
 
 
 def _lean(model: Any) -> Any:
-    """The same model, in which two predictions compute once what they share: equal tables would keep it apart."""
+    """The same model, in which two predictions compute once what they share: equal tables would keep it apart.
+
+    What the exporter notes of the code that it traced goes, which names folders of this machine.
+    """
     from onnx_ir.passes import common
 
     common.DeduplicateInitializersPass(size_limit=LARGEST_TABLE)(model)
     common.CommonSubexpressionEliminationPass()(model)
     common.RemoveUnusedNodesPass()(model)
+    common.ClearMetadataAndDocStringPass()(model)
     return model
 
 
