@@ -124,8 +124,13 @@ class RobotDriver:
         self.console.print(DRY if self.settings.dry_run else CONNECTING)
         with self.keyboard:
             try:
-                with answering("be connected to"):
-                    self._connect()
+                try:
+                    with answering("be connected to"):
+                        self._connect()
+                except ForearmError as error:
+                    if self.settings.dry_run or not self.robot.bus.is_connected:
+                        raise
+                    raise ForearmError(f"{error}; some motors may be slack now: support the arm") from error
                 if not is_calibrated(self.robot):
                     raise ForearmError("the robot is not calibrated; run lerobot-calibrate first, with the same id")
                 yield self
