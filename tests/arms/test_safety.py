@@ -193,7 +193,7 @@ def test_a_packet_that_is_lost_while_it_is_connected_to_does_not_end_it(robot) -
     robot.connect = connect
     move(driver_of(robot), PAN)
     lost += [RuntimeError("Missing motor IDs: - 1")] * 2
-    with pytest.raises(ForearmError, match="connected to: Missing motor IDs: - 1.*may be slack now: support the arm"):
+    with pytest.raises(ForearmError, match=r"connected to: Missing motor IDs: - 1.*may be slack now: support the arm"):
         move(driver_of(robot), PAN)
 
 

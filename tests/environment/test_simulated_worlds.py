@@ -1,6 +1,7 @@
 """The simulator's tasks as Gymnasium environments: they begin as recorded episodes do, and what was done then works."""
 
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -13,6 +14,7 @@ from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
 from forearm.sim.dataset import record
 from forearm.sim.settings import SETTINGS_KEPT, RecordingSettings
+from forearm.trials.trial import simulated
 
 SIMULATED = "forearm.gym:forearm/Simulated-v0"
 
@@ -64,3 +66,10 @@ def test_a_world_by_seed_is_that_of_the_recording(recording):
         gymnasium.make(SIMULATED)
     with pytest.raises(ForearmError, match="'color' is not known"):
         gymnasium.make(SIMULATED, task="push", color=3)
+
+
+def test_a_policy_sees_the_same_cameras_in_truth_as_in_the_dream(recording):
+    dream = SimpleNamespace(cameras={"base": (32, 32)}, seconds=0.2)
+    truth, _ = simulated(recording, dream, [SimpleNamespace(episode=0, first={})])
+    assert list(truth.begin(np.array([0]), [0]).pictures) == ["base"]
+    truth.close()

@@ -27,6 +27,7 @@ class SimulatedWorlds:
     Args:
         recording: a folder of `forearm record --task`; without one the settings say what it would be.
         count: how many worlds.
+        cameras: those that are looked with; all by default.
         settings: fields of `RecordingSettings`, such as ``task``, ``seed`` and ``fps``; those of the recording may be
             named for one that is older than its note of them.
 
@@ -34,14 +35,20 @@ class SimulatedWorlds:
         ForearmError: the recording is no task's, or a setting is unsound or contradicts it.
     """
 
-    def __init__(self, recording: Path | str | None = None, count: int = 1, **settings: Any) -> None:
+    def __init__(
+        self,
+        recording: Path | str | None = None,
+        count: int = 1,
+        cameras: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> None:
         self.settings = recorded_settings(recording, settings)
         if not self.settings.by_expert:
             raise ForearmError(f"{recording or 'the simulated world'} has no task; name one: {', '.join(TASKS)}")
         self.settings.require_sound()
         assert self.settings.task
         size = self.settings.size
-        self.cameras = dict.fromkeys(CAMERAS, (size, size))
+        self.cameras = {name: (size, size) for name in CAMERAS if cameras is None or name in cameras}
         self.joints, self.seconds = JOINTS, 1 / self.settings.fps
         self.starts = range(self.settings.episodes)
         self.horizon = round(TASKS[self.settings.task].seconds * self.settings.fps)

@@ -1,5 +1,6 @@
 """The simulator's scripted experts as makers of plans. Imports MuJoCo."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from forearm.sim.teleoperation import carry_out
 from forearm.trials.policies import Expert
 
 
-def simulated_worlds(recording: Path, count: int) -> SimulatedWorlds:
-    """The worlds of a simulated recording's starts."""
-    return SimulatedWorlds(recording, count)
+def simulated_worlds(recording: Path, count: int, cameras: Sequence[str]) -> SimulatedWorlds:
+    """The worlds of a simulated recording's starts, seen by some of its cameras."""
+    return SimulatedWorlds(recording, count, cameras)
 
 
 def expert_of(recording: Path) -> Expert:

@@ -125,7 +125,7 @@ def simulated(recording: Path, worlds: ImaginedWorlds, starts: Sequence[Start]) 
     """
     from forearm.trials.experts import expert_of, simulated_worlds
 
-    truth = simulated_worlds(recording, AT_ONCE)
+    truth = simulated_worlds(recording, AT_ONCE, list(worlds.cameras))  # a policy is shown the same in both
     if abs(truth.seconds - worlds.seconds) > 1e-3:
         raise ForearmError(
             f"a step of the run lasts {worlds.seconds:g} s and one of {recording} {truth.seconds:g} s; record with "
