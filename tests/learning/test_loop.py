@@ -4,15 +4,18 @@ import dataclasses
 import os
 import shutil
 import signal
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from support.learning import BarWorld, bar_layout, bar_run, learner
 
+from forearm.arms.settings import RobotSettings
 from forearm.base.errors import ForearmError
 from forearm.evaluation import Persistence
-from forearm.learning import loop
+from forearm.learning import loop, start
 from forearm.learning.cells import Grid
 from forearm.learning.folder import LearnFolder
 from forearm.learning.judging import expected_by_cell
@@ -46,6 +49,16 @@ def test_a_lower_learning_rate_lowers_that_of_muon_alike(run, unbroken):
     assert found.learning_rate == LearnSettings().learning_rate != begun.learning_rate
     assert found.matrix_rate / found.learning_rate == pytest.approx(begun.matrix_rate / begun.learning_rate)
     assert found.matrix_rate > 0
+
+
+def test_a_dry_run_looks_and_learns_nothing(run, tmp_path, monkeypatch):
+    looked = []
+    arm = SimpleNamespace(connected=nullcontext, observe=lambda: looked.append(1))
+    monkeypatch.setattr(start, "open_robot_arm", lambda *args, **options: arm)
+    robot, settings = RobotSettings(robot="port", dry_run=True), LearnSettings(wide=0, rearrange_every=0)
+    assert start.learn_from(run.path, tmp_path / "out", settings, robot, ask=looked.append) == start.DRY
+    assert looked == [1]
+    assert not list(tmp_path.iterdir())
 
 
 def test_everything_recorded_is_an_ordinary_recording_dataset_and_run(run, unbroken):

@@ -88,4 +88,5 @@ def learn(options: LearnOptions) -> None:
             ask=board.ask if options.page else None,
         )
     console.print(f"ended: {outcome}", soft_wrap=True)
-    print(options.out / "run")
+    if not options.arm.dry_run:
+        print(options.out / "run")

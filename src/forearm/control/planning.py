@@ -102,7 +102,7 @@ def plan(
             episode = control(
                 *(arm, model, goal, planner),
                 farther=planner.farther() if isinstance(planner, TreeSearch) else None,
-                steps=settings.steps or (LONG if isinstance(planner, VariationSearch) else STEPS),
+                steps=_most_actions(settings, planner),
                 device=target,
                 on_step=on_step,
                 watch=lambda done: watch(done, most if done <= most else None),
@@ -110,6 +110,12 @@ def plan(
         if folder is not None:
             save_episode_log(folder, episode, goal, {"run": str(run.path), "goal": _words(settings)})
     return episode
+
+
+def _most_actions(settings: PlanSettings, planner: Planner) -> int:
+    if settings.arm.dry_run:
+        return 1  # the arm stays where it is, so nothing new is seen after it
+    return settings.steps or (LONG if isinstance(planner, VariationSearch) else STEPS)
 
 
 def _one_of(settings: PlanSettings, what: str, names: tuple[str, ...]) -> None:

@@ -16,6 +16,9 @@ from forearm.learning.worlds import RobotWorld
 from forearm.training.run import Run
 
 
+DRY = "a dry run: nothing was moved, recorded or trained"
+
+
 def world_words(simulator: int | None, port: str | None) -> str:
     """Where learning happens, in words.
 
@@ -83,4 +86,8 @@ def learn_from(
 
     arm = open_robot_arm(first.layout(), robot, console=console)
     with arm.connected():
+        if robot.dry_run:
+            arm.observe()
+            console.print(f"It would record {settings.actions} actions, and train after each cycle.", soft_wrap=True)
+            return DRY
         return Learner(first, base, settings, RobotWorld(arm, asked), folder, device, watch).learn()
