@@ -263,8 +263,8 @@ the bound of the expected error are fixed beforehand and nothing was tuned on th
   N* has learned from N demonstrations in other scenes and sees pictures and joints.
 - *judge right* says how often the judge is right about the simulator's own pictures: what it lacks to 100 no model can
   make good.
-- Where the model *abstains*, some picture of the trial has a larger expected error than 99.9 % of its validation
-  pictures.
+- Where the model *abstains*, some picture of the trial has a larger expected error than 95 % of the run's validation
+  episodes ever have where the run imagines them.
 """
 
 

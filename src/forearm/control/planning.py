@@ -26,7 +26,7 @@ from forearm.control.goals import (
     inner,
 )
 from forearm.control.loop import Arm, EpisodeLog, control
-from forearm.control.planners import CEM, TreeSearch, planner_for
+from forearm.control.planners import CEM, Planner, TreeSearch, planner_for
 from forearm.control.settings import PlanSettings
 from forearm.control.strokes import StrokeSearch
 from forearm.control.variations import VariationSearch

@@ -14,6 +14,9 @@ from forearm.environment.commands import Commands
 from forearm.environment.worlds import Seen
 from forearm.transitions import TransitionSet
 
+LONGEST = 200
+"""Steps that an episode is imagined at most, to find what error is expected of it."""
+
 
 class ImaginedWorlds:
     """Worlds that a model imagines, all of them in one batched prediction a step.
@@ -137,3 +140,22 @@ def _numbered(data: TransitionSet, episodes: Sequence[int]) -> dict[int, int]:
     """Episodes of a dataset by the numbers that their recording gives them, or in order where there are several."""
     numbers = [int(data.episodes[episode]["index"]) for episode in episodes]
     return dict(zip(numbers if len(set(numbers)) == len(numbers) else episodes, episodes, strict=True))
+
+
+def largest_expected_errors(model: Predictor, data: TransitionSet, rows: np.ndarray, device: str) -> np.ndarray | None:
+    """Of imagined episodes that begin with the transitions ``rows`` (n,), (n,); None where the model says none."""
+    largest, going = np.zeros(len(rows)), np.arange(len(rows))
+    context = data.batch(rows).context().to(device)
+    for _ in range(LONGEST):
+        prediction = model.predict(context)
+        if prediction.expected_error is None:
+            return None
+        expected = prediction.expected_error.mean(dim=(1, 2)).double().cpu().numpy()
+        largest[going] = np.maximum(largest[going], expected)
+        goes_on = data.followers[rows] >= 0
+        if not goes_on.any():
+            break
+        rows, going = data.followers[rows[goes_on]], going[goes_on]
+        taken = data.batch(rows).to(device)
+        context = context[goes_on].then(prediction[goes_on], taken.actions[:, -1], taken.dimensions)
+    return largest

@@ -15,7 +15,6 @@ from forearm.learning.settings import LearnSettings
 from forearm.learning.worlds import RobotWorld
 from forearm.training.run import Run
 
-
 DRY = "a dry run: nothing was moved, recorded or trained"
 
 
