@@ -47,6 +47,8 @@ class Recording:
         depth_maps: the feature keys of those.
     """
 
+    _fetched: Collection[int] | None = None
+
     def __init__(
         self, root: Path, name: str, follow_links: bool = False, fetched: Collection[int] | None = None
     ) -> None:
@@ -74,7 +76,7 @@ class Recording:
     @cached_property
     def listed(self) -> tuple[EpisodeInfo, ...]:
         """Every episode that the metadata lists, by index."""
-        return tuple(source.info for source in self._listed)
+        return self.episodes if self._fetched is None else tuple(source.info for source in self._listed)
 
     @cached_property
     def joints(self) -> tuple[str, ...]:
