@@ -13,9 +13,12 @@ from PIL import Image
 from support.commands import SMALL, error_of, files, forearm
 from support.tiny import write_data
 
+from forearm.arms.settings import RobotSettings
 from forearm.base.files import locked
 from forearm.control import planning
 from forearm.control.goals import JointGoal
+from forearm.control.planners import TreeSearch
+from forearm.control.settings import PlanSettings
 from forearm.training.run import Run
 from forearm.transitions import TransitionSet
 
@@ -185,3 +188,9 @@ def test_a_run_of_another_arm_is_not_for_the_simulator(project) -> None:
     assert said.startswith("the simulated SO-101 has no joint 'pan' as this run has")
     said = error_of(forearm("plan", project / "run", "--like", 1, "--simulator", -1))
     assert said == "the simulator's seed is -1; choose a number from 0 up"
+
+
+def test_a_dry_run_takes_one_action_at_most():
+    planner, steps = TreeSearch(), 7
+    assert planning._most_actions(PlanSettings(steps=steps), planner) == steps
+    assert planning._most_actions(PlanSettings(steps=steps, arm=RobotSettings(dry_run=True)), planner) == 1
