@@ -6,6 +6,7 @@ from support.browser import opened
 from support.pages import Page
 
 from forearm.evaluation.trials import Shown, TrialResults, Tried
+from forearm.report import trials_page
 from forearm.report.trials_page import headline, save_trials
 from forearm.trials.dreaming import exploited
 
@@ -67,3 +68,10 @@ def test_the_page_stands_alone_and_says_what_it_compares(page):
 def test_the_page_fits_a_phone(page):
     with opened(page.as_uri(), viewport={"width": 390, "height": 844}) as browser:
         assert browser.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("judge", ["auto", "object", "way", "picture", "learned"])
+def test_the_page_says_in_words_how_it_is_judged(judge):
+    said = trials_page._judge(judge)
+    assert said.endswith(".")
+    assert f"judged by {judge}" not in said

@@ -85,6 +85,13 @@ def test_the_way_of_an_object_is_a_share_of_all_of_it(data, monkeypatch, tmp_pat
     assert half == pytest.approx(0.5, abs=0.1)
     assert start < 0.1
     assert away == 0
+    far = film(0.375)
+    box = far.start.object.box.copy()
+    box[0, [0, 2]] = 0.0, 0.1
+    far = dataclasses.replace(
+        far, start=dataclasses.replace(far.start, object=dataclasses.replace(far.start.object, box=box))
+    )
+    assert judge.scores([far])[0] == pytest.approx(1 - 0.125 / 0.45, abs=0.1)
     with monkeypatch.context() as patched:
         patched.setattr("forearm.trials.scoring.object_reader_of", lambda of: judge.reader)
         assert scorer_named("way", data, tmp_path) == judge

@@ -134,8 +134,8 @@ def _doubt(results: TrialResults) -> str:
     abstained = float(np.mean([each.abstained.mean() for each in results.tried]))
     if not results.simulated and abstained > 0.2:
         return (
-            f"In {100 * abstained:.0f} % of the trials the model expects a larger error than its own validation "
-            "pictures have. Trust these figures less."
+            f"In {100 * abstained:.0f} % of the trials the model expects a larger error than where it imagines its "
+            "own validation episodes. Trust these figures less."
         )
     if results.agreement is not None and (gap := results.agreement[0].gap.value) is not None and gap > 0.1:
         bias = results.agreement[0].bias.value or 0.0
@@ -359,6 +359,8 @@ def _judge(judge: str) -> str:
         "auto": f"An object that is to be raised is judged by {classifier}. Of one that is to be moved, {place}. Where "
         "nothing is known of objects, the last frame of the episode is the goal picture.",
         "object": f"Of the object, {place}.",
+        "way": "The score is how far the object is read to have come, as a share of its way to the place at which the "
+        "episode ended; half of it is a success.",
         "picture": "The last frame of the episode is the goal picture.",
         "learned": f"Success is judged by {classifier}.",
     }

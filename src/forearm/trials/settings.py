@@ -23,15 +23,15 @@ class TrialSettings:
     horizon: int | None = None
     """Steps of a trial; by default as many as the longest of the episodes has."""
     success: str = "auto"
-    """Who judges: auto, picture, object, learned, region:CAMERA:LEFT,TOP,RIGHT,BOTTOM, FILE.py:FUNCTION,
+    """Who judges: auto, picture, object, way, learned, region:CAMERA:LEFT,TOP,RIGHT,BOTTOM, FILE.py:FUNCTION,
     sheets:FOLDER, or the path of a program."""
     within: float = 15.0
     """Millimetres from its place at which an object counts as there."""
     goal: str | None = None
     """The task in words, instead of that of the episodes; a scorer of one's own and policies get it."""
     abstain: float | None = None
-    """The expected error of a picture above which the model abstains; by default what its validation pictures hardly
-    ever pass."""
+    """The expected error of a picture above which the model abstains; by default what 95 % of its validation
+    episodes stay below where it imagines them."""
     simulator: Path | None = None
     """The simulated recording of which --data was built; every trial is then also carried out in the simulator, and
     the truth stands beside the dream."""
