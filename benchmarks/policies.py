@@ -182,9 +182,13 @@ class Benchmark:
         )
 
     def kept(self, folder: Path, name: str, policy: str, seed: int, opened: Callable[[], Worlds]) -> dict[str, Any]:
-        """What trials in some worlds came to."""
-        path = folder / f"{name.replace(' ', '-').replace(':', '-')}-{seed}-{self.count}.json"
+        """What trials in some worlds came to; those of more starts, of which these are the first, serve too."""
+        stem = f"{name.replace(' ', '-').replace(':', '-')}-{seed}"
+        path = folder / f"{stem}-{self.count}.json"
         if not path.exists():
+            for more in folder.glob(f"{stem}-*.json"):
+                if int(more.stem.removeprefix(f"{stem}-")) > self.count:
+                    return {what: values[: self.count] for what, values in read_json(more).items()}
             print(f"{folder.name}, {name}, seed {seed}: {folder.parent.name}", file=sys.stderr, flush=True)
             expert = self.simulator[1] if policy.startswith("expert") else None
             horizon = max(len(start.commands) for start in self.starts)

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from forearm.evaluation.agreement import Agreement, calibration, mean_maximum_rank_violation, pearson, spearman
+from forearm.evaluation.agreement import (
+    Agreement,
+    RankCorrelation,
+    calibration,
+    drawn_correlations,
+    mean_maximum_rank_violation,
+    pearson,
+    right_choices,
+    spearman,
+)
 from forearm.evaluation.trials import Rate, TrialResults, Tried, wilson
 
 SHARES = st.lists(st.tuples(st.integers(0, 10), st.integers(0, 10)), min_size=3, max_size=8)
@@ -101,3 +110,44 @@ def test_pairs_are_compared_on_the_same_starts():
     assert pair.p < 0.001
     assert results.agreement is None
     assert results.to_json()["policies"][1]["dream"]["value"] == pytest.approx(0.1)
+
+
+def test_right_choices_by_hand():
+    truth = np.array([[True, True], [False, True], [False, True]])  # the second start has no pair
+    assert right_choices(np.array([[0.5, 0.0], [0.1, 1.0], [0.9, 1.0]]), truth) == 0.5
+    assert right_choices(np.array([[0.5, 0.0], [0.5, 1.0], [0.1, 1.0]]), truth) == 0.75
+    assert np.isnan(right_choices(np.zeros((2, 2)), np.ones((2, 2), bool)))
+
+
+def test_a_rank_correlation_over_runs_has_an_interval_and_a_p():
+    runs = np.arange(12.0)
+    alike = RankCorrelation.of(runs, np.exp(runs))
+    assert (alike.value, alike.interval) == (pytest.approx(1), pytest.approx((1, 1)))
+    assert alike.p < 0.001
+    mixed = np.array([3, 1, 2, 0, 5, 4, 8, 6, 11, 7, 9, 10.0])
+    found = RankCorrelation.of(runs, mixed)
+    assert found.value == pytest.approx(spearmanr(runs, mixed).statistic)
+    low, high = found.interval
+    assert 0 < low < found.value < high < 1
+    assert RankCorrelation.of(runs, -mixed).value == -found.value
+    assert RankCorrelation.of(runs, np.ones(12)) == RankCorrelation(None)
+
+
+def test_a_rank_correlation_without_relation_has_a_large_p_and_a_wide_interval():
+    ps, covered = [], 0
+    for seed in range(60):
+        one, other = np.random.default_rng(seed).normal(size=(2, 14))
+        found = RankCorrelation.of(one, other)
+        ps.append(found.p)
+        covered += found.interval[0] < 0 < found.interval[1]
+    assert 0.35 < np.mean(ps) < 0.65
+    assert covered >= 50
+
+
+def test_bootstrap_draws_are_shared_between_metrics_of_the_same_runs():
+    one, other, use = np.random.default_rng(3).normal(size=(3, 10))
+    drawn = drawn_correlations(one, use)
+    assert (drawn == drawn_correlations(np.exp(one), use)).all()
+    assert drawn.std() > 0
+    assert not (drawn == drawn_correlations(other, use)).all()
+    assert np.isnan(drawn_correlations(np.ones(10), use)).all()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import rankdata
@@ -9,7 +10,9 @@ from scipy.stats import rankdata
 from forearm.evaluation.samples import Interval
 
 DRAWS = 2000
-"""Bootstrap draws of the starts."""
+"""Bootstrap draws of the starts, or of runs."""
+ORDERS = 20_000
+"""In which a permutation test puts runs: so many that Holm's correction for a hundred comparisons can be passed."""
 BINS = 5
 """Of equal width, in which predicted success is compared with true success."""
 
@@ -136,3 +139,66 @@ def calibration(scores: np.ndarray, truth: np.ndarray) -> tuple[Bin, ...]:
         for i in range(BINS)
         if (rows := number == i).any()
     )
+
+
+def right_choices(scores: np.ndarray, truth: np.ndarray) -> float:
+    """How often the dream tells a plan that truly succeeds from one that fails, from the same start.
+
+    Args:
+        scores: (P, N) in the dream, of P plans from each of N starts.
+        truth: (P, N) bool.
+
+    Returns:
+        the share of such pairs in which the one that succeeds scores higher; equal scores count half. So chance is ½.
+        NaN where no start has such a pair.
+    """
+    pairs = truth[:, None] & ~truth[None]
+    above, equal = scores[:, None] > scores[None], scores[:, None] == scores[None]
+    return float((above + 0.5 * equal)[pairs].mean()) if pairs.any() else float("nan")
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's correlation of a metric with its use, over runs."""
+
+    value: float | None
+    """None where either does not vary."""
+    interval: Interval = None
+    """95 %, over runs."""
+    p: float = 1.0
+    """Of a permutation test, both sides."""
+
+    @classmethod
+    def of(cls, metric: np.ndarray, use: np.ndarray) -> "RankCorrelation":
+        """From figures (R,) and (R,) of the same R runs.
+
+        The interval has the percentiles of a bootstrap of the runs (Efron 1979). Draws in which either does not vary do
+        not count. All calls with equally many runs share their draws, so differences of two correlations are paired.
+        """
+        if np.isnan(value := spearman(metric, use)):
+            return cls(None)
+        drawn = drawn_correlations(metric, use)
+        low, high = np.nanpercentile(drawn, [2.5, 97.5])
+        ranks = [rankdata(each) - (len(use) + 1) / 2 for each in (metric, use)]
+        by_chance = ranks[1][_orders(len(use))] @ ranks[0] / np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum())
+        p = (1 + (np.abs(by_chance) >= abs(value) - 1e-9).sum()) / (1 + ORDERS)
+        return cls(value, (float(low), float(high)), float(p))
+
+
+@lru_cache(maxsize=1)
+def _orders(runs: int) -> np.ndarray:
+    """(ORDERS, R) int64, each row all runs in another order."""
+    return np.random.default_rng(1).permuted(np.tile(np.arange(runs), (ORDERS, 1)), axis=1)
+
+
+def drawn_correlations(metric: np.ndarray, use: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of (R,) and (R,) over each bootstrap draw of the runs, (DRAWS,); NaN if undefined."""
+    draws = np.random.default_rng(0).integers(0, len(use), (DRAWS, len(use)))
+    return _row_correlations(metric[draws], use[draws])
+
+
+def _row_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of each row of (D, R) with the same row of (D, R)."""
+    ranks = [rankdata(each, axis=1) - (each.shape[1] + 1) / 2 for each in (one, other)]
+    below = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
+    return np.divide((ranks[0] * ranks[1]).sum(axis=1), below, out=np.full(len(one), np.nan), where=below > 0)

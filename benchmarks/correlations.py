@@ -1,0 +1,360 @@
+"""Which metric of `forearm evaluate` tells how useful a run is. One command:
+
+    python benchmarks/correlations.py --work FOLDER --data DATA
+
+DATA is built of the recordings of `benchmarks/policies.py` by
+
+    forearm build FOLDER/recordings/{push,lift}-{good,mid,bad} --cameras base --actions command --action-is target \\
+        --step 0.2 --out DATA
+
+and FOLDER is that benchmark's, whose test scenes, policies and truth are used. The benchmark trains runs of several
+families, sizes, lengths and seeds, evaluates each on the same held-out episodes, lets each imagine the same trials, and
+writes docs/benchmarks/correlations.md. What is done already is not done again: an interrupted run goes on where it
+stopped.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import ROOT, circumstances, command, write_table
+from policies import MEDIOCRE, SCRIPTED, TASKS, Benchmark, plain
+from quality import CHOSEN, Setting, forearm, model_options, say
+from scipy.stats import rankdata
+
+from forearm.base.files import read_json
+from forearm.evaluation import CATALOGUE, METRICS, MODEL
+from forearm.evaluation.agreement import (
+    Figure,
+    RankCorrelation,
+    drawn_correlations,
+    pearson,
+    right_choices,
+    spearman,
+)
+from forearm.evaluation.intervals import holm
+from forearm.training.run import Run
+
+PAGE = ROOT / "docs" / "benchmarks" / "correlations.md"
+STARTS, PROPOSALS = 16, 4
+"""Starts of each task, and noisy proposals among which a run chooses."""
+ROWS, PATHS, STEPS = 600, 48, 15
+"""Transitions and paths that each run is evaluated on, and steps of a path."""
+HORIZONS = (5, 10, 15)
+"""Steps after which fed-back figures are taken."""
+OF_OWN_PICTURES = ("--imagined-share", "0.5", "--imagined-steps", "6")
+OF_TRUE_PICTURES = ("--imagined-share", "0")
+FIRST = "val_mse_moves"
+"""The first key figure of a report when this was measured; others are compared with it."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a run is trained: the family's best settings of `benchmarks/search.py`, but for what is said here."""
+
+    family: str
+    minutes: float
+    """Of a core."""
+    seed: int = 0
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """Of the model."""
+    options: tuple[str, ...] = OF_OWN_PICTURES
+
+    @property
+    def words(self) -> list[str]:
+        """Options of ``forearm train``."""
+        chosen = CHOSEN[self.family]
+        budget = ("--minutes", self.minutes, "--clock", "cpu", "--seed", self.seed, "--learning-rate", chosen.rate)
+        return [*map(str, budget), *model_options({**chosen.settings, **self.settings}), *self.options]
+
+
+RECIPES = {
+    "warp-1": Recipe("warp", 1),
+    "warp-2": Recipe("warp", 2),
+    "warp-2-seed-1": Recipe("warp", 2, seed=1),
+    "warp-2-narrow": Recipe("warp", 2, settings={"width": 8}),
+    "warp-2-wide": Recipe("warp", 2, settings={"width": 32}),
+    "warp-2-true-pictures": Recipe("warp", 2, options=OF_TRUE_PICTURES),
+    "warp-4": Recipe("warp", 4),
+    "warp-6": Recipe("warp", 6),
+    "warp-45": Recipe("warp", 45),
+    "unet-4": Recipe("unet", 4),
+    "flow-2": Recipe("flow", 2),
+    "gpt-2": Recipe("gpt", 2),
+    "mae-2": Recipe("mae", 2),
+    "diffusion-2": Recipe("diffusion", 2),
+}
+
+
+@dataclass(frozen=True)
+class Use:
+    """How useful a run is on a task."""
+
+    ranks: float
+    """Rank correlation over policies of the mean score in the dream and true success."""
+    pearson: float
+    """The same without ranks."""
+    gap: float
+    """Mean over policies of |success in the dream − true success|, points."""
+    chooses: float
+    """Share of pairs of plans from one start, one of which truly succeeds, that are told apart rightly."""
+    gains: float
+    """True success of the plan that the dream scores best, of each start's, less that of one drawn by lot, points."""
+    of_one_policy: float
+    """As ``chooses``, among proposals of one mediocre policy."""
+
+    @classmethod
+    def of(cls, benchmark: Benchmark) -> "Use":
+        """From trials in the dream and in the simulator, each done once."""
+
+        def trials(name: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            """Success and graded score in the dream, and truth."""
+            policy = benchmark.policy(name)
+            dream = benchmark.kept(benchmark.dreams, name, policy, seed, lambda: benchmark.imagined)
+            truth = benchmark.kept(benchmark.truths, name, policy, seed, lambda: benchmark.simulator[0])
+            scores = np.array(dream["scores"])
+            return scores >= 0.5, np.array(dream.get("ways", scores)), np.array(truth["done"], bool)
+
+        tried = {name: trials(name) for name in benchmark.names}
+        dreamt, graded, true = (np.stack(each) for each in zip(*tried.values(), strict=True))
+        again = [trials(MEDIOCRE, seed) for seed in range(PROPOSALS)]
+        _, among, truly = (np.stack(each) for each in zip(*again, strict=True))
+        scripted = [list(tried).index(name) for name in SCRIPTED]
+        plans, works = (np.concatenate([a[scripted], b[1:]]) for a, b in ((graded, among), (true, truly)))
+        return cls(
+            spearman(graded.mean(1), true.mean(1)),
+            pearson(graded.mean(1), true.mean(1)),
+            100 * float(np.abs(dreamt.mean(1) - true.mean(1)).mean()),
+            right_choices(plans, works),
+            100 * float((best_of(plans, works) - works.mean(0)).mean()),
+            right_choices(among, truly),
+        )
+
+
+def best_of(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """True success (N,) of the plan that scores best, of (P, N); of equals the mean."""
+    best = scores == scores.max(axis=0)
+    return (best * truth).sum(axis=0) / best.sum(axis=0)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run, what its evaluation says, and how useful it is."""
+
+    name: str
+    recipe: Recipe
+    steps: int
+    figures: dict[str, float]
+    """Each metric, after one step or fed back, turned so that more is better."""
+    shown: dict[str, Any]
+    """``metrics.json``."""
+    use: dict[str, Use]
+    """By task."""
+
+    def mean(self, what: str) -> float:
+        """A measure of use, mean over the tasks; NaN where a task leaves it undefined."""
+        return float(np.mean([getattr(use, what) for use in self.use.values()]))
+
+
+def metric_of(name: str) -> str:
+    """The metric of a figure's name."""
+    return name.partition(", ")[0]
+
+
+def figures_of(shown: dict[str, Any], seconds: float) -> dict[str, float]:
+    """Each metric that is a single number, after one step and fed back, turned so that more is better."""
+    found = {metric.name: shown.get(metric.name) for metric in CATALOGUE}
+    for step in HORIZONS:
+        for name, curve in shown["rollouts"]["curves"][MODEL].items():
+            found[f"{name}, fed back {step * seconds:g} s"] = curve[step - 1]
+    return {name: -METRICS[metric_of(name)].loss(v) for name, v in found.items() if isinstance(v, (int, float))}
+
+
+def measured(work: Path, data: Path, name: str) -> Measured:
+    """Train a run, evaluate it and let it imagine, or read what that came to."""
+    recipe, path = RECIPES[name], work / "runs" / name
+    evaluation = path / "evaluation" / "metrics.json"
+    if not evaluation.exists():
+        options = ("--resume",) if path.exists() else ("--data", data, *recipe.words)
+        say(f"training {name}")
+        forearm("train", recipe.family, "--out", path, *options)
+        say(f"evaluating {name}")
+        counts = {"--rows": ROWS, "--rollouts": PATHS, "--horizon": STEPS, "--samples": 1}
+        forearm("evaluate", path, *(word for pair in counts.items() for word in pair))
+    shown, run = read_json(evaluation), Run.open(path)
+    use = {task: Use.of(Benchmark(work, path, task, STARTS, 2.0)) for task in TASKS}
+    return Measured(name, recipe, run.trained()["steps"], figures_of(shown, run.layout().action_duration), shown, use)
+
+
+# What the page says
+
+OUTCOMES = {"ranks": "ranks policies", "chooses": "chooses plans"}
+"""The two uses by which metrics are ordered."""
+
+
+@dataclass(frozen=True)
+class Related:
+    """How a figure goes with the uses of runs."""
+
+    name: str
+    ranks: RankCorrelation
+    chooses: RankCorrelation
+    gap: RankCorrelation
+    """With the gap of predicted success, turned so that more is better."""
+    drawn: np.ndarray
+    """(DRAWS,) mean of the first two over bootstrap draws of the runs."""
+    within: float
+    """That mean over the runs of the family that has most of them."""
+    sure: bool = False
+    """Whether both of the first two are above chance beside all others on the page, by Holm's correction."""
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean([self.ranks.value or 0.0, self.chooses.value or 0.0]))
+
+
+def related(runs: list[Measured]) -> list[Related]:
+    """Every figure that all runs have, the one that goes best with both uses first."""
+    ranks, chooses, gap = (np.array([run.mean(what) for run in runs]) for what in ("ranks", "chooses", "gap"))
+    family = most_frequent(runs)
+    alike = np.array([run.recipe.family == family for run in runs])
+    found = []
+    for name in (name for name in runs[0].figures if all(name in run.figures for run in runs)):
+        values = np.array([run.figures[name] for run in runs])
+        with_uses = [RankCorrelation.of(values, use) for use in (ranks, chooses)]
+        if any(each.value is None for each in with_uses):
+            continue
+        drawn = np.mean([drawn_correlations(values, use) for use in (ranks, chooses)], axis=0)
+        within = np.mean([spearman(values[alike], use[alike]) for use in (ranks, chooses)])
+        found.append(Related(name, *with_uses, RankCorrelation.of(values, -gap), drawn, float(within)))
+    adjusted = np.reshape(holm([each.p for of in found for each in (of.ranks, of.chooses)]), (-1, 2))
+    found = [replace(of, sure=bool((p < 0.05).all())) for of, p in zip(found, adjusted, strict=True)]
+    return sorted(found, key=lambda of: -of.mean)
+
+
+def most_frequent(runs: list[Measured]) -> str:
+    """The family that has most runs."""
+    return Counter(run.recipe.family for run in runs).most_common(1)[0][0]
+
+
+def apart(one: Related, other: Related) -> Figure:
+    """By how much the mean correlation of one figure is above another's, with its interval over runs."""
+    low, high = np.nanpercentile(one.drawn - other.drawn, [2.5, 97.5])
+    return Figure(one.mean - other.mean, (float(low), float(high)))
+
+
+def correlation(of: RankCorrelation) -> str:
+    return "–" if of.value is None else plain(Figure(of.value, of.interval))
+
+
+def metrics_table(found: list[Related], first: Related) -> list[str]:
+    rows = [
+        "| | kind | ranks policies | chooses plans | mean of both | beside `" + FIRST + "` | gap | within one family |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for of in found:
+        name, _, step = of.name.partition(", ")
+        label = f"`{name}`{', ' + step if step else ''}"
+        mean = f"**{of.mean:.2f}**" if of.sure else f"{of.mean:.2f}"
+        beside = "–" if of is first else plain(apart(of, first))
+        cells = [label, METRICS[name].group, correlation(of.ranks), correlation(of.chooses), mean, beside]
+        rows.append("| " + " | ".join([*cells, correlation(of.gap), f"{of.within:.2f}"]).replace("-0.", "−0.") + " |")
+    return [*rows, ""]
+
+
+def runs_table(runs: list[Measured]) -> list[str]:
+    head = [f"{what}, {task}" for what in ("ranks", "chooses", "gains", "of one policy", "gap") for task in TASKS]
+    rows = [f"| run | steps | {' | '.join(head)} |", "|---|---:|" + "---:|" * len(head)]
+    for run in sorted(runs, key=lambda run: -run.mean("ranks") - run.mean("chooses")):
+        cells = [f"{use.ranks:.2f}" for use in run.use.values()]
+        cells += [f"{100 * use.chooses:.0f}" for use in run.use.values()]
+        cells += [f"{use.gains:+.0f}" for use in run.use.values()]
+        cells += [f"{100 * use.of_one_policy:.0f}" for use in run.use.values()]
+        cells += [f"{use.gap:.0f}" for use in run.use.values()]
+        rows.append(f"| {run.name} | {run.steps:,} | {' | '.join(cells).replace('-', '−')} |")
+    return [*rows, ""]
+
+
+EXPLAINED = f"""\
+{len(RECIPES)} runs of the same data were trained for the minutes of a core that their names say, each family with its
+best settings of [the search](search.md): `warp` of several lengths, seeds and widths and without its own pictures, and
+five other families. All are evaluated on the same held-out episodes: {ROWS} transitions, and {PATHS} paths of {STEPS}
+steps along which predictions are fed back. A step lasts 0.2 s.
+
+- *Ranks policies*: 14 policies on {STARTS} starts in new scenes of each task, those of [judging policies](policies.md).
+  Spearman's correlation between a policy's mean score in the dream and its true success in the simulator, mean over
+  pushing and lifting. The score is the share of its way that a pushed object is read to come, and a classifier's for a
+  lifted one.
+- *Chooses plans*: from each start {len(SCRIPTED) + PROPOSALS - 1} plans that see nothing, the scripted policies and
+  further noisy ones. Of two plans, one of which truly succeeds, the dream has to score that one higher: the share of
+  pairs for which it does, mean over both tasks; chance is 50 %. That is what a planner asks of a model that is to
+  choose among proposals. A search of its own for every run would cost hours; here each dream is used, and the truth is
+  found once. Both uses rest on the same dreams, so they are not independent.
+- *Gap*: mean over the policies of |success in the dream − in the simulator|; a smaller gap counts as better.
+
+All correlations are Spearman's, over the runs, and turned so that above 0 a better metric goes with better use.
+Intervals are of a bootstrap of the runs. **Bold**: the correlations with both of the first two are beyond chance by
+Holm's correction for all of their columns, by permutation. *Within one family*: mean of both over the `warp` runs
+alone.
+
+Fixed before anything was measured: the report puts first the figure whose mean of both is greatest if the interval of
+its difference from `{FIRST}`, the present first, is above 0. Else the data do not say that another is better.
+"""
+
+
+def told(runs: list[Measured], found: list[Related]) -> list[str]:
+    """What can be told, and what cannot."""
+    best, first = found[0], named(found, FIRST)
+    difference, sure = apart(best, first), sum(of.sure for of in found)
+    assert isinstance(difference.interval, tuple)
+    family = most_frequent(runs)
+    count = sum(run.recipe.family == family for run in runs)
+    with_uses = np.corrcoef(*(rankdata([run.mean(what) for run in runs]) for what in OUTCOMES))[0, 1]
+    return [
+        f"The best of {len(found)} figures is `{best.name}` with a mean correlation of {best.mean:.2f}; `{FIRST}` has "
+        f"{first.mean:.2f}. The difference is {plain(difference)}: "
+        + ("more than chance." if difference.interval[0] > 0 else "these runs do not say that one is better.")
+        + f" {sure} of {len(found)} figures go with both uses beyond chance.",
+        "",
+        f"There are {len(runs)} runs, of which {count} are of one family and so not independent: intervals are wide, "
+        "and narrower than they should be. Metrics of the same kind are all but the same figure. The best of many "
+        f"seems better than it is. The two uses have a rank correlation of {with_uses:.2f} with one another.",
+        "",
+    ]
+
+
+def named(found: list[Related], name: str) -> Related:
+    return next(of for of in found if of.name == name)
+
+
+def page(runs: list[Measured], found: list[Related]) -> str:
+    head = ["# Which metric predicts use?", "", f"{circumstances()}.", f"Made by `{command()}`.", "", EXPLAINED]
+    lines = [*told(runs, found), *metrics_table(found, named(found, FIRST))]
+    explained = (
+        "*Chooses*: % of pairs. *Gains*: true success of the plan that scores best beside one drawn by lot, points. "
+        f"*Of one policy*: as *chooses*, among {PROPOSALS} proposals of {MEDIOCRE}, %. *Gap*: points. The best runs "
+        "come first."
+    )
+    return "\n".join([*head, *lines, "## The runs", "", *runs_table(runs), explained, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="that of benchmarks/policies.py; runs are kept here")
+    parser.add_argument("--data", type=Path, required=True, help="what the runs are trained on")
+    parser.add_argument("--runs", nargs="+", default=list(RECIPES), choices=list(RECIPES), help="all by default")
+    parser.add_argument("--out", type=Path, default=PAGE, help="the page to write (default: %(default)s)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    runs = [measured(arguments.work, arguments.data, name) for name in arguments.runs]
+    if len(runs) == len(RECIPES):
+        write_table(arguments.out, page(runs, related(runs)))
+
+
+if __name__ == "__main__":
+    main()
