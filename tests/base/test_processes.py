@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.waiting import PATIENCE, wait_until
 
-from forearm.base.processes import others_run
+from forearm.base.processes import in_threads, others_run
 
 PARENT = """
 import multiprocessing, sys, time
@@ -64,3 +65,29 @@ def test_others_run_where_more_than_this_process_does(tmp_path: Path) -> None:
     assert not others_run(tmp_path / "absent")  # as on macOS
     load.write_text("0.90\n")
     assert not others_run(load)
+
+
+def test_threads_keep_the_order_and_take_few_items_ahead() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    for done, result in enumerate(in_threads(lambda number: number**2, items(), 3)):
+        assert result == done**2
+        assert len(taken) <= done + 6
+    assert done == 39
+
+
+def test_threads_stop_at_the_first_failure() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        return 1 // (number - 5)
+
+    with pytest.raises(ZeroDivisionError):
+        list(in_threads(work, range(1000), 2))
+    assert len(begun) < 20

@@ -303,3 +303,24 @@ def test_three_forward_passes_a_sample_are_enough(family, module):
     levels = 4 * 24 if family == "diffusion" else 0  # its diagnosis denoises from four levels
     assert sum(passes) - timing == per_pass * 3 * 24 + levels
     assert evaluation.samples.sums["val_mse"].shape == (24,)
+
+
+def test_several_batches_at_a_time_give_the_same_figures():
+    alone, beside = (run(SlidingArm(), batches(size=2), threads=threads) for threads in (1, 3))
+    one, other = (evaluation.to_json() for evaluation in (alone, beside))
+    assert one.pop("latency") != other.pop("latency")
+    assert json.dumps(one) == json.dumps(other)
+    assert [example.row for example in alone.drawn] == [example.row for example in beside.drawn]
+
+
+def test_a_baseline_that_is_asked_about_some_samples_is_compared_on_these():
+    rows = np.array([1, 2, 5, 9, 10, 13, 17, 22])
+    whole, part = (run(SlidingArm(gain=0.5), asked=asked) for asked in (None, {"persistence": rows}))
+    assert part.metrics == whole.metrics
+    arrays = [array[rows] for array in moments(24)]
+    alone = evaluate(SlidingArm(gain=0.5), [make_batch(LAYOUT, *arrays)], np.arange(24) // 2, {}).baselines
+    mine, theirs = part.baselines["persistence"], alone["persistence"]
+    assert flat(mine.metrics) == pytest.approx(flat(theirs.metrics), nan_ok=True)
+    assert mine.skill["val_mse"] == pytest.approx(theirs.skill["val_mse"])
+    assert mine.differences["val_mse"].interval == pytest.approx(theirs.differences["val_mse"].interval)
+    assert part.baseline_samples["persistence"].weights["val_mse"].sum() == len(rows)

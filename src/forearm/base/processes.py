@@ -1,4 +1,4 @@
-"""How many processes can work at once, and what they do: they leave Ctrl-C to their parent and end when it ends."""
+"""Work shared between processes, which leave Ctrl-C to their parent and end when it ends, or between threads."""
 
 import contextlib
 import multiprocessing
@@ -7,14 +7,18 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import TypeVar
 
 from forearm.base.errors import ForearmError
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 LOOKS, APART = 5, 0.008
 """How often one looks whether other processes run, and how many seconds apart."""
 
@@ -38,6 +42,30 @@ def others_run(load: Path = Path("/proc/loadavg")) -> bool:
         looks.append(int(running) - 1)  # this process runs, too
         time.sleep(APART)
     return statistics.median(looks) >= 1
+
+
+def in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int, prepare: Callable[[], object] = cores
+) -> Iterator[Result]:
+    """What becomes of items, in their order, several at a time; twice as many as there are threads are in memory.
+
+    Args:
+        work: what is done with each item.
+        items: taken in the calling thread.
+        threads: how many.
+        prepare: what each thread calls first; by default a function that changes nothing.
+    """
+    under_way: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, initializer=prepare) as pool:
+        try:
+            for item in items:
+                under_way.append(pool.submit(work, item))
+                if len(under_way) == 2 * threads:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def serve_parent(*_: object) -> None:

@@ -14,7 +14,7 @@ from tyro.conf import Suppress
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json
-from forearm.base.processes import cores
+from forearm.base.processes import others_run
 from forearm.commands.console import building, console, counting, duration, has_screen, show_page, training
 from forearm.commands.options import Device
 from forearm.models import DEFAULT, family_settings
@@ -78,7 +78,10 @@ def demo(options: DemoOptions) -> None:
         for path in (recordings, recordings.with_name("recordings.partial"), data_path, run_path):
             shutil.rmtree(path, ignore_errors=True)
     _require_unchanged(options)
-    _warn_if_busy()
+    if others_run():
+        console.print(
+            "Other processes use the cores now: this takes longer, for the same result.", style="yellow", soft_wrap=True
+        )
     started = time.perf_counter()
     if not recordings.exists():
         console.print("[bold]1 of 4[/] simulating an SO-101")
@@ -111,20 +114,6 @@ def demo(options: DemoOptions) -> None:
     if options.open and has_screen():
         webbrowser.open(page.resolve().as_uri())
     show_page(page)
-
-
-def _warn_if_busy() -> None:
-    """Say that it will take longer where others use the cores too."""
-    if not hasattr(os, "getloadavg"):  # Windows
-        return
-    waiting, own = os.getloadavg()[0], cores()
-    if waiting > own / 2:
-        console.print(
-            f"The machine is busy (load {waiting:.1f} on {own} {'core' if own == 1 else 'cores'}): "
-            "this takes longer, for the same result.",
-            style="yellow",
-            soft_wrap=True,
-        )
 
 
 def _next_steps(run: Path) -> list[str]:

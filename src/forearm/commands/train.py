@@ -149,6 +149,7 @@ def train(options: TrainOptions) -> None:
                 parent=options.parent,
                 notes=checked_notes(options.notes) if options.notes else "",
                 weights=options.weights,
+                given=options.given,
                 watching=partial(training, data=options.data),
                 **common,
             )

@@ -44,9 +44,21 @@ class Answers:
     """Its own figures about the predictions under the actions taken."""
 
 
-def ask(predict: Callable[[Batch], Prediction], batch: Batch, codes: np.ndarray) -> Answers:
-    """Predict under the action taken, whose codes are (B,), and under each other one."""
-    return _answers(predict, predict(batch.context()), {}, batch, codes)
+class Questions:
+    """What everyone is asked of B transitions, drawn once: what each action leads to, beginning with that taken."""
+
+    def __init__(self, batch: Batch, codes: np.ndarray):
+        """``codes`` (B,) are those of the actions taken."""
+        self.context = batch.context()
+        """The contexts with the actions taken."""
+        asked = {code: codes != code for code in CODES}
+        self.others = {code: (mask, batch[mask].under(code)) for code, mask in asked.items() if mask.any()}
+        """For each code a mask (B,) of the samples with another action, and their contexts under this one."""
+
+
+def ask(predict: Callable[[Batch], Prediction], questions: Questions) -> Answers:
+    """Predict under the action taken, and under each other one."""
+    return _answers(predict, predict(questions.context), {}, questions)
 
 
 class Remote:
@@ -70,9 +82,13 @@ class Clock:
         self._per_sample: list[float] = []
         self._single: list[float] = []
         self._batch_size = 0
+        self.running = True
+        """Whether it takes the time: where several predict at once, each is slower than alone."""
 
     def predict(self, context: Batch) -> Prediction:
         """Predict contexts; the answer is on the CPU."""
+        if not self.running:
+            return self._call(context)
         if not self._single:
             self._time_single(context)
         start = time.perf_counter()
@@ -81,15 +97,19 @@ class Clock:
         self._batch_size = max(self._batch_size, len(context))
         return prediction
 
-    def ask(self, batch: Batch, codes: np.ndarray) -> Answers:
-        """The same as ``ask``, with the figures of whoever is `Diagnosable`; their pass is not timed."""
+    def ask(self, questions: Questions, truth: np.ndarray) -> Answers:
+        """The same as ``ask``, with the figures of whoever is `Diagnosable`; their pass is not timed.
+
+        Args:
+            truth: (B, 3, H, w) the true last frames.
+        """
         if not isinstance(self._predictor, Diagnosable):
-            return ask(self.predict, batch, codes)
-        truth = batch.canvas[..., batch.layout.frame_columns(-1)].to(self._device)
+            return ask(self.predict, questions)
+        context = questions.context.to(self._device)
         with torch.inference_mode():
-            own, figures = self._predictor.diagnose(batch.context().to(self._device), truth)
+            own, figures = self._predictor.diagnose(context, torch.from_numpy(truth).to(self._device))
         arrays = {name: values.float().cpu().numpy() for name, values in figures.items()}
-        return _answers(self.predict, own.to("cpu"), arrays, batch, codes)
+        return _answers(self.predict, own.to("cpu"), arrays, questions)
 
     def latency(self) -> dict[str, float]:
         """Median milliseconds: for one sample alone, and per sample in a batch of ``batch_size``."""
@@ -109,19 +129,14 @@ class Clock:
 
 
 def _answers(
-    predict: Callable[[Batch], Prediction],
-    own: Prediction,
-    figures: dict[str, np.ndarray],
-    batch: Batch,
-    codes: np.ndarray,
+    predict: Callable[[Batch], Prediction], own: Prediction, figures: dict[str, np.ndarray], questions: Questions
 ) -> Answers:
-    others = {code: codes != code for code in CODES}
-    predicted = {code: predict(batch[other].under(code)) for code, other in others.items() if other.any()}
+    predicted = {code: (mask, predict(context)) for code, (mask, context) in questions.others.items()}
 
     def of_all(part: str) -> ByCode:
         under = {code: getattr(own, part).numpy().copy() for code in CODES}
-        for code, prediction in predicted.items():
-            under[code][others[code]] = getattr(prediction, part).numpy()
+        for code, (mask, prediction) in predicted.items():
+            under[code][mask] = getattr(prediction, part).numpy()
         return under
 
     return Answers(of_all("frame"), None if own.expected_error is None else of_all("expected_error"), figures)

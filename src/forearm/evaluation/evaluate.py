@@ -1,15 +1,18 @@
 """From a predictor and validation batches to everything that a report says."""
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 
 from forearm.base.errors import ForearmError
+from forearm.base.processes import in_threads
 from forearm.batch import Batch, Predictor
 from forearm.canvas import CODES
-from forearm.evaluation.asking import Clock, ask, taken
+from forearm.evaluation.asking import Answers, ByCode, Clock, Questions, ask, taken
 from forearm.evaluation.baselines import standard_baselines
 from forearm.evaluation.catalogue import ERRORS
 from forearm.evaluation.evaluation import Baseline, Evaluation
@@ -24,8 +27,8 @@ from forearm.evaluation.uncertainty import Kinds, UncertaintyStatistics
 from forearm.transitions.objects import Motions
 from forearm.transitions.store import Outcomes
 
-Sights = tuple[Sight, ObjectSight]
-"""What can be read from the pictures of some samples: joints, and objects."""
+TIMED = 8
+"""So many batches are scored one by one, so that the time of predictions can be taken."""
 
 
 def evaluate(
@@ -44,8 +47,10 @@ def evaluate(
     motions: Callable[[np.ndarray], Motions | None] = lambda rows: None,
     finder: ObjectReader | None = None,
     object_names: tuple[str, ...] = (),
+    asked: dict[str, np.ndarray] | None = None,
+    threads: int = 1,
 ) -> Evaluation:
-    """Score a predictor and the baselines on batches, in one pass and with one batch in memory.
+    """Score a predictor and the baselines on batches, in one pass and with few batches in memory.
 
     Every prediction is made from a batch's context, in which the truth is blacked out.
 
@@ -64,6 +69,8 @@ def evaluate(
         motions: how objects truly moved in rows (n,), where that is known.
         finder: finds objects in pictures.
         object_names: their names.
+        asked: the rows about which a baseline is asked, by its name; by default about all.
+        threads: so many batches are scored at a time. Predictor and baselines have to allow that.
     """
     baselines = standard_baselines() if baselines is None else baselines
     if isinstance(predictor, torch.nn.Module):
@@ -75,30 +82,26 @@ def evaluate(
     rows, codes = [], []
     gallery, extras = Gallery(samples), RunningMeans()
     clock, uncertainty = Clock(predictor, device), UncertaintyStatistics()
-    for batch in batches:
-        layout, truth = batch.layout, Truth.of(batch)
-        known = outcomes(batch.rows.numpy()) if outcomes else None
-        answers = clock.ask(batch, truth.codes)
-        under, expected, own = answers.under, answers.expected, taken(answers.under, truth.codes)
-        sights = (Sight(reader, truth), ObjectSight(finder, motions(batch.rows.numpy()), truth, truth.previous))
-        floor.append(sights[0].samples(truth.last) | sights[1].floor())
-        ours.append(_measure(truth, under, own, known, sights))
-        objects.add(sights[1], batch.rows.numpy(), truth, own)
-        copies = {}
-        for name, baseline in baselines.items():
-            baseline_under = ask(baseline.predict, batch, truth.codes).under
-            copies[name] = taken(baseline_under, truth.codes)
-            theirs[name].append(_measure(truth, baseline_under, copies[name], known, sights))
+    judge = Judge(clock, baselines, asked or {}, outcomes, motions, reader, finder)
+    for scored in judge.all(batches, threads):
+        case, under, expected = scored.case, scored.answers.under, scored.answers.expected
+        batch, truth, own = case.batch, case.truth, taken(under, case.truth.codes)
+        layout = batch.layout
+        floor.append(scored.floor)
+        ours.append(scored.ours)
+        objects.add(case.objects, batch.rows.numpy(), truth, own)
+        for name, samples_of in scored.theirs.items():
+            theirs[name].append(samples_of)
         extras.add({"squared_error_per_patch": per_patch((own - truth.last) ** 2, layout.patch)})
-        extras.add(answers.figures)
+        extras.add(scored.answers.figures)
         own_expected = None
         if expected is not None:
-            uncertainty.add(truth, batch.dimensions.numpy(), expected, under, known)
+            uncertainty.add(truth, batch.dimensions.numpy(), expected, under, case.outcomes)
             own_expected = taken(expected, truth.codes)
             extras.add({"expected_error_per_patch": per_patch(own_expected[:, None], layout.patch)})
         for i, error in enumerate(ours[-1].sums["val_mse"]):
             row, code = int(batch.rows[i]), int(truth.codes[i])
-            make = partial(example_of, i, batch, truth, under, copies, error, known, own_expected)
+            make = partial(example_of, i, batch, truth, under, scored.copies, error, case.outcomes, own_expected)
             gallery.consider(row, code, error, make)
         rows.append(batch.rows.numpy())
         codes.append(truth.codes)
@@ -112,7 +115,9 @@ def evaluate(
         layout=layout,
         metrics=mine.table(),
         intervals=intervals(mine, of_rows),
-        baselines={name: _compare(mine, other, of_rows) for name, other in others.items()},
+        baselines={
+            name: _compare(mine, other, of_rows, judge.asked_of(name, all_rows)) for name, other in others.items()
+        },
         actions_seen=actions_seen,
         validated={code: int((all_codes == code).sum()) for code in CODES},
         groups=len(np.unique(of_rows)),
@@ -133,6 +138,100 @@ def evaluate(
     )
 
 
+@dataclass(frozen=True)
+class Case:
+    """B transitions, what is asked about them, and what is known of the answers."""
+
+    batch: Batch
+    truth: Truth
+    questions: Questions
+    outcomes: Outcomes | None
+    """What the actions truly lead to, where that is known."""
+    sight: Sight
+    objects: ObjectSight
+
+    def measured(self, under: ByCode) -> Samples:
+        """Every metric of last frames (B, 3, H, w) that are predicted under each action."""
+        truth, own = self.truth, taken(under, self.truth.codes)
+        of_actions = counterfactuals(truth, under) | against_outcomes(truth, under, self.outcomes)
+        return per_sample(truth, own) | of_actions | self.sight.samples(own) | self.objects.samples(own)
+
+    def floor(self) -> Samples:
+        """What is read from the true last frames."""
+        return self.sight.samples(self.truth.last) | self.objects.floor()
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A case in which everyone has answered."""
+
+    case: Case
+    answers: Answers
+    """The predictor's."""
+    ours: Samples
+    theirs: dict[str, Samples]
+    floor: Samples
+    copies: dict[str, np.ndarray]
+    """Last frames (B, 3, H, w) under the actions taken, of each baseline that was asked about all samples."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores batches. Nothing is kept but the time that predictions take, so that batches can be scored in any order.
+
+    The fields are what ``evaluate`` is given.
+    """
+
+    clock: Clock
+    baselines: dict[str, Predictor]
+    asked: dict[str, np.ndarray]
+    outcomes: Callable[[np.ndarray], Outcomes] | None
+    motions: Callable[[np.ndarray], Motions | None]
+    reader: Reader | None
+    finder: ObjectReader | None
+
+    def all(self, batches: Iterable[Batch], threads: int) -> Iterator[Scored]:
+        """Batches scored, in order: the first ones one by one, timed; then several at a time, each in one thread."""
+        source = iter(batches)
+        yield from map(self.score, itertools.islice(source, TIMED))
+        if threads == 1:
+            yield from map(self.score, source)
+            return
+        usual, self.clock.running = torch.get_num_threads(), False
+        try:
+            yield from in_threads(self.score, source, threads, partial(torch.set_num_threads, 1))
+        finally:
+            torch.set_num_threads(usual)
+
+    def score(self, batch: Batch) -> Scored:
+        """Ask everyone about a batch."""
+        case = self._case(batch)
+        answers = self.clock.ask(case.questions, case.truth.last)
+        ours, theirs, copies = case.measured(answers.under), {}, {}
+        for name, baseline in self.baselines.items():
+            asked = self.asked_of(name, batch.rows.numpy())
+            if asked.all():
+                under = ask(baseline.predict, case.questions).under
+                theirs[name], copies[name] = case.measured(under), taken(under, case.truth.codes)
+            else:
+                theirs[name] = (self._of_some(baseline, batch, asked) if asked.any() else ours[asked]).among(asked)
+        return Scored(case, answers, ours, theirs, case.floor(), copies)
+
+    def asked_of(self, baseline: str, rows: np.ndarray) -> np.ndarray:
+        """Of which rows (n,) a baseline is asked, (n,) bool."""
+        return np.isin(rows, self.asked[baseline]) if baseline in self.asked else np.ones(len(rows), bool)
+
+    def _of_some(self, baseline: Predictor, batch: Batch, asked: np.ndarray) -> Samples:
+        case = self._case(batch[torch.from_numpy(asked)])
+        return case.measured(ask(baseline.predict, case.questions).under)
+
+    def _case(self, batch: Batch) -> Case:
+        rows, truth = batch.rows.numpy(), Truth.of(batch)
+        objects = ObjectSight(self.finder, self.motions(rows), truth, truth.previous)
+        outcomes = self.outcomes(rows) if self.outcomes else None
+        return Case(batch, truth, Questions(batch, truth.codes), outcomes, Sight(self.reader, truth), objects)
+
+
 class RunningMeans:
     """Running means over samples of figures of any shape."""
 
@@ -151,24 +250,13 @@ class RunningMeans:
         return {name: np.asarray(total / self._counts[name]) for name, total in self._sums.items()}
 
 
-def _measure(
-    truth: Truth, under: dict[int, np.ndarray], own: np.ndarray, outcomes: Outcomes | None, sights: Sights
-) -> Samples:
-    of_actions = counterfactuals(truth, under) | against_outcomes(truth, under, outcomes)
-    return per_sample(truth, own) | of_actions | _seen(sights, own)
-
-
-def _seen(sights: Sights, region: np.ndarray) -> Samples:
-    """What is read from last frames."""
-    joints, objects = sights
-    return joints.samples(region) | objects.samples(region)
-
-
-def _compare(mine: Samples, theirs: Samples, groups: np.ndarray) -> Baseline:
-    metrics = theirs.table()
+def _compare(mine: Samples, theirs: Samples, groups: np.ndarray, asked: np.ndarray) -> Baseline:
+    """Compare on the samples of which a baseline was asked, (N,) bool."""
+    if not asked.all():
+        mine, theirs, groups = mine[asked], theirs[asked], groups[asked]
     my_errors, their_errors = mine.only(ERRORS), theirs.only(ERRORS)
     return Baseline(
-        metrics=metrics,
+        metrics=theirs.table(),
         intervals=intervals(theirs, groups),
         skill=skills(my_errors.table(), their_errors.table()),
         skill_intervals=skill_intervals(my_errors, their_errors, groups),

@@ -1,6 +1,7 @@
 """How far a predicted last frame is from the true one, in the picture and in the joints."""
 
 import itertools
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from forearm.canvas import (
     dominant_dimensions,
 )
 from forearm.evaluation.samples import Samples, Value
-from forearm.evaluation.ssim import similarity_map, ssim, ssim_valid
+from forearm.evaluation.ssim import blurred, similarity_map, ssim, ssim_valid
 from forearm.transitions.store import Outcomes
 
 DYNAMIC = 0.02
@@ -100,6 +101,41 @@ class Truth:
         """The truth in a batch on the CPU."""
         codes = action_codes(batch.actions[:, -1].numpy())
         return cls(batch.layout, batch.canvas.numpy(), codes, batch.dimensions.numpy())
+
+    def copied(self, region: np.ndarray) -> bool:
+        """Whether the pictures of predicted last frames (N, 3, H, w) are those of the frames before."""
+        return np.array_equal(self._pictures(region), self._pictures(self.previous))
+
+    def similarity(self, region: np.ndarray) -> np.ndarray:
+        """How alike pictures of last frames (N, 3, H, w) are to the true ones, `similarity_map`.
+
+        Copies of the frames before, which several baselines make, are compared once.
+        """
+        return self._similarity_of_copies if self.copied(region) else self._similarity(region)
+
+    @cached_property
+    def dynamic(self) -> np.ndarray:
+        """(N, h, w) bool, the pixels that change."""
+        return self._pictures(np.abs(self.last - self.previous)).mean(1) > DYNAMIC
+
+    @cached_property
+    def energy(self) -> np.ndarray:
+        """(N,) float64, the gradient energy of the true last pictures."""
+        return _gradient_energy(self.last, self.layout.camera_boxes())
+
+    @cached_property
+    def _similarity_of_copies(self) -> np.ndarray:
+        return self._similarity(self.previous)
+
+    @cached_property
+    def _mean(self) -> np.ndarray:
+        return blurred(self._pictures(self.last))
+
+    def _similarity(self, region: np.ndarray) -> np.ndarray:
+        return similarity_map(self._pictures(region), self._pictures(self.last), self._mean)
+
+    def _pictures(self, region: np.ndarray) -> np.ndarray:
+        return region[:, :, : self.layout.frame_height]
 
     def of_acting(self, joints: np.ndarray) -> np.ndarray:
         """The acting joint's column of (N, J): (N,)."""
@@ -184,12 +220,11 @@ def _picture_metrics(truth: Truth, region: np.ndarray) -> Samples:
     squares = (region - truth.last) ** 2
     visual = squares[:, :, :h].mean((1, 2, 3), dtype=np.float64)
     per_pixel = squares[:, :, :h].mean(1)
-    dynamic = np.abs(truth.last - truth.previous)[:, :, :h].mean(1) > DYNAMIC
-    moves = truth.codes != STAY
+    dynamic, moves = truth.dynamic, truth.codes != STAY
     cameras = truth.layout.camera_boxes()
-    similarity = similarity_map(region[:, :, :h], truth.last[:, :, :h])
+    similarity = truth.similarity(region)
     inner = ssim_valid(similarity, cameras)
-    energy, true_energy = (_gradient_energy(frames, cameras) * moves for frames in (region, truth.last))
+    energy, true_energy = (of * moves for of in (_gradient_energy(region, cameras), truth.energy))
     samples = Samples.of(
         {
             "val_mse": visual,

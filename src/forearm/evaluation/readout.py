@@ -133,7 +133,10 @@ class Sight:
             shapes = {name: shape if name.endswith("_per_joint") else shape[:1] for name in READ_METRICS}
             return Samples.of({name: (np.zeros(of), np.zeros(of)) for name, of in shapes.items()})
         readable = np.tile(self._reader.readable, (shape[0], 1))
-        read, strip = self._read(region), decode_strip(truth.layout, region)[0]
+        read, strip = (
+            self._before if truth.copied(region) else self._read(region),
+            decode_strip(truth.layout, region)[0],
+        )
         errors, acting = np.abs(read - truth.positions), truth.of_acting(readable)
         change = truth.positions - truth.before
         moves = (truth.codes != STAY) & acting

@@ -1,6 +1,6 @@
 """Metrics per sample, and their means."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,24 @@ class Samples:
             {name: np.concatenate([part.sums[name] for part in parts]) for name in parts[0].sums},
             {name: np.concatenate([part.weights[name] for part in parts]) for name in parts[0].weights},
         )
+
+    def __getitem__(self, rows: np.ndarray) -> "Samples":
+        """Some of the samples, by index or mask."""
+        return self._each(lambda values: values[rows])
+
+    def among(self, asked: np.ndarray) -> "Samples":
+        """All samples (N,), of which these are the ``asked`` ones and no other defines any metric."""
+
+        def spread(values: np.ndarray) -> np.ndarray:
+            whole = np.zeros((len(asked), *values.shape[1:]))
+            whole[asked] = values
+            return whole
+
+        return self._each(spread)
+
+    def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> "Samples":
+        tables = ({name: change(values) for name, values in of.items()} for of in (self.sums, self.weights))
+        return Samples(*tables)
 
     def __or__(self, other: "Samples") -> "Samples":
         """The same samples with the metrics of both."""

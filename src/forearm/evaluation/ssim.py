@@ -8,17 +8,20 @@ RADIUS = 5
 """Pixels from the middle of the Gaussian window to its edge."""
 
 
-def similarity_map(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
+def similarity_map(pictures: np.ndarray, others: np.ndarray, mean_of_others: np.ndarray | None = None) -> np.ndarray:
     """Similarity at each pixel of pictures (N, C, h, w) in [0, 1] to others of the same shape, (N, C, h, w) float32.
 
     Every channel by itself, 11 × 11 Gaussian window with σ = 1.5, zero padding.
+
+    Args:
+        mean_of_others: ``blurred`` others, where they are known already.
     """
     x, y = np.asarray(pictures, np.float32), np.asarray(others, np.float32)
-    mean_x, mean_y = _blur(x), _blur(y)
+    mean_x, mean_y = blurred(x), blurred(y) if mean_of_others is None else mean_of_others
     products = mean_x * mean_y
     squares = mean_x**2 + mean_y**2
-    variances = _blur(x * x + y * y) - squares
-    covariance = _blur(x * y) - products
+    variances = blurred(x * x + y * y) - squares
+    covariance = blurred(x * y) - products
     return ((2 * products + C1) * (2 * covariance + C2)) / ((squares + C1) * (variances + C2))
 
 
@@ -42,5 +45,6 @@ def ssim_valid(similarity: np.ndarray, cameras: list[tuple[slice, slice]]) -> np
     return np.mean(means, axis=0) if means else np.full(len(similarity), np.nan)
 
 
-def _blur(pictures: np.ndarray) -> np.ndarray:
+def blurred(pictures: np.ndarray) -> np.ndarray:
+    """The mean of the window about each pixel of pictures (N, C, h, w)."""
     return gaussian_filter(pictures, 1.5, radius=RADIUS, mode="constant", axes=(2, 3))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import nn
 
 from forearm.base.devices import device_named
@@ -140,6 +141,9 @@ def assess(
         )
     if run.practised_stay():
         cautions.append("STAY was practised on frames that stay what they are (synthetic_stay); no recording shows it.")
+    asked = {UNTRAINED: drawn_equally(rows, transitions.groups, MOST_REPORTED)}
+    if len(rows) > MOST_REPORTED:
+        cautions.append(f"The untrained model was asked about {MOST_REPORTED} of the {len(rows)} samples.")
     paths = draw_paths(transitions, held, horizon, rollouts)
     groups, grouped_by = transitions.independent_groups(rows)
     total = len(rows) + paths.size
@@ -164,6 +168,8 @@ def assess(
         motions=transitions.motions,
         finder=finder,
         object_names=transitions.objects.names if transitions.objects else (),
+        asked=asked,
+        threads=torch.get_num_threads(),
     )
     followed = roll_out(
         model, transitions, paths, baselines, target, lambda steps: watch(len(rows) + steps, total), reader, finder

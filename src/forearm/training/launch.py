@@ -1,7 +1,7 @@
 """From a dataset to a trained run, and from an interrupted run to its end; in every process of a training."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ def train_run(
     device: str = "auto",
     trackers: tuple[str, ...] = (),
     watching: Watching = unwatched,
+    given: Collection[str] = (),
 ) -> Run:
     """Train a model on a dataset and leave a run's folder.
 
@@ -60,6 +61,7 @@ def train_run(
         device: where to train.
         trackers: where to log besides ``log.jsonl``.
         watching: who is given every log entry.
+        given: names of the settings in ``config`` that somebody asked for; one without effect is refused.
 
     Raises:
         ForearmError: data, settings or runs are missing or do not fit, the folder is taken, or the loss diverges.
@@ -78,7 +80,7 @@ def train_run(
         basis, follows = (Run.open(path) if path else None for path in (fine_tune, parent))
         if basis is not None:
             basis.load("best")  # refuses weights that cannot be started from before anything is written
-        start_run(Path(out), family, settings, config, transitions, basis, follows, notes, weights)
+        start_run(Path(out), family, settings, config, transitions, basis, follows, notes, weights, given)
     return _go(processes, Run(Path(out)), transitions, False, device, trackers, watching)
 
 

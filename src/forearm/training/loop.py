@@ -6,7 +6,7 @@ import json
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +64,7 @@ def start_run(
     parent: Run | None = None,
     notes: str = "",
     weights: Path | None = None,
+    given: Collection[str] = (),
 ) -> Run:
     """Make a run's folder with its settings; ``train`` fills it.
 
@@ -74,11 +75,13 @@ def start_run(
         parent: the run that this one follows, whose targets it is measured by.
         notes: the experimenter's own text, kept in the folder.
         weights: a file that says how often to draw each transition or episode; see ``read_weights``.
+        given: names of the settings that somebody asked for; one without effect is refused.
     """
     for split in ("train", "val"):
         if not len(data.rows(split)):
             raise ForearmError(f"{data.path} has no transitions to {split} on; build it with --val between 0 and 1")
-    if config.imagined_share and not (data.leaders[data.rows("train")] >= 0).any():
+    leads = bool((data.leaders[data.rows("train")] >= 0).any())
+    if config.imagined_share and not leads:
         raise ForearmError(
             f"imagined_share is {config.imagined_share:g}, and in {data.path} no transition goes on from another one; "
             "leave it out"
@@ -93,6 +96,10 @@ def start_run(
     drawing = read_weights(weights, data) if weights else None
     if config.compile or config.checkpoint_activations:
         blocks_of(planned)
+    if "imagined_steps" in given and not (leads and imagined_share(planned, config)):
+        raise ForearmError("imagined_steps has no effect, as nothing is imagined; give imagined_share too, above 0")
+    if "matrix_rate" in given and not planned.hidden_matrices():
+        raise ForearmError(f"matrix_rate has no effect on family {family}, of which AdamW moves all; leave it out")
     facts = {
         "family": family,
         "model": settings,
