@@ -110,6 +110,23 @@ def test_then_is_what_draw_would_draw(tmp_path, history, stacking):
     assert all(torch.equal(getattr(whole, name), value) for name, value in before.items()), "left as it was"
 
 
+def test_the_mode_of_a_prediction_is_what_is_fed_back(tiny_data):
+    layout, whole = tiny_data.layout, tiny_data.batch(np.arange(2))
+    known, height = layout.frame_columns(-2), layout.frame_height
+    frame = torch.full((2, 3, layout.height, layout.frame_width), 0.5)
+    mean = Prediction(frame, whole.positions[:, -1])
+    mode = torch.rand(2, 3, height, layout.frame_width, generator=torch.Generator().manual_seed(0))
+    taken = whole.actions[:, -1], whole.dimensions
+    before, after = whole.then(mean, *taken), whole.then(dataclasses.replace(mean, mode=mode), *taken)
+    assert torch.equal(after.canvas[:, :, :height, known], mode)
+    assert torch.equal(after.canvas[:, :, height:], before.canvas[:, :, height:]), "joints are drawn alike"
+    both = Prediction.concatenate([dataclasses.replace(mean, mode=mode)[:1], dataclasses.replace(mean, mode=mode)[1:]])
+    assert torch.equal(both.mode, mode)
+    assert Prediction.concatenate([mean, dataclasses.replace(mean, mode=mode)]).mode is None
+    with pytest.raises(ForearmError, match="no numbers"):
+        Prediction(frame, mode=mode * torch.nan)
+
+
 def test_another_last_action(tiny_data):
     layout, batch = tiny_data.layout, tiny_data.batch(np.arange(5))
     other = batch.with_action(torch.full((5, 1), -0.5), torch.zeros(5))

@@ -40,11 +40,14 @@ class Prediction:
     the predictor cannot say."""
     carried: Mapping[str, Tensor] | None = None
     """What the predictor wants to be given again when this prediction is fed back, (B, …) each; None where nothing."""
+    mode: Tensor | None = None
+    """(B, 3, h, w) float32 in [0, 1], the cameras' pictures that are fed back in place of the frame's: the likeliest
+    ones, where the frame is a mean. None where these are the same."""
 
     def __post_init__(self) -> None:
         if torch.compiler.is_compiling():  # numbers are not known yet
             return
-        for values in (self.frame, self.positions, self.expected_error):
+        for values in (self.frame, self.positions, self.expected_error, self.mode):
             if values is not None and not torch.isfinite(values.sum()):  # one NaN or infinity suffices
                 raise ForearmError(
                     "the model's predictions are no numbers (NaN or infinite); did training diverge? "
@@ -76,17 +79,18 @@ class Prediction:
     @classmethod
     def concatenate(cls, parts: "Sequence[Prediction]") -> "Prediction":
         """Predictions of one predictor one after the other; what one part lacks, the whole lacks."""
-        columns = zip(*((p.frame, p.positions, p.expected_error) for p in parts), strict=True)
-        whole = (None if any(v is None for v in values) else torch.cat(values) for values in columns)
+        columns = zip(*((p.frame, p.positions, p.expected_error, p.mode) for p in parts), strict=True)
+        *whole, mode = (None if any(v is None for v in values) else torch.cat(values) for values in columns)
         carried = [p.carried for p in parts if p.carried is not None]
         shared = carried[0] if len(carried) == len(parts) else ()
         together = {name: torch.cat([each[name] for each in carried]) for name in shared}
-        return cls(*whole, carried=together or None)  # type: ignore[arg-type, misc]
+        return cls(*whole, carried=together or None, mode=mode)  # type: ignore[arg-type, misc]
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Prediction":
-        fields = (self.frame, self.positions, self.expected_error)
-        changed = (None if values is None else change(values) for values in fields)
-        return Prediction(*changed, carried=_each_of(self.carried, change))  # type: ignore[arg-type, misc]
+        fields = (self.frame, self.positions, self.expected_error, self.mode)
+        *changed, mode = (None if values is None else change(values) for values in fields)
+        carried = _each_of(self.carried, change)
+        return Prediction(*changed, carried=carried, mode=mode)  # type: ignore[arg-type, misc]
 
 
 class Predictor(Protocol):
@@ -174,6 +178,8 @@ class Batch:
         canvas = torch.empty_like(self.canvas)
         canvas[..., : known.start] = self.canvas[..., shift : shift + known.start]
         canvas[..., known] = prediction.frame
+        if prediction.mode is not None:
+            canvas[:, :, :height, known] = prediction.mode
         canvas[:, :, height:, known] = draw_strip(layout, before, now)[:, None].to(canvas)
         for rows, columns in layout.strip_cells()[len(layout.joints) :]:
             canvas[:, :, rows, columns] = 0.5  # nothing is known before the first frame, so it has no velocity

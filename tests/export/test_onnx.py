@@ -81,11 +81,12 @@ def test_the_file_answers_as_pytorch_does_for_any_number_of_samples(exported, wa
     assert done.code == 0, done
     session = onnxruntime.InferenceSession(file)
     inputs = dict(zip(("pictures", "joints", "actions"), (each.numpy() for each in known(data, rows)), strict=True))
-    picture, joints, error = session.run(["picture", "next_joints", "expected_error"], inputs)
+    picture, joints, error, mode = session.run(["picture", "next_joints", "expected_error", "mode"], inputs)
     wanted = warp.load().predict(data.batch(np.array(rows)).context())
     np.testing.assert_allclose(picture, wanted.frame[:, :, : data.layout.frame_height].detach(), atol=1e-4)
     np.testing.assert_allclose(joints, wanted.positions.detach(), atol=1e-3)
     np.testing.assert_allclose(error, wanted.expected_error.detach(), atol=1e-4)
+    np.testing.assert_allclose(mode, wanted.mode.detach(), atol=1e-4)
 
 
 def test_the_file_says_what_goes_in_and_what_comes_out(exported, warp):
@@ -144,10 +145,11 @@ def test_steps_that_are_fed_back_are_those_of_a_rollout(warp, data):
     step, carried = ExportedStep(model, carries), [torch.zeros_like(wanted[0].carried[name]) for name in carries]
     for i, prediction in enumerate(wanted):
         actions = torch.cat([actions[:, :-1], values[:, i : i + 1]], dim=1)
-        picture, after, error, *carried = step(pictures, joints, actions, torch.full((2,), float(i > 0)), *carried)
+        fed_back = torch.full((2,), float(i > 0))
+        picture, after, error, mode, *carried = step(pictures, joints, actions, fed_back, *carried)
         torch.testing.assert_close(picture, prediction.frame[:, :, : data.layout.frame_height], atol=1e-5, rtol=0)
         torch.testing.assert_close(error, prediction.expected_error, atol=1e-6, rtol=1e-4)
-        pictures = torch.cat([pictures[:, 1:], picture[:, None]], dim=1)
+        pictures = torch.cat([pictures[:, 1:], mode[:, None]], dim=1)
         joints = torch.cat([joints[:, 1:], after[:, None]], dim=1)
         actions = torch.cat([actions[:, 1:], actions[:, :1]], dim=1)
 

@@ -21,7 +21,7 @@ from forearm.models.augmentation import augmented
 from forearm.models.warp.anchor import UNTRACED, Anchor, averaged
 from forearm.models.warp.config import WarpConfig
 from forearm.models.warp.losses import motion_loss, pixel_weights
-from forearm.models.warp.model import Warp, blended
+from forearm.models.warp.model import Warp, blended, sharpened
 from forearm.models.warp.motion import (
     copy,
     enlarge,
@@ -550,6 +550,37 @@ def test_goes_on_from_its_own_predictions(name):
         assert torch.equal(first.carried[kept], model.known_pictures(batch)[-1])
         without = a_model(layout, first_frame=False)
         assert not without.predict(batch.context()).carried
+
+
+@given(st.integers(0, 1000), st.floats(1, 20))
+@settings(max_examples=25, deadline=None)
+def test_sharpened_shares_grow_where_they_are_larger(seed, power):
+    shares = torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(seed)).softmax(dim=1)
+    sharp = sharpened(shares, power)
+    torch.testing.assert_close(sharp.sum(dim=1), torch.ones(2, 3, 3))
+    assert (sharp.amax(dim=1) >= shares.amax(dim=1) - 1e-6).all()
+    assert torch.equal(sharp.argmax(dim=1), shares.argmax(dim=1))
+    torch.testing.assert_close(sharpened(shares, 1.0), shares)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@torch.no_grad()
+def test_what_is_fed_back_is_sharpened_where_several_frames_are_known(name):
+    layout = LAYOUTS[name]
+    model, batch = a_model(layout), noise(layout, n=3)
+    prediction = model.predict(batch.context())
+    assert a_model(layout, sharpening=1.0).predict(batch.context()).mode is None
+    if layout.history == 2:
+        assert prediction.mode is None
+        return
+    cameras, _ = model.decompose(batch.context())
+    for camera in cameras:
+        sources = torch.stack(camera.sources, dim=1)
+        shares = camera.weights**model.config.sharpening
+        wanted = (shares / shares.sum(dim=1, keepdim=True))[:, :, None] * sources
+        torch.testing.assert_close(prediction.mode[..., *camera.box], wanted.sum(dim=1).clamp(0, 1), atol=1e-5, rtol=0)
+    mean = a_model(layout, sharpening=1.0).predict(batch.context())
+    torch.testing.assert_close(prediction.frame, mean.frame)  # a single step is told by the mean
 
 
 def test_what_is_carried_is_as_bright_as_the_rest():

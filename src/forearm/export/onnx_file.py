@@ -18,7 +18,7 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import writing
 from forearm.base.machine import circumstances
 from forearm.canvas import Layout
-from forearm.export.step import FED_BACK, INPUTS, OUTPUTS, ExportedStep, context_of
+from forearm.export.step import FED_BACK, INPUTS, ExportedStep, context_of
 from forearm.training.run import Checkpoint, Run
 
 OPSET = 20
@@ -60,7 +60,7 @@ def export_onnx(run: Run, out: Path, checkpoint: Checkpoint = "best", feed_back:
         assert prediction.carried is not None
         fed_back = torch.tensor([float(i % 2) for i in range(EXAMPLES)])
         inputs = (*examples, fed_back, *(prediction.carried[name] for name in carries))
-    proto = _traced(step, inputs, family)
+    proto = _traced(step, inputs, list(step.shown(prediction)), family)
     _describe(proto, layout, carries)
     facts = {
         "forearm": circumstances(torch.device("cpu"))["forearm"],
@@ -95,8 +95,8 @@ def example_inputs(layout: Layout, count: int = EXAMPLES) -> tuple[Tensor, Tenso
     return pictures, (low + shares * (high - low)).float(), actions
 
 
-def _traced(step: ExportedStep, inputs: Sequence[Tensor], family: str) -> Any:
-    """The step as an ONNX model for any number of samples."""
+def _traced(step: ExportedStep, inputs: Sequence[Tensor], shown: Sequence[str], family: str) -> Any:
+    """The step as an ONNX model for any number of samples, with the names of what it shows."""
     import onnx_ir
 
     names = _input_names(step.carries)
@@ -112,7 +112,7 @@ def _traced(step: ExportedStep, inputs: Sequence[Tensor], family: str) -> Any:
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=names,
-                output_names=_output_names(step.carries, len(step(*inputs))),
+                output_names=[*shown, *(f"next_{name}" for name in step.carries)],
                 custom_translation_table={torch.ops.aten.linalg_matrix_exp.default: _matrix_exp},
                 verbose=False,
             )
@@ -176,10 +176,6 @@ def _input_names(carries: Sequence[str]) -> list[str]:
     return [*INPUTS, *([FED_BACK] if carries else ()), *carries]
 
 
-def _output_names(carries: Sequence[str], count: int) -> list[str]:
-    return [*OUTPUTS[: count - len(carries)], *(f"next_{name}" for name in carries)]
-
-
 def _describe(proto: Any, layout: Layout, carries: Sequence[str]) -> None:
     """Say in the file what goes in and what comes out."""
     said = descriptions(layout, carries)
@@ -206,6 +202,7 @@ def descriptions(layout: Layout, carries: Sequence[str]) -> dict[str, str]:
         "picture": f"(B, 3, {h}, {w}) RGB from 0 to 1, the predicted frame",
         "next_joints": f"(B, {len(layout.joints)}) predicted positions, in the units of joints",
         "expected_error": f"(B, {h}, {w}) squared error to expect of each pixel of picture, mean over RGB",
+        "mode": f"(B, 3, {h}, {w}) RGB from 0 to 1, the picture to feed back in place of picture, which is a mean",
         FED_BACK: "(B,) 1 where the newest frame is the file's own prediction, else 0",
     }
     for name in carries:

@@ -15,7 +15,7 @@ from forearm.models import WorldModel
 
 INPUTS = ("pictures", "joints", "actions")
 FED_BACK = "fed_back"
-OUTPUTS = ("picture", "next_joints", "expected_error")
+OUTPUTS = ("picture", "next_joints", "expected_error", "mode")
 
 
 def context_of(layout: Layout, pictures: Tensor, joints: Tensor, actions: Tensor) -> Batch:
@@ -51,25 +51,29 @@ class ExportedStep(nn.Module):
     def forward(
         self, pictures: Tensor, joints: Tensor, actions: Tensor, fed_back: Tensor | None = None, *carried: Tensor
     ) -> tuple[Tensor, ...]:
-        """Picture (B, 3, h, w), joints (B, J), the expected error (B, h, w) if the model knows it, what is carried.
+        """Picture (B, 3, h, w), joints (B, J), the expected error (B, h, w) and the mode (B, 3, h, w) if the model says
+        them, what is carried.
 
         Args:
             fed_back: (B,) 1 where the last known frame is the prediction before, of which ``carried`` came, else 0.
         """
         batch = context_of(self.model.layout, pictures, joints, actions)
         prediction = self.model.predict(batch)
-        shown = self._shown(prediction)
+        shown = tuple(self.shown(prediction).values())
         if fed_back is None:
             return shown
         # Both are computed and one is taken; what they share is computed once by whoever runs the file.
         again = self.model.predict(replace(batch, carried=dict(zip(self.carries, carried, strict=True))))
-        pairs = zip((*shown, *self._carried(prediction)), (*self._shown(again), *self._carried(again)), strict=True)
+        first, other = ((*self.shown(each).values(), *self._carried(each)) for each in (prediction, again))
+        pairs = zip(first, other, strict=True)
         return tuple(torch.where(fed_back.view(-1, *[1] * (a.ndim - 1)) > 0.5, b, a) for a, b in pairs)
 
-    def _shown(self, prediction: Prediction) -> tuple[Tensor, ...]:
+    def shown(self, prediction: Prediction) -> dict[str, Tensor]:
+        """What a prediction answers, by name, but for what is carried."""
         layout = self.model.layout
-        shown = (prediction.frame[:, :, : layout.frame_height], prediction.joints(layout).float())
-        return shown if prediction.expected_error is None else (*shown, prediction.expected_error)
+        picture, joints = prediction.frame[:, :, : layout.frame_height], prediction.joints(layout).float()
+        answers = zip(OUTPUTS, (picture, joints, prediction.expected_error, prediction.mode), strict=True)
+        return {name: values for name, values in answers if values is not None}
 
     def _carried(self, prediction: Prediction) -> tuple[Tensor, ...]:
         assert prediction.carried is not None

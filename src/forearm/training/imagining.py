@@ -39,7 +39,8 @@ def imagined(model: WorldModel, leading: Sequence[Batch], batch: Batch) -> Batch
     context = dataclasses.replace(first.context(), carried=model.beginning(begun))
     model.eval()
     for following in (*between, batch[:count]):
-        prediction = dataclasses.replace(model.predict(context), positions=following.positions[:, -2])
+        # From means: a model that learns to go on from modes trusts its copies less (docs/log/2026-11-27-flagship.md).
+        prediction = dataclasses.replace(model.predict(context), positions=following.positions[:, -2], mode=None)
         context = context.then(prediction, following.actions[:, -1], following.dimensions)
     model.train()
     canvas = batch.canvas.clone()

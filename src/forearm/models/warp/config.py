@@ -21,6 +21,9 @@ class WarpConfig(LearningConfig):
     """Channels in which each camera's picture is shown where the joints put the arm, before and after; 0 for none."""
     first_frame: bool = True
     """Where several frames are known, predictions that are fed back go on looking at the frame they began with."""
+    sharpening: float = 3.0
+    """Where several frames are known, the power to which the blend's shares are raised in pictures that are fed back; 1
+    for none. It keeps things whole that would dissolve step by step."""
     mse_weight: float = 1.5
     """Weight of the picture's squared error: small for real recordings, large for simulated ones
     (docs/log/2026-11-25-warp-parts.md)."""
@@ -36,5 +39,7 @@ class WarpConfig(LearningConfig):
             raise ForearmError(f"change_weight is {self.change_weight}; it has to be 0 or more")
         require_width(self.width, self.levels)
         require_positive(self, "layers")
+        if not 1 <= self.sharpening < math.inf:
+            raise ForearmError(f"sharpening is {self.sharpening}; it has to be 1 or more")
         if self.joint_maps < 0:
             raise ForearmError(f"joint_maps is {self.joint_maps}; it has to be 0 or more")

@@ -265,10 +265,21 @@ class Warp(JointHeadModel):
         return CameraPrediction(box, before, pixels, coordinates, full, sources, weights, picture, features)
 
     def _prediction(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> Prediction:
-        expected = self._expected_error(batch, cameras)
+        expected, mode = self._expected_error(batch, cameras), self._mode(batch, cameras)
         cameras, carried = self._carried(batch, cameras, state)
         frame, positions = self._frame(batch, cameras, state)
-        return Prediction(frame.clamp(0, 1), positions, expected, carried)
+        return Prediction(frame.clamp(0, 1), positions, expected, carried, mode)
+
+    def _mode(self, batch: Batch, cameras: list[CameraPrediction]) -> Tensor | None:
+        """The pictures to feed back, (B, 3, h, w): each pixel mostly from its likeliest source.
+
+        A mean of where a thing may be is blurred, and the next step blurs it again, until nothing is left to move.
+        """
+        if self.layout.history == 2 or self.config.sharpening == 1:  # anchors keep single known frames sharp
+            return None
+        return self._stood(
+            batch, (blended(sharpened(each.weights, self.config.sharpening), each.sources) for each in cameras)
+        ).clamp(0, 1)
 
     def _carried(
         self, batch: Batch, cameras: list[CameraPrediction], state: JointState
@@ -296,11 +307,15 @@ class Warp(JointHeadModel):
 
     def _frame(self, batch: Batch, cameras: list[CameraPrediction], state: JointState) -> tuple[Tensor, Tensor]:
         """The last frame with its strip, (B, 3, H, w), and the joints' positions, (B, J)."""
-        picture = batch.canvas.new_zeros(batch.canvas.shape[0], 3, self.layout.frame_height, self.layout.frame_width)
-        for camera in cameras:
-            picture[..., *camera.box] = camera.picture
         positions = self.positions(batch, state)
-        return self.frame(batch, picture, positions), positions
+        return self.frame(batch, self._stood(batch, (camera.picture for camera in cameras)), positions), positions
+
+    def _stood(self, batch: Batch, pictures: Iterable[Tensor]) -> Tensor:
+        """The cameras' pictures where they stand in a frame, (B, 3, h, w)."""
+        frame = batch.canvas.new_zeros(batch.canvas.shape[0], 3, self.layout.frame_height, self.layout.frame_width)
+        for box, picture in zip(self.layout.camera_boxes(), pictures, strict=True):
+            frame[..., *box] = picture
+        return frame
 
     # Uncertainty
 
@@ -375,6 +390,11 @@ def blended(weights: Tensor, sources: Sequence[Tensor]) -> Tensor:
     for share, source in zip(weights.split(1, dim=1), sources, strict=True):
         picture = torch.addcmul(picture, share, source)
     return picture
+
+
+def sharpened(weights: Tensor, power: float) -> Tensor:
+    """Shares of sources (B, N, h, w) raised to a power, so that the larger ones grow; they sum to 1 again."""
+    return (power * weights.clamp(min=1e-12).log()).softmax(dim=1)
 
 
 def _shrunk(pixels: slice, shrink: int) -> slice:

@@ -132,6 +132,7 @@ async function predict(contexts) {
   };
   return contexts.map((_, i) => ({
     picture: row("picture", i),
+    likeliest: row(found.mode ? "mode" : "picture", i),
     joints: Array.from(row("next_joints", i)),
     expected: found.expected_error ? row("expected_error", i) : null,
     carried: carries.length ? Object.fromEntries(carries.map((name) => [name, row(`next_${name}`, i)])) : null,
@@ -197,7 +198,7 @@ async function go(which) {
   const node = now(), taken = world.previews[which], step = recordedAt(node);
   if (node.steps >= RUN.longest) throw new Error(`this session is ${RUN.longest} steps long; undo some, or begin anew`);
   const truth = step && isSame(taken.action, step.action) ? { picture: await read(step.pictures), joints: step.joints } : null;
-  const frame = { picture: taken.picture, joints: taken.joints };
+  const frame = { picture: taken.likeliest, joints: taken.joints };
   world.path.push({
     ...taken, number: world.numbers++, steps: node.steps + 1, before: node, truth,
     known: [...node.known.slice(1), frame], trueKnown: truth && [...node.trueKnown.slice(1), truth],
