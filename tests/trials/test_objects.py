@@ -121,6 +121,26 @@ def test_frames_are_raised_by_the_truth_about_one_object(data):
     assert examples.done.sum() == 20 * 3  # of one object, from the second step on
     positions, _ = data.objects.at(examples.now[examples.done])
     assert (positions[:, 0, 2] > 0.06).all()
+    begun, _ = data.objects.at(examples.first[examples.done])
+    moved = (positions - begun)[:, 0] / classifier.UNIT
+    np.testing.assert_allclose(examples.shifts[examples.done], moved.clip(-6, 6), atol=1e-5)
+
+
+def test_a_classifier_learns_how_far_objects_come_too(data, monkeypatch):
+    """Else it is content with what goes along with success, such as a raised arm."""
+    learned = {}
+
+    def ends(network, loss, recipe, hidden):
+        loss(torch.Generator().manual_seed(0)).backward()
+        learned.update({name: parameter.grad for name, parameter in network.named_parameters()})
+        assert len(hidden) == sum(name.endswith("weight") and g.ndim > 1 for name, g in learned.items()) - 1
+        assert not any(weight is network.head[-1].weight for weight in hidden)
+
+    monkeypatch.setattr(classifier, "FEWEST", 40)
+    monkeypatch.setattr(classifier, "kept_or_learned", lambda data, file, network, recipe, learn: learn(network))
+    monkeypatch.setattr(classifier, "fit", ends)
+    classifier_of(data)
+    assert (learned["head.3.weight"].abs().sum(dim=1) > 0).all(), "success and all three directions"
 
 
 def test_a_classifier_learns_from_true_pictures_and_is_kept(data, monkeypatch):

@@ -1,8 +1,9 @@
 """Success learned from true pictures: a network sees how an episode began and how it looks now, and says if it is done.
 
-Where the dataset knows objects it learns whether one of them has been raised; its box at the start is marked. Elsewhere
-it learns to tell the last frames of an episode from those before, as of demonstrations that reach their goals. It
-learns from no imagined picture. Light, noise and blur vary, so that it looks at what is shown, not at how sharp it is.
+Where the dataset knows objects it learns whether one of them has been raised; its box at the start is marked. It also
+learns how far that object has come, or else a raised arm would be taken for a raised object. Elsewhere it learns to
+tell the last frames of an episode from those before, as of demonstrations that reach their goals. It learns from no
+imagined picture. Light, noise and blur vary, so that it looks at what is shown, not at how sharp it is.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,10 @@ from forearm.trials.starts import RAISED
 
 FILE = "success.safetensors"
 """Where the network is kept in the folder of the dataset whose pictures it learned."""
-RECIPE = {"version": 1, "steps": 1500, "batch": 32, "rate": 2e-3, "decay": 0.05, "side": 64}
+RECIPE = {"version": 2, "steps": 1500, "batch": 32, "rate": 2e-3, "matrix_rate": 0.02, "decay": 0.05, "side": 64}
 """How it is trained, on pictures of ``side`` pixels."""
+UNIT, FARTHEST = 0.05, 6.0
+"""Metres in which is told how far an object has come, and how many of them at most."""
 LAST, BEFORE = 2, 0.6
 """Where nothing is known of objects: so many last frames are done, and such a share of the first is not."""
 FEWEST = 100
@@ -39,6 +42,8 @@ class Examples:
     """(n,) int64."""
     boxes: np.ndarray
     """(n, C, 4) float32, the object in the first frame, in shares of the pictures; NaN where it is not seen."""
+    shifts: np.ndarray
+    """(n, 3) float32, how far the object has come since the first frame, in UNIT; NaN where no objects are known."""
     done: np.ndarray
     """(n,) bool."""
 
@@ -56,17 +61,21 @@ class Examples:
                 before = frames[: int(BEFORE * len(frames))]
                 now = np.concatenate([before, frames[-LAST:]])
                 done = np.arange(len(now)) >= len(before)
-                parts.append((now * 0 + frames[0], now, np.full((len(now), cameras, 4), np.nan, np.float32), done))
+                boxes, shifts = (np.full((len(now), *shape), np.nan, np.float32) for shape in ((cameras, 4), (3,)))
+                parts.append((now * 0 + frames[0], now, boxes, shifts, done))
                 continue
             positions, boxes = data.objects.at(frames)
             for number in range(positions.shape[1]):
-                raised = positions[:, number, 2] - positions[0, number, 2] > RAISED
-                parts.append((frames * 0 + frames[0], frames, np.repeat(boxes[:1, number], len(frames), 0), raised))
+                moved = positions[:, number] - positions[0, number]
+                box = np.repeat(boxes[:1, number], len(frames), 0)
+                shifts = (moved / UNIT).clip(-FARTHEST, FARTHEST).astype(np.float32)
+                parts.append((frames * 0 + frames[0], frames, box, shifts, moved[:, 2] > RAISED))
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 class SuccessNetwork(nn.Module):
-    """From 7 channels of each camera, (n, C, 7, side, side), to logits (n,): its start, its present, and a mask."""
+    """From 7 channels of each camera, (n, C, 7, side, side), its start, its present and a mask, to 4 numbers (n, 4):
+    the logit of success, and how far the object has come."""
 
     def __init__(self, cameras: int) -> None:
         super().__init__()
@@ -81,11 +90,15 @@ class SuccessNetwork(nn.Module):
 
         self.encoders = nn.ModuleList(encoder() for _ in range(cameras))
         cells = (int(RECIPE["side"]) // 16) ** 2
-        self.head = nn.Sequential(nn.Linear(48 * cells * cameras, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 1))
+        self.head = nn.Sequential(nn.Linear(48 * cells * cameras, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 4))
 
     def forward(self, seen: Tensor) -> Tensor:
         parts = [encoder(seen[:, camera]) for camera, encoder in enumerate(self.encoders)]
-        return self.head(torch.cat(parts, 1))[:, 0]
+        return self.head(torch.cat(parts, 1))
+
+    def hidden(self) -> list[nn.Parameter]:
+        """The weights of all layers but the last, which Muon moves."""
+        return [weight for weight in self.parameters() if weight.ndim > 1][:-1]
 
 
 @dataclass(frozen=True)
@@ -106,7 +119,7 @@ class SuccessClassifier:
             now: the later ones.
             boxes: (n, C, 4) the object at the start, in shares; NaN where it is not seen.
         """
-        return torch.sigmoid(self.network(_seen(first, now, boxes, self.layout))).double().numpy()
+        return torch.sigmoid(self.network(_seen(first, now, boxes, self.layout))[:, 0]).double().numpy()
 
 
 def classifier_of(data: TransitionSet) -> SuccessClassifier:
@@ -134,11 +147,15 @@ def classifier_of(data: TransitionSet) -> SuccessClassifier:
             seen = _seen(
                 data.frames[examples.first[rows]], data.frames[examples.now[rows]], examples.boxes[rows], layout
             )
+            logits, shifts = network(_varied(seen, random)).split([1, 3], dim=1)
             wanted = torch.from_numpy(examples.done[rows]).float()
-            return F.binary_cross_entropy_with_logits(network(_varied(seen, random)), wanted)
+            right = F.binary_cross_entropy_with_logits(logits[:, 0], wanted)
+            if data.objects is None:
+                return right
+            return right + F.smooth_l1_loss(shifts, torch.from_numpy(examples.shifts[rows]))
 
         network.train()
-        fit(network, loss, RECIPE)
+        fit(network, loss, RECIPE, network.hidden())
 
     recipe = [RECIPE, [(camera.height, camera.width) for camera in layout.cameras], LAST, BEFORE, RAISED]
     return SuccessClassifier(
