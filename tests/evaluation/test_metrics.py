@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from support.canvases import decode
 
 from forearm.base.errors import ForearmError
@@ -22,7 +23,7 @@ from forearm.canvas import (
 )
 from forearm.evaluation.metrics import OUTCOME_METRICS, Truth, against_outcomes, counterfactuals, per_sample, score
 from forearm.evaluation.samples import Samples
-from forearm.evaluation.ssim import similarity_map, ssim, ssim_valid
+from forearm.evaluation.ssim import blurred, similarity_map, ssim, ssim_valid
 from forearm.transitions.store import Outcomes
 
 LAYOUT = Layout(
@@ -448,3 +449,11 @@ def test_nonsense_is_refused_in_one_line(change, says):
     with pytest.raises(ForearmError, match=says) as caught:
         score(truth, predicted, LAYOUT, codes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [(3, 4), (16, 16), (128, 64), (50, 224)])
+def test_blurred_pictures_are_those_of_scipy_to_the_last_bit(size):
+    pictures = np.random.default_rng(0).random((2, 3, *size), np.float32)
+    np.testing.assert_array_max_ulp(
+        blurred(pictures), gaussian_filter(pictures, 1.5, radius=5, mode="constant", axes=(2, 3))
+    )

@@ -22,7 +22,7 @@ from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals,
 from forearm.evaluation.object_reader import ObjectReader
 from forearm.evaluation.objects import ObjectSight, ObjectStatistics
 from forearm.evaluation.readout import Reader, Readout, Sight
-from forearm.evaluation.samples import Samples, skills
+from forearm.evaluation.samples import Collection, Samples, skills
 from forearm.evaluation.uncertainty import Kinds, UncertaintyStatistics
 from forearm.transitions.objects import Motions
 from forearm.transitions.store import Outcomes
@@ -75,9 +75,7 @@ def evaluate(
     baselines = standard_baselines() if baselines is None else baselines
     if isinstance(predictor, torch.nn.Module):
         predictor.eval()
-    ours: list[Samples] = []
-    theirs: dict[str, list[Samples]] = {name: [] for name in baselines}
-    floor: list[Samples] = []
+    ours, floor, theirs = Collection(), Collection(), {name: Collection() for name in baselines}
     objects = ObjectStatistics(object_names, finder)
     rows, codes = [], []
     gallery, extras = Gallery(samples), RunningMeans()
@@ -87,11 +85,11 @@ def evaluate(
         case, under, expected = scored.case, scored.answers.under, scored.answers.expected
         batch, truth, own = case.batch, case.truth, taken(under, case.truth.codes)
         layout = batch.layout
-        floor.append(scored.floor)
-        ours.append(scored.ours)
+        floor.add(scored.floor)
+        ours.add(scored.ours)
         objects.add(case.objects, batch.rows.numpy(), truth, own)
         for name, samples_of in scored.theirs.items():
-            theirs[name].append(samples_of)
+            theirs[name].add(samples_of)
         extras.add({"squared_error_per_patch": per_patch((own - truth.last) ** 2, layout.patch)})
         extras.add(scored.answers.figures)
         own_expected = None
@@ -99,18 +97,18 @@ def evaluate(
             uncertainty.add(truth, batch.dimensions.numpy(), expected, under, case.outcomes)
             own_expected = taken(expected, truth.codes)
             extras.add({"expected_error_per_patch": per_patch(own_expected[:, None], layout.patch)})
-        for i, error in enumerate(ours[-1].sums["val_mse"]):
+        for i, error in enumerate(scored.ours.sums["val_mse"]):
             row, code = int(batch.rows[i]), int(truth.codes[i])
             make = partial(example_of, i, batch, truth, under, scored.copies, error, case.outcomes, own_expected)
             gallery.consider(row, code, error, make)
         rows.append(batch.rows.numpy())
         codes.append(truth.codes)
-    if not ours:
+    if not rows:
         raise ForearmError("there are no validation samples to evaluate on; build the dataset with a validation part")
     all_rows, all_codes = np.concatenate(rows), np.concatenate(codes)
     of_rows = groups(all_rows) if callable(groups) else np.asarray(groups)[all_rows]
-    mine = Samples.concatenate(ours)
-    others = {name: Samples.concatenate(parts) for name, parts in theirs.items()}
+    mine, true = ours.samples(), floor.samples()
+    others = {name: collected.samples() for name, collected in theirs.items()}
     return Evaluation(
         layout=layout,
         metrics=mine.table(),
@@ -133,8 +131,8 @@ def evaluate(
         group_of_rows=of_rows,
         cautions=cautions,
         uncertainty=uncertainty.result(of_rows, kinds_seen),
-        readout=Readout.of(reader, Samples.concatenate(floor)) if reader else None,
-        objects=objects.result(Samples.concatenate(floor)),
+        readout=Readout.of(reader, true) if reader else None,
+        objects=objects.result(true),
     )
 
 

@@ -1,5 +1,6 @@
 """Metrics per sample, and their means."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -101,3 +102,47 @@ def _value(value: np.ndarray) -> Value:
     if value.ndim:
         return [_value(figure) for figure in value]  # type: ignore[misc]
     return float(value) if np.isfinite(value) else None
+
+
+class Growing:
+    """An array that grows at its end; its memory doubles whenever it is full."""
+
+    def __init__(self) -> None:
+        self._held: np.ndarray | None = None
+        self._count = 0
+
+    def extend(self, rows: np.ndarray) -> None:
+        """Add rows (n, …), of the shape and type of those before."""
+        if self._held is None:
+            self._held = np.empty((0, *rows.shape[1:]), rows.dtype)
+        needed = self._count + len(rows)
+        if needed > len(self._held):
+            larger = np.empty((max(needed, 2 * len(self._held)), *rows.shape[1:]), rows.dtype)
+            larger[: self._count] = self.rows
+            self._held = larger
+        self._held[self._count : needed] = rows
+        self._count = needed
+
+    @property
+    def rows(self) -> np.ndarray:
+        """All rows (N, …), not copied; nothing (0,) before the first."""
+        return np.empty(0) if self._held is None else self._held[: self._count]
+
+
+class Collection:
+    """Samples that come batch by batch, all with the same metrics: many small arrays would take twice the memory."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Growing] = defaultdict(Growing)
+        self._weights: dict[str, Growing] = defaultdict(Growing)
+
+    def add(self, part: Samples) -> None:
+        """Add a batch."""
+        for held, new in ((self._sums, part.sums), (self._weights, part.weights)):
+            for name, values in new.items():
+                held[name].extend(values)
+
+    def samples(self) -> Samples:
+        """All of them, not copied."""
+        tables = ({name: each.rows for name, each in held.items()} for held in (self._sums, self._weights))
+        return Samples(*tables)

@@ -16,12 +16,15 @@ from forearm.canvas import CODE_NAMES, CODES, STAY, Layout
 from forearm.evaluation.asking import taken
 from forearm.evaluation.intervals import LeaveOneOut, estimate, intervals
 from forearm.evaluation.metrics import Truth, per_patch
-from forearm.evaluation.samples import Interval, Samples, Value
+from forearm.evaluation.samples import Growing, Interval, Samples, Value
 from forearm.transitions.store import Outcomes
 
 BINS = 10
 REMOVED = np.linspace(0, 0.95, 20)
 """Shares of the patches that are taken away, the least certain first."""
+
+ROWS = 1024
+"""Samples whose patches are ranked at a time."""
 
 Kinds = dict[tuple[int, int], int]
 """How often training saw each kind of action: (dimension, code) to a number; STAY is (0, STAY)."""
@@ -95,7 +98,7 @@ class UncertaintyStatistics:
 
     def __init__(self) -> None:
         self._layout: Layout | None = None
-        self._patches: list[tuple[np.ndarray, np.ndarray]] = []
+        self._patches = Growing(), Growing()
         self._dimensions: list[np.ndarray] = []
         self._means: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -119,7 +122,8 @@ class UncertaintyStatistics:
         h, patch = truth.layout.frame_height, truth.layout.patch
         errors = {code: _patches(_squares(region, truth.last, h), patch) for code, region in under.items()}
         uncertainty = {code: _patches(plane, patch) for code, plane in expected.items()}
-        self._patches.append((taken(uncertainty, own), taken(errors, own)))
+        for held, of in zip(self._patches, (uncertainty, errors), strict=True):
+            held.extend(taken(of, own))
         true = np.full((len(own), len(CODES)), np.nan)
         if outcomes is not None:
             for a, code in enumerate(CODES):
@@ -133,7 +137,7 @@ class UncertaintyStatistics:
         """What all samples say, which come from independent groups (N,); None without any."""
         if self._layout is None:
             return None
-        expected, true = (np.concatenate(parts).astype(np.float64) for parts in zip(*self._patches, strict=True))
+        expected, true = (held.rows.astype(np.float64) for held in self._patches)
         asked, came = (np.concatenate(parts) for parts in zip(*self._means, strict=True))
         within, between = "expected_error_correlation_within", "expected_error_correlation_between"
         samples = _binned(expected, true) | Samples.of({within: _correlation(expected, true)})
@@ -244,9 +248,12 @@ def _remaining(order: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Spearman's correlation of (N, K) with (N, K), row by row: (N,); 0 where a row is all alike."""
-    ranks = [rankdata(values, axis=1) for values in (a, b)]
-    x, y = (values - values.mean(1, keepdims=True) for values in ranks)
-    return (x * y).sum(1) / np.maximum(np.sqrt((x**2).sum(1) * (y**2).sum(1)), 1e-12)
+    found = np.empty(len(a))
+    for start in range(0, len(a), ROWS):  # ranks of all at once would take many times the memory
+        part = slice(start, start + ROWS)
+        x, y = (values - values.mean(1, keepdims=True) for values in (rankdata(of[part], axis=1) for of in (a, b)))
+        found[part] = (x * y).sum(1) / np.maximum(np.sqrt((x**2).sum(1) * (y**2).sum(1)), 1e-12)
+    return found
 
 
 def _squares(region: np.ndarray, truth: np.ndarray, height: int) -> np.ndarray:
