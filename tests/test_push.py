@@ -1,6 +1,7 @@
 """There and back: what is pushed to the Hub is used by its id, wherever a run or a dataset goes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_run_goes_to_the_hub_and_is_used_by_its_id(hub, project, tmp_path, mon
 
 
 def test_no_path_of_this_machine_is_pushed(project, tmp_path):
-    forearm("evaluate", project / "run", "--device", "cpu", "--rollouts", 0, "--samples", 1)
+    forearm("evaluate", project / "run", "--device", "cpu", "--rollouts", 4, "--horizon", 2, "--samples", 1)
     done = forearm("push", project / "run", "me/run", "--dry-run", tmp_path / "out")
     assert done.code == 0, done
     assert done.out.strip() == str(tmp_path / "out" / "README.md")
@@ -63,6 +64,9 @@ def test_no_path_of_this_machine_is_pushed(project, tmp_path):
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     metrics = json.loads((tmp_path / "out" / "evaluation" / "metrics.json").read_text())
     assert f"`val_mse_moves` ↓) | {metrics['val_mse_moves']:.3g}"[:40] in card
+    fed_back = metrics["rollouts"]["curves"]["model"]["ssim"][1]
+    first = card[card.index("## Figures") :].splitlines()[4]
+    assert re.match(rf"\| structural similarity, fed back for .* \(`ssim` ↑\) \| {fed_back:.2f}", first)
     assert all(warning in card for warning in metrics["warnings"])
     assert not (tmp_path / "out" / "resume.safetensors").exists()
 

@@ -18,7 +18,7 @@ from forearm.canvas import as_uint8
 from forearm.evaluation import MODEL, PERSISTENCE, UNTRAINED, Persistence, draw_paths, fitted_baselines, roll_out
 from forearm.evaluation.intervals import Difference
 from forearm.evaluation.metrics import score
-from forearm.evaluation.rollouts import CURVES, FILMS
+from forearm.evaluation.rollouts import CURVES, FILMS, FedBack
 from forearm.evaluation.saved import Saved
 from forearm.report.assessment import assess
 from forearm.transitions import TransitionSet
@@ -149,6 +149,23 @@ def test_where_no_verdict_is_possible_the_means_say_who_is_better(data):
     better = Difference(-1.0, (-2.0, -0.5), 1e-6, 9, relevant=True)
     enough = dataclasses.replace(few, differences={PERSISTENCE: {"val_mse": [better] * 4}})
     assert enough.better_than(PERSISTENCE) == ([True] * 4, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lasts", "steps"),
+    [(0.2, "2 s", 10), (0.5, "2 s", 4), (5.0, "5 s", 1), (0.1, "1.2 s", 12), (None, "10 steps", 10)],
+)
+def test_what_stands_first_is_fed_back_for_two_seconds_or_as_long_as_there_are_steps(seconds, lasts, steps):
+    curve = [float(k) for k in range(1, 13)]
+    curves = {MODEL: {"ssim": curve}, PERSISTENCE: {"ssim": [-k for k in curve]}}
+    found = FedBack.of(curves, ["level"] * 11 + ["better"], seconds)
+    assert (found.value, found.persistence) == (steps, -steps)
+    assert found.verdict == ("better" if steps == 12 else "level")
+    assert found.title.endswith(f"fed back for {lasts}")
+
+
+def test_rollouts_of_before_without_the_figure_have_none():
+    assert FedBack.of({MODEL: {"psnr": [1.0]}, PERSISTENCE: {}}, [None], 0.2).value is None
 
 
 def test_no_paths_no_rollouts(data):

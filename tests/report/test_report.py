@@ -627,6 +627,21 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
     assert "Rollouts" not in page_of(good, tmp_path).text
 
 
+def test_what_is_fed_back_stands_first(good, tmp_path):
+    timed = dataclasses.replace(good, layout=dataclasses.replace(LAYOUT, action_duration=0.5))
+    sure = rollouts_of([24.0] * 6, "++++++", "--++++")  # 2 s are four steps
+    page = page_of(dataclasses.replace(timed, rollouts=sure), tmp_path)
+    assert re.search(r"structural similarity, fed back for 2 s ↑ ?0\.500 ?copying 0\.250 · better", page.text)
+    assert page.source.index("fed back for 2 s") < page.source.index("picture error of moves ↓")
+    assert "on all 5 key figures" in page.text
+    short = dataclasses.replace(timed, rollouts=rollouts_of([24.0] * 2, "++", "+-"))
+    page = page_of(short, tmp_path)
+    assert "It is worse on structural similarity, fed back for 1 s." in page.text
+    unknown = dataclasses.replace(good, rollouts=rollouts_of([24.0] * 3, "+++", "00-"))
+    assert "structural similarity, fed back for 3 steps" in page_of(unknown, tmp_path).text
+    assert "fed back for" not in page_of(good, tmp_path).text
+
+
 @pytest.mark.parametrize(
     ("verdicts", "says"),
     [("++++", "at each of 4 steps by PSNR"), ("+0++", "at 3 of 4 steps by PSNR"), ("0+00", "at 1 of 4 steps by PSNR")],

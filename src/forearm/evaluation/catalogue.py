@@ -241,6 +241,12 @@ TITLES = KEY_METRICS | {"readout_position_mae": "joint error as read from the pi
 """Those, and what stands for a key metric that the action answers."""
 
 
+FED_BACK, FED_BACK_TITLE = "ssim", "structural similarity"
+"""The metric that a report puts first, after predictions that are fed back: it goes with how useful a run is
+(docs/benchmarks/correlations.md)."""
+FED_BACK_SECONDS, FED_BACK_STEPS = 2.0, 10
+"""After how long; steps where nobody knows how long one lasts."""
+
 LARGEST_FLOOR = 0.5
 """A reader that errs by more than this share of copying's error on true pictures cannot tell models apart."""
 

@@ -8,12 +8,18 @@ import numpy as np
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE
-from forearm.evaluation.catalogue import CATALOGUE, METRICS, key_metrics, legible
+from forearm.evaluation.catalogue import (
+    CATALOGUE,
+    FED_BACK,
+    METRICS,
+    key_metrics,
+    legible,
+)
 from forearm.evaluation.examples import Example
 from forearm.evaluation.intervals import Difference, Differences, difference_spans, too_few, verdicts
 from forearm.evaluation.objects import Objects
 from forearm.evaluation.readout import Readout
-from forearm.evaluation.rollouts import Rollouts
+from forearm.evaluation.rollouts import FedBack, Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value
 from forearm.evaluation.uncertainty import Uncertainty
 
@@ -88,6 +94,13 @@ class Evaluation:
     def key_metrics(self) -> dict[str, str]:
         """The key metrics that the action does not answer and that can be read, each with its title."""
         return key_metrics(self.given, self.legible)
+
+    @property
+    def fed_back(self) -> FedBack | None:
+        """What tells most of how useful the model is; None where nothing was rolled out."""
+        if self.rollouts is None:
+            return None
+        return FedBack.of(self.rollouts.curves, self.rollouts.verdicts(FED_BACK), self.layout.action_duration)
 
     @property
     def legible(self) -> bool:

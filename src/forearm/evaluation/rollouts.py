@@ -1,6 +1,6 @@
 """How errors grow with the horizon: predictions fed back along recorded paths."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,14 @@ from forearm.batch import Predictor
 from forearm.canvas import as_uint8
 from forearm.environment import rollout_steps
 from forearm.evaluation.baselines import MEAN_FRAME, PERSISTENCE
-from forearm.evaluation.catalogue import METRICS
+from forearm.evaluation.catalogue import (
+    FED_BACK,
+    FED_BACK_SECONDS,
+    FED_BACK_STEPS,
+    FED_BACK_TITLE,
+    METRICS,
+    Metric,
+)
 from forearm.evaluation.intervals import Differences, difference_spans, differences, intervals, verdicts
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.object_reader import ObjectReader
@@ -57,6 +64,43 @@ class Film:
     """(K, 3, H, w) uint8, the predicted ones."""
     psnr: np.ndarray
     """(K,) dB, of the predictions."""
+
+
+@dataclass(frozen=True)
+class FedBack:
+    """The figure of predictions that are fed back, which stands first in a report."""
+
+    metric: Metric
+    steps: int
+    title: str
+    value: float | None
+    persistence: float | None
+    """The same of the first frame."""
+    verdict: str | None
+    """Beside it: "better", "worse" or "level"; None where that cannot be said."""
+
+    @classmethod
+    def of(
+        cls,
+        curves: Mapping[str, Mapping[str, Sequence[float | None]]],
+        verdicts: Sequence[str | None],
+        seconds: float | None,
+    ) -> "FedBack":
+        """After the wanted time, or as long as the rollouts are.
+
+        Args:
+            curves: of `Rollouts`.
+            verdicts: of the metric against persistence, by horizon.
+            seconds: of a step; None where nobody knows.
+        """
+        wanted = max(1, round(FED_BACK_SECONDS / seconds)) if seconds else FED_BACK_STEPS
+        steps = min(len(verdicts), wanted)
+        lasts = f"{steps * seconds:.2g} s" if seconds else f"{steps} step{'s' if steps > 1 else ''}"
+        mine, theirs = (
+            curves.get(who, {}).get(FED_BACK, [None] * len(verdicts))[steps - 1] for who in (MODEL, PERSISTENCE)
+        )
+        title = f"{FED_BACK_TITLE}, fed back for {lasts}"
+        return cls(METRICS[FED_BACK], steps, title, mine, theirs, verdicts[steps - 1])
 
 
 @dataclass(frozen=True)

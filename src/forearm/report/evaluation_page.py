@@ -19,6 +19,7 @@ from forearm.evaluation import (
     Metric,
     key_metrics,
 )
+from forearm.evaluation.intervals import MIN_GROUPS
 from forearm.media.colours import css_colour, css_gradient, heat_map
 from forearm.media.pictures import channels_last
 from forearm.media.words import NOTHING, action_words, figure
@@ -104,7 +105,10 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         evaluation=evaluation,
         headline=headline(evaluation),
         details=details(evaluation),
-        tiles=[_tile(evaluation, name, title) for name, title in _key_figures(evaluation).items()],
+        tiles=[
+            *_first_tile(evaluation),
+            *(_tile(evaluation, name, title) for name, title in _key_figures(evaluation).items()),
+        ],
         targets=[_target(evaluation, target) for target in facts.targets],
         tables=_tables(evaluation, facts),
         baselines=list(evaluation.baselines),
@@ -266,6 +270,31 @@ def _key_figures(evaluation: Evaluation) -> dict[str, str]:
     return KEY_METRICS if evaluation.readout is None else key_metrics(evaluation.given)
 
 
+def _first_tile(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The figure of predictions that are fed back; none where there are no rollouts."""
+    of = evaluation.fed_back
+    if of is None:
+        return []
+    few = evaluation.rollouts is not None and evaluation.rollouts.groups < MIN_GROUPS
+    return [
+        {
+            "title": of.title,
+            "value": number(of.value, of.metric),
+            "persistence": number(of.persistence, of.metric),
+            "verdict": of.verdict or "",
+            "words": _verdict_words(of.verdict, few),
+            "arrow": of.metric.arrow,
+            **dict.fromkeys(("illegible", "floor", "ahead", "given"), ""),
+        }
+    ]
+
+
+def _verdict_words(verdict: str | None, few: bool) -> str:
+    if not verdict:
+        return "too few to tell" if few else "not compared"
+    return "no clear difference" if verdict == "level" else verdict
+
+
 def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
     """A key figure of the model, of persistence, and of another baseline that is surely better."""
     metric = METRICS[name]
@@ -288,9 +317,7 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
         if evaluation.readout and name in evaluation.readout.floor
         else "",
         "verdict": verdict,
-        "words": {"level": "no clear difference", "": "too few to tell" if evaluation.too_few else "not compared"}.get(
-            verdict, verdict
-        ),
+        "words": _verdict_words(verdict, bool(evaluation.too_few)),
         "ahead": f"{ahead} {number(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
         "arrow": metric.arrow,
         "given": metric.given(evaluation.layout),

@@ -19,7 +19,9 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def _against_copying(evaluation: Evaluation) -> str:
-    verdicts = {title: evaluation.verdict(name) for name, title in evaluation.key_metrics.items()}
+    fed_back = evaluation.fed_back
+    verdicts = {fed_back.title: fed_back.verdict} if fed_back else {}
+    verdicts |= {title: evaluation.verdict(name) for name, title in evaluation.key_metrics.items()}
     known = {title: verdict for title, verdict in verdicts.items() if verdict}
     if not known:
         why = f" {evaluation.too_few}." if evaluation.too_few else ""
