@@ -15,8 +15,7 @@ stopped.
 
 import argparse
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import numpy as np
 import torch
 from measuring import ROOT, circumstances, command, write_table
 from policies import SCRIPTED, TASKS, Benchmark, plain
-from quality import CHOSEN, Setting, forearm, model_options, say
+from quality import CHOSEN, forearm, model_options, say
 
 from forearm.base.files import read_json
 from forearm.evaluation import CATALOGUE, METRICS, MODEL
@@ -61,8 +60,6 @@ class Recipe:
     minutes: float
     """Of a core."""
     seed: int = 0
-    settings: Mapping[str, Setting] = field(default_factory=dict)
-    """Of the model."""
     options: tuple[str, ...] = OF_OWN_PICTURES
 
     @property
@@ -70,13 +67,12 @@ class Recipe:
         """Options of ``forearm train``."""
         chosen = CHOSEN[self.family]
         budget = ("--minutes", self.minutes, "--clock", "cpu", "--seed", self.seed, "--learning-rate", chosen.rate)
-        return [*map(str, budget), *model_options({**chosen.settings, **self.settings}), *self.options]
+        return [*map(str, budget), *model_options(chosen.settings), *self.options]
 
 
 RECIPES = {
     "warp-1": Recipe("warp", 1),
     "warp-1-seed-1": Recipe("warp", 1, seed=1),
-    "warp-1-narrow": Recipe("warp", 1, settings={"width": 8}),
     "warp-1-true-pictures": Recipe("warp", 1, options=OF_TRUE_PICTURES),
     "warp-2": Recipe("warp", 2),
     "warp-4": Recipe("warp", 4),
@@ -234,7 +230,7 @@ def related(runs: list[Measured]) -> list[Related]:
         if any(each.value is None for each in with_uses):
             continue
         drawn = np.mean([drawn_correlations(values, use) for use in (ranks, chooses)], axis=0)
-        within = np.mean([spearman(values[alike], use[alike]) for use in (ranks, chooses)])
+        within = np.mean([spearman(values[alike], use[alike]) for use in (ranks, chooses)])  # NaN where none varies
         found.append(Related(name, *with_uses, RankCorrelation.of(values, -gap), drawn, float(within)))
     adjusted = np.reshape(holm([each.p for of in found for each in (of.ranks, of.chooses)]), (-1, 2))
     found = [replace(of, sure=bool((p < 0.05).all())) for of, p in zip(found, adjusted, strict=True)]
@@ -256,6 +252,24 @@ def correlation(of: RankCorrelation) -> str:
     return "–" if of.value is None else plain(Figure(of.value, of.interval))
 
 
+def decimals(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}".replace("-", "−")
+
+
+def kinds_table(found: list[Related]) -> list[str]:
+    """Of each kind of metric, after one step and fed back, the median of its figures' mean correlations."""
+    means: dict[tuple[str, str], list[float]] = {}
+    for of in found:
+        name, _, step = of.name.partition(", ")
+        means.setdefault((METRICS[name].group, step or "one step"), []).append(of.mean)
+    steps = list(dict.fromkeys(step for _, step in sorted(means, key=lambda key: (key[1] != "one step", key[1]))))
+    rows = [f"| | {' | '.join(steps)} |", "|---|" + "---:|" * len(steps)]
+    for kind in dict.fromkeys(metric.group for metric in CATALOGUE):
+        row = [decimals(float(np.median(means.get((kind, step), [np.nan])))) for step in steps]
+        rows.append(f"| {kind} | {' | '.join(row)} |")
+    return [*rows, ""]
+
+
 def metrics_table(found: list[Related], first: Related) -> list[str]:
     rows = [
         "| | kind | ranks policies | chooses plans | mean of both | beside `" + FIRST + "` | gap | within one family |",
@@ -267,7 +281,7 @@ def metrics_table(found: list[Related], first: Related) -> list[str]:
         mean = f"**{of.mean:.2f}**" if of.sure else f"{of.mean:.2f}"
         beside = "–" if of is first else plain(apart(of, first))
         cells = [label, METRICS[name].group, correlation(of.ranks), correlation(of.chooses), mean, beside]
-        rows.append("| " + " | ".join([*cells, correlation(of.gap), f"{of.within:.2f}"]).replace("-0.", "−0.") + " |")
+        rows.append("| " + " | ".join([*cells, correlation(of.gap), decimals(of.within)]).replace("-0.", "−0.") + " |")
     return [*rows, ""]
 
 
@@ -285,7 +299,7 @@ def runs_table(runs: list[Measured]) -> list[str]:
 
 EXPLAINED = f"""\
 {len(RECIPES)} runs of the same data were trained for the minutes of a core that their names say, each family with its
-best settings of [the search](search.md): `warp` of several lengths, seeds and widths and without its own pictures, and
+best settings of [the search](search.md): `warp` of several lengths and seeds and without its own pictures, and
 four other families (not `gpt`, which imagines slowest). *Interrupted* is a training of 45 minutes that was stopped
 after 25. All are evaluated on the same held-out episodes: {ROWS} transitions, and {PATHS} paths of {STEPS}
 steps along which predictions are fed back. A step lasts 0.2 s.
@@ -351,7 +365,8 @@ def named(found: list[Related], name: str) -> Related:
 
 def page(runs: list[Measured], found: list[Related]) -> str:
     head = ["# Which metric predicts use?", "", f"{circumstances()}.", f"Made by `{command()}`.", "", EXPLAINED]
-    lines = [*told(runs, found), *metrics_table(found, named(found, FIRST))]
+    lines = [*told(runs, found), "Median of the means of both, by kind of metric:", "", *kinds_table(found)]
+    lines += ["## Every metric", "", *metrics_table(found, named(found, FIRST))]
     explained = (
         "*Chooses*: % of pairs. *Gains*: true success of the plan that scores best beside one drawn by lot, points. "
         "*Gap*: points. The best runs come first."
