@@ -138,6 +138,8 @@ class Measured:
     name: str
     recipe: Recipe
     steps: int
+    commit: str
+    """Of the code that trained it."""
     figures: dict[str, float]
     """Each metric, after one step or fed back, turned so that more is better."""
     shown: dict[str, Any]
@@ -188,7 +190,8 @@ def measured(work: Path, data: Path, name: str) -> Measured:
         for starts in (slice(None), slice(0, None, 2), slice(1, None, 2))
     )
     figures = figures_of(shown, run.layout().action_duration)
-    return Measured(name, recipe, run.trained()["steps"], figures, shown, whole, (even, odd))
+    commit = read_json(path / "machine.json").get("commit") or "unknown"
+    return Measured(name, recipe, run.trained()["steps"], commit, figures, shown, whole, (even, odd))
 
 
 # What the page says
@@ -369,7 +372,7 @@ def page(runs: list[Measured], found: list[Related]) -> str:
     lines += ["## Every metric", "", *metrics_table(found, named(found, FIRST))]
     explained = (
         "*Chooses*: % of pairs. *Gains*: true success of the plan that scores best beside one drawn by lot, points. "
-        "*Gap*: points. The best runs come first."
+        f"*Gap*: points. The best runs come first. Trained at commit {', '.join(sorted({run.commit for run in runs}))}."
     )
     return "\n".join([*head, *lines, "## The runs", "", *runs_table(runs), explained, ""])
 

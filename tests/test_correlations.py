@@ -25,7 +25,7 @@ def runs(correlations):
         use = correlations.Use(i / 20, i / 20, 50 - i, 0.5 + i / 40, i)
         figures = correlations.figures_of(shown, 0.2)
         both = {"push": use, "lift": use}
-        found.append(correlations.Measured(name, recipe, 100, figures, shown, both, (both, both)))
+        found.append(correlations.Measured(name, recipe, 100, "abc", figures, shown, both, (both, both)))
     return found
 
 
