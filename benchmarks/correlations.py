@@ -289,10 +289,11 @@ def metrics_table(found: list[Related], first: Related) -> list[str]:
 
 
 def runs_table(runs: list[Measured]) -> list[str]:
-    head = [f"{what}, {task}" for what in ("ranks", "chooses", "gains", "gap") for task in TASKS]
+    head = [f"{what}, {task}" for what in ("ranks", "Pearson", "chooses", "gains", "gap") for task in TASKS]
     rows = [f"| run | steps | {' | '.join(head)} |", "|---|---:|" + "---:|" * len(head)]
     for run in sorted(runs, key=lambda run: -run.mean("ranks") - run.mean("chooses")):
         cells = [f"{use.ranks:.2f}" for use in run.use.values()]
+        cells += [f"{use.pearson:.2f}" for use in run.use.values()]
         cells += [f"{100 * use.chooses:.0f}" for use in run.use.values()]
         cells += [f"{use.gains:+.0f}" for use in run.use.values()]
         cells += [f"{use.gap:.0f}" for use in run.use.values()]
@@ -371,7 +372,8 @@ def page(runs: list[Measured], found: list[Related]) -> str:
     lines = [*told(runs, found), "Median of the means of both, by kind of metric:", "", *kinds_table(found)]
     lines += ["## Every metric", "", *metrics_table(found, named(found, FIRST))]
     explained = (
-        "*Chooses*: % of pairs. *Gains*: true success of the plan that scores best beside one drawn by lot, points. "
+        "*Pearson*: as *ranks*, without ranks. *Chooses*: % of pairs. *Gains*: true success of the plan that scores "
+        "best beside one drawn by lot, points. "
         f"*Gap*: points. The best runs come first. Trained at commit {', '.join(sorted({run.commit for run in runs}))}."
     )
     return "\n".join([*head, *lines, "## The runs", "", *runs_table(runs), explained, ""])
