@@ -325,8 +325,9 @@ Intervals are of a bootstrap of the runs. **Bold**: the correlations with both o
 Holm's correction for all of their columns, by permutation. *Within one family*: mean of both over the `warp` runs
 alone.
 
-Fixed before anything was measured: the report puts first the figure whose mean of both is greatest if the interval of
-its difference from `{FIRST}`, the present first, is above 0. Else the data do not say that another is better.
+Fixed before any result was seen: the report puts first the figure whose mean of both is greatest if the interval of
+its difference from `{FIRST}`, then the first, is above 0. Else the data do not say that another is better. Further
+runs, starts and clones were left out for want of time, whatever their results.
 """
 
 
