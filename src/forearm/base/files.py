@@ -392,6 +392,9 @@ Count = Annotated[int, Between(0)]
 """A whole number of things, or a place among them."""
 
 
+SIMPLE = frozenset((bool, int, float, str, type(None)))
+
+
 def checked(kind: Any, value: Any, where: str) -> Any:
     """A value checked against a type, and made of it where it is a dataclass or a tuple.
 
@@ -404,9 +407,9 @@ def checked(kind: Any, value: Any, where: str) -> Any:
     Raises:
         ForearmError: the value is not of this type; says where.
     """
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
+    if kind is Any or (kind in SIMPLE and _is(kind, value)):  # most values are: a table has tens of thousands
         return value
+    origin, args = _parts(kind)
     if origin in (Required, NotRequired):
         return checked(args[0], value, where)
     if origin is Annotated:
@@ -451,13 +454,18 @@ def _fields(kind: Any, value: dict[str, Any], where: str, needed: typing.Collect
 
 
 @functools.cache
+def _parts(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    return typing.get_origin(kind), typing.get_args(kind)
+
+
+@functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 
 def _is(kind: Any, value: Any) -> bool:
     """Whether a value is of a simple type."""
-    if typing.get_origin(kind) is Literal:
+    if kind not in SIMPLE and typing.get_origin(kind) is Literal:
         return any(type(value) is type(known) and value == known for known in typing.get_args(kind))
     if kind is float:
         return type(value) in (int, float) and -1e300 < value < 1e300
