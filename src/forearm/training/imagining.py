@@ -39,7 +39,7 @@ def imagined(model: WorldModel, leading: Sequence[Batch], batch: Batch) -> Batch
     context = dataclasses.replace(first.context(), carried=model.beginning(begun))
     model.eval()
     for following in (*between, batch[:count]):
-        # From means: a model that learns to go on from modes trusts its copies less (docs/log/2026-11-27-flagship.md).
+        # From means: going on from modes gained nothing (docs/log/2026-11-27-flagship.md#what-is-fed-back).
         prediction = dataclasses.replace(model.predict(context), positions=following.positions[:, -2], mode=None)
         context = context.then(prediction, following.actions[:, -1], following.dimensions)
     model.train()
