@@ -118,27 +118,6 @@ def test_a_file_that_answers_otherwise_is_not_written(exported, warp, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("rounding", "written"), [(1e-4, True), (5e-5, False)])
-def test_a_file_may_differ_by_what_rounding_alone_changes(exported, warp, tmp_path, monkeypatch, rounding, written):
-    import onnx
-
-    monkeypatch.setattr(onnx_file, "_traced", lambda *args: onnx.load(exported[0]))
-    monkeypatch.setattr(onnx_file, "_compare", lambda *args: 3e-4)
-    monkeypatch.setattr(onnx_file, "rounding_of", lambda *args: rounding)
-    assert forearm("export", warp.path, "--onnx", tmp_path / "warp.onnx").code == (0 if written else 2)
-    assert (tmp_path / "warp.onnx").exists() == written
-
-
-def test_rounding_matters_where_layers_are_sent_far_out_of_the_picture(warp, data):
-    """As where a joint is to move hundreds of times as far as it did in training; the weights stay what they are."""
-    step, usual = ExportedStep(warp.load()).eval(), onnx_file.example_inputs(data.layout)
-    before = {name: values.clone() for name, values in step.state_dict().items()}
-    far = (*usual[:2], 100 * usual[2])
-    assert onnx_file.rounding_of(step, usual, data.layout) < 1e-5
-    assert onnx_file.rounding_of(step, far, data.layout) > 1e-5
-    assert all(torch.equal(values, before[name]) for name, values in step.state_dict().items())
-
-
 def test_a_family_of_many_passes_is_refused(data, tmp_path):
     pytest.importorskip("onnxscript")
     said = error_of(forearm("export", random_run(data, "gpt").path, "--onnx", tmp_path / "gpt.onnx"))

@@ -45,7 +45,7 @@ def others_run(load: Path = Path("/proc/loadavg")) -> bool:
 
 
 def in_threads(
-    work: Callable[[Item], Result], items: Iterable[Item], threads: int, prepare: Callable[[], object] = cores
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int, prepare: Callable[[], object] | None = None
 ) -> Iterator[Result]:
     """What becomes of items, in their order, several at a time; twice as many as there are threads are in memory.
 
@@ -53,7 +53,7 @@ def in_threads(
         work: what is done with each item.
         items: taken in the calling thread.
         threads: how many.
-        prepare: what each thread calls first; by default a function that changes nothing.
+        prepare: what each thread calls first.
     """
     under_way: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, initializer=prepare) as pool:
