@@ -19,11 +19,14 @@ const ort = {
     inputNames: ["pictures", "joints", "actions", "fed_back", "steps"],
     inputMetadata: [{ name: "steps", shape: ["b", 1] }],
     run: async ({ pictures, joints, actions, fed_back, steps }) => { // joints move by 10°, pictures stay
+      const light = pictures.data.slice(0, pictures.data.length / fed_back.data.length).reduce((sum, x) => sum + x);
       window.ran = { text: new TextDecoder().decode(bytes), steps: [...steps.data], fed_back: [...fed_back.data] };
+      window.ran.light = light;
       return {
         picture: { data: pictures.data },
         next_joints: { data: joints.data.map((value, i) => value + (i % 2 ? 0 : 10 * actions.data[i / 2])) },
         expected_error: { data: new Float32Array(pictures.data.length / 3).fill(0.01) },
+        mode: { data: pictures.data.map((value) => value / 2) },
         next_steps: { data: steps.data.map((value) => value + 1) },
       };
     },
@@ -57,13 +60,14 @@ def test_a_page_from_the_disk_is_played(browser, page):
     shown.wait_for_selector("body[data-ready]")
     assert shown.text_content("#run") == "run · family warp"
     assert shown.locator(".choice:visible").count() == 3
-    before = shown.text_content(".joint .value")
+    before, light = shown.text_content(".joint .value"), shown.evaluate("ran.light")
     shown.click('.choice[data-which="1"]')
     shown.wait_for_function("state.path.length === 2")
     assert shown.text_content(".joint .value") != before
     assert shown.text_content("#expected-error") == "10.0%"
     assert shown.evaluate("ran.text") == "a model"
     assert shown.evaluate("ran.fed_back")[0] == 1
+    assert shown.evaluate("ran.light") == pytest.approx(light / 2), "the mode is fed back"
     shown.click('.choice[data-which="1"]')
     shown.wait_for_function("state.path.length === 3")
     assert shown.evaluate("ran.steps")[:3] == [2, 2, 2]  # what was carried comes back
