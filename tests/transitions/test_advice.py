@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.tiny import write_late_data
 
+from forearm.recordings.lag import Lag
 from forearm.transitions.advice import warnings_of
 
 
@@ -43,6 +44,19 @@ def test_cameras_that_show_nothing_are_named(moving, grey, says):
     moving.frames[:, rows, columns] = moving.frames[0, rows, columns] if grey is None else grey
     assert any(line.startswith(f"camera wrist {says}") for line in warnings_of(moving))
     assert not any(line.startswith("camera base") for line in warnings_of(moving))
+
+
+@pytest.mark.parametrize(
+    ("lag", "says"),
+    [
+        (Lag(0.003, 0.001, 0.006), None),  # sure, but nothing to correct
+        (Lag(0.06, 0.04, 0.08), "pictures seem to show the joints of 0.06 s before (0.04 to 0.08)"),
+        (Lag(0.06, -0.01, 0.08), None),
+    ],
+)
+def test_a_lag_is_named_where_it_is_sure_and_worth_correcting(moving, monkeypatch, lag, says):
+    monkeypatch.setattr("forearm.transitions.advice.estimate_lag", lambda data: lag)
+    assert [line.split(";")[0] for line in warnings_of(moving) if "pictures seem" in line] == ([says] if says else [])
 
 
 def test_joints_that_never_move_are_named(moving):

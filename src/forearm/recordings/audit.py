@@ -31,8 +31,6 @@ REPEATS = 0.1
 """Share of single repeated pictures from which a camera is slower than the table."""
 DRIFT = 0.03
 """Share by which a clock may run fast or slow."""
-LEAST_LAG, WIDE_LAG = 0.03, 0.1
-"""Seconds: a lag below does not matter, and an interval that is wider says little."""
 ALIKE, ALIKE_LOOKS = 0.01, 3.0
 """Episodes are near-duplicates if joints differ by such a share of their ranges and pictures by such grey levels."""
 SHIFT = 0.15
@@ -393,13 +391,13 @@ def check_lag(subject: Subject) -> Iterator[Finding]:
     if lag is None:
         return
     between = f"{lag.seconds:.2f} s ({lag.low:.2f} to {lag.high:.2f})"
-    if lag.high - lag.low > WIDE_LAG:
+    if lag.unclear:
         says = f"How late the pictures are cannot be told: the best guess is {between}."
         yield Finding("unclear_lag", False, says, "Record a few episodes with brisk single motions.")
-    elif lag.low > 0 and lag.seconds > LEAST_LAG:
+    elif lag.late:
         says = f"Pictures show the joints of {between} before."
         yield Finding("late_pictures", True, says, f"Build with --camera-lag {lag.seconds:.2f}.")
-    elif lag.high < 0 and lag.seconds < -LEAST_LAG:
+    elif lag.early:
         says = f"Pictures come before the joints beside them, by {between}."
         yield Finding("early_pictures", True, says, "See how the recorder pairs pictures and joints.")
 

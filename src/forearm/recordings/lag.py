@@ -14,6 +14,8 @@ LAGS = np.arange(-0.3, 0.301, 0.02)
 MOTION_SPAN = 0.2
 """Seconds over which a motion is measured."""
 LEAST_EPISODES, LEAST_PICTURES = 5, 20
+LEAST_LAG, WIDE_LAG = 0.03, 0.1
+"""Seconds: a shorter lag is nothing to correct, and within a wider interval none can be told."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,21 @@ class Lag:
     """Lower end of the 95 % interval, from resampling episodes."""
     high: float
     """Upper end."""
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the interval is too wide to tell how late the pictures are."""
+        return self.high - self.low > WIDE_LAG
+
+    @property
+    def late(self) -> bool:
+        """Whether pictures surely come after their joints, by enough to correct."""
+        return not self.unclear and self.low > 0 and self.seconds > LEAST_LAG
+
+    @property
+    def early(self) -> bool:
+        """Whether pictures surely come before their joints, by enough to matter."""
+        return not self.unclear and self.high < 0 and self.seconds < -LEAST_LAG
 
 
 def estimate(episodes: Iterable[tuple[np.ndarray, np.ndarray]], spacing: float, span: int) -> Lag | None:

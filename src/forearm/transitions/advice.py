@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from forearm.recordings.audit import DARK, FLAT, WIDE_LAG
+from forearm.recordings.audit import DARK, FLAT
 from forearm.recordings.idle import STILL_SHARE, widest_ranges
 from forearm.transitions.lag import estimate_lag, even_spacing
 from forearm.transitions.store import TransitionSet
@@ -85,9 +85,9 @@ def _lag(data: TransitionSet) -> Iterator[str]:
     if lag is None:
         return
     interval = f"{lag.low:.2f} to {lag.high:.2f}"
-    if lag.high - lag.low > WIDE_LAG:
+    if lag.unclear:
         yield f"how late the pictures are cannot be told: {lag.seconds:.2f} s ({interval})"
-    elif lag.low > 0:
+    elif lag.late:
         late = data.facts["settings"].get("camera_lag", 0) + lag.seconds
         yield (
             f"pictures seem to show the joints of {lag.seconds:.2f} s before ({interval}); "
