@@ -17,6 +17,7 @@ if find_spec("mujoco") is None:
         ("--task push --every-action --clumsiness 1", "--clumsiness has no effect with --single-actions or"),
         ("--task push --vary all", "--vary has no effect with --task"),
         ("--objects held-out", "--objects has no effect without --task"),
+        ("--free-objects 1", "--free-objects has no effect without --task"),
         ("--single-actions", "--single-actions has no effect without --task"),
         ("--task push --single-actions --every-action", "--single-actions has no effect with --every-action"),
         ("--units %", "--units has no effect without --robot"),

@@ -17,9 +17,11 @@ from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
 from forearm.recordings.features import CAMERA_PREFIX
 from forearm.sim import CAMERAS, JOINTS, RecordingSettings, Simulator, record
+from forearm.sim.names import TaskName
+from forearm.sim.objects import OBSTACLE
 from forearm.sim.protocol import session_seed
 from forearm.sim.tasks import TASKS, pose_task
-from forearm.sim.teleoperation import record_task, world_of
+from forearm.sim.teleoperation import posed, record_task, world_of
 from forearm.transitions.build import build
 from forearm.transitions.settings import BuildConfig
 
@@ -162,11 +164,23 @@ def test_held_out_objects_are_others() -> None:
         assert len({thing[part] for thing in drawn[0]}) > 3
 
 
+@pytest.mark.parametrize(("task", "count"), [("lift", 1), ("clutter", 2), ("obstacle", 4)])
+def test_there_are_as_many_free_objects_as_are_wanted(task: TaskName, count: int) -> None:
+    settings = replace(TINY, task=task, free_objects=count)
+    simulator = Simulator(0, world_of(settings))
+    posed(simulator, settings, 0)
+    things = [thing for thing in simulator.objects if thing.name != OBSTACLE]
+    assert len(things) == count
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"fps": 50}, "fps is 50; with a task choose a divisor of 30"),
         ({"clumsiness": -1.0}, "clumsiness is -1; choose one from 0 to 2"),
+        ({"free_objects": 0}, "free_objects is 0; choose 1 to 6, or leave it out"),
+        ({"task": "clutter", "free_objects": 1}, "free_objects is 1; choose 2 to 6, or leave it out"),
+        ({"task": "obstacle", "free_objects": 5}, "free_objects is 5; choose 1 to 4, or leave it out"),
     ],
 )
 def test_unsound_settings_are_one_clear_line(tmp_path: Path, wrong: dict, message: str) -> None:

@@ -12,6 +12,10 @@ from forearm.sim.names import CONTROL_HZ, JOINTS, PHYSICS_HZ, TaskName
 from forearm.sim.objects import ObjectSet
 
 DEFAULT_CLUMSINESS = 0.3
+LEAST_OBJECTS: Mapping[TaskName, int] = {"clutter": 2}
+"""Free objects that a task needs, where it is more than one."""
+MOST_OBJECTS: Mapping[TaskName, int] = {"obstacle": 4}
+"""Free objects for which the table has room, where it is fewer than six."""
 SETTINGS_KEPT = "meta/simulation.json"
 """Where a recording of the simulator keeps its settings, since 2026-11-27."""
 MODEL_SETTINGS = {"warp": {"mse_weight": 10.0}}
@@ -33,6 +37,9 @@ class RecordingSettings(ProtocolSettings):
     default."""
     objects: ObjectSet | None = None
     """Free objects of the shapes and colours for training, or held-out ones to test with. By default training."""
+    free_objects: int | None = None
+    """How many free objects there are besides a wall; by default as many as the task is made for. A policy that reads
+    no words can learn a task with one object alone: the words say which of several is meant."""
     every_action: bool = False
     """Record STAY, MOVE+ and MOVE- from the identical state, in three consecutive episodes: a test set with true
     counterfactuals. It disregards how often each action is wanted."""
@@ -78,10 +85,21 @@ class RecordingSettings(ProtocolSettings):
             raise ForearmError(f"fps is {self.fps}; with a task choose a divisor of {CONTROL_HZ}, such as 30, 15 or 10")
         if not 0 <= self.clumsy <= 2:
             raise ForearmError(f"clumsiness is {self.clumsy:g}; choose one from 0 to 2")
+        self._require_room()
         if not self.by_expert:
             require_whole_frames(self.action_duration, self.fps)
         if not 16 <= self.size <= 1024 or self.size % 2:
             raise ForearmError(f"size is {self.size}; choose an even number of pixels from 16 to 1024")
+
+    def _require_room(self) -> None:
+        if self.free_objects is None or self.task is None:
+            return
+        least, most = LEAST_OBJECTS.get(self.task, 1), MOST_OBJECTS.get(self.task, 6)
+        if not least <= self.free_objects <= most:
+            raise ForearmError(
+                f"free_objects is {self.free_objects}; choose {least} to {most}, or leave it out for as many as the "
+                "task is made for"
+            )
 
 
 def recorded_settings(recording: Path | str | None, known: Mapping[str, Any]) -> RecordingSettings:

@@ -26,7 +26,10 @@ _REST = 0.4  # seconds after the expert has ended
 
 def world_of(settings: RecordingSettings) -> World | None:
     """The free objects that a recording needs."""
-    return replace(TASKS[settings.task].world, which=settings.objects or "training") if settings.task else None
+    if settings.task is None:
+        return None
+    world = TASKS[settings.task].world
+    return replace(world, which=settings.objects or "training", objects=settings.free_objects or world.objects)
 
 
 def record_task(simulator: Simulator, settings: RecordingSettings, index: int) -> EpisodeData:
