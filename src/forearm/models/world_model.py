@@ -43,6 +43,10 @@ class WorldModel(nn.Module):
         """What a rollout from the last known frames carries along, (B, …) each; None where it carries nothing."""
         return None
 
+    def without_effect(self) -> Mapping[str, str]:
+        """Settings of the model that change nothing with this layout, each with what to do instead."""
+        return {}
+
     def hidden_layers(self) -> Iterable[nn.Module]:
         """The inner layers, of which Muon moves the matrices better than AdamW; none by default."""
         return ()

@@ -100,6 +100,9 @@ def start_run(
         raise ForearmError("imagined_steps has no effect, as nothing is imagined; give imagined_share too, above 0")
     if "matrix_rate" in given and not planned.hidden_matrices():
         raise ForearmError(f"matrix_rate has no effect on family {family}, of which AdamW moves all; leave it out")
+    for name, instead in planned.without_effect().items():
+        if f"model.{name}" in given:
+            raise ForearmError(f"model.{name} has no effect: {instead}")
     facts = {
         "family": family,
         "model": settings,

@@ -160,6 +160,12 @@ class Warp(JointHeadModel):
         nn.init.zeros_(self.error_head.weight)
         nn.init.constant_(self.error_head.bias, -5.0)  # type: ignore[arg-type]
 
+    def without_effect(self) -> Mapping[str, str]:
+        if self.layout.history > 2:
+            return {}
+        several = "it is for several known frames, and the data have one; build with --history 3, or leave it out"
+        return dict.fromkeys(("first_frame", "sharpening"), several)
+
     def hidden_layers(self) -> Iterable[nn.Module]:
         """The U-Net and what reads the joints, but for the last layers."""
         return self.body, self.joint_maps, self.embed_state, self.homography_head[:-1], self.memory_encoder
