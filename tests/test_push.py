@@ -64,9 +64,10 @@ def test_no_path_of_this_machine_is_pushed(project, tmp_path):
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     metrics = json.loads((tmp_path / "out" / "evaluation" / "metrics.json").read_text())
     assert f"`val_mse_moves` ↓) | {metrics['val_mse_moves']:.3g}"[:40] in card
-    fed_back = metrics["rollouts"]["curves"]["model"]["ssim"][1]
+    fed_back = metrics["ssim_fed_back"]
+    assert fed_back == pytest.approx(metrics["rollouts"]["curves"]["model"]["ssim"][1])
     first = card[card.index("## Figures") :].splitlines()[4]
-    assert re.match(rf"\| structural similarity, fed back for .* \(`ssim` ↑\) \| {fed_back:.2f}", first)
+    assert re.match(rf"\| structural similarity, fed back for .* \(`ssim_fed_back` ↑\) \| {fed_back:.2f}", first)
     assert all(warning in card for warning in metrics["warnings"])
     assert not (tmp_path / "out" / "resume.safetensors").exists()
 

@@ -15,6 +15,7 @@ from support.tiny import make_layout, write_data
 
 from forearm.canvas import Joint
 from forearm.evaluation import JOINT_ONLY, MEAN_FRAME, METRICS, NEAREST_NEIGHBOUR, PERSISTENCE, UNTRAINED
+from forearm.evaluation.intervals import Difference
 from forearm.evaluation.saved import Saved
 from forearm.report.comparison_page import differing_settings, undecided
 from forearm.training.run import Run
@@ -84,7 +85,7 @@ def test_the_figures_to_sort_by_are_those_of_the_evaluations(page, project):
     ]
     assert [block.keys() for block in blocks] == [{"first", "second"}, {UNTRAINED}, {*BASELINES} - {UNTRAINED}]
     for block in blocks:
-        assert [*block.values()] == sorted(block.values(), key=float)
+        assert [*block.values()] == sorted(block.values(), key=float, reverse=True)
     rows = {}
     for row in re.findall(r'<tr(?! class="group).*?</tr>', board, re.DOTALL):
         name, *figures = re.findall(r'data-sort="([^"]*)"', row)
@@ -93,10 +94,10 @@ def test_the_figures_to_sort_by_are_those_of_the_evaluations(page, project):
     assert heads.count("data-better") == len(rows["first"]) + 1
     for run in ("first", "second"):
         figures = json.loads((project / run / "evaluation" / "metrics.json").read_text())
-        assert float(rows[run][0]) == figures["val_mse_moves"]
+        assert float(rows[run][0]) == figures["ssim_fed_back"]
         assert str(figures["parameters"]) in rows[run]
-        assert float(rows[PERSISTENCE][0]) == figures["baselines"][PERSISTENCE]["metrics"]["val_mse_moves"]
-    assert 'aria-sort="ascending"' in heads
+        assert float(rows[PERSISTENCE][0]) == figures["baselines"][PERSISTENCE]["metrics"]["ssim_fed_back"]
+    assert 'aria-sort="descending"' in heads
     assert 'setAttribute("aria-sort"' in page.source
 
 
@@ -198,7 +199,8 @@ def test_a_parent_without_targets_is_to_be_reached_itself(page, mine):
     metrics = json.loads((third / "evaluation/metrics.json").read_text())
     second = json.loads((mine / "second/evaluation/metrics.json").read_text())
     assert "the figures of its parent second" in metrics["targets_from"]
-    assert metrics["targets"][0]["target"] == f"val_mse_moves <= {second['val_mse_moves']:g}"
+    assert metrics["targets"][0]["target"] == f"ssim_fed_back >= {second['ssim_fed_back']:g}"
+    assert metrics["targets"][1]["target"] == f"val_mse_moves <= {second['val_mse_moves']:g}"
     (mine / "later.txt").write_text("target: ssim >= 0.1")
     assert forearm("evaluate", mine / "second", "--notes", mine / "later.txt", *CPU).code == 0
     assert forearm("evaluate", third, *CPU).code == 0  # targets that were set after the training count too
@@ -250,9 +252,11 @@ def test_settings_without_effect_do_not_differ(minutes, named):
 
 def test_a_comparison_without_a_verdict_says_why():
     few, many = SimpleNamespace(too_few="3 episodes: too few to tell"), SimpleNamespace(too_few=None)
-    assert undecided(few, METRICS["val_mse"]) == "too few to tell"
-    assert undecided(many, METRICS["sharpness"]) == undecided(few, METRICS["sharpness"]) == "not judged"
-    assert undecided(many, METRICS["val_mse"]) == "not compared"
+    assert undecided(few, METRICS["val_mse"], None) == "too few to tell"
+    assert undecided(many, METRICS["sharpness"], None) == undecided(few, METRICS["sharpness"], None) == "not judged"
+    assert undecided(many, METRICS["val_mse"], None) == "not compared"
+    five = Difference(0.1, (0.0, 0.2), 0.05, 5, relevant=True)
+    assert undecided(many, METRICS["ssim_fed_back"], five) == "too few to tell"
 
 
 def test_a_hardly_trained_run_is_marked(project, page):

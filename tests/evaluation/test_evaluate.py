@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from forearm.base.errors import ForearmError
 from forearm.batch import Prediction, make_batch
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, draw
 from forearm.evaluation.baselines import Persistence
-from forearm.evaluation.catalogue import METRICS
+from forearm.evaluation.catalogue import FED_BACK, METRICS
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.metrics import score
+from forearm.evaluation.rollouts import FedBack
+from forearm.evaluation.samples import MODEL
 from forearm.models import family_settings, make_model
 from forearm.transitions.store import Outcomes
 
@@ -324,3 +327,26 @@ def test_a_baseline_that_is_asked_about_some_samples_is_compared_on_these():
     assert mine.skill["val_mse"] == pytest.approx(theirs.skill["val_mse"])
     assert mine.differences["val_mse"].interval == pytest.approx(theirs.differences["val_mse"].interval)
     assert part.baseline_samples["persistence"].weights["val_mse"].sum() == len(rows)
+
+
+def test_what_is_fed_back_is_compared_along_all_paths_whoever_was_asked_about_fewer_samples():
+    similarity = {MODEL: np.linspace(0.5, 0.9, 8), "persistence": np.linspace(0.2, 0.7, 8)}
+    rollouts = SimpleNamespace(fed_back=FedBack(10, 2.0, np.arange(0, 24, 3), similarity))
+    part, whole = (
+        run(SlidingArm(gain=0.5), rollouts=rollouts, **options) for options in ({"asked": {"persistence": [1, 2]}}, {})
+    )
+    mine, theirs = part.baselines["persistence"], whole.baselines["persistence"]
+    assert part.metrics[FED_BACK] == pytest.approx(0.7)
+    assert mine.metrics[FED_BACK] == theirs.metrics[FED_BACK] == pytest.approx(0.45)
+    assert mine.differences[FED_BACK] == theirs.differences[FED_BACK]
+    assert mine.differences[FED_BACK].value == pytest.approx(0.25)
+    assert mine.differences[FED_BACK].groups == 8
+    assert mine.metrics["val_mse"] != theirs.metrics["val_mse"]
+
+
+def test_baselines_that_were_not_rolled_out_have_no_such_figure():
+    rollouts = SimpleNamespace(fed_back=FedBack(10, 2.0, np.arange(8), {MODEL: np.linspace(0.5, 0.9, 8)}))
+    found = run(SlidingArm(gain=0.5), rollouts=rollouts)
+    assert found.metrics[FED_BACK] == pytest.approx(0.7)
+    assert found.baselines["persistence"].metrics[FED_BACK] is None
+    assert found.verdict(FED_BACK) is None

@@ -1,11 +1,13 @@
 """Who leads, and how sure that is, follows from the figures, whoever is compared."""
 
+import dataclasses
 from unittest import mock
 
 import numpy as np
 import pytest
 
 from forearm.evaluation import (
+    FED_BACK,
     JOINT_ONLY,
     KEY_METRICS,
     METRICS,
@@ -35,6 +37,7 @@ def samples_of(error, own=0.0):
             "val_mse_moves": error * NOISE + own * OWN,
             "val_mse_dynamic": 2 * error * NOISE,
             "ssim_moves": 1 - error * NOISE,
+            FED_BACK: (1 - error * NOISE, np.arange(N) < N / 3),
             "acting_joint_position_mae": 10 * error * NOISE,
             "controllability_psnr_moves": NOISE,
         }
@@ -48,6 +51,7 @@ def evaluation(error, own=0.0, episodes=N, **baselines):
     tables = {who: {"metrics": of.table(), "intervals": intervals(of, numbers)} for who, of in samples.items()}
     mine = tables.pop(MODEL)
     figures = {**mine["metrics"], "intervals": mine["intervals"], "baselines": tables, "guesses": []}
+    figures["rollouts"] = {"fed_back": {"steps": 10, "seconds": 2.0}}
     return Saved(figures, np.arange(N), numbers, samples, mock.sentinel.examples)
 
 
@@ -58,15 +62,15 @@ def test_who_is_better_by_chance_is_level():
 
 def test_a_third_that_varies_more_may_be_level_where_the_second_is_not():
     runs = {"a": evaluation(0.10), "b": evaluation(0.105), "c": evaluation(0.11, own=-3)}
-    lead = Leaderboard(runs).leads[0]
+    lead = Leaderboard(runs).leads[1]
     assert (lead.second.name, lead.over_second, lead.level) == ("b", "better", ("c",))
     assert "It is level with c on picture error of moves." in comparison_headline(Leaderboard(runs))[0]
 
 
 def test_who_is_surely_better_leads():
     board = Leaderboard({"b": evaluation(0.2), "a": evaluation(0.1)})
-    assert [(lead.run.name, lead.second.name, lead.over_second) for lead in board.leads] == [("a", "b", "better")] * 4
-    assert [(lead.baseline.name, lead.over_baseline) for lead in board.leads] == [(PERSISTENCE, "better")] * 4
+    assert [(lead.run.name, lead.second.name, lead.over_second) for lead in board.leads] == [("a", "b", "better")] * 5
+    assert [(lead.baseline.name, lead.over_baseline) for lead in board.leads] == [(PERSISTENCE, "better")] * 5
 
 
 def test_a_pair_is_told_apart_although_its_intervals_overlap():
@@ -83,7 +87,7 @@ def test_a_pair_is_told_apart_although_its_intervals_overlap():
 
 def test_one_episode_makes_nothing_sure():
     board = Leaderboard({"a": evaluation(0.1, episodes=1), "b": evaluation(0.3, episodes=1)})
-    assert [(lead.run.name, lead.over_second, lead.over_baseline) for lead in board.leads] == [("a", None, None)] * 4
+    assert [(lead.run.name, lead.over_second, lead.over_baseline) for lead in board.leads] == [("a", None, None)] * 5
     assert board.against_baselines(board.runs[0], METRICS["val_mse_moves"]) == (None, None)
 
 
@@ -96,9 +100,9 @@ def test_five_episodes_make_nothing_sure():
 def test_a_lead_by_a_trifle_is_none():
     """A child of the same errors but for the last digits once led on all four key figures."""
     board = Leaderboard({"parent": evaluation(0.2), "child": evaluation(0.1999)})
-    assert [(lead.run.name, lead.ahead, lead.over_second) for lead in board.leads] == [("child", False, "level")] * 4
+    assert [(lead.run.name, lead.ahead, lead.over_second) for lead in board.leads] == [("child", False, "level")] * 5
     assert comparison_headline(board)[0] == "No run leads: on every key figure the best two differ by less than 1%."
-    assert [lead.ahead for lead in Leaderboard({"a": evaluation(0.2), "b": evaluation(0.1)}).leads] == [True] * 4
+    assert [lead.ahead for lead in Leaderboard({"a": evaluation(0.2), "b": evaluation(0.1)}).leads] == [True] * 5
 
 
 def test_what_differs_between_seeds_is_no_difference_of_recipes():
@@ -162,7 +166,7 @@ def test_an_untrained_model_is_a_rival_in_every_metric_but_those_of_which_1_is_b
 def test_what_the_action_answers_is_nobodys_lead():
     one, other = evaluation(0.1), evaluation(0.2)
     one.figures["given"] = ["acting_joint_position_mae"]
-    assert [lead.metric.name for lead in Leaderboard({"a": one, "b": other}).leads] == list(KEY_METRICS)[:3]
+    assert [lead.metric.name for lead in Leaderboard({"a": one, "b": other}).leads] == list(KEY_METRICS)[:4]
 
 
 def test_nearest_1_is_best_without_a_verdict():
@@ -182,5 +186,85 @@ def test_metrics_that_no_run_has_are_left_out():
 
 
 def test_what_is_read_from_the_picture_stands_for_what_the_action_gives():
-    assert list(key_metrics(())) == list(KEY_METRICS)
-    assert list(key_metrics({"acting_joint_position_mae"})) == [*list(KEY_METRICS)[:3], "readout_position_mae"]
+    assert list(key_metrics((), fed_back_for="2 s")) == list(KEY_METRICS)
+    assert list(key_metrics({"acting_joint_position_mae"})) == [*list(KEY_METRICS)[1:4], "readout_position_mae"]
+
+
+# Predictions that are fed back
+
+
+def test_runs_are_ranked_by_what_is_fed_back():
+    board = Leaderboard({"a": evaluation(0.2), "b": evaluation(0.1)})
+    assert board.metrics[0].name == FED_BACK
+    assert board.leads[0].title == "structural similarity, fed back for 2 s"
+    assert (board.leads[0].run.name, board.leads[0].over_second) == ("b", "better")
+    assert board.difference(*board.runs, METRICS[FED_BACK]).groups == N / 3, "those of the paths"
+    assert board.not_fed_back == []
+
+
+def older(error):
+    """An evaluation of before there was the figure."""
+    saved = evaluation(error)
+    for samples in saved.samples.values():
+        del samples.sums[FED_BACK], samples.weights[FED_BACK]
+    for table in (saved.figures, *(baseline["metrics"] for baseline in saved.figures["baselines"].values())):
+        del table[FED_BACK]
+    del saved.figures["rollouts"]["fed_back"]
+    return saved
+
+
+def without_rollouts(error):
+    saved = evaluation(error).without(FED_BACK)
+    for samples in saved.samples.values():
+        samples.sums[FED_BACK], samples.weights[FED_BACK] = np.zeros(N), np.zeros(N)
+    return dataclasses.replace(saved, figures=saved.figures | {"rollouts": None})
+
+
+def along_other_paths(error):
+    saved = evaluation(error)
+    for samples in saved.samples.values():
+        samples.weights[FED_BACK] = np.roll(samples.weights[FED_BACK], 1)
+        samples.sums[FED_BACK] = np.roll(samples.sums[FED_BACK], 1)
+    return saved
+
+
+def for_longer(error):
+    saved = evaluation(error)
+    return dataclasses.replace(saved, figures=saved.figures | {"rollouts": {"fed_back": {"steps": 12, "seconds": 2.4}}})
+
+
+@pytest.mark.parametrize("other", [older, without_rollouts, along_other_paths, for_longer])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_run_that_was_fed_back_otherwise_has_no_say_in_it(other, place):
+    runs = [("a", evaluation(0.2)), ("b", evaluation(0.1))]
+    runs.insert(place, ("c", other(0.05)))
+    board = Leaderboard(dict(runs))
+    metric = METRICS[FED_BACK]
+    assert [row.name for row in board.ranked(board.runs, metric)] == ["b", "a"]
+    assert [run.name for run in board.not_fed_back] == ["c"]
+    assert [lead.metric.name for lead in board.leads] == list(KEY_METRICS)[1:]
+    (persistence,) = board.baselines
+    assert persistence.metrics[FED_BACK] is not None
+    by_name = {run.name: run for run in board.runs}
+    assert board.verdict(by_name["b"], by_name["a"], metric) == "better"
+    assert board.verdict(by_name["b"], persistence, metric) == "better"
+    assert board.verdict(by_name["c"], by_name["a"], metric) is None
+    assert board.verdict(by_name["c"], by_name["a"], METRICS["val_mse_moves"]) == "better"
+    assert comparison_details(board) == (
+        "c was not fed back along the paths of the others, so no run leads on structural similarity, fed back for 2 s: "
+        "evaluate it again to compare that."
+    )
+
+
+def test_of_two_that_were_fed_back_otherwise_the_first_keeps_its_figure():
+    board = Leaderboard({"a": along_other_paths(0.2), "b": evaluation(0.1)})
+    assert [run.name for run in board.not_fed_back] == ["b"]
+    assert [run.metrics[FED_BACK] is None for run in board.runs] == [False, True]
+
+
+@pytest.mark.parametrize("other", [older, without_rollouts])
+def test_without_the_figure_runs_compare_as_before(other):
+    board = Leaderboard({"a": other(0.2), "b": other(0.1)})
+    assert [lead.metric.name for lead in board.leads] == list(KEY_METRICS)[1:]
+    assert FED_BACK not in [metric.name for metric in board.metrics]
+    assert (board.not_fed_back, comparison_details(board)) == ([], "")

@@ -15,7 +15,18 @@ from support.tiny import untrained, write_data
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.canvas import as_uint8
-from forearm.evaluation import MODEL, PERSISTENCE, UNTRAINED, Persistence, draw_paths, fitted_baselines, roll_out
+from forearm.evaluation import (
+    FED_BACK,
+    MODEL,
+    PERSISTENCE,
+    UNTRAINED,
+    Persistence,
+    draw_paths,
+    fed_back_for,
+    fitted_baselines,
+    key_metrics,
+    roll_out,
+)
 from forearm.evaluation.intervals import Difference
 from forearm.evaluation.metrics import score
 from forearm.evaluation.rollouts import CURVES, FILMS, FedBack
@@ -152,20 +163,36 @@ def test_where_no_verdict_is_possible_the_means_say_who_is_better(data):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "lasts", "steps"),
+    ("step", "lasts", "steps"),
     [(0.2, "2 s", 10), (0.5, "2 s", 4), (5.0, "5 s", 1), (0.1, "1.2 s", 12), (None, "10 steps", 10)],
 )
-def test_what_stands_first_is_fed_back_for_two_seconds_or_as_long_as_there_are_steps(seconds, lasts, steps):
-    curve = [float(k) for k in range(1, 13)]
-    curves = {MODEL: {"ssim": curve}, PERSISTENCE: {"ssim": [-k for k in curve]}}
-    found = FedBack.of(curves, ["level"] * 11 + ["better"], seconds)
-    assert (found.value, found.persistence) == (steps, -steps)
-    assert found.verdict == ("better" if steps == 12 else "level")
-    assert found.title.endswith(f"fed back for {lasts}")
+def test_what_stands_first_is_fed_back_for_two_seconds_or_as_long_as_there_are_steps(step, lasts, steps):
+    curves = np.tile(np.arange(1.0, 13), (3, 1))
+    found = FedBack.of({MODEL: curves, PERSISTENCE: -curves}, np.arange(3), step)
+    assert {who: values.tolist() for who, values in found.similarity.items()} == {
+        MODEL: [steps] * 3,
+        PERSISTENCE: [-steps] * 3,
+    }
+    assert found.lasts == lasts
+    assert fed_back_for({"rollouts": {"fed_back": found.to_json()}}) == lasts
+    assert next(iter(key_metrics((), fed_back_for=lasts).values())).endswith(f"fed back for {lasts}")
 
 
-def test_rollouts_of_before_without_the_figure_have_none():
-    assert FedBack.of({MODEL: {"psnr": [1.0]}, PERSISTENCE: {}}, [None], 0.2).value is None
+@pytest.mark.parametrize("figures", [{}, {"rollouts": None}, {"rollouts": {"horizons": [1]}}])
+def test_evaluations_of_before_were_not_fed_back(figures):
+    assert fed_back_for(figures) == ""
+    assert FED_BACK not in key_metrics(())
+
+
+def test_a_path_counts_where_it_begins_or_at_the_nearest_sample_of_its_group():
+    similarity = {MODEL: np.array([0.1, 0.2, 0.4, 0.8]), PERSISTENCE: np.zeros(4)}
+    back = FedBack(10, 2.0, np.array([12, 14, 19, 27]), similarity)
+    rows = np.array([3, 11, 14, 22, 28, 29])
+    found = back.samples(rows, lambda rows: rows // 10)
+    assert found.keys() == similarity.keys()
+    assert found[MODEL].weights[FED_BACK].tolist() == [0, 1, 2, 0, 1, 0]
+    assert found[MODEL].sums[FED_BACK] == pytest.approx([0, 0.1, 0.6, 0, 0.8, 0])
+    assert found[MODEL].table()[FED_BACK] == pytest.approx(similarity[MODEL].mean())
 
 
 def test_no_paths_no_rollouts(data):
@@ -196,6 +223,32 @@ def test_an_evaluation_writes_its_rollouts(tiny_data, tmp_path):
     assert seen[-1] == (6 + 6, 6 + 6)  # samples and steps
     assert written(horizon=3, rollouts=3)["paths"] == 3
     assert written(rollouts=0) is None
+
+
+def test_the_first_key_figure_is_that_of_the_paths(tmp_path):
+    data = write_data(tmp_path / "data", episodes=8, val=6, length=6)
+    run = untrained(data, tmp_path / "run")
+
+    def figures(**options):
+        page = assess(run.path, device="cpu", horizon=4, **options)
+        return json.loads(page.with_name("metrics.json").read_text())
+
+    for written in (figures(), figures(most=6), figures(rollouts=2)):
+        assert written["rollouts"]["fed_back"] == {"steps": 4, "seconds": None}
+        for who, curves in written["rollouts"]["curves"].items():
+            table = written if who == MODEL else written["baselines"][who]["metrics"]
+            assert table[FED_BACK] == pytest.approx(curves["ssim"][3])
+    assert written["intervals"][FED_BACK] == pytest.approx(written["rollouts"]["intervals"]["ssim"][3])
+    rows = run.reported_on(data, len(data))
+    named, drawn = figures(rows=rows, most=6), figures(most=6)
+    assert [named[name] for name in ("data", FED_BACK)] == [drawn[name] for name in ("data", FED_BACK)]
+    few = figures(most=2)
+    assert (few["groups"], few["rollouts"]["groups"]) == (2, 2), "paths are of groups that have a sample"
+    assert figures(rollouts=0)[FED_BACK] is None
+
+
+def test_rollouts_cannot_be_fewer_than_none(tiny_data, tmp_path):
+    run = untrained(tiny_data, tmp_path / "run")
     with pytest.raises(ForearmError, match="rollouts is -1"):
         assess(run.path, rollouts=-1)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from support.tiny import make_layout
 
 from forearm.canvas import STAY
-from forearm.evaluation import JOINT_ONLY, KEY_METRICS, METRICS
+from forearm.evaluation import FED_BACK, JOINT_ONLY, KEY_METRICS, METRICS
 from forearm.evaluation.leaderboard import Lead, Row
 from forearm.report.comparison_page import lead_tile
 from forearm.report.headline import comparison_details, comparison_headline
@@ -15,12 +15,13 @@ from forearm.report.wording import unit_of
 def board_of(leaders, over_second, baselines, episodes=60, guesses=(), ahead=True, legible=True):
     """A leaderboard of runs a, b, c: who leads on each key metric, how surely, and verdicts against baselines."""
     runs = {name: Row(name, None, {"guesses": list(guesses) if name != "a" else []}, {}, None) for name in "abc"}
-    metrics = [METRICS[name] for name in KEY_METRICS]
+    names = [name for name in KEY_METRICS if name != FED_BACK]
+    metrics = [METRICS[name] for name in names]
     leads = [
-        Lead(metric, runs[leader], runs["c"], ahead, verdict, None, None)
+        Lead(metric, KEY_METRICS[metric.name], runs[leader], runs["c"], ahead, verdict, None, None)
         for metric, leader, verdict in zip(metrics, leaders, over_second, strict=True)
     ]
-    verdicts = dict(zip(KEY_METRICS, baselines, strict=True))
+    verdicts = dict(zip(names, baselines, strict=True))
 
     def against_baselines(run, metric):
         verdict = verdicts[metric.name]
@@ -32,6 +33,8 @@ def board_of(leaders, over_second, baselines, episodes=60, guesses=(), ahead=Tru
         count=episodes,
         grouped_by="episodes",
         seeds={},
+        difference=lambda one, other, metric: None,
+        not_fed_back=[],
         against_baselines=against_baselines,
         legible=legible,
         too_few=None,

@@ -25,6 +25,7 @@ from forearm.batch import Prediction, make_batch
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, Camera, Joint, Layout, draw
 from forearm.evaluation import (
     CATALOGUE,
+    FED_BACK,
     MEAN_FRAME,
     METRICS,
     MODEL,
@@ -37,7 +38,7 @@ from forearm.evaluation import (
 )
 from forearm.evaluation.intervals import Difference
 from forearm.evaluation.readout import Readout
-from forearm.evaluation.rollouts import CURVES
+from forearm.evaluation.rollouts import CURVES, FedBack
 from forearm.media.colours import heat_map
 from forearm.media.words import figure, reading
 from forearm.report import Facts, recommend, write_report
@@ -109,6 +110,7 @@ def evaluation_of(
     baselines=None,
     replayed=False,
     kinds=None,
+    rollouts=None,
 ):
     """Of bars that move with the pan joint, as ``SlidingArm`` knows they do; replayed: under every action."""
     rng = np.random.default_rng(0)
@@ -137,6 +139,7 @@ def evaluation_of(
         baselines=baselines,
         outcomes=outcomes if replayed else None,
         kinds_seen=kinds,
+        rollouts=rollouts,
     )
 
 
@@ -572,11 +575,16 @@ SURE = {
 }
 
 
-def rollouts_of(psnrs, verdicts, ssim_verdicts):
-    """Rollouts with given PSNR of the model (persistence has 10 dB), in which a verdict is "+", "−" or "0"."""
+def rollouts_of(psnrs, verdicts, ssim_verdicts, step=None, similarity=0.5, paths=9):
+    """Rollouts with given PSNR of the model (persistence has 10 dB), in which a verdict is "+", "−" or "0".
+
+    A step lasts so many seconds. After it the model has that SSIM, persistence 0.25.
+    """
     steps, k = 1 + np.arange(len(psnrs)), len(psnrs)
     level = [SURE["0"]] * k
     random = np.random.default_rng(0)
+    hard = np.linspace(-0.1, 0.1, paths)[:, None].repeat(k, axis=1)
+    alike = {MODEL: similarity + 1.1 * hard, PERSISTENCE: 0.25 + hard, MEAN_FRAME: 0.3 + hard}
     shape = (k, 3, LAYOUT.height, LAYOUT.frame_width)
     film = Film(
         rows=np.arange(7, 7 + k),
@@ -603,6 +611,7 @@ def rollouts_of(psnrs, verdicts, ssim_verdicts):
         },
         films=[film],
         ahead={who: dict.fromkeys(CURVES, [7] * k) for who in (PERSISTENCE, MEAN_FRAME)},
+        fed_back=FedBack.of(alike, np.arange(paths), step),
     )
 
 
@@ -628,18 +637,31 @@ def test_rollouts_say_how_far_the_model_can_be_trusted(good, tmp_path):
 
 
 def test_what_is_fed_back_stands_first(good, tmp_path):
-    timed = dataclasses.replace(good, layout=dataclasses.replace(LAYOUT, action_duration=0.5))
-    sure = rollouts_of([24.0] * 6, "++++++", "--++++")  # 2 s are four steps
-    page = page_of(dataclasses.replace(timed, rollouts=sure), tmp_path)
-    assert re.search(r"structural similarity, fed back for 2 s ↑ ?0\.500 ?copying 0\.250 · better", page.text)
-    assert page.source.index("fed back for 2 s") < page.source.index("picture error of moves ↓")
-    assert "on all 5 key figures" in page.text
-    short = dataclasses.replace(timed, rollouts=rollouts_of([24.0] * 2, "++", "+-"))
-    page = page_of(short, tmp_path)
-    assert "It is worse on structural similarity, fed back for 1 s." in page.text
-    unknown = dataclasses.replace(good, rollouts=rollouts_of([24.0] * 3, "+++", "00-"))
-    assert "structural similarity, fed back for 3 steps" in page_of(unknown, tmp_path).text
-    assert "fed back for" not in page_of(good, tmp_path).text
+    def page(step=0.5, steps=6, **options):
+        rollouts = rollouts_of([24.0] * steps, "+" * steps, "+" * steps, step, **options)
+        return page_of(evaluation_of(SlidingArm(gain=0.9), rollouts=rollouts), tmp_path)
+
+    sure = page()
+    assert re.search(r"structural similarity, fed back for 2 s ↑ ?0\.500 ?copying 0\.250 · better", sure.text)
+    assert sure.source.index("fed back for 2 s") < sure.source.index("picture error of moves ↓")
+    assert "on all 5 key figures" in sure.text
+    assert re.search(r"ssim_fed_back ↑ ?9 ?0\.500 ?0\.4\d+ to 0\.5\d+", sure.text), "a line of the table"
+    worse = page(steps=2, similarity=0.1)
+    assert "It is worse on structural similarity, fed back for 1 s." in worse.text
+    assert "Copying the last frame is better on these figures." in worse.text
+    assert "structural similarity, fed back for 3 steps" in page(None, 3).text
+    assert re.search(r"fed back for 2 s ↑ ?0\.500 ?copying 0\.250 · too few to tell", page(paths=5).text)
+    without = page_of(good, tmp_path)
+    assert "fed back for" not in without.text
+    assert FED_BACK not in without.text[: without.text.index("What the metrics mean")]
+
+
+def test_another_baseline_that_is_better_fed_back_is_named(tmp_path):
+    rollouts = rollouts_of([24.0] * 6, "++++++", "++++++", 0.5, similarity=0.27)
+    baselines = {PERSISTENCE: Persistence(), MEAN_FRAME: Blind()}
+    text = page_of(evaluation_of(SlidingArm(gain=0.9), rollouts=rollouts, baselines=baselines), tmp_path).text
+    assert "The mean-frame baseline beats it on structural similarity, fed back for 2 s." in text
+    assert "mean-frame 0.300 is better" in text
 
 
 @pytest.mark.parametrize(

@@ -73,5 +73,7 @@ def test_a_verdict_is_sure_only_if_the_whole_interval_is(target, one, two, three
 def test_who_sets_no_targets_is_to_be_reached():
     targets = key_targets({"val_mse": 0.01, "ssim": 0.8, "val_mse_dynamic": None, "psnr": 20.0})
     assert [str(target) for target in targets] == ["val_mse <= 0.01", "ssim >= 0.8"]
+    back = {"ssim_fed_back": 0.7, "rollouts": {"fed_back": {"steps": 10, "seconds": 2.0}}}
+    assert [str(target) for target in key_targets(back)] == ["ssim_fed_back >= 0.7"]
     assert targets[0].verdict(0.01, (0.01, 0.01), 6) == "reached"
     assert targets[1].verdict(0.8, (0.8, 0.8), 6) == "reached"

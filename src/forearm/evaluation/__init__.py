@@ -11,7 +11,16 @@ from forearm.evaluation.baselines import (
     fitted_baselines,
     standard_baselines,
 )
-from forearm.evaluation.catalogue import CATALOGUE, KEY_METRICS, METRICS, TITLES, Metric, key_metrics, legible
+from forearm.evaluation.catalogue import (
+    CATALOGUE,
+    FED_BACK,
+    KEY_METRICS,
+    METRICS,
+    Metric,
+    fed_back_for,
+    key_metrics,
+    legible,
+)
 from forearm.evaluation.evaluate import evaluate
 from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Example

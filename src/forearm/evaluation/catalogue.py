@@ -88,6 +88,9 @@ _TEXTS = {
         ),
         "psnr": "Peak signal-to-noise ratio, mean over samples. 3 dB more is half the error. It is capped at 100 dB.",
         "psnr_moves": "psnr over moves.",
+        "ssim_fed_back": (
+            "ssim after about 2 s of predictions that are fed back along recorded paths. Mean over the paths."
+        ),
         **{f"val_mse_action_{code}": f"val_mse over the samples of {CODE_NAMES[code]}." for code in CODES},
     },
     "joints": {
@@ -229,7 +232,13 @@ GIVEN = {
 }
 """Metrics of joints: where the action names the change of the joint, the inputs answer them."""
 
+FED_BACK = "ssim_fed_back"
+"""What stands first: it goes with how useful a run is (docs/benchmarks/correlations.md)."""
+FED_BACK_SECONDS, FED_BACK_STEPS = 2.0, 10
+"""After how long it is measured; steps where nobody knows how long one lasts."""
+
 KEY_METRICS = {
+    FED_BACK: "structural similarity, fed back",
     "val_mse_moves": "picture error of moves",
     "val_mse_dynamic": "error where the picture changes",
     "ssim_moves": "structural similarity of moves",
@@ -240,23 +249,41 @@ KEY_METRICS = {
 TITLES = KEY_METRICS | {"readout_position_mae": "joint error as read from the picture"}
 """Those, and what stands for a key metric that the action answers."""
 
-
-FED_BACK, FED_BACK_TITLE = "ssim", "structural similarity"
-"""The metric that a report puts first, after predictions that are fed back: it goes with how useful a run is
-(docs/benchmarks/correlations.md)."""
-FED_BACK_SECONDS, FED_BACK_STEPS = 2.0, 10
-"""After how long; steps where nobody knows how long one lasts."""
-
 LARGEST_FLOOR = 0.5
 """A reader that errs by more than this share of copying's error on true pictures cannot tell models apart."""
 
 
-def key_metrics(given: Collection[str], legible: bool = True) -> dict[str, str]:
-    """``KEY_METRICS``, where the action answers some: the joint is then read from the predicted picture, if legible."""
+def key_metrics(given: Collection[str], legible: bool = True, fed_back_for: str = "") -> dict[str, str]:
+    """Those of ``KEY_METRICS`` that an evaluation can be judged by, each with its title.
+
+    Where the action answers the joint's position, the joint is read from the predicted picture instead, if legible.
+
+    Args:
+        given: names of the metrics that the action answers.
+        fed_back_for: how long predictions were fed back, in words, for the title; empty where they were not.
+    """
     left_out = {"acting_joint_position_mae"} if "acting_joint_position_mae" in given else {"readout_position_mae"}
     if not legible:
         left_out.add("readout_position_mae")
-    return {name: title for name, title in TITLES.items() if name not in left_out}
+    if not fed_back_for:
+        left_out.add(FED_BACK)
+    titles = TITLES | {FED_BACK: f"{TITLES[FED_BACK]} for {fed_back_for}"}
+    return {name: title for name, title in titles.items() if name not in left_out}
+
+
+def fed_back_for(figures: Mapping[str, Any]) -> str:
+    """How long predictions were fed back for ``FED_BACK``, in words; empty where they were not.
+
+    Args:
+        figures: what ``metrics.json`` holds.
+    """
+    found = (figures.get("rollouts") or {}).get("fed_back")  # older ones do not say
+    return lasting(found["steps"], found["seconds"]) if found else ""
+
+
+def lasting(steps: int, seconds: float | None) -> str:
+    """How long steps last together, in words; their number where nobody knows."""
+    return f"{steps} step{'s' if steps > 1 else ''}" if seconds is None else f"{seconds:.2g} s"
 
 
 def legible(figures: Mapping[str, Any]) -> bool:

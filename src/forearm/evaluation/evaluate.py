@@ -14,7 +14,7 @@ from forearm.batch import Batch, Predictor
 from forearm.canvas import CODES
 from forearm.evaluation.asking import Answers, ByCode, Clock, Questions, ask, taken
 from forearm.evaluation.baselines import standard_baselines
-from forearm.evaluation.catalogue import ERRORS
+from forearm.evaluation.catalogue import ERRORS, FED_BACK
 from forearm.evaluation.evaluation import Baseline, Evaluation
 from forearm.evaluation.examples import Gallery, example_of
 from forearm.evaluation.intervals import differences, intervals, skill_intervals
@@ -22,7 +22,8 @@ from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals,
 from forearm.evaluation.object_reader import ObjectReader
 from forearm.evaluation.objects import ObjectSight, ObjectStatistics
 from forearm.evaluation.readout import Reader, Readout, Sight
-from forearm.evaluation.samples import Collection, Samples, skills
+from forearm.evaluation.rollouts import Rollouts
+from forearm.evaluation.samples import MODEL, Collection, Samples, skills
 from forearm.evaluation.uncertainty import Kinds, UncertaintyStatistics
 from forearm.transitions.objects import Motions
 from forearm.transitions.store import Outcomes
@@ -49,6 +50,7 @@ def evaluate(
     object_names: tuple[str, ...] = (),
     asked: dict[str, np.ndarray] | None = None,
     threads: int = 1,
+    rollouts: Rollouts | None = None,
 ) -> Evaluation:
     """Score a predictor and the baselines on batches, in one pass and with few batches in memory.
 
@@ -71,6 +73,7 @@ def evaluate(
         object_names: their names.
         asked: the rows about which a baseline is asked, by its name; by default about all.
         threads: so many batches are scored at a time. Predictor and baselines have to allow that.
+        rollouts: of predictor and baselines, along paths of groups that the batches have samples of.
     """
     baselines = standard_baselines() if baselines is None else baselines
     if isinstance(predictor, torch.nn.Module):
@@ -106,9 +109,12 @@ def evaluate(
     if not rows:
         raise ForearmError("there are no validation samples to evaluate on; build the dataset with a validation part")
     all_rows, all_codes = np.concatenate(rows), np.concatenate(codes)
-    of_rows = groups(all_rows) if callable(groups) else np.asarray(groups)[all_rows]
-    mine, true = ours.samples(), floor.samples()
-    others = {name: collected.samples() for name, collected in theirs.items()}
+    groups_of = groups if callable(groups) else np.asarray(groups).__getitem__
+    of_rows, true, nowhere = groups_of(all_rows), floor.samples(), np.zeros(len(all_rows))
+    fed_back = rollouts.fed_back.samples(all_rows, groups_of) if rollouts else {}
+    undefined = Samples({FED_BACK: nowhere}, {FED_BACK: nowhere})
+    mine = ours.samples() | fed_back.get(MODEL, undefined)
+    others = {name: collected.samples() | fed_back.get(name, undefined) for name, collected in theirs.items()}
     return Evaluation(
         layout=layout,
         metrics=mine.table(),
@@ -130,6 +136,7 @@ def evaluate(
         rows=all_rows,
         group_of_rows=of_rows,
         cautions=cautions,
+        rollouts=rollouts,
         uncertainty=uncertainty.result(of_rows, kinds_seen),
         readout=Readout.of(reader, true) if reader else None,
         objects=objects.result(true),
@@ -249,9 +256,9 @@ class RunningMeans:
 
 
 def _compare(mine: Samples, theirs: Samples, groups: np.ndarray, asked: np.ndarray) -> Baseline:
-    """Compare on the samples of which a baseline was asked, (N,) bool."""
+    """Compare on the samples of which a baseline was asked, (N,) bool; all were fed back along the same paths."""
     if not asked.all():
-        mine, theirs, groups = mine[asked], theirs[asked], groups[asked]
+        mine = mine[asked].among(asked) | mine.only([FED_BACK])
     my_errors, their_errors = mine.only(ERRORS), theirs.only(ERRORS)
     return Baseline(
         metrics=theirs.table(),

@@ -10,7 +10,6 @@ from forearm.canvas import CODE_NAMES, CODES, Layout
 from forearm.evaluation.baselines import PERSISTENCE
 from forearm.evaluation.catalogue import (
     CATALOGUE,
-    FED_BACK,
     METRICS,
     key_metrics,
     legible,
@@ -19,7 +18,7 @@ from forearm.evaluation.examples import Example
 from forearm.evaluation.intervals import Difference, Differences, difference_spans, too_few, verdicts
 from forearm.evaluation.objects import Objects
 from forearm.evaluation.readout import Readout
-from forearm.evaluation.rollouts import FedBack, Rollouts
+from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import Interval, Samples, Value
 from forearm.evaluation.uncertainty import Uncertainty
 
@@ -93,14 +92,12 @@ class Evaluation:
     @property
     def key_metrics(self) -> dict[str, str]:
         """The key metrics that the action does not answer and that can be read, each with its title."""
-        return key_metrics(self.given, self.legible)
+        return key_metrics(self.given, self.legible, self.fed_back_for)
 
     @property
-    def fed_back(self) -> FedBack | None:
-        """What tells most of how useful the model is; None where nothing was rolled out."""
-        if self.rollouts is None:
-            return None
-        return FedBack.of(self.rollouts.curves, self.rollouts.verdicts(FED_BACK), self.layout.action_duration)
+    def fed_back_for(self) -> str:
+        """How long predictions were fed back for the first key metric, in words; empty where they were not."""
+        return self.rollouts.fed_back.lasts if self.rollouts else ""
 
     @property
     def legible(self) -> bool:

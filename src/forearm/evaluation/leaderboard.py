@@ -1,5 +1,6 @@
 """Which of several runs is ahead on which metric, and how sure that is: evaluations in, ranks and verdicts out."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from forearm.evaluation.catalogue import KEY_METRICS, METRICS, Metric, key_metrics, legible
+from forearm.evaluation.catalogue import (
+    FED_BACK,
+    KEY_METRICS,
+    METRICS,
+    Metric,
+    fed_back_for,
+    key_metrics,
+    legible,
+)
 from forearm.evaluation.intervals import (
     Difference,
     LeaveOneOut,
@@ -69,6 +78,8 @@ class Lead:
     """Who leads on a metric, and how sure that is."""
 
     metric: Metric
+    title: str
+    """The metric's."""
     run: Row
     """The best run."""
     second: Row | None
@@ -94,6 +105,7 @@ class Leaderboard:
             recipes: what tells the runs apart besides their seed: runs with equal recipes are seeds of one. Their
                 spread then counts in every comparison, so that no verdict rests on the seed.
         """
+        evaluations = _along_the_same_paths(evaluations)
         # Older evaluations hold smaller groups; the coarsest is right for all, as all have the same samples.
         self.groups = min((saved.groups for saved in evaluations.values()), key=lambda of: len(np.unique(of)))
         self.count = len(np.unique(self.groups))
@@ -153,7 +165,16 @@ class Leaderboard:
     @property
     def key_metrics(self) -> dict[str, str]:
         """The key metrics that the action does not answer and that can be read, each with its title."""
-        return key_metrics(self.given, self.legible)
+        return key_metrics(self.given, self.legible, next((fed_back_for(run.metrics) for run in self._fed_back), ""))
+
+    @property
+    def _fed_back(self) -> list[Row]:
+        return [run for run in self.runs if run.metrics.get(FED_BACK) is not None]
+
+    @property
+    def not_fed_back(self) -> list[Row]:
+        """Runs that lack the figure of predictions that are fed back, where others have it."""
+        return [run for run in self.runs if run not in self._fed_back] if self._fed_back else []
 
     @property
     def legible(self) -> bool:
@@ -167,8 +188,12 @@ class Leaderboard:
 
     @cached_property
     def leads(self) -> list[Lead]:
-        """Who leads on each key metric that the action does not answer."""
-        return [self._lead(metric) for metric in self.metrics if metric.name in self.key_metrics]
+        """Who leads on each key metric that every run has and that the action does not answer."""
+        return [
+            self._lead(metric)
+            for metric in self.metrics
+            if metric.name in self.key_metrics and all(run.competes(metric) for run in self.runs)
+        ]
 
     def _lead(self, metric: Metric) -> Lead:
         best, *others = self.ranked(self.runs, metric)
@@ -176,7 +201,8 @@ class Leaderboard:
         over_second, over_baseline = (self.verdict(best, row, metric) if row else None for row in (second, baseline))
         ahead = second is None or self._ahead(best, second, metric)
         level = tuple(row.name for row in others[1:] if self.verdict(best, row, metric) == "level")
-        return Lead(metric, best, second, ahead, over_second, baseline, over_baseline, level)
+        title = self.key_metrics[metric.name]
+        return Lead(metric, title, best, second, ahead, over_second, baseline, over_baseline, level)
 
     def _ahead(self, best: Row, second: Row, metric: Metric) -> bool:
         one, other = best.metrics[metric.name], second.metrics[metric.name]
@@ -221,12 +247,34 @@ def _baselines(evaluations: Mapping[str, Saved]) -> Iterator[tuple[str, Samples,
                 equal = [runs for runs in variants if _equal(evaluations[runs[0]].samples[baseline], mine)]
                 equal[0].append(run) if equal else variants.append([run])
         for runs in variants:
-            saved = evaluations[runs[0]]
+            saved = max((evaluations[run] for run in runs), key=lambda saved: len(_defined(saved.samples[baseline])))
             name = baseline if len(variants) == 1 else f"{baseline} of {' and '.join(runs)}"
             yield name, saved.samples[baseline], saved.figures["baselines"][baseline]["metrics"], baseline
 
 
 def _equal(one: Samples, other: Samples) -> bool:
-    return one.sums.keys() == other.sums.keys() and all(
-        np.allclose(sums, other.sums[name], rtol=1e-5) for name, sums in one.sums.items()
-    )
+    """Whether two are equal in every metric that both have, as an older evaluation has fewer."""
+    return all(np.allclose(one.sums[name], other.sums[name], rtol=1e-5) for name in _defined(one) & _defined(other))
+
+
+def _defined(samples: Samples) -> set[str]:
+    return {name for name, weights in samples.weights.items() if weights.any()}
+
+
+def _along_the_same_paths(evaluations: Mapping[str, Saved]) -> Mapping[str, Saved]:
+    """Evaluations of which only those have ``FED_BACK`` that were fed back along the same paths and for as long.
+
+    Of several such sets the largest keeps it; of equally large ones that of the first run.
+    """
+    paths = {name: _paths(saved) for name, saved in evaluations.items()}
+    kept = Counter(found for found in paths.values() if found).most_common(1)
+    return {
+        name: saved if kept and paths[name] == kept[0][0] else saved.without(FED_BACK)
+        for name, saved in evaluations.items()
+    }
+
+
+def _paths(saved: Saved) -> tuple[bytes, str] | None:
+    """Where the paths of an evaluation begin and for how long they were followed; None without any."""
+    starts, lasts = saved.samples[MODEL].weights.get(FED_BACK), fed_back_for(saved.figures)
+    return (starts.tobytes(), lasts) if starts is not None and starts.any() and lasts else None

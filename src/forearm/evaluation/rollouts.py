@@ -1,6 +1,6 @@
 """How errors grow with the horizon: predictions fed back along recorded paths."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,14 +12,7 @@ from forearm.batch import Predictor
 from forearm.canvas import as_uint8
 from forearm.environment import rollout_steps
 from forearm.evaluation.baselines import MEAN_FRAME, PERSISTENCE
-from forearm.evaluation.catalogue import (
-    FED_BACK,
-    FED_BACK_SECONDS,
-    FED_BACK_STEPS,
-    FED_BACK_TITLE,
-    METRICS,
-    Metric,
-)
+from forearm.evaluation.catalogue import FED_BACK, FED_BACK_SECONDS, FED_BACK_STEPS, METRICS, lasting
 from forearm.evaluation.intervals import Differences, difference_spans, differences, intervals, verdicts
 from forearm.evaluation.metrics import Truth, per_sample
 from forearm.evaluation.object_reader import ObjectReader
@@ -68,39 +61,52 @@ class Film:
 
 @dataclass(frozen=True)
 class FedBack:
-    """The figure of predictions that are fed back, which stands first in a report."""
+    """How alike pictures are to the truth after ``FED_BACK_SECONDS`` of each path, or at the end of shorter paths."""
 
-    metric: Metric
     steps: int
-    title: str
-    value: float | None
-    persistence: float | None
-    """The same of the first frame."""
-    verdict: str | None
-    """Beside it: "better", "worse" or "level"; None where that cannot be said."""
+    seconds: float | None
+    """How long these steps last; None where nobody knows."""
+    starts: np.ndarray
+    """(P,) int64, the row of the dataset with which each path begins."""
+    similarity: dict[str, np.ndarray]
+    """(P,) SSIM of each path, of the model and each baseline."""
 
     @classmethod
-    def of(
-        cls,
-        curves: Mapping[str, Mapping[str, Sequence[float | None]]],
-        verdicts: Sequence[str | None],
-        seconds: float | None,
-    ) -> "FedBack":
-        """After the wanted time, or as long as the rollouts are.
+    def of(cls, similarity: dict[str, np.ndarray], starts: np.ndarray, step: float | None) -> "FedBack":
+        """From the SSIM (P, K) of paths at each of K steps; a step lasts so many seconds, or nobody knows."""
+        longest = next(iter(similarity.values())).shape[1]
+        steps = min(longest, max(1, round(FED_BACK_SECONDS / step)) if step else FED_BACK_STEPS)
+        after = {who: values[:, steps - 1] for who, values in similarity.items()}
+        return cls(steps, steps * step if step else None, starts, after)
+
+    @property
+    def lasts(self) -> str:
+        """How long that is, in words."""
+        return lasting(self.steps, self.seconds)
+
+    def samples(self, rows: np.ndarray, groups: Callable[[np.ndarray], np.ndarray]) -> dict[str, Samples]:
+        """The metric ``FED_BACK`` of the model and each baseline at scored samples.
+
+        A path counts at the sample with which it begins; if that was not drawn, at the nearest one of its group. So the
+        metric is the mean over the paths, and its groups are those of the paths.
 
         Args:
-            curves: of `Rollouts`.
-            verdicts: of the metric against persistence, by horizon.
-            seconds: of a step; None where nobody knows.
+            rows: (N,) int64, the scored rows, of which one at least is of the group of each path.
+            groups: the group of each of some rows of the dataset.
         """
-        wanted = max(1, round(FED_BACK_SECONDS / seconds)) if seconds else FED_BACK_STEPS
-        steps = min(len(verdicts), wanted)
-        lasts = f"{steps * seconds:.2g} s" if seconds else f"{steps} step{'s' if steps > 1 else ''}"
-        mine, theirs = (
-            curves.get(who, {}).get(FED_BACK, [None] * len(verdicts))[steps - 1] for who in (MODEL, PERSISTENCE)
-        )
-        title = f"{FED_BACK_TITLE}, fed back for {lasts}"
-        return cls(METRICS[FED_BACK], steps, title, mine, theirs, verdicts[steps - 1])
+        of_rows, places = groups(rows), []
+        for start, group in zip(self.starts, groups(self.starts), strict=True):
+            alike = np.flatnonzero(of_rows == group)
+            places.append(alike[np.abs(rows[alike] - start).argmin()])
+        weights = np.bincount(places, minlength=len(rows)).astype(np.float64)
+        return {
+            who: Samples({FED_BACK: np.bincount(places, values, len(rows))}, {FED_BACK: weights})
+            for who, values in self.similarity.items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds of it beside the metric."""
+        return {"steps": self.steps, "seconds": self.seconds}
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,7 @@ class Rollouts:
     films: list[Film]
     ahead: dict[str, dict[str, list[int]]]
     """For each of ``RIVALS``, by metric: in how many paths the model is better, at each horizon."""
+    fed_back: FedBack
     floor: dict[str, list[float | None]] = field(default_factory=dict)
 
     def verdicts(self, name: str, baseline: str = PERSISTENCE) -> list[str | None]:
@@ -163,6 +170,7 @@ class Rollouts:
             "groups": self.groups,
             "grouped_by": self.grouped_by,
             "curves": self.curves,
+            "fed_back": self.fed_back.to_json(),
             "floor": self.floor,
             "intervals": self.intervals,
             "ahead": self.ahead,
@@ -257,6 +265,11 @@ def roll_out(
         films=films,
         floor=_lists(floor.table()) if floor else {},
         ahead={name: _ahead(mine, samples_of[name]) for name in RIVALS if name in baselines},
+        fed_back=FedBack.of(
+            {name: samples.sums["ssim"] for name, samples in samples_of.items()},
+            paths[:, 0],
+            data.layout.action_duration,
+        ),
     )
 
 

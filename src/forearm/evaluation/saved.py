@@ -56,11 +56,19 @@ class LatencyFigures(TypedDict):
     per_sample_ms: Annotated[float, Between(0)]
 
 
+class FedBackFigures(TypedDict):
+    """How long predictions were fed back."""
+
+    steps: Count
+    seconds: Annotated[float, Between(0)] | None
+
+
 class RolloutFigures(TypedDict):
     """Errors by horizon, of each predictor by metric."""
 
     horizons: list[Count]
     curves: dict[str, dict[str, list[float | None]]]
+    fed_back: NotRequired[FedBackFigures]
 
 
 class ScoredData(TypedDict):
@@ -179,6 +187,15 @@ class Saved:
         except (ForearmError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise ForearmError(f"the evaluation in {folder} is damaged: {error}; evaluate the run again") from error
         return saved
+
+    def without(self, metric: str) -> "Saved":
+        """The same without a metric."""
+        baselines = {
+            name: baseline | {"metrics": baseline["metrics"] | {metric: None}}
+            for name, baseline in self.figures["baselines"].items()
+        }
+        samples = {name: of.only(each for each in of.sums if each != metric) for name, of in self.samples.items()}
+        return dataclasses.replace(self, figures=self.figures | {metric: None, "baselines": baselines}, samples=samples)
 
 
 def save(evaluation: Evaluation, folder: Path) -> None:

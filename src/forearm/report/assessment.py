@@ -1,6 +1,5 @@
 """From a run and data to its report: the evaluation's figures, the report's page."""
 
-import dataclasses
 import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -79,12 +78,10 @@ def assess(
     require_folder(folder)  # before minutes are spent
     held_out = run.held_out(transitions)
     auto = rows is None and split == "auto"
+    every = len(transitions)
     if rows is None:
-        every = len(transitions)
-        held = run.reported_on(transitions, every) if auto else transitions.rows("val" if split == "val" else None)
-        rows = drawn_equally(held, transitions.groups, most or every)
-    else:
-        held = rows
+        rows = run.reported_on(transitions, every) if auto else transitions.rows("val" if split == "val" else None)
+    held, rows = rows, drawn_equally(rows, transitions.groups, most or every)
     if not len(rows):
         lacks = "no validation transitions" if split == "val" else "no episode that the run was not trained on"
         raise ForearmError(f"{transitions.path} has {lacks}; evaluate it with --split all")
@@ -144,17 +141,18 @@ def assess(
     asked = {UNTRAINED: drawn_equally(rows, transitions.groups, MOST_REPORTED)}
     if len(rows) > MOST_REPORTED:
         cautions.append(f"The untrained model was asked about {MOST_REPORTED} of the {len(rows)} samples.")
-    paths = draw_paths(transitions, held, horizon, rollouts)
     groups, grouped_by = transitions.independent_groups(rows)
+    paths = draw_paths(transitions, held[np.isin(groups[held], groups[rows])], horizon, rollouts)
     total = len(rows) + paths.size
     watch(0, total)
     reader, more = _reader(run, training, transitions, rows)
     cautions += more
     finder, more = _finder(run, training, transitions)
     cautions += more
+    followed = roll_out(model, transitions, paths, baselines, target, lambda steps: watch(steps, total), reader, finder)
     evaluation = evaluate(
         model,
-        _watched(batches(transitions, rows, batch_size), total, watch),
+        _watched(batches(transitions, rows, batch_size), paths.size, total, watch),
         groups=groups,
         grouped_by=grouped_by,
         actions_seen=run.actions_seen(),
@@ -170,11 +168,9 @@ def assess(
         object_names=transitions.objects.names if transitions.objects else (),
         asked=asked,
         threads=torch.get_num_threads(),
+        rollouts=followed,
     )
-    followed = roll_out(
-        model, transitions, paths, baselines, target, lambda steps: watch(len(rows) + steps, total), reader, finder
-    )
-    return write_report(dataclasses.replace(evaluation, rollouts=followed), facts, folder)
+    return write_report(evaluation, facts, folder)
 
 
 def _picked(run: Run, data: TransitionSet, rows: np.ndarray) -> list[str]:
@@ -306,8 +302,7 @@ def _origin(run: Run, checkpoint: Checkpoint, model: nn.Module, data: Transition
     }
 
 
-def _watched(source: Iterator[Batch], total: int, watch: Watch) -> Iterator[Batch]:
-    done = 0
+def _watched(source: Iterator[Batch], done: int, total: int, watch: Watch) -> Iterator[Batch]:
     watch(done, total)
     for batch in source:
         yield batch

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from forearm.base.errors import shown
-from forearm.evaluation import METRICS, PERSISTENCE, key_metrics, legible
-from forearm.evaluation.rollouts import FedBack
+from forearm.evaluation import METRICS, PERSISTENCE, fed_back_for, key_metrics, legible
 from forearm.evaluation.saved import METRICS_FILE, read_figures
 from forearm.media.words import NOTHING, figure
 from forearm.report.inspection import facts_of
@@ -44,7 +43,7 @@ def run_card(run: Run, hub_id: str, dataset: str, licence: str) -> str:
             f"forearm train --data DATA --out run --fine-tune {hub_id}",
             "```",
             "",
-            *_figures(figures, run.layout().action_duration),
+            *_figures(figures),
             *_section("Data and training", _table(facts)),
             *_section("Limits", _limits(run, figures)),
             *_licence(licence),
@@ -79,21 +78,15 @@ def _front(values: dict[str, Any], licence: str) -> list[str]:
     return ["---", *(f"{name}: {json.dumps(value)}" for name, value in known.items()), "---", ""]
 
 
-def _figures(figures: dict[str, Any] | None, seconds: float | None) -> list[str]:
-    """Key figures beside copying and the best baseline, each with its interval; a step lasts some seconds."""
+def _figures(figures: dict[str, Any] | None) -> list[str]:
+    """Key figures beside copying and the best baseline, each with its interval."""
     if figures is None:
         return _section("Figures", ["It has not been evaluated."])
     lines = [
         "| | this run | copying the last frame | best baseline |",
         "|---|---|---|---|",
     ]
-    if rollouts := figures.get("rollouts"):
-        of = FedBack.of(rollouts["curves"], [None] * len(rollouts["horizons"]), seconds)
-        copied = number(of.persistence, of.metric)
-        lines.append(
-            f"| {of.title} (`{of.metric.name}` {of.metric.arrow}) | {_fed_back(of, rollouts)} | {copied} | {NOTHING} |"
-        )
-    for name, title in key_metrics(figures.get("given", ()), legible(figures)).items():
+    for name, title in key_metrics(figures.get("given", ()), legible(figures), fed_back_for(figures)).items():
         metric, baselines = METRICS[name], figures["baselines"]
         fair = {each: b for each, b in baselines.items() if metric.fair(each) and b["metrics"].get(name) is not None}
         best = min(fair, key=lambda each: metric.loss(fair[each]["metrics"][name]), default=None)
@@ -110,12 +103,6 @@ def _figures(figures: dict[str, Any] | None, seconds: float | None) -> list[str]
         "`evaluation/report.html` shows more.",
     ]
     return _section("Figures", lines)
-
-
-def _fed_back(of: FedBack, rollouts: dict[str, Any]) -> str:
-    curve = rollouts.get("intervals", {}).get(of.metric.name) or [None] * of.steps
-    name = of.metric.name
-    return _figure(name, {"metrics": {name: of.value}, "intervals": {name: curve[of.steps - 1]}})
 
 
 def _figure(name: str, of: dict[str, Any]) -> str:

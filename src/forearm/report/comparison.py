@@ -86,17 +86,17 @@ def saved_on(run: Run, digest: str) -> Saved | None:
 
 
 def _samples(runs: list[Run], data: Path | None) -> tuple[str, np.ndarray | None]:
-    """The digest of the samples to compare on, and their rows; None for those of its own data that each run reports on.
+    """The digest of the samples to compare on, and the rows of which they are drawn.
 
-    On ``data`` they are those of episodes that neither trained a run nor chose its best weights.
+    On ``data`` these are those of episodes that neither trained a run nor chose its best weights; without it None, as
+    each run reports on its own data.
     """
     if data is not None:
         transitions = TransitionSet(data)
         common = reduce(np.intersect1d, (run.reported_on(transitions, len(transitions)) for run in runs))
-        rows = drawn_equally(common, transitions.groups, MOST_REPORTED)
-        if not len(rows):
+        if not len(common):
             raise ForearmError(f"{data} has no episode that none of the runs was trained on; name other data")
-        return digest_of(transitions, rows), rows
+        return digest_of(transitions, drawn_equally(common, transitions.groups, MOST_REPORTED)), common
     first, *others = runs
     digest = _own_digest(first)
     for run in others:

@@ -8,8 +8,8 @@ import numpy as np
 from markupsafe import Markup
 
 from forearm.canvas import CODE_NAMES, CODES, STAY, Layout
-from forearm.evaluation import METRICS, MODEL, PERSISTENCE, TITLES, UNTRAINED, Metric
-from forearm.evaluation.intervals import SMALLEST_EFFECT
+from forearm.evaluation import METRICS, MODEL, PERSISTENCE, UNTRAINED, Metric
+from forearm.evaluation.intervals import MIN_GROUPS, SMALLEST_EFFECT, Difference
 from forearm.evaluation.leaderboard import Lead, Leaderboard, Row
 from forearm.evaluation.saved import Saved
 from forearm.media.colours import css_colour
@@ -96,11 +96,12 @@ def _recipe(run: ComparedRun) -> str:
 VERDICTS = {"better": "surely better than", "worse": "surely worse than", "level": "no clear difference from"}
 
 
-def undecided(board: Leaderboard, metric: Metric) -> str:
+def undecided(board: Leaderboard, metric: Metric, difference: Difference | None) -> str:
     """Why a comparison has no verdict."""
     if metric.better == "nearest 1":
         return "not judged"
-    return "too few to tell" if board.too_few else "not compared"
+    few = board.too_few or (difference and difference.groups < MIN_GROUPS)
+    return "too few to tell" if few else "not compared"
 
 
 def lead_tile(board: Leaderboard, lead: Lead, unit: str) -> dict[str, Any]:
@@ -115,10 +116,11 @@ def lead_tile(board: Leaderboard, lead: Lead, unit: str) -> dict[str, Any]:
             if other is lead.second and not lead.ahead:
                 text, verdict = f"{lead.run.name} and {other.name} differ by less than {SMALLEST_EFFECT:.0%}", None
             else:
-                text = f"{VERDICTS[verdict]} {other.name}" if verdict else f"{other.name}: {undecided(board, metric)}"
+                why = undecided(board, metric, board.difference(lead.run, other, metric))
+                text = f"{VERDICTS[verdict]} {other.name}" if verdict else f"{other.name}: {why}"
             remarks.append((text, f"{where}, {number(other.metrics[metric.name], metric)}", verdict or ""))
     return {
-        "title": TITLES[metric.name],
+        "title": lead.title,
         "arrow": metric.arrow,
         "name": lead.run.name if lead.ahead else "no run leads",
         "value": number(lead.run.metrics[metric.name], metric, unit),
@@ -251,7 +253,9 @@ def _pair(board: Leaderboard, run: Row, other: Row, metric: Metric) -> dict[str,
     return {
         "verdict": verdict,
         "sign": {"better": "▲", "level": "≈", "worse": "▼"}.get(verdict, ""),
-        "words": {"level": "no clear difference", "": undecided(board, metric)}.get(verdict, f"surely {verdict}"),
+        "words": {"level": "no clear difference", "": undecided(board, metric, difference)}.get(
+            verdict, f"surely {verdict}"
+        ),
         "difference": number(run.metrics[metric.name] - other.metrics[metric.name], metric, signed=True),
         "interval": span(difference.interval if difference else None, metric, signed=True),
     }

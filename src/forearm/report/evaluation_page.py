@@ -7,8 +7,8 @@ from typing import Any
 from forearm.canvas import CODE_NAMES, CODES, STAY, Layout, decode_separator
 from forearm.evaluation import (
     CATALOGUE,
+    FED_BACK,
     JOINT_ONLY,
-    KEY_METRICS,
     MEAN_FRAME,
     METRICS,
     NEAREST_NEIGHBOUR,
@@ -19,7 +19,6 @@ from forearm.evaluation import (
     Metric,
     key_metrics,
 )
-from forearm.evaluation.intervals import MIN_GROUPS
 from forearm.media.colours import css_colour, css_gradient, heat_map
 from forearm.media.pictures import channels_last
 from forearm.media.words import NOTHING, action_words, figure
@@ -105,10 +104,7 @@ def render(evaluation: Evaluation, facts: Facts) -> str:
         evaluation=evaluation,
         headline=headline(evaluation),
         details=details(evaluation),
-        tiles=[
-            *_first_tile(evaluation),
-            *(_tile(evaluation, name, title) for name, title in _key_figures(evaluation).items()),
-        ],
+        tiles=[_tile(evaluation, name, title) for name, title in _key_figures(evaluation).items()],
         targets=[_target(evaluation, target) for target in facts.targets],
         tables=_tables(evaluation, facts),
         baselines=list(evaluation.baselines),
@@ -176,6 +172,8 @@ def _tables(evaluation: Evaluation, facts: Facts) -> dict[str, dict[str, Rows]]:
     for metric in CATALOGUE:
         if metric.group == "outcomes" and evaluation.metrics[metric.name] is None:
             continue  # most datasets record the outcome of one action only
+        if metric.name == FED_BACK and evaluation.rollouts is None:
+            continue
         if metric.group == "readout" and evaluation.readout is None:
             continue
         if metric.group == "objects" and evaluation.objects is None:
@@ -267,32 +265,8 @@ def _has_ratio(layout: Layout, metric: Metric, error: Any, joint: int | None) ->
 
 def _key_figures(evaluation: Evaluation) -> dict[str, str]:
     """What the tiles show: without a reader, what the action gives stands for what would be read."""
-    return KEY_METRICS if evaluation.readout is None else key_metrics(evaluation.given)
-
-
-def _first_tile(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The figure of predictions that are fed back; none where there are no rollouts."""
-    of = evaluation.fed_back
-    if of is None:
-        return []
-    few = evaluation.rollouts is not None and evaluation.rollouts.groups < MIN_GROUPS
-    return [
-        {
-            "title": of.title,
-            "value": number(of.value, of.metric),
-            "persistence": number(of.persistence, of.metric),
-            "verdict": of.verdict or "",
-            "words": _verdict_words(of.verdict, few),
-            "arrow": of.metric.arrow,
-            **dict.fromkeys(("illegible", "floor", "ahead", "given"), ""),
-        }
-    ]
-
-
-def _verdict_words(verdict: str | None, few: bool) -> str:
-    if not verdict:
-        return "too few to tell" if few else "not compared"
-    return "no clear difference" if verdict == "level" else verdict
+    given = evaluation.given if evaluation.readout else ()
+    return key_metrics(given, fed_back_for=evaluation.fed_back_for)
 
 
 def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
@@ -306,6 +280,9 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
     unit = unit_of(evaluation.layout, metric)
     value = number(evaluation.metrics[name], metric, unit)
     illegible = name == "readout_position_mae" and not evaluation.legible
+    words = "no clear difference" if verdict == "level" else verdict
+    if not verdict:
+        words = "too few to tell" if baseline and evaluation.metrics[name] is not None else "not compared"
     if illegible:
         verdict = ""
     return {
@@ -317,7 +294,7 @@ def _tile(evaluation: Evaluation, name: str, title: str) -> dict[str, Any]:
         if evaluation.readout and name in evaluation.readout.floor
         else "",
         "verdict": verdict,
-        "words": _verdict_words(verdict, bool(evaluation.too_few)),
+        "words": words,
         "ahead": f"{ahead} {number(evaluation.baselines[ahead].metrics[name], metric)}" if ahead else "",
         "arrow": metric.arrow,
         "given": metric.given(evaluation.layout),

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from forearm.canvas import CODE_NAMES
-from forearm.evaluation import TITLES, Evaluation
-from forearm.evaluation.catalogue import LARGEST_FLOOR
+from forearm.evaluation import Evaluation
+from forearm.evaluation.catalogue import FED_BACK, LARGEST_FLOOR
 from forearm.evaluation.intervals import SMALLEST_EFFECT, too_few
 from forearm.evaluation.leaderboard import Lead, Leaderboard
 from forearm.media.words import figure
@@ -19,9 +19,7 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def _against_copying(evaluation: Evaluation) -> str:
-    fed_back = evaluation.fed_back
-    verdicts = {fed_back.title: fed_back.verdict} if fed_back else {}
-    verdicts |= {title: evaluation.verdict(name) for name, title in evaluation.key_metrics.items()}
+    verdicts = {title: evaluation.verdict(name) for name, title in evaluation.key_metrics.items()}
     known = {title: verdict for title, verdict in verdicts.items() if verdict}
     if not known:
         why = f" {evaluation.too_few}." if evaluation.too_few else ""
@@ -129,9 +127,8 @@ def _over_baselines(leader: str, board: Leaderboard) -> str:
     found: dict[str, list[str]] = {}
     for lead in board.leads:
         verdict, baseline = board.against_baselines(run, lead.metric)
-        title = TITLES[lead.metric.name]
         if verdict:
-            found.setdefault(verdict, []).append(f"{title} ({baseline.name})" if baseline else title)
+            found.setdefault(verdict, []).append(f"{lead.title} ({baseline.name})" if baseline else lead.title)
     if not found:
         return f"The data do not say how {leader} differs from the baselines."
     if list(found) == ["better"]:
@@ -145,7 +142,7 @@ def _over_baselines(leader: str, board: Leaderboard) -> str:
 
 
 def _titles(leads: list[Lead]) -> list[str]:
-    return [TITLES[lead.metric.name] for lead in leads]
+    return [lead.title for lead in leads]
 
 
 def comparison_details(board: Leaderboard) -> str:
@@ -157,6 +154,12 @@ def comparison_details(board: Leaderboard) -> str:
         sentences.append(
             "Joints as read from the picture are no key figure here: on true pictures the reader errs by more than "
             f"{LARGEST_FLOOR:.0%} of copying's error."
+        )
+    if others := [run.name for run in board.not_fed_back]:
+        were, them = ("was", "it") if len(others) == 1 else ("were", "them")
+        sentences.append(
+            f"{listed(others)} {were} not fed back along the paths of the others, so no run leads on "
+            f"{board.key_metrics[FED_BACK]}: evaluate {them} again to compare that."
         )
     for runs in {tuple(run.name for run in seeds) for seeds in board.seeds.values() if len(seeds) > 1}:
         sentences.append(f"{listed(list(runs))} differ only in the seed, and their spread counts in every comparison.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forearm.base.errors import ForearmError
-from forearm.evaluation import METRICS, Metric, key_metrics, legible
+from forearm.evaluation import METRICS, Metric, fed_back_for, key_metrics, legible
 from forearm.evaluation.intervals import MIN_GROUPS
 
 RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
@@ -69,7 +69,7 @@ def key_targets(metrics: dict[str, Any]) -> list[Target]:
     """The targets of a run that set none: at least as good as its ``metrics.json`` on every key metric."""
     return [
         Target(name, "<=" if METRICS[name].better == "lower" else ">=", metrics[name])
-        for key in key_metrics(metrics.get("given", ()), legible(metrics))
+        for key in key_metrics(metrics.get("given", ()), legible(metrics), fed_back_for(metrics))
         for name in (key if key in metrics else key.removesuffix("_moves"),)  # evaluations of before 2026-11-26
         if isinstance(metrics.get(name), float)
     ]
