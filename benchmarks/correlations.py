@@ -26,7 +26,7 @@ from policies import SCRIPTED, TASKS, Benchmark, plain
 from quality import CHOSEN, forearm, model_options, say
 
 from forearm.base.files import read_json
-from forearm.evaluation import CATALOGUE, METRICS, MODEL
+from forearm.evaluation import CATALOGUE, FED_BACK, METRICS, MODEL
 from forearm.evaluation.agreement import (
     Figure,
     RankCorrelation,
@@ -164,8 +164,11 @@ def metric_of(name: str) -> str:
 
 
 def figures_of(shown: dict[str, Any], seconds: float) -> dict[str, float]:
-    """Each metric that is a single number, after one step and fed back, turned so that more is better."""
-    found = {metric.name: shown.get(metric.name) for metric in CATALOGUE}
+    """Each metric that is a single number, after one step and fed back, turned so that more is better.
+
+    ``FED_BACK`` is among those that are fed back, under the name of what is measured there.
+    """
+    found = {metric.name: shown.get(metric.name) for metric in CATALOGUE if metric.name != FED_BACK}
     for step in HORIZONS:
         for name, curve in shown["rollouts"]["curves"][MODEL].items():
             found[f"{name}, fed back {step * seconds:g} s"] = curve[step - 1]

@@ -296,7 +296,8 @@ def best_after(run: Path) -> float:
 
 def mean_of(seeds: list[Samples]) -> Samples:
     """The same samples under several seeds: their mean."""
-    sums = {name: np.mean([samples.sums[name] for samples in seeds], axis=0) for name in seeds[0].sums}
+    names = [name for name in seeds[0].sums if all(name in samples.sums for samples in seeds)]
+    sums = {name: np.mean([samples.sums[name] for samples in seeds], axis=0) for name in names}
     return Samples(sums, seeds[0].weights)
 
 
