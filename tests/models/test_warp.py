@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_json, write_json
-from forearm.batch import FIRST_FRAME
+from forearm.batch import FIRST_FRAME, Batch
 from forearm.canvas import ActionDimension, Camera, Joint, Layout, draw_strips
 from forearm.evaluation.metrics import score
 from forearm.models import family_settings, make_model
 from forearm.models.augmentation import augmented
+from forearm.models.joints import JointNumbers
 from forearm.models.warp.anchor import UNTRACED, Anchor, averaged
 from forearm.models.warp.config import WarpConfig
 from forearm.models.warp.losses import motion_loss, pixel_weights
@@ -108,6 +109,46 @@ def test_any_layout_is_learned_and_predicted(heights, width, stacking, history, 
 @torch.no_grad()
 def test_never_reads_the_last_frame():
     assert_answer_is_not_read(a_model(make_layout()))
+    assert_answer_is_not_read(a_model(COMMANDS))
+
+
+COMMANDS = make_layout(cameras=(Camera("base", 8, 8),), action_is="target")
+
+
+def blocked(layout: Layout) -> Batch:
+    """Commands that the joints follow, but not where the picture shows something white."""
+    batch = noise(layout, 64)
+    canvas, positions = batch.canvas.clone(), batch.positions.clone()
+    canvas[:, :, : layout.frame_height] *= 0.3
+    white = torch.arange(64) % 2 == 0
+    canvas[white, :, 2:5, 2:5] = 1.0
+    change = batch.actions[:, -1] @ JointNumbers(layout).drives * torch.from_numpy(layout.max_velocities).float()
+    positions[:, -2] = 0.0
+    positions[:, -1] = torch.where(white[:, None], 0.0, change)
+    return dataclasses.replace(batch, canvas=canvas, positions=positions)
+
+
+def test_pictures_tell_where_a_command_is_stopped():
+    batch = blocked(COMMANDS)
+    error = {}
+    for contact in (False, True):
+        torch.manual_seed(0)
+        model = Warp(COMMANDS, WarpConfig(**SMALL, contact=contact))
+        optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+        for _ in range(60):
+            optimiser.zero_grad()
+            model.joint_loss(batch, model.decompose(batch)[1]).backward()
+            optimiser.step()
+        with torch.no_grad():
+            predicted = model.predict(batch.context()).positions
+        error[contact] = (predicted - batch.positions[:, -1]).abs().mean().item()
+    assert error[True] < 0.3 * error[False]
+
+
+def test_where_actions_are_changes_pictures_correct_no_joint():
+    assert Warp(make_layout(), WarpConfig(**SMALL)).contact is None
+    model, batch = a_model(COMMANDS), noise(COMMANDS)
+    assert model.decompose(batch)[1].correction.shape == (2, len(COMMANDS.joints))
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

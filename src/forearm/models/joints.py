@@ -36,6 +36,8 @@ class JointState:
     """(2, B, M) the joints as they are and as they will be, in few frequencies: for where things stand."""
     sharp: Tensor
     """(2, B, N) the same in many frequencies: for how things look."""
+    correction: Tensor | None = None
+    """(B, J) what pictures add to the change, as a share of ``max_velocity``; None where they are not asked."""
 
 
 class JointNumbers(nn.Module):
@@ -152,13 +154,17 @@ class JointHeadModel(WorldModel):
         return self.numbers.state(batch, inputs, change)
 
     def joint_loss(self, batch: Batch, state: JointState) -> Tensor:
-        """Charbonnier's penalty of the predicted changes."""
+        """Charbonnier's penalty of the predicted changes, without and with what pictures add."""
         true_change = (batch.positions[:, -1] - batch.positions[:, -2]) / self.numbers.most
-        return charbonnier(10 * (state.change - true_change)).mean() / 10
+        predicted = [state.change]
+        if state.correction is not None:
+            predicted.append(state.change.detach() + state.correction)
+        return sum(charbonnier(10 * (change - true_change)).mean() / 10 for change in predicted)  # type: ignore[return-value]
 
     def positions(self, batch: Batch, state: JointState) -> Tensor:
         """Joint positions after the predicted change, (B, J) in the joints' units."""
-        after = batch.positions[:, -2] + state.change.clamp(-1, 1) * self.numbers.most
+        change = state.change if state.correction is None else state.change + state.correction
+        after = batch.positions[:, -2] + change.clamp(-1, 1) * self.numbers.most
         return after.clamp(self.numbers.lows, self.numbers.highs)
 
     def frame(self, batch: Batch, picture: Tensor, positions: Tensor) -> Tensor:

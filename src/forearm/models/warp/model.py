@@ -23,6 +23,7 @@ from forearm.models.joints import JOINT_WEIGHT, SHARP, SMOOTH, JointHeadModel, J
 from forearm.models.losses import charbonnier, picture_loss
 from forearm.models.warp.anchor import Anchor
 from forearm.models.warp.config import WarpConfig
+from forearm.models.warp.contact import Contact
 from forearm.models.warp.losses import motion_loss, pixel_weights
 from forearm.models.warp.maps import JointMaps
 from forearm.models.warp.memory import memory_encoder, memory_heads, memory_size, mistrust
@@ -87,7 +88,8 @@ class Warp(JointHeadModel):
     joint is to change, the picture is the one before. What no copy shows is remembered: a camera's picture as it
     usually looks with the joints as they will be, trusted as far as memory recalls what is seen now, so that a scene
     learned by heart is not put into another. Joints have a head of their own, which begins with the change that the
-    action names; they are drawn into the strip as ``canvas.draw_strips`` draws them.
+    action names; where actions are commands, pictures correct it. They are drawn into the strip as
+    ``canvas.draw_strips`` draws them.
 
     The expected error is learned from the errors that the model makes, which say nothing of actions that it never saw.
     Where joints and action are novel, what moves change in the mean is to be expected too.
@@ -138,6 +140,9 @@ class Warp(JointHeadModel):
         self.memory_heads = memory_heads(layout.cameras)
         self.blend = nn.Conv2d(hidden, (copies + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
         self.error_head = nn.Conv2d(hidden + 1, self.shrink**2, 3, padding=1)
+        self.contact = None  # changes, unlike commands, say themselves where the joints get
+        if config.contact and layout.action_is is not None:
+            self.contact = Contact(hidden, self.numbers.conditioning_size, joints)
         self.novelty_classifier = novelty_classifier(joints + actions)
         for name, source in (("only_still", 0), ("only_memory", copies)):  # shares of the blend's sources
             self.register_buffer(name, torch.eye(copies + 2, device="cpu")[source], persistent=False)
@@ -149,6 +154,8 @@ class Warp(JointHeadModel):
         """Begin as a copy of the previous frame whose joints change as the action says."""
         initialise(self)
         self.start_joints()
+        if self.contact is not None:
+            self.contact.start()
         nn.init.zeros_(self.flow_head.weight)
         nn.init.zeros_(self.flow_head.bias)  # type: ignore[arg-type]
         nn.init.normal_(self.homography_head[-1].weight, std=0.01)  # type: ignore[arg-type] # alike layers would stay so
@@ -212,12 +219,15 @@ class Warp(JointHeadModel):
         motions = [motion_between(each, after) for each in (now, *earlier)]
         still = (-((state.change.detach().abs().amax(dim=1) / STILL) ** 4)).exp()
         memory = self.memory_encoder(state.sharp)
-        cameras = []
+        places, cameras = [], []
         for i, (rows, columns) in enumerate(self.layout.camera_boxes()):
             here = torch.cat([each[..., _shrunk(rows, s), _shrunk(columns, s)] for each in hidden], dim=1)
+            places.append(here)
             shown = [picture[..., rows, columns] for picture in pictures[len(frames) - 1 :]]
             moved = [motion[:, i] for motion in motions]
             cameras.append(self._camera(i, shown, still, moved, here, self.memory_heads[i](memory)))
+        if self.contact is not None:
+            state = replace(state, correction=self.contact(places, state.conditioning))
         return cameras, state
 
     def _with_first(self, joints: Tensor, positions: Tensor) -> Tensor:
