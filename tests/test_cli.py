@@ -213,11 +213,17 @@ def test_trainings_that_cannot_begin(project, tmp_path, monkeypatch, options, sa
     assert says in refused(tmp_path, "train", "mae", "--data", project / "data", "--out", "out", *options)
 
 
-@pytest.mark.parametrize("option", [("--model.first-frame", "true"), ("--model.sharpening", 2)])
-def test_settings_for_several_known_frames_are_refused_with_one(project, tmp_path, monkeypatch, option):
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        (("--model.first-frame", "true"), "first_frame has no effect: it is for several known frames"),
+        (("--model.sharpening", 2), "sharpening has no effect: it is for several known frames"),
+        (("--model.contact", "true"), "contact has no effect: it is for commands"),
+    ],
+)
+def test_settings_for_other_data_are_refused(project, tmp_path, monkeypatch, option, why):
     monkeypatch.chdir(tmp_path)
-    says = refused(tmp_path, "train", "warp", "--data", project / "data", "--out", "out", *option)
-    assert f"model.{option[0][8:].replace('-', '_')} has no effect: it is for several known frames" in says
+    assert why in refused(tmp_path, "train", "warp", "--data", project / "data", "--out", "out", *option)
 
 
 def test_commands_families_and_datasets_have_to_be_named(project, tmp_path, monkeypatch):

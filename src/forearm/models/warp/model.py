@@ -168,10 +168,13 @@ class Warp(JointHeadModel):
         nn.init.constant_(self.error_head.bias, -5.0)  # type: ignore[arg-type]
 
     def without_effect(self) -> Mapping[str, str]:
-        if self.layout.history > 2:
-            return {}
-        several = "it is for several known frames, and the data have one; build with --history 3, or leave it out"
-        return dict.fromkeys(("first_frame", "sharpening"), several)
+        settings = {}
+        if self.layout.history == 2:
+            several = "it is for several known frames, and the data have one; build with --history 3, or leave it out"
+            settings = dict.fromkeys(("first_frame", "sharpening"), several)
+        if self.layout.action_is is None:
+            settings["contact"] = "it is for commands, and these actions are changes of the joints; leave it out"
+        return settings
 
     def hidden_layers(self) -> Iterable[nn.Module]:
         """The U-Net and what reads the joints, but for the last layers."""
