@@ -49,7 +49,7 @@ from forearm.training.run import Run
 from forearm.transitions import TransitionSet
 
 PAGE = ROOT / "docs" / "benchmarks" / "pushing.md"
-TOLERANCE, STEPS = 2.0, 30
+TOLERANCE, SECONDS = 2.0, 15.0
 CAMERA = 0
 TRUTH, AIMED, EXPERT, RANDOM = (
     "true simulator",
@@ -103,6 +103,11 @@ class Pushing(Task):
         super().__init__("pushing", runs)
         self.__dict__["layout"] = layout
 
+    @property
+    def steps(self) -> int:
+        """Most actions of an attempt."""
+        return round(SECONDS / (self.layout.action_duration or 0.5))
+
     @cached_property
     def methods(self) -> list[Method]:
         nothing = TreeSearch(1)  # strokes need the arm, so planners are made in `attempt`
@@ -152,8 +157,8 @@ class Pushing(Task):
             carry_out(pair.push, Operator(simulator, 0.0, random))
             actions = round(Push.seconds / arm.duration)
         elif method.name == RANDOM:
-            wander(arm, random, STEPS)
-            actions = STEPS
+            wander(arm, random, self.steps)
+            actions = self.steps
         else:
             episode, timed = self.driven(method, pair, arm)
             actions, outcome = episode.actions, episode.outcome
@@ -178,7 +183,7 @@ class Pushing(Task):
         goal, search = self.goal_of(pair, arm), StrokeSearch(reach=SimulatedReach(arm.simulator, self.layout))
         timed = Timed(Aimed(search) if method.name == AIMED else search)
         assert method.predictor is not None
-        return control(arm, method.predictor(arm), goal, timed, steps=STEPS), timed
+        return control(arm, method.predictor(arm), goal, timed, steps=self.steps), timed
 
 
 EXPLAINED = f"""\
@@ -186,8 +191,7 @@ EXPLAINED = f"""\
   its box there and the place where its middle is to be seen, no pose. It aims by the arm's kinematics and the place
   of the camera, and reads where the object gets from predicted pictures alone.
 - *Success*: at the end the object is within {TOLERANCE:g} cm of the goal on the table. Intervals are wide where
-  scenes are few. At most
-  {STEPS} actions of 0.5 s; the pusher has {Push.seconds:g} s.
+  scenes are few. An attempt lasts at most {SECONDS:g} s; the pusher has {Push.seconds:g} s.
 - *Beside the true simulator*: difference in the same scenes. ▲ is significantly better, ▼ worse, ≈ neither, by
   McNemar's exact test with Holm's correction. Intervals are without that correction.
 - *{AIMED.capitalize()}*: the same strokes, straight at the target, without a model and so without a choice.
