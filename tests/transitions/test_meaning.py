@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
-from forearm.transitions.meaning import Commands, find_meaning, taken
+from forearm.transitions.meaning import Commands, _best, find_meaning, taken
 
 JOINTS = ("shoulder_pan.pos", "shoulder_lift.pos", "elbow_flex.pos", "gripper.pos")
 LOW, HIGH, FPS = np.array([-60, -90, -40, 3]), np.array([70, 60, 48, 60]), 10.0
@@ -231,3 +231,8 @@ def test_real_commands(name, meaning, joints):
     real = open_recording(root)
     found = find_meaning(real)
     assert (found.meaning, found.joints) == (meaning, joints)
+
+
+def test_of_lags_that_are_equal_but_for_rounding_the_first_is_taken():
+    assert _best(np.array([1 - 1e-9, 0.9, 1.0])) == 0
+    assert _best(np.array([0.99, 0.9, 1.0])) == 2

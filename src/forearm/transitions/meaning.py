@@ -21,6 +21,8 @@ CLEAR, APART = 0.5, 0.2
 """A meaning is clear if it explains so much of the median joint's variance, and so much more than the next one."""
 FAR = 4.0
 """A command that varies so many times as much as its joint, or so many times less, is in another unit."""
+ROUNDING = 1e-6
+"""Shares of variance that differ by less are equal."""
 MOVES = 0.05
 """A joint moves if its range is such a share of the widest one; of one that does not, little can be explained."""
 SURE = 0.8
@@ -257,6 +259,11 @@ def _unanswered(share: np.ndarray, correlation: np.ndarray, times: np.ndarray) -
     return (share < CLEAR) & ((correlation < CLEAR) | (times > FAR) | (times < 1 / FAR))
 
 
+def _best(shares: np.ndarray) -> int:
+    """The first of the lags (L,) that explain most, or as much but for rounding, which is another on each processor."""
+    return int((shares >= shares.max() - ROUNDING).argmax())
+
+
 def _rows_late(shares: np.ndarray, joints: np.ndarray) -> int:
     """By how many rows joints follow their commands.
 
@@ -264,7 +271,7 @@ def _rows_late(shares: np.ndarray, joints: np.ndarray) -> int:
         shares: (L, A, J) as of `explained_shares`.
         joints: (A,) the joint of each command, −1: none.
     """
-    lags = [int(shares[:, a, j].argmax()) for a, j in enumerate(joints) if j >= 0 and shares[:, a, j].max() > CLEAR]
+    lags = [_best(shares[:, a, j]) for a, j in enumerate(joints) if j >= 0 and shares[:, a, j].max() > CLEAR]
     return round(float(np.median(lags))) if lags else 0
 
 
@@ -283,8 +290,8 @@ def _require_in_time(
     rows = []
     for a, j in enumerate(joints):
         if len(ahead) and j >= 0 and max(shares[:, a, j].max(), ahead[:, a, j].max()) > CLEAR:
-            better = 1 - ahead[:, a, j].max() < 0.5 * (1 - shares[:, a, j].max())
-            rows.append(1 + int(ahead[:, a, j].argmax()) if better else 0)
+            better = 1 - ahead[:, a, j].max() < 0.5 * (1 - shares[:, a, j].max()) - ROUNDING
+            rows.append(1 + _best(ahead[:, a, j]) if better else 0)
     late = round(float(np.median(rows))) if rows else 0
     if late > 1:
         raise ForearmError(
@@ -309,7 +316,7 @@ def _offsets(
     for a, j in enumerate(joints if meaning == "target" else ()):
         if j < 0 or not shares[:, a, j].max() > CLEAR:
             continue
-        lag = int(shares[:, a, j].argmax())
+        lag = _best(shares[:, a, j])
         off = np.concatenate([actions[: len(actions) - lag, a] - states[lag:, j] for states, actions in pairs])
         middle, reach = np.median(off), np.ptp(np.concatenate([states[:, j] for states, _ in pairs]))
         if abs(middle) > BESIDE * reach and np.quantile(np.abs(off - middle), 0.98) < EVEN * abs(middle):
