@@ -218,7 +218,7 @@ def test_trainings_that_cannot_begin(project, tmp_path, monkeypatch, options, sa
     [
         (("--model.first-frame", "true"), "first_frame has no effect: it is for several known frames"),
         (("--model.sharpening", 2), "sharpening has no effect: it is for several known frames"),
-        (("--model.contact", "true"), "contact has no effect: it is for commands"),
+        (("--model.joint-correction", "true"), "joint_correction has no effect: it is for commands"),
     ],
 )
 def test_settings_for_other_data_are_refused(project, tmp_path, monkeypatch, option, why):

@@ -131,9 +131,9 @@ def blocked(layout: Layout) -> Batch:
 def test_pictures_tell_where_a_command_is_stopped():
     batch = blocked(COMMANDS)
     error = {}
-    for contact in (False, True):
+    for corrected in (False, True):
         torch.manual_seed(0)
-        model = Warp(COMMANDS, WarpConfig(**SMALL, contact=contact))
+        model = Warp(COMMANDS, WarpConfig(**SMALL, joint_correction=corrected))
         optimiser = torch.optim.Adam(model.parameters(), 1e-2)
         for _ in range(60):
             optimiser.zero_grad()
@@ -141,12 +141,12 @@ def test_pictures_tell_where_a_command_is_stopped():
             optimiser.step()
         with torch.no_grad():
             predicted = model.predict(batch.context()).positions
-        error[contact] = (predicted - batch.positions[:, -1]).abs().mean().item()
+        error[corrected] = (predicted - batch.positions[:, -1]).abs().mean().item()
     assert error[True] < 0.3 * error[False]
 
 
 def test_where_actions_are_changes_pictures_correct_no_joint():
-    assert Warp(make_layout(), WarpConfig(**SMALL)).contact is None
+    assert Warp(make_layout(), WarpConfig(**SMALL)).joint_correction is None
     model, batch = a_model(COMMANDS), noise(COMMANDS)
     assert model.decompose(batch)[1].correction.shape == (2, len(COMMANDS.joints))
 

@@ -1,6 +1,7 @@
 """What an action column commands is found out by comparing it with the states, or refused."""
 
 import itertools
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
-from forearm.transitions.meaning import Commands, _best, find_meaning, taken
+from forearm.transitions.meaning import Commands, _best, _require_in_time, find_meaning, taken
 
 JOINTS = ("shoulder_pan.pos", "shoulder_lift.pos", "elbow_flex.pos", "gripper.pos")
 LOW, HIGH, FPS = np.array([-60, -90, -40, 3]), np.array([70, 60, 48, 60]), 10.0
@@ -236,3 +237,11 @@ def test_real_commands(name, meaning, joints):
 def test_of_lags_that_are_equal_but_for_rounding_the_first_is_taken():
     assert _best(np.array([1 - 1e-9, 0.9, 1.0])) == 0
     assert _best(np.array([0.99, 0.9, 1.0])) == 2
+
+
+@pytest.mark.parametrize(("explained", "late"), [(1 - 1e-9, False), (0.9, True)])
+def test_commands_are_late_where_that_explains_more_and_not_where_rounding_says_so(explained, late):
+    way = np.random.default_rng(0).normal(size=(43, 1)).cumsum(axis=0)
+    shares, recording = np.full((3, 1, 1), explained), SimpleNamespace(name="late", fps=10.0)
+    with pytest.raises(ForearmError, match="after the joints followed") if late else nullcontext():
+        _require_in_time(recording, "target", shares, np.array([0]), [(way[3:], way[:-3])], 5)

@@ -18,7 +18,7 @@ SMOOTH, SHARP = 1, 6
 """Frequencies of the joints' Fourier features (Tancik et al. 2020): few for motion and conditioning, which would learn
 few trajectories by heart from more, and many for memory, as pictures change fast."""
 FARTHEST = 2.0
-"""Half ranges from the middle at which positions are cut off: training holds none beyond 1, and a joint that never
+"""Half ranges from the middle at which positions are clipped: training holds none beyond 1, and a joint that never
 moved would be as many away as its range is narrow."""
 JOINT_WEIGHT = 0.1
 """Of the joints' loss beside the picture's."""
@@ -69,8 +69,8 @@ class JointNumbers(nn.Module):
     def inputs(self, batch: Batch) -> Tensor:
         """Known positions from −1 to 1 within their bounds, their changes, and all action values: (B, size)."""
         positions = batch.positions[:, :-1]
-        scaled = _cut((positions - self.lows) / (self.highs - self.lows) * 2 - 1)
-        past = _cut(positions.diff(dim=1) / self.most)
+        scaled = _clipped((positions - self.lows) / (self.highs - self.lows) * 2 - 1)
+        past = _clipped(positions.diff(dim=1) / self.most)
         return torch.cat([scaled.flatten(1), past.flatten(1), batch.actions.flatten(1)], dim=1)
 
     def named_change(self, batch: Batch) -> Tensor:
@@ -82,7 +82,7 @@ class JointNumbers(nn.Module):
         ahead = change.detach()
         before = (batch.positions[:, -2] - (self.lows + self.highs) / 2) / self.reach
         after = before + ahead * self.most / self.reach
-        both = _cut(torch.stack([before, after]))
+        both = _clipped(torch.stack([before, after]))
         smooth, sharp = self._fourier(both, SMOOTH), self._fourier(both, SHARP)
         return JointState(
             change,
@@ -93,7 +93,7 @@ class JointNumbers(nn.Module):
 
     def smooth(self, positions: Tensor) -> Tensor:
         """Positions (B, J) in their units, as in ``JointState.smooth``: (B, M)."""
-        scaled = _cut((positions - (self.lows + self.highs) / 2) / self.reach)
+        scaled = _clipped((positions - (self.lows + self.highs) / 2) / self.reach)
         return torch.cat([scaled, self._fourier(scaled, SMOOTH)], dim=1)
 
     def _fourier(self, values: Tensor, count: int) -> Tensor:
@@ -101,7 +101,7 @@ class JointNumbers(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def _cut(scaled: Tensor) -> Tensor:
+def _clipped(scaled: Tensor) -> Tensor:
     return scaled.clamp(-FARTHEST, FARTHEST)
 
 

@@ -11,7 +11,7 @@ from forearm.base.errors import ForearmError
 _WITHOUT = {"state_embedding": False, "synthetic_stay": 0.0, "brightness_jitter": 0.0}
 ADDED = {
     **dict.fromkeys(("mae", "gpt", "diffusion"), _WITHOUT),
-    "warp": {"change_weight": 0.0, "joint_maps": 0, "first_frame": False, "sharpening": 1.0, "contact": False},
+    "warp": {"change_weight": 0.0, "joint_maps": 0, "first_frame": False, "sharpening": 1.0, "joint_correction": False},
 }
 """What runs without a setting were trained with, where that is not its default, by family."""
 REMOVED = {"warp": ("depth", "heads", "features", "refine")}

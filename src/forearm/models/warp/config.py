@@ -21,7 +21,7 @@ class WarpConfig(LearningConfig):
     """Channels in which each camera's picture is shown where the joints put the arm, before and after; 0 for none."""
     first_frame: bool = True
     """Where several frames are known, predictions that are fed back go on looking at the frame they began with."""
-    contact: bool = True
+    joint_correction: bool = True
     """Where actions are commands, what the pictures show corrects the predicted joints: a gripper that is told to close
     stops at what it holds."""
     sharpening: float = 3.0

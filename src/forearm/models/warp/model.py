@@ -23,7 +23,7 @@ from forearm.models.joints import JOINT_WEIGHT, SHARP, SMOOTH, JointHeadModel, J
 from forearm.models.losses import charbonnier, picture_loss
 from forearm.models.warp.anchor import Anchor
 from forearm.models.warp.config import WarpConfig
-from forearm.models.warp.contact import Contact
+from forearm.models.warp.correction import JointCorrection
 from forearm.models.warp.losses import motion_loss, pixel_weights
 from forearm.models.warp.maps import JointMaps
 from forearm.models.warp.memory import memory_encoder, memory_heads, memory_size, mistrust
@@ -140,9 +140,9 @@ class Warp(JointHeadModel):
         self.memory_heads = memory_heads(layout.cameras)
         self.blend = nn.Conv2d(hidden, (copies + 2 + 3 + 1) * self.shrink**2, 3, padding=1)
         self.error_head = nn.Conv2d(hidden + 1, self.shrink**2, 3, padding=1)
-        self.contact = None  # changes, unlike commands, say themselves where the joints get
-        if config.contact and layout.action_is is not None:
-            self.contact = Contact(hidden, self.numbers.conditioning_size, joints)
+        self.joint_correction = None  # changes, unlike commands, say themselves where the joints get
+        if config.joint_correction and layout.action_is is not None:
+            self.joint_correction = JointCorrection(hidden, self.numbers.conditioning_size, joints)
         self.novelty_classifier = novelty_classifier(joints + actions)
         for name, source in (("only_still", 0), ("only_memory", copies)):  # shares of the blend's sources
             self.register_buffer(name, torch.eye(copies + 2, device="cpu")[source], persistent=False)
@@ -154,8 +154,8 @@ class Warp(JointHeadModel):
         """Begin as a copy of the previous frame whose joints change as the action says."""
         initialise(self)
         self.start_joints()
-        if self.contact is not None:
-            self.contact.start()
+        if self.joint_correction is not None:
+            self.joint_correction.start()
         nn.init.zeros_(self.flow_head.weight)
         nn.init.zeros_(self.flow_head.bias)  # type: ignore[arg-type]
         nn.init.normal_(self.homography_head[-1].weight, std=0.01)  # type: ignore[arg-type] # alike layers would stay so
@@ -173,7 +173,9 @@ class Warp(JointHeadModel):
             several = "it is for several known frames, and the data have one; build with --history 3, or leave it out"
             settings = dict.fromkeys(("first_frame", "sharpening"), several)
         if self.layout.action_is is None:
-            settings["contact"] = "it is for commands, and these actions are changes of the joints; leave it out"
+            settings["joint_correction"] = (
+                "it is for commands, and these actions are changes of the joints; leave it out"
+            )
         return settings
 
     def hidden_layers(self) -> Iterable[nn.Module]:
@@ -229,8 +231,8 @@ class Warp(JointHeadModel):
             shown = [picture[..., rows, columns] for picture in pictures[len(frames) - 1 :]]
             moved = [motion[:, i] for motion in motions]
             cameras.append(self._camera(i, shown, still, moved, here, self.memory_heads[i](memory)))
-        if self.contact is not None:
-            state = replace(state, correction=self.contact(places, state.conditioning))
+        if self.joint_correction is not None:
+            state = replace(state, correction=self.joint_correction(places, state.conditioning))
         return cameras, state
 
     def _with_first(self, joints: Tensor, positions: Tensor) -> Tensor:
