@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import expm
 from support.commands import error_of, forearm
 from support.tiny import make_layout, write_data
 
@@ -153,11 +152,3 @@ def test_steps_that_are_fed_back_are_those_of_a_rollout(warp, data):
         pictures = torch.cat([pictures[:, 1:], mode[:, None]], dim=1)
         joints = torch.cat([joints[:, 1:], after[:, None]], dim=1)
         actions = torch.cat([actions[:, 1:], actions[:, :1]], dim=1)
-
-
-def test_the_matrix_exponential_is_exact():
-    onnxscript = pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
-    matrices = np.random.default_rng(0).normal(0, 2, (20, 3, 3))
-    found = onnx_file._matrix_exp(onnxscript.tensor.Tensor(matrices)).value
-    np.testing.assert_allclose(found, expm(matrices), rtol=1e-10)

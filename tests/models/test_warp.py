@@ -26,6 +26,7 @@ from forearm.models.warp.model import Warp, blended, sharpened
 from forearm.models.warp.motion import (
     copy,
     enlarge,
+    exponential,
     halve,
     homographies,
     motion_between,
@@ -484,6 +485,13 @@ def test_a_motion_and_its_negative_undo_each_other(numbers):
     back = torch.stack([project(there[i : i + 1], homographies(-motion)) for i in range(6)]).flatten(0, 1)
     torch.testing.assert_close(back, places, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(project(places, homographies(torch.zeros(3, 8))), places.expand(3, -1, -1, -1))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 10), st.integers(0, 1000))
+def test_the_matrix_exponential_is_exact(largest, seed):
+    matrices = torch.from_numpy(np.random.default_rng(seed).uniform(-largest, largest, (20, 3, 3)))
+    torch.testing.assert_close(exponential(matrices), torch.matrix_exp(matrices), rtol=1e-8, atol=1e-9)
 
 
 def test_projects_as_the_definition_says():

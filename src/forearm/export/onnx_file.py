@@ -25,8 +25,6 @@ OPSET = 20
 """The first whose GridSample samples bicubically."""
 TOLERANCE = 1e-4
 """Largest difference between the file's answers and PyTorch's: of grey, of squared error, of a joint's range."""
-TAYLOR, SQUARINGS = 12, 8
-"""Terms and squarings of a matrix exponential: exact to rounding up to a norm of 2 ** 8 / 4."""
 LARGEST_TABLE = 2**20
 """Numbers in a table up to which equal ones are looked for."""
 EXAMPLES = 3
@@ -113,7 +111,6 @@ def _traced(step: ExportedStep, inputs: Sequence[Tensor], shown: Sequence[str], 
                 opset_version=OPSET,
                 input_names=names,
                 output_names=[*shown, *(f"next_{name}" for name in step.carries)],
-                custom_translation_table={torch.ops.aten.linalg_matrix_exp.default: _matrix_exp},
                 verbose=False,
             )
     except Exception as error:  # tracing runs the family's code, and its kinds of errors change with PyTorch
@@ -150,26 +147,6 @@ def _lean(model: Any) -> Any:
     common.RemoveUnusedNodesPass()(model)
     common.ClearMetadataAndDocStringPass()(model)
     return model
-
-
-def _matrix_exp(self: Any) -> Any:
-    """The exponential of matrices by scaling and squaring (Moler and Van Loan 2003, method 3), which ONNX lacks."""
-    import onnx
-    from onnxscript import opset20
-
-    op: Any = opset20  # its types do not know of constants
-
-    def number(value: float) -> Any:
-        return op.Constant(value=onnx.numpy_helper.from_array(np.array(value)))
-
-    small = op.Mul(op.Cast(self, to=onnx.TensorProto.DOUBLE), number(0.5**SQUARINGS))
-    identity = op.Constant(value=onnx.numpy_helper.from_array(np.eye(3)))
-    result = identity
-    for n in range(TAYLOR, 0, -1):
-        result = op.Add(identity, op.Mul(op.MatMul(small, result), number(1 / n)))
-    for _ in range(SQUARINGS):
-        result = op.MatMul(result, result)
-    return op.CastLike(result, self)
 
 
 def _input_names(carries: Sequence[str]) -> list[str]:
