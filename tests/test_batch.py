@@ -49,6 +49,15 @@ def test_context_hides_the_answer_and_nothing_else(tiny_data):
     assert not whole.positions.isnan().any()
 
 
+def test_a_clone_has_the_same_numbers_in_memory_of_its_own(tiny_data):
+    for batch in (tiny_data.batch(np.arange(3)), raw_batch(tiny_data, np.arange(3))):
+        clone = batch.cloned()
+        assert len(clone.tensors()) == 5
+        for mine, theirs in zip(clone.tensors(), batch.tensors(), strict=True):
+            assert torch.equal(mine, theirs)
+            assert mine.data_ptr() != theirs.data_ptr()
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_under_redraws_the_last_separator_and_nothing_else(tmp_path, code):
     dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))

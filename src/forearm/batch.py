@@ -45,7 +45,8 @@ class Prediction:
     ones, where the frame is a mean. None where these are the same."""
 
     def __post_init__(self) -> None:
-        if torch.compiler.is_compiling():  # numbers are not known yet
+        recorded = self.frame.is_cuda and torch.cuda.is_current_stream_capturing()
+        if torch.compiler.is_compiling() or recorded:  # numbers are not known yet
             return
         for values in (self.frame, self.positions, self.expected_error, self.mode):
             if values is not None and not torch.isfinite(values.sum()):  # one NaN or infinity suffices
@@ -126,6 +127,18 @@ class Batch:
     def __getitem__(self, rows: Rows) -> "Batch":
         """Some of the transitions, by index, mask or slice."""
         return self._each(lambda values: values[rows])
+
+    def draw(self) -> "Batch":
+        """Itself, as it is drawn already; see `RawBatch`."""
+        return self
+
+    def tensors(self) -> list[Tensor]:
+        """All that it holds, in a fixed order."""
+        return _collected(self._each)
+
+    def cloned(self) -> "Batch":
+        """The same numbers in memory of their own."""
+        return self._each(torch.clone)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
@@ -233,6 +246,14 @@ class RawBatch:
         """The same batch in page-locked memory; PyTorch's loader calls it."""
         return self._each(lambda values: values.pin_memory())
 
+    def tensors(self) -> list[Tensor]:
+        """All that it holds, in a fixed order."""
+        return _collected(self._each)
+
+    def cloned(self) -> "RawBatch":
+        """The same numbers in memory of their own."""
+        return self._each(torch.clone)
+
     def draw(self) -> Batch:
         """Draw the canvases, on the device."""
         canvas = draw_canvases(self.layout, self.frames, self.positions, self.actions)
@@ -245,6 +266,17 @@ class RawBatch:
 
 def _each_of(carried: Mapping[str, Tensor] | None, change: Callable[[Tensor], Tensor]) -> Mapping[str, Tensor] | None:
     return carried and {name: change(values) for name, values in carried.items()}
+
+
+def _collected(each: Callable[[Callable[[Tensor], Tensor]], object]) -> list[Tensor]:
+    found: list[Tensor] = []
+
+    def collect(values: Tensor) -> Tensor:
+        found.append(values)
+        return values
+
+    each(collect)
+    return found
 
 
 def draw_canvases(layout: Layout, frames: Tensor, positions: Tensor, actions: Tensor) -> Tensor:

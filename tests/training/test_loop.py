@@ -393,7 +393,7 @@ def test_a_drawing_process_draws_the_same(tmp_path, unbroken, data):
 def test_what_a_device_draws_itself_is_the_same(data):
     drawn, raw = (TrainingSteps(data, data.rows("train"), 4, 0, drawn=drawn) for drawn in (True, False))
     for step, (batch,) in zip((3, 4), feed(raw, 3, 0, torch.device("cpu")), strict=False):
-        assert torch.equal(batch.canvas, drawn[step][0].canvas)
+        assert torch.equal(batch.draw().canvas, drawn[step][0].canvas)
 
 
 def test_workers_are_started_where_there_is_a_gpu():

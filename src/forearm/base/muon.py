@@ -43,7 +43,11 @@ class MuonAdamW(torch.optim.AdamW):
         matrix = gradient.lerp(state["momentum"], MOMENTUM).flatten(1)  # Nesterov's momentum
         rate = group["lr"] * max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        parameter.add_(orthogonalised(matrix).view_as(parameter), alpha=-rate)
+        change = orthogonalised(matrix).view_as(parameter)
+        if isinstance(rate, Tensor):  # on a GPU, where a number would be recorded for good
+            parameter.sub_(rate * change)
+        else:
+            parameter.add_(change, alpha=-rate)
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

@@ -20,10 +20,9 @@ from forearm.base.errors import ForearmError
 from forearm.base.files import append_line, locked, write_json, writing, writing_folder
 from forearm.base.machine import circumstances
 from forearm.base.processes import cores, serve_parent
-from forearm.batch import Batch
 from forearm.training.blocks import blocks_of, prepare_blocks
 from forearm.training.config import LOWER_RATES, TrainConfig
-from forearm.training.imagining import imagined, imagined_share
+from forearm.training.imagining import imagined_share
 from forearm.training.optimizer import make_optimizer, set_rate
 from forearm.training.pictures import save_samples
 from forearm.training.processes import (
@@ -37,6 +36,7 @@ from forearm.training.processes import (
 from forearm.training.resume import load_state, require_best, require_state, save_state
 from forearm.training.run import Run, load_weights, plan_model, save_weights
 from forearm.training.schedule import MOST_STEPS, MovingAverage, Progress, learning_rate, share_done
+from forearm.training.step import Chain, Step
 from forearm.training.validation import affordable, final_rows, validate, validation_rows
 from forearm.transitions.loader import TrainingSteps, batch_on
 from forearm.transitions.store import TransitionSet
@@ -180,13 +180,16 @@ def _train(
         load_weights(model, basis)
     model = model.to(target)
     average = MovingAverage(model, config.ema)
-    optimizer = make_optimizer(model, config)
+    recorded = target.type == "cuda" and not several and config.graphs
+    recorded = recorded and not (config.compile or config.checkpoint_activations)
+    optimizer = make_optimizer(model, config, recorded)
     progress, marks = Progress(), run.marks()
     if resume:
         progress = load_state(run.resume_file, marks, model, average, optimizer)
         require_best(run, progress)
     prepare_blocks(model, config.compile, config.checkpoint_activations)
     wrapped = accelerator.prepare(model) if several else model
+    step = Step(model, wrapped, optimizer, config, accelerator, recorded)
 
     log = Log(run, progress.step if resume else -1, accelerator, report)
     if main:
@@ -248,22 +251,16 @@ def _train(
     with interruptible() as interrupted:
         steps = feed(share, progress.step, workers_on(target, config), target)
         while not stopped and not progress.finished(config):
-            *leading, batch = next(steps)
+            chain = next(steps)
             clock.fed()
             rate = learning_rate(config, progress)
             set_rate(optimizer, rate, config)
             torch.manual_seed(seed_of(config.seed, progress.step, accelerator.process_index))
-            wrapped.train()
-            with accelerator.autocast():
-                batch = imagined(model, leading, batch)
-            optimizer.zero_grad(set_to_none=True)
-            losses = compute_gradients(wrapped, batch, config.accumulate, accelerator)
-            gradient_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+            losses, gradient_norm = step(chain)
             asking = (progress.step + 1) % agree_every == 0
             diverged.note(gradient_norm, progress.step)
             if asking:
                 diverged.check()
-            optimizer.step()
             progress.step += 1
             share_statistics(model, accelerator)
             average.update(model, progress.step)
@@ -314,22 +311,6 @@ def _train(
     return progress
 
 
-def compute_gradients(
-    model: torch.nn.Module, batch: Batch, parts: int, accelerator: Accelerator
-) -> dict[str, torch.Tensor]:
-    """Add the gradient of a batch's mean loss to the parameters, part after part; return the mean losses."""
-    count, means = len(batch) // parts, dict[str, torch.Tensor]()
-    for part in range(parts):
-        last = part == parts - 1
-        with contextlib.nullcontext() if last else accelerator.no_sync(model):
-            with accelerator.autocast():
-                losses = model(batch[part * count : (part + 1) * count] if parts > 1 else batch)
-            accelerator.backward(losses["loss"] / parts)
-        for name, value in losses.items():
-            means[name] = means.get(name, 0) + value.detach() / parts
-    return means
-
-
 def fastest(before: float, now: float) -> float:
     """The less of two times in seconds; 0 before the first."""
     return min(before or now, now)
@@ -364,10 +345,10 @@ def workers_on(device: torch.device, config: TrainConfig) -> int:
     return 0 if device.type == "cpu" else max(1, min(MOST_WORKERS, cores() // here - 1))
 
 
-def feed(steps: TrainingSteps, first: int, workers: int, device: torch.device) -> Iterator[list[Batch]]:
+def feed(steps: TrainingSteps, first: int, workers: int, device: torch.device) -> Iterator[Chain]:
     """What the steps of a training see from step ``first`` on, on its device.
 
-    A GPU is sent bytes from page-locked memory while it computes the step before, and draws the canvases itself.
+    A GPU is sent bytes from page-locked memory while it computes the step before, and draws the canvases in its step.
     """
     loader = DataLoader(
         steps,
@@ -378,8 +359,7 @@ def feed(steps: TrainingSteps, first: int, workers: int, device: torch.device) -
         pin_memory=device.type == "cuda",
     )
     for chain in loader:
-        sent = [each.to(device) for each in chain]
-        yield sent if steps.drawn else [each.draw() for each in sent]
+        yield [each.to(device) for each in chain]
 
 
 class Stopwatch:
