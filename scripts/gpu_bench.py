@@ -15,10 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 
 from forearm.models import family_settings, make_model
 from forearm.training.config import TrainConfig
 from forearm.training.optimizer import make_optimizer
+from forearm.training.step import EAGER, Step
 from forearm.transitions.loader import TrainingSteps
 from forearm.transitions.store import TransitionSet
 
@@ -50,33 +52,30 @@ def peak_mb(device: torch.device) -> float | None:
 
 
 def measure(family: str, size: str, data: TransitionSet, device: torch.device, sizes: list[int], budget: float) -> dict:
-    """Latency and memory of a prediction in float32 and bfloat16, and of a training step in bfloat16, by batch size."""
-    model = make_model(family, data.layout, family_settings(family, size, {})).to(device)
-    optimizer = make_optimizer(model, TrainConfig())
-    figures: dict = {"family": family, "parameters": sum(p.numel() for p in model.parameters())}
-    figures |= {"predict": {}, "predict_bf16": {}, "train": {}}
-    bf16 = torch.autocast(device.type, torch.bfloat16)
-    peak_mb(device)
+    """Times and memory by batch size.
+
+    Of a prediction in float32 and bfloat16, and of a training step in bfloat16 with what the family is trained with by
+    default, computed as it comes and recorded as a CUDA graph.
+    """
+    figures: dict = {"family": family, "predict": {}, "predict_bf16": {}, "train": {}, "train_recorded": {}}
+    config, on_gpu = TrainConfig(), device.type == "cuda"
+    accelerator = Accelerator(cpu=not on_gpu, mixed_precision="bf16")
     for count in sizes:
-        batch = TrainingSteps(data, data.rows("train"), count, 0)[0].to(device)
-        context = batch.context()
-        model.eval()
-        for name, precision in (("predict", contextlib.nullcontext()), ("predict_bf16", bf16)):
+        chain = [each.to(device) for each in TrainingSteps(data, data.rows("train"), count, 0, drawn=False)[0]]
+        model = make_model(family, data.layout, family_settings(family, size, {})).to(device).eval()
+        figures["parameters"] = sum(p.numel() for p in model.parameters())
+        context = chain[-1].draw().context()
+        peak_mb(device)
+        for name, precision in (("predict", contextlib.nullcontext()), ("predict_bf16", accelerator.autocast())):
             with torch.inference_mode(), precision:
-                ms = median_ms(lambda context=context: model.predict(context), device, budget)
+                ms = median_ms(lambda context=context, model=model: model.predict(context), device, budget)
             figures[name][count] = {"ms": ms, "peak_mb": peak_mb(device)}
-
-        def step(batch=batch) -> None:
-            with bf16:
-                loss = model(batch)["loss"]
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-
-        model.train()
-        ms = median_ms(step, device, budget)
-        figures["train"][count] = {"ms": ms, "samples_per_s": 1000 * count / ms, "peak_mb": peak_mb(device)}
+        for name, recorded in (("train", False), ("train_recorded", True))[: 1 + on_gpu]:
+            step = Step(model, model, make_optimizer(model, config, recorded), config, accelerator, recorded)
+            for _ in range(EAGER + 1):
+                step(chain)
+            ms = median_ms(lambda step=step, chain=chain: step(chain), device, budget)
+            figures[name][count] = {"ms": ms, "samples_per_s": 1000 * count / ms, "peak_mb": peak_mb(device)}
     return figures
 
 

@@ -36,7 +36,7 @@ RUNS = {"warp-700": ("warp", "700"), "mae-700": ("mae", "700"), "warp-1500": ("w
 CHIEF = "warp-700"
 SETTINGS = {"warp": ("--model.mse-weight", "10")}
 """What suits simulated pictures (docs/results.md)."""
-STARTUP, EVALUATION, BENCH = 20, 75, 60
+STARTUP, EVALUATION, BENCH = 20, 105, 60
 """Seconds kept for the start of a training and its last validation, for the evaluations of a run, for the bench."""
 PATIENCE = 10
 """Seconds that processes have to end when they are asked to."""
@@ -235,9 +235,10 @@ def feeding(job: Job, workers: int) -> None:
         data = TransitionSet(path)
         steps = TrainingSteps(data, data.rows("train"), size, 0, drawn=device.type == "cpu")
         batches = feed(steps, 0, workers, device)
-        for _ in range(2 * workers + 2): float(next(batches).canvas[0, 0, 0, 0])
+        def draw(): float([each.draw() for each in next(batches)][-1].canvas[0, 0, 0, 0])
+        for _ in range(2 * workers + 2): draw()
         begin, count = time.perf_counter(), 0
-        while time.perf_counter() - begin < 4: float(next(batches).canvas[0, 0, 0, 0]); count += size
+        while time.perf_counter() - begin < 4: draw(); count += size
         print(count / (time.perf_counter() - begin))
     """
     command = ["-c", code, job.work / "700", job.arguments.batch_size, workers, job.arguments.device]
@@ -341,7 +342,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--work", type=Path, required=True, help="folder for recordings, datasets and runs")
     parser.add_argument("--seconds", type=float, default=525, help="in which the whole job has to end")
-    parser.add_argument("--train-seconds", type=float, default=115, help="of each training; the last gets what is left")
+    parser.add_argument("--train-seconds", type=float, default=100, help="of each training; the last gets what is left")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--preset", default="so101", choices=["so101", "tiny"])
     parser.add_argument("--batch-size", type=int, default=32)

@@ -33,7 +33,7 @@ RECORDINGS = {
 """700 moves; 800 actions that make them 1,500 of which a third is STAY; and two test sets, each of 50 moments under
 every action, in the scenes of training and in others."""
 CODEC, OPTIONS = "libsvtav1", {"crf": "30", "g": "2", "preset": "5"}
-PACKAGES = ("av", "tyro", "docstring_parser", "typeguard")
+PACKAGES = ("av", "simplejpeg", "tyro", "docstring_parser", "typeguard")
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 COMPRESSION = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 6}]
 """Of the packages, which are mostly machine code."""
