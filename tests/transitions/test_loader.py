@@ -64,6 +64,7 @@ def test_what_leads_to_transitions_goes_before_them(tiny_data, seed):
         assert [batch.rows.tolist() for batch in steps[step]][-len(chain) :] == [each.tolist() for each in chain]
         further |= bool((begun < chain[0][: len(begun)]).any())
         lengths.add(len(chain) - 1)
+        assert len(begun) <= 5, "at most one more than 0.6 of 8"
         seen += int((tiny_data.leaders[chain[-1]] >= 0).sum())
         led += len(begun)
     assert {1, 2, 3} <= lengths

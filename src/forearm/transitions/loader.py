@@ -92,16 +92,19 @@ class TrainingSteps(Dataset):
         """A step's rows, last, and before them the rows that lead to the first of them, in order.
 
         As far as there are any, ``imagined_share`` of the rows in the mean are led to, from 1 to ``imagined_steps``
-        transitions before. First of all come those rows, up to `EARLIEST` further back, with which it all began.
+        transitions before. Steps have as many of them as can be, or one more, so that few forms of chains have to be
+        recorded on a GPU. First of all come those rows, up to `EARLIEST` further back, with which it all began.
         """
         if not self.imagined_share:
             return [rows]
         random = np.random.default_rng((self.seed, step, self.shard))
-        led = np.flatnonzero(random.random(len(rows)) < self.imagined_share)
+        count = int(self.imagined_share * len(rows) + random.random())
+        led = random.permutation(len(rows))
         chain = [rows[led]]
         for _ in range(random.integers(1, self.imagined_steps + 1)):
             before = self.data.leaders[chain[0]]
             led, chain = led[before >= 0], [each[before >= 0] for each in (before, *chain)]
+        led, chain = led[:count], [each[:count] for each in chain]
         if not len(led):
             return [rows]
         begun, back = chain[0], random.integers(EARLIEST + 1, size=len(led))
