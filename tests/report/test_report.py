@@ -260,6 +260,8 @@ def test_a_training_is_told_in_a_line_and_settings_without_effect_are_not(good, 
         assert known in text
     assert "training.steps" not in text
     assert "3000" not in text
+    from_source = page_of(good, tmp_path, **facts | {"machine": machine | {"forearm": "", "commit": ""}}).text
+    assert "Forearm, PyTorch" in from_source
     steps = page_of(good, tmp_path, settings={"training": {"steps": 3000, "minutes": None}}).text
     assert "training.steps3000" in steps.replace(" ", "")
 

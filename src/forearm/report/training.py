@@ -29,7 +29,8 @@ def training_line(trained: dict[str, Any], transitions: int, machine: dict[str, 
     threads = count(machine["threads"], "thread")
     processes = f" in each of {machine['processes']} processes" if machine["processes"] > 1 else ""
     commit = f" (commit {machine['commit']})" if machine["commit"] else ""
-    versions = f"Forearm {machine['forearm']}{commit}, PyTorch {machine['torch']}, Python {machine['python']}"
+    forearm = f"Forearm {machine['forearm']}".rstrip()  # one that was not installed has no version
+    versions = f"{forearm}{commit}, PyTorch {machine['torch']}, Python {machine['python']}"
     return f"{words}, on {machine['machine']} with {threads}{processes}. {versions}."
 
 
