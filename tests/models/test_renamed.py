@@ -76,7 +76,10 @@ def test_a_run_with_parts_that_are_gone_is_refused_in_one_line(tmp_path) -> None
 
 
 def test_a_run_without_a_setting_keeps_what_it_was_trained_with(tmp_path) -> None:
-    data, settings = write_data(tmp_path / "data"), family_settings("warp", "tiny", {"width": 8, "levels": 1})
+    data, settings = (
+        write_data(tmp_path / "data"),
+        family_settings("warp", "tiny", {"width": 8, "levels": 1, "joint_maps": 2}),
+    )
     without = {name: value for name, value in settings.items() if name not in ("change_weight", "joint_maps")}
     models = [make_model("warp", data.layout, each) for each in (settings, without)]
     assert [model.config.change_weight for model in models] == [settings["change_weight"], 0.0]

@@ -371,7 +371,7 @@ def test_what_changes_usually_is_that_of_a_whole_move():
 @torch.no_grad()
 def test_joint_maps_show_where_the_arm_is_and_what_a_move_changes_there():
     layout = make_layout(cameras=(Camera("base", 12, 8), Camera("wrist", 4, 8)))
-    model, batch = a_model(layout), noise(layout)
+    model, batch = a_model(layout, joint_maps=4), noise(layout)
     batch.actions.zero_()
     now = model.joint_state(batch.context()).smooth[0]
     before, change = model._maps(torch.stack([now, now])).chunk(2, dim=1)

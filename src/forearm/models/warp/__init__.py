@@ -8,7 +8,7 @@ FAMILY = Family(
     "forearm.models.warp.model:Warp",
     {
         "so101": WarpConfig(),
-        "tiny": WarpConfig(width=16, levels=3, joint_maps=8),
+        "tiny": WarpConfig(width=16, levels=3),
         "base": WarpConfig(width=96, levels=5),
         "large": WarpConfig(width=128, levels=5),
     },

@@ -81,14 +81,14 @@ class Warp(JointHeadModel):
     """Says for every pixel where it comes from in the previous frame, how far to trust that, and what to generate.
 
     A U-Net over the context frames, conditioned on joints and actions, gives fine flow, the shares of the blend and
-    what is generated; its convolutions do in a new scene what they do in known ones. Joint maps show it where the arm
-    is and will be. Each camera copies from itself alone. A layer is a plane that joints alone put somewhere: its motion
-    leads from where they put it now to where they will. So all actions, and long ways as well as short ones, teach the
-    same map of few numbers (homographies induced by one plane compose: Hartley and Zisserman 2004, 13.1). Where no
-    joint is to change, the picture is the one before. What no copy shows is remembered: a camera's picture as it
-    usually looks with the joints as they will be, trusted as far as memory recalls what is seen now, so that a scene
-    learned by heart is not put into another. Joints have a head of their own, which begins with the change that the
-    action names; where actions are commands, pictures correct it. They are drawn into the strip as
+    what is generated; its convolutions do in a new scene what they do in known ones. Joint maps can show it where the
+    arm is and will be. Each camera copies from itself alone. A layer is a plane that joints alone put somewhere: its
+    motion leads from where they put it now to where they will. So all actions, and long ways as well as short ones,
+    teach the same map of few numbers (homographies induced by one plane compose: Hartley and Zisserman 2004, 13.1).
+    Where no joint is to change, the picture is the one before. What no copy shows is remembered: a camera's picture as
+    it usually looks with the joints as they will be, trusted as far as memory recalls what is seen now, so that a
+    scene learned by heart is not put into another. Joints have a head of their own, which begins with the change that
+    the action names; where actions are commands, pictures correct it. They are drawn into the strip as
     ``canvas.draw_strips`` draws them.
 
     The expected error is learned from the errors that the model makes, which say nothing of actions that it never saw.
