@@ -6,10 +6,10 @@ The recording is one of simulated play, such as
 
     forearm record --task play --episodes 48 --sessions 48 --size 64 --fps 10 --seed 2 --out play
 
-At moments from which an object is pushed, the
-simulator goes on from what it is told: the commands, or the joints' change alone along a straight line, as a model of
-changes is told; and the objects' places as they are, or as far off as pictures leave them. What it says is scored as
-predictions are (docs/metrics.md). It writes docs/benchmarks/knowable.md.
+At moments from which an object is pushed, the simulator goes on from what it is told: the commands, or the joints'
+change alone along a straight line, as a model of changes is told; and the objects' places as they are, or as far off as
+pictures leave them. What it says is scored as predictions are (docs/metrics.md). It writes
+docs/benchmarks/knowable.md.
 """
 
 import argparse
@@ -84,6 +84,8 @@ class Play:
 def go_on(simulator: Simulator, play: Play, row: int, rows: int, told: str, off: np.ndarray) -> np.ndarray:
     """What the simulator says of the objects' shifts from a row on, (K, 2) millimetres.
 
+    Along the straight line targets stay as far before the joints as they are at its start.
+
     Args:
         told: "commands" or "change".
         off: (K, 2) millimetres by which it takes the objects to be elsewhere.
@@ -99,14 +101,9 @@ def go_on(simulator: Simulator, play: Play, row: int, rows: int, told: str, off:
     simulator.data.qvel[:] = velocities
     offset, ahead = simulator.targets() - simulator.joints(), play.states[row + rows] - play.states[row]
     for n in range(rows):
-        line = line_to(play.states[row] + offset, ahead, (n + 1) / rows)
+        line = play.states[row] + offset + (n + 1) / rows * ahead
         last = send(simulator, play, last, play.commands[row + n] if told == "commands" else line)
     return 1000 * (simulator.poses() - poses)[:, :2]
-
-
-def line_to(start: np.ndarray, ahead: np.ndarray, share: float) -> np.ndarray:
-    """Targets on a straight line in joint space; they stay as far before the joints as they are at its start."""
-    return start + share * ahead
 
 
 def send(simulator: Simulator, play: Play, last: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ from forearm.models.convolutions import ResidualBlock
 from forearm.training import loop, validation
 from forearm.training.config import TrainConfig
 from forearm.training.launch import train_run
-from forearm.training.loop import MOST_WORKERS, Divergence, feed, start_run, train, workers_on
+from forearm.training.loop import MOST_WORKERS, Divergence, feed, is_recorded, start_run, train, workers_on
 from forearm.training.processes import make_accelerator, seed_of
 from forearm.training.resume import extend
 from forearm.training.run import Run, read_tensors, save_tensors
@@ -394,6 +394,15 @@ def test_what_a_device_draws_itself_is_the_same(data):
     drawn, raw = (TrainingSteps(data, data.rows("train"), 4, 0, drawn=drawn) for drawn in (True, False))
     for step, (batch,) in zip((3, 4), feed(raw, 3, 0, torch.device("cpu")), strict=False):
         assert torch.equal(batch.draw().canvas, drawn[step][0].canvas)
+
+
+def test_steps_are_recorded_on_one_gpu():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert is_recorded(gpu, 1, CONFIG)
+    assert not is_recorded(cpu, 1, CONFIG)
+    assert not is_recorded(gpu, 2, CONFIG)
+    for changes in ({"cuda_graphs": False}, {"compile": True}, {"checkpoint_activations": True}):
+        assert not is_recorded(gpu, 1, dataclasses.replace(CONFIG, **changes))
 
 
 def test_workers_are_started_where_there_is_a_gpu():

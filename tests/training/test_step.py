@@ -89,7 +89,7 @@ def test_what_cannot_be_recorded_ends_in_one_line(recorder, tmp_path):
     graphs, given = Graphs(compute), chain(write_data(tmp_path / "data"), 1)
     for _ in range(EAGER):
         graphs(given)
-    with pytest.raises(ForearmError, match=r"cannot be recorded .* stream is capturing\); give --no-graphs$"):
+    with pytest.raises(ForearmError, match=r"cannot be recorded .* stream is capturing\); give --no-cuda-graphs$"):
         graphs(given)
 
 

@@ -68,7 +68,7 @@ class TrainConfig:
     large, 15 % to 55 % more time (gradient checkpointing)."""
     compile: bool = False
     """Compile the model's blocks with torch.compile, which takes a minute at the start."""
-    graphs: bool = True
+    cuda_graphs: bool = True
     """On one GPU: record once what a step computes, and replay it (CUDA graphs), which saves the processor's time for
     thousands of small pieces of work. Without effect elsewhere, with compile and with checkpoint_activations."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -180,8 +180,7 @@ def _train(
         load_weights(model, basis)
     model = model.to(target)
     average = MovingAverage(model, config.ema)
-    recorded = target.type == "cuda" and not several and config.graphs
-    recorded = recorded and not (config.compile or config.checkpoint_activations)
+    recorded = is_recorded(target, accelerator.num_processes, config)
     optimizer = make_optimizer(model, config, recorded)
     progress, marks = Progress(), run.marks()
     if resume:
@@ -335,6 +334,12 @@ class Divergence:
         """
         if (step := int(self.step)) >= 0:
             raise ForearmError(f"the loss is no number any more at step {step}; {LOWER_RATES}")
+
+
+def is_recorded(device: torch.device, processes: int, config: TrainConfig) -> bool:
+    """Whether steps are recorded and replayed: on one GPU, where nothing else changes how blocks compute."""
+    as_written = not (config.compile or config.checkpoint_activations)
+    return config.cuda_graphs and as_written and device.type == "cuda" and processes == 1
 
 
 def workers_on(device: torch.device, config: TrainConfig) -> int:

@@ -122,6 +122,6 @@ class Graphs:
                 outcome = self.compute(inputs)
         except RuntimeError as error:
             raise ForearmError(
-                f"a step of this model cannot be recorded as a CUDA graph ({reason_of(error)}); give --no-graphs"
+                f"a step of this model cannot be recorded as a CUDA graph ({reason_of(error)}); give --no-cuda-graphs"
             ) from error
         return graph, inputs, outcome
