@@ -3,7 +3,7 @@
 import pytest
 from support.tiny import write_late_data
 
-from forearm.recordings.lag import LAGS
+from forearm.recordings.lag import LAGS, Lag
 from forearm.transitions.lag import estimate_lag
 
 
@@ -22,3 +22,14 @@ def test_where_nothing_can_be_told_nothing_is(tmp_path):
     data = write_late_data(tmp_path / "log", 0.1)
     data.facts["actions"] = "log"
     assert estimate_lag(data) is None
+
+
+def test_a_small_part_of_a_row_is_no_lag(tmp_path):
+    """Simulated pushes at 5 rows a second, whose pictures are on time, were said to be late by 0.04 s."""
+    sparse = estimate_lag(write_late_data(tmp_path / "data", 0.1, built={"stride": 0.2, "step": 0.2}))
+    assert sparse is not None
+    assert sparse.spacing == pytest.approx(0.2)
+    assert sparse.late
+    assert not Lag(0.042, 0.021, 0.065, spacing=0.2).late
+    assert not Lag(-0.042, -0.065, -0.021, spacing=0.2).early
+    assert Lag(0.042, 0.021, 0.065, spacing=0.1).late

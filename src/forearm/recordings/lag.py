@@ -16,6 +16,10 @@ MOTION_SPAN = 0.2
 LEAST_EPISODES, LEAST_PICTURES = 5, 20
 LEAST_LAG, WIDE_LAG = 0.03, 0.1
 """Seconds: a shorter lag is nothing to correct, and within a wider interval none can be told."""
+LEAST_SHARE = 1 / 3
+"""A lag that is a smaller share of the time between two rows cannot be told either: joints are taken to move evenly
+from row to row, and where they speed up or slow down that alone looks like a lag. Simulated tasks at 5 rows a second,
+whose pictures are on time, seem late by up to a fifth of it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,13 @@ class Lag:
     """Lower end of the 95 % interval, from resampling episodes."""
     high: float
     """Upper end."""
+    spacing: float = 0.0
+    """Seconds from row to row."""
+
+    @property
+    def least(self) -> float:
+        """Seconds; a shorter lag is nothing to correct, or cannot be told."""
+        return max(LEAST_LAG, LEAST_SHARE * self.spacing)
 
     @property
     def unclear(self) -> bool:
@@ -37,12 +48,12 @@ class Lag:
     @property
     def late(self) -> bool:
         """Whether pictures surely come after their joints, by enough to correct."""
-        return not self.unclear and self.low > 0 and self.seconds > LEAST_LAG
+        return not self.unclear and self.low > 0 and self.seconds > self.least
 
     @property
     def early(self) -> bool:
         """Whether pictures surely come before their joints, by enough to matter."""
-        return not self.unclear and self.high < 0 and self.seconds < -LEAST_LAG
+        return not self.unclear and self.high < 0 and self.seconds < -self.least
 
 
 def estimate(episodes: Iterable[tuple[np.ndarray, np.ndarray]], spacing: float, span: int) -> Lag | None:
@@ -61,7 +72,7 @@ def estimate(episodes: Iterable[tuple[np.ndarray, np.ndarray]], spacing: float, 
     random = np.random.default_rng(0)
     drawn = each[random.integers(len(each), size=(1000, len(each)))].mean(axis=1)
     low, high = np.quantile([_peak(curve) for curve in drawn], [0.025, 0.975])
-    return Lag(_peak(each.mean(axis=0)), float(low), float(high))
+    return Lag(_peak(each.mean(axis=0)), float(low), float(high), spacing)
 
 
 def _correlations(changes: np.ndarray, joints: np.ndarray, spacing: float, span: int) -> np.ndarray:
