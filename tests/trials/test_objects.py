@@ -14,7 +14,8 @@ from forearm.environment.commands import Commands
 from forearm.transitions import TransitionSet
 from forearm.trials import classifier
 from forearm.trials.classifier import Examples, classifier_of, stacked
-from forearm.trials.scoring import AutoScorer, LearnedScorer, ObjectScorer, RegionScorer, WayScorer, scorer_named
+from forearm.trials.object_scorers import ObjectScorer, RegionScorer, WayScorer
+from forearm.trials.scoring import AutoScorer, LearnedScorer, scorer_named
 from forearm.trials.starts import ObjectTask, Start, read_starts
 from forearm.trials.trying import Film
 

@@ -78,7 +78,7 @@ def test_a_program_is_called_with_the_folder(shown, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("object", "does not know where objects are"),
+        ("object", "does not know where objects are; judge by --success picture"),
         ("learned", "success cannot be learned"),
         ("region:base:0,0,2,1", "is no region"),
         ("region:side:0,0,1,1", "is no region"),

@@ -14,8 +14,10 @@ from forearm.gym import usual_bound
 from forearm.recordings.episode import selected
 from forearm.training.run import Run
 from forearm.trials.dreaming import as_imagined, chosen, exploited
+from forearm.trials.object_scorers import ObjectScorer
 from forearm.trials.policies import Expert, Policy, policy_named
-from forearm.trials.scoring import AutoScorer, LearnedScorer, ObjectScorer, PictureScorer, Scorer, scorer_named
+from forearm.trials.scorer import Scorer
+from forearm.trials.scoring import AutoScorer, LearnedScorer, PictureScorer, scorer_named
 from forearm.trials.settings import TrialSettings
 from forearm.trials.starts import Start, read_starts
 from forearm.trials.trying import AT_ONCE, Film, try_out
