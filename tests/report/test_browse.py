@@ -259,6 +259,20 @@ def test_a_reader_filters_sorts_and_enlarges(project, tmp_path):
         page.wait_for_function("document.querySelector('output').value.startsWith('30')")
 
 
+def test_a_dialog_that_the_address_closes_saves_over_no_newer_address(project, tmp_path):
+    target = save_gallery(project / "data", tmp_path / "page.html", samples=6)
+    with opened(f"{target.as_uri()}#card=0") as page:
+        assert page.is_visible("dialog")
+        found = page.evaluate("""() => new Promise((done) => {
+            const follow = (address) => history.replaceState(null, "", address);
+            document.querySelector("dialog").addEventListener("close", () => setTimeout(() => done(location.hash)));
+            follow("#action=0");
+            dispatchEvent(new HashChangeEvent("hashchange"));
+            follow("#action=1");  // another link, before the dialog says that it was closed
+        })""")
+        assert found == "#action=1"
+
+
 def test_without_scripts_all_cards_are_there_and_no_filter(project, tmp_path):
     target = save_gallery(project / "data", tmp_path / "page.html", samples=6)
     with opened(target.as_uri(), java_script_enabled=False) as page:

@@ -44,7 +44,13 @@ function restore() {
   if ([...state].length) document.getElementById("gallery").scrollIntoView();
   const card = cards.find((one) => one.dataset.index === state.get("card"));
   if (card) enlarge(card);
-  else if (dialog.open) dialog.close();
+  else if (dialog.open) leave();
+}
+
+// Closes the dialog where the address says so. The event comes later, and must not save over an address that is newer.
+function leave() {
+  enlarged = null;
+  dialog.close();
 }
 
 function figure(title, picture) {
@@ -115,7 +121,8 @@ dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
 dialog.addEventListener("close", () => {
-  enlarged?.querySelector(".canvases").focus();
+  if (!enlarged) return;
+  enlarged.querySelector(".canvases").focus();
   enlarged = null;
   save();
 });
