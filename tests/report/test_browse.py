@@ -259,18 +259,40 @@ def test_a_reader_filters_sorts_and_enlarges(project, tmp_path):
         page.wait_for_function("document.querySelector('output').value.startsWith('30')")
 
 
-def test_a_dialog_that_the_address_closes_saves_over_no_newer_address(project, tmp_path):
-    target = save_gallery(project / "data", tmp_path / "page.html", samples=6)
+@pytest.mark.parametrize(
+    ("closed", "then", "told", "kept"),
+    [
+        (
+            "#action=0",
+            "#action=1",
+            False,
+            "#action=1",
+        ),  # by one link, and another is followed before the dialog says so
+        ("#action=0", "#card=5", True, "#card=5"),  # the other one enlarges a card
+        (None, "#action=1", False, "#action=1"),  # by hand
+        (None, "#card=0", False, "#"),  # by hand, and nothing else: the address forgets the card
+    ],
+)
+def test_a_dialog_that_closes_saves_over_no_newer_address(project, tmp_path, closed, then, told, kept):
+    target = save_gallery(project / "data", tmp_path / "page.html", samples=30)
+    assert {"0", "5"} <= {card["index"] for card in Cards(target).cards}
     with opened(f"{target.as_uri()}#card=0") as page:
         assert page.is_visible("dialog")
-        found = page.evaluate("""() => new Promise((done) => {
-            const follow = (address) => history.replaceState(null, "", address);
-            document.querySelector("dialog").addEventListener("close", () => setTimeout(() => done(location.hash)));
-            follow("#action=0");
-            dispatchEvent(new HashChangeEvent("hashchange"));
-            follow("#action=1");  // another link, before the dialog says that it was closed
-        })""")
-        assert found == "#action=1"
+        found = page.evaluate(
+            """([closed, then, told]) => new Promise((done) => {
+                const dialog = document.querySelector("dialog");
+                const follow = (address, told) => {
+                    history.replaceState(null, "", address);
+                    if (told) dispatchEvent(new HashChangeEvent("hashchange"));
+                };
+                dialog.addEventListener("close", () => setTimeout(() => done(location.hash || "#")));
+                if (closed) follow(closed, true); else dialog.close();
+                follow(then, told);  // or the page hears of it later
+            })""",
+            [closed, then, told],
+        )
+        assert found == kept
+        assert page.is_visible("dialog") == ("card" in kept)
 
 
 def test_without_scripts_all_cards_are_there_and_no_filter(project, tmp_path):

@@ -19,7 +19,8 @@ class WarpConfig(LearningConfig):
     """Moving layers beside the one that stands still."""
     joint_maps: int = 0
     """Channels in which each camera's picture is shown where the joints put the arm, before and after; 0 for none. In
-    the same time most models are better without them (docs/log/2026-11-27-flagship.md#without-joint-maps)."""
+    the same time most models are better without them (docs/log/2026-11-27-flagship.md#without-joint-maps), and those of
+    an hour of simulated play or tasks with 8 (docs/log/2026-11-28-dreams.md)."""
     first_frame: bool = True
     """Where several frames are known, predictions that are fed back go on looking at the frame they began with."""
     joint_correction: bool = True

@@ -44,13 +44,7 @@ function restore() {
   if ([...state].length) document.getElementById("gallery").scrollIntoView();
   const card = cards.find((one) => one.dataset.index === state.get("card"));
   if (card) enlarge(card);
-  else if (dialog.open) leave();
-}
-
-// Closes the dialog where the address says so. The event comes later, and must not save over an address that is newer.
-function leave() {
-  enlarged = null;
-  dialog.close();
+  else if (dialog.open) dialog.close();
 }
 
 function figure(title, picture) {
@@ -120,11 +114,13 @@ dialog.addEventListener("keydown", (event) => {
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
+// The event comes after the dialog was closed: by then another card may be enlarged, or another link have been followed.
 dialog.addEventListener("close", () => {
-  if (!enlarged) return;
+  if (!enlarged || dialog.open) return;
+  const named = new URLSearchParams(location.hash.slice(1)).get("card") === enlarged.dataset.index;
   enlarged.querySelector(".canvases").focus();
   enlarged = null;
-  save();
+  if (named) save();
 });
 form.addEventListener("input", () => {
   apply();
