@@ -65,7 +65,7 @@ class TrainConfig:
     (gradient accumulation)."""
     checkpoint_activations: bool = False
     """Compute what blocks have computed anew for the gradient instead of keeping it: less memory where batches are
-    large, 15 % to 55 % more time (gradient checkpointing)."""
+    large, 12 % to 65 % more time (gradient checkpointing)."""
     compile: bool = False
     """Compile the model's blocks with torch.compile, which takes a minute at the start."""
     cuda_graphs: bool = True
