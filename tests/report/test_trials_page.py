@@ -1,10 +1,13 @@
 """The page of a trial: what it says in words, that it stands alone, and that it fits a phone."""
 
+import re
+
 import numpy as np
 import pytest
 from support.browser import opened
 from support.pages import Page
 
+from forearm.evaluation.controls import Controls
 from forearm.evaluation.trials import Shown, TrialResults, Tried
 from forearm.report import trials_page
 from forearm.report.trials_page import headline, save_trials
@@ -19,9 +22,14 @@ def tried(name, dream, truth=None):
     return Tried(name, scores, np.full(N, 0.01), np.arange(N) > 26, true, None if true is None else true.astype(float))
 
 
-def results(*policies, gains=()):
+def results(*policies, gains=(), controls=None):
     shared = (np.arange(N), 0.02, 8, 0.2, "auto", tuple(range(N)), ("push the <red> box",) * N)
-    return TrialResults(policies, *shared, gains)
+    return TrialResults(policies, *shared, gains, controls)
+
+
+def controls(true, false=0.0, starts=N):
+    scores = np.stack([np.arange(starts) < share * starts for share in (true, false)]).astype(float)
+    return Controls(scores, np.repeat([[True], [False]], starts, axis=1), np.arange(starts))
 
 
 def film(value):
@@ -43,6 +51,20 @@ def test_a_dream_in_which_nothing_succeeds_judges_nothing():
     assert "can judge no policy" in said
 
 
+@pytest.mark.parametrize(
+    ("known", "says", "doubted"),
+    [
+        (controls(0.5, starts=5), "too few of one kind", False),
+        (controls(0.3, 0.2), "too little apart", True),
+        (controls(0.8), "Corrected success is", False),
+    ],
+)
+def test_controls_say_what_can_be_corrected(known, says, doubted):
+    found = results(tried("a", 0.5), controls=known)
+    assert says in trials_page.controls_in_words(found)
+    assert ("Trust these figures less" in trials_page._doubt(found)) == doubted
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     rng = np.random.default_rng(0)
@@ -51,7 +73,7 @@ def page(tmp_path_factory):
     kinds = ("best", "worst", "most doubtful")
     shown = [Shown(what, "policy 1", 3, 0.4, 1.0, film(90), film(40), True) for what in kinds]
     path = tmp_path_factory.mktemp("page") / "report.html"
-    return save_trials(results(*policies, gains=(gain,)), shown, "run", path)
+    return save_trials(results(*policies, gains=(gain,), controls=controls(0.5)), shown, "run", path)
 
 
 def test_the_page_stands_alone_and_says_what_it_compares(page):
@@ -60,7 +82,16 @@ def test_the_page_stands_alone_and_says_what_it_compares(page):
     assert shown.source.count("data:video/mp4") == 3
     text = shown.text
     assert "push the <red> box" in text
-    for words in ("Spearman", "Mean maximum rank violation", "McNemar", "In the simulator it succeeds", "7 more pairs"):
+    assert "30 of them succeed and 30 fail; in the dream 50 % of the former succeed and 0 % of the latter" in text
+    assert re.search(r"mean gap to the simulator is \d+ \(\d+ to \d+\) points with it and 8 \(", text)
+    for words in (
+        "Corrected",
+        "Spearman",
+        "Mean maximum rank violation",
+        "McNemar",
+        "In the simulator it succeeds",
+        "7 more pairs",
+    ):
         assert words in text
     assert "nan" not in text.lower().split()
 

@@ -6,10 +6,12 @@ from trials.worlds import films, start
 
 from forearm.base.errors import ForearmError
 from forearm.recordings import open_recording
+from forearm.trials.controls import recorded
 from forearm.trials.dreaming import as_imagined, chosen, exploited, write_successes
 from forearm.trials.policies import policy_named
+from forearm.trials.scoring import PictureScorer
 from forearm.trials.settings import TrialSettings
-from forearm.trials.trial import trial
+from forearm.trials.trial import chosen_starts, imagined_worlds, trial
 
 
 def test_the_best_of_k_is_the_best_of_the_first_k():
@@ -59,6 +61,40 @@ def test_a_run_tries_policies_from_its_validation_episodes(tried):
     assert kept[0][1][0].pictures["base"].shape == (4, 8, 8, 3)
     assert results.exploited[0].k == (1, 2)
     assert results.exploited[0].true is None
+
+
+def test_controls_are_judged_by_what_was_recorded(tried, commanded_run):
+    (results, _), kept = tried
+    assert results.controls.scores.shape == (2, 2)
+    assert results.controls.rates is None  # two starts are too few
+    np.testing.assert_array_equal(results.controls.scores[0], kept[0][2].scores)
+    worlds = imagined_worlds(commanded_run, None)
+    starts = chosen_starts(worlds, TrialSettings(("replay",), starts=2))
+    whole, cut = recorded(worlds, starts, 99), recorded(worlds, starts, 2)
+    judge = PictureScorer(commanded_run.layout())
+    np.testing.assert_array_equal(results.controls.known[0], judge.scores(recorded(worlds, starts, 3)) >= 0.5)
+    for begun, film, short in zip(starts, whole, cut, strict=True):
+        np.testing.assert_array_equal(film.pictures["base"][0], begun.first["base"])
+        np.testing.assert_array_equal(film.pictures["base"][-1], begun.last["base"])
+        assert len(film.pictures["base"]) == len(begun.commands) + 1
+        np.testing.assert_array_equal(short.pictures["wrist"], film.pictures["wrist"][:3])
+
+
+def test_nobody_is_asked_about_controls_who_need_not_be(commanded_run, tmp_path):
+    program = tmp_path / "judge.py"
+    program.write_text(
+        "#!/usr/bin/env python3\n"
+        "import json, sys\n"
+        "names = json.load(open(sys.argv[1] + '/tasks.json'))\n"
+        "json.dump(dict.fromkeys(names, 1), open(sys.argv[1] + '/scores.json', 'w'))\n"
+    )
+    program.chmod(0o755)
+    settings = TrialSettings(("replay",), starts=2, horizon=2, abstain=1.0, success=str(program))
+    results, _ = trial(commanded_run, settings, sheets=tmp_path / "sheets")
+    assert results.controls is None
+    assert [folder.name for folder in (tmp_path / "sheets").iterdir()] == ["00"]
+    without = TrialSettings(("replay",), starts=2, horizon=2, abstain=1.0, controls=False)
+    assert trial(commanded_run, without, sheets=tmp_path)[0].controls is None
 
 
 def test_imagined_successes_are_a_recording(tried, commanded_run, tmp_path):

@@ -13,6 +13,8 @@ DRAWS = 2000
 """Bootstrap draws of the starts, or of runs."""
 ORDERS = 20_000
 """In which a permutation test puts runs: so many that Holm's correction for a hundred comparisons can be passed."""
+SUCCESS = 0.5
+"""The score from which on a trial counts as a success."""
 BINS = 5
 """Of equal width, in which predicted success is compared with true success."""
 
@@ -75,7 +77,7 @@ class Agreement:
         counted = np.ones(scores.shape, bool) if judged is None else judged
         rng = np.random.default_rng(0)
         draws = rng.integers(0, scores.shape[1], (DRAWS, scores.shape[1]))
-        dreamt = (scores >= 0.5).astype(float)
+        dreamt = (scores >= SUCCESS).astype(float)
 
         def figure(make: Callable[[np.ndarray, np.ndarray], float], predicted: np.ndarray = dreamt) -> Figure:
             def at(columns: np.ndarray | slice) -> float:

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from forearm.evaluation.agreement import Agreement
+from forearm.evaluation.agreement import SUCCESS, Agreement
+from forearm.evaluation.controls import CONTROLS, Controls, CorrectedGap
 from forearm.evaluation.intervals import PairedShares, holm, share_interval
 from forearm.evaluation.samples import Interval
-
-SUCCESS = 0.5
-"""The score from which on a trial counts as a success."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +136,8 @@ class TrialResults:
     """Numbers of the episodes."""
     tasks: tuple[str, ...]
     exploited: tuple[Exploited, ...] = ()
+    controls: Controls | None = None
+    """What is known to succeed or to fail at the same starts; None where nobody asked the dream about it."""
 
     @property
     def simulated(self) -> bool:
@@ -149,6 +149,22 @@ class TrialResults:
         values = tried.truth if truth else tried.successes
         assert values is not None
         return Rate.of(values[kept], self.groups[kept])
+
+    def corrected(self, tried: Tried) -> Rate | None:
+        """The success of a policy, corrected by the controls; None for these, and where they do not allow it."""
+        if self.controls is None or not self.controls.useful or tried.policy in CONTROLS:
+            return None
+        success = float(tried.successes.mean())
+        return Rate(self.controls.corrected(success), self.controls.interval(success), len(tried.scores))
+
+    @cached_property
+    def corrected_gap(self) -> CorrectedGap | None:
+        """How far corrected success is from true success, over policies that are no controls."""
+        judged = [each for each in self.tried if each.policy not in CONTROLS]
+        if self.controls is None or not self.simulated or not judged:
+            return None
+        scores, truth = (np.stack([getattr(each, name) for each in judged]) for name in ("scores", "truth"))
+        return CorrectedGap.of(scores, truth, self.controls)
 
     @cached_property
     def compared(self) -> tuple[Compared, ...]:
@@ -178,6 +194,8 @@ class TrialResults:
         def rate(*given: Any) -> dict[str, Any]:
             return dataclasses.asdict(self.rate(*given))
 
+        known, gap = self.controls, self.corrected_gap
+        corrected = [self.corrected(each) for each in self.tried]
         return {
             "judge": self.judge,
             "horizon": self.horizon,
@@ -185,10 +203,18 @@ class TrialResults:
             "bound": self.bound if np.isfinite(self.bound) else None,
             "starts": list(self.starts),
             "tasks": list(self.tasks),
+            "controls": known
+            and {
+                "success_of_known_successes_and_failures": known.rates,
+                "scores": dict(zip(CONTROLS, known.scores.tolist(), strict=True)),
+                "known": dict(zip(CONTROLS, known.known.tolist(), strict=True)),
+                "gap": gap and dataclasses.asdict(gap),
+            },
             "policies": [
                 {
                     "policy": each.policy,
                     "dream": rate(each),
+                    "corrected": corrected[number] and dataclasses.asdict(corrected[number]),
                     "dream_judged": rate(each, True),
                     "abstained": float(each.abstained.mean()),
                     "truth": rate(each, False, True) if each.truth is not None else None,
@@ -197,7 +223,7 @@ class TrialResults:
                     "true_successes": None if each.truth is None else each.truth.tolist(),
                     "true_scores": None if each.true_scores is None else each.true_scores.tolist(),
                 }
-                for each in self.tried
+                for number, each in enumerate(self.tried)
             ],
             "compared": [dataclasses.asdict(each) for each in self.compared],
             "agreement": self.agreement

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_replaceable, writing
-from forearm.evaluation.agreement import Agreement, Figure
+from forearm.evaluation.agreement import SUCCESS, Agreement, Figure
 from forearm.evaluation.trials import Rate, Shown, TrialResults
 from forearm.media.films import mp4
 from forearm.media.pictures import data_uri, enlarge, tile
@@ -70,6 +70,8 @@ def save_trials(results: TrialResults, shown: Sequence[Shown], run: str, target:
         gains=[_gain(one) for one in results.exploited],
         tasks=sorted(set(results.tasks))[:6],
         starts=len(results.starts),
+        controls=controls_in_words(results),
+        corrected=results.controls is not None and results.controls.useful,
         judge=_judge(results.judge),
     )
     with writing(target) as beside:
@@ -141,7 +143,42 @@ def _doubt(results: TrialResults) -> str:
         bias = results.agreement[0].bias.value or 0.0
         kind = "too kind" if bias > 0 else "too strict"
         return f"The dream is off by {100 * gap:.0f} points of success on average, {kind} by {100 * abs(bias):.0f}."
+    if results.controls is not None and results.controls.rates is not None and not results.controls.useful:
+        return "The dream hardly tells what is known to succeed from what is known to fail. Trust these figures less."
     return ""
+
+
+def controls_in_words(results: TrialResults) -> str:
+    """How the dream judges what is known, and what that corrects; empty where it was not asked."""
+    controls = results.controls
+    if controls is None:
+        return ""
+    positive, negative = int(controls.known.sum()), int((~controls.known).sum())
+    text = (
+        "Controls are trials whose outcome is known: the recorded commands are carried out in the dream, and an arm "
+        f"holds still. By the recorded pictures {positive} of them succeed and {negative} fail"
+    )
+    if controls.rates is None:
+        return f"{text}: too few of one kind to correct anything by."
+    true, false = (f"{100 * rate:.0f} %" for rate in controls.rates)
+    text += f"; in the dream {true} of the former succeed and {false} of the latter"
+    if not controls.useful:
+        return f"{text}. That is too little apart to correct anything by."
+    text += ". Corrected success is (success − the latter) / (the former − the latter)."
+    if (gap := results.corrected_gap) is None:
+        return text
+    raw, corrected, bias = (_points(of, sign) for of, sign in ((gap.raw, ""), (gap.gap, ""), (gap.bias, "+")))
+    return (
+        f"{text} Over policies that are no controls the mean gap to the simulator is {corrected} points with it and "
+        f"{raw} without; corrected success minus true success is {bias}."
+    )
+
+
+def _points(of: Figure, sign: str) -> str:
+    assert of.value is not None
+    assert isinstance(of.interval, tuple)
+    value, low, high = (f"{100 * each:{sign}.0f}" for each in (of.value, *of.interval))
+    return f"{value} ({low} to {high})".replace("-", "−")
 
 
 def _policies(results: TrialResults) -> list[dict[str, Any]]:
@@ -155,19 +192,20 @@ def _policies(results: TrialResults) -> list[dict[str, Any]]:
                 "number": number,
                 "name": each.policy,
                 "dream": dream,
+                "corrected": results.corrected(each),
                 "judged": results.rate(each, judged=True),
                 "abstained": f"{100 * each.abstained.mean():.0f} %",
                 "truth": truth,
                 "gap": NOTHING if gap is None else f"{100 * gap:+.0f}".replace("-", "−"),
                 "read": NOTHING
                 if each.true_scores is None or each.truth is None
-                else f"{100 * ((each.true_scores >= 0.5) == each.truth).mean():.0f} %",
+                else f"{100 * ((each.true_scores >= SUCCESS) == each.truth).mean():.0f} %",
             }
         )
     rates = [row["dream"].value or 0 for row in rows]
     for row in rows:
         row["best"] = row["dream"].value == max(rates)
-        for name in ("dream", "judged", "truth"):
+        for name in ("dream", "corrected", "judged", "truth"):
             rate = row[name]
             row[name] = (
                 None

@@ -8,8 +8,9 @@ import numpy as np
 from forearm.arms.arm import recording_spec
 from forearm.base.errors import ForearmError
 from forearm.canvas import Layout, plain
+from forearm.evaluation.agreement import SUCCESS
 from forearm.evaluation.intervals import PairedShares
-from forearm.evaluation.trials import SUCCESS, Exploited
+from forearm.evaluation.trials import Exploited
 from forearm.recordings import EpisodeData, Recorder
 from forearm.recordings.features import CAMERA_PREFIX
 from forearm.trials.policies import Planned

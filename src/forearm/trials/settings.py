@@ -37,6 +37,9 @@ class TrialSettings:
     the truth stands beside the dream."""
     best_of: int = 1
     """Imagine so many proposals of each policy from each start, and choose the one whose end scores best."""
+    controls: bool = True
+    """Also ask the dream about what is known, the recorded commands and an arm that holds still, and correct success
+    by it; a person or a program is not asked about these."""
     seed: int = 0
     """Of what policies draw."""
 

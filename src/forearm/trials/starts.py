@@ -96,8 +96,8 @@ def _start(data: TransitionSet, commands: Commands, number: int, episode: int, r
     return Start(
         number,
         str(data.episodes[episode].get("task") or ""),
-        _pictures(data, first),
-        _pictures(data, last),
+        pictures_of(data, first),
+        pictures_of(data, last),
         np.array(targets, np.float32),
         _object_task(data, first, last),
     )
@@ -133,7 +133,7 @@ def demonstrations(path: Path | str) -> Iterator[Demonstration]:
             continue
         start = read_starts(data, commands, {episode: episode})[0]
         frames = frames[: len(start.commands) + 1]
-        shown = [_pictures(data, frame) for frame in frames.tolist()]
+        shown = [pictures_of(data, frame) for frame in frames.tolist()]
         of = start.object
         yield Demonstration(
             {name: np.stack([each[name] for each in shown]) for name in shown[0]},
@@ -143,7 +143,8 @@ def demonstrations(path: Path | str) -> Iterator[Demonstration]:
         )
 
 
-def _pictures(data: TransitionSet, frame: int) -> dict[str, np.ndarray]:
+def pictures_of(data: TransitionSet, frame: int) -> dict[str, np.ndarray]:
+    """Camera to picture (h, w, 3) uint8 of a frame."""
     shown, layout = np.asarray(data.frames[frame]), data.layout
     return {c.name: shown[box] for c, box in zip(layout.cameras, layout.camera_boxes(), strict=True)}
 

@@ -9,15 +9,17 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.environment.imagined_worlds import ImaginedWorlds
 from forearm.environment.worlds import Worlds
+from forearm.evaluation.controls import CONTROLS
 from forearm.evaluation.trials import Exploited, Shown, TrialResults, Tried
 from forearm.gym import usual_bound
 from forearm.recordings.episode import selected
 from forearm.training.run import Run
+from forearm.trials.controls import controls_of
 from forearm.trials.dreaming import as_imagined, chosen, exploited
 from forearm.trials.object_scorers import ObjectScorer
 from forearm.trials.policies import Expert, Policy, policy_named
 from forearm.trials.scorer import Scorer
-from forearm.trials.scoring import AutoScorer, LearnedScorer, PictureScorer, scorer_named
+from forearm.trials.scoring import AutoScorer, LearnedScorer, PictureScorer, SheetScorer, scorer_named
 from forearm.trials.settings import TrialSettings
 from forearm.trials.starts import Start, read_starts
 from forearm.trials.trying import AT_ONCE, Film, try_out
@@ -61,6 +63,14 @@ def trial(
     if bound is None:
         bound = usual_bound(run, "best", device, run.weights_digest("best"), worlds.data.path)
     horizon = settings.horizon or max(len(start.commands) for start in starts)
+    groups = _groups(worlds, starts)
+    asked = settings.controls and not isinstance(judge, SheetScorer)
+    sure = {
+        name: _tried(worlds, policy_named(name, starts), starts, horizon, f"{name}, a control, in the dream", watch)
+        for name in (CONTROLS if asked else ())
+    }
+    scored = {name: judge.scores(films) for name, films in sure.items()}
+    controls = controls_of(worlds, starts, judge, scored, horizon, groups) if asked else None
     tried: list[Tried] = []
     shown: list[Shown] = []
     gains: list[Exploited] = []
@@ -70,7 +80,7 @@ def trial(
         for k in range(settings.best_of):
             policy = policy_named(name, starts, settings.seed + k, expert)
             told = f"{name}, proposal {k + 1}" if settings.best_of > 1 else name
-            proposals = _tried(worlds, policy, starts, horizon, f"{told} in the dream", watch)
+            proposals = sure.get(name) or _tried(worlds, policy, starts, horizon, f"{told} in the dream", watch)
             scores[k] = judge.scores(proposals)
             dreamt = [
                 mine if chosen(scores[: k + 1, [n]], k + 1)[0] == k else dreamt[n] for n, mine in enumerate(proposals)
@@ -88,10 +98,11 @@ def trial(
         shown = worth_looking_at([*shown, *_candidates(tried[-1], dreamt, true)])
         on_films(name, dreamt, tried[-1])
     results = TrialResults(
-        *(tuple(tried), _groups(worlds, starts), bound, horizon, worlds.seconds, settings.success),
+        *(tuple(tried), groups, bound, horizon, worlds.seconds, settings.success),
         tuple(start.episode for start in starts),
         tuple(start.task for start in starts),
         tuple(gains),
+        controls,
     )
     if truth is not None:
         truth.close()
