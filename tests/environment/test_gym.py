@@ -193,6 +193,9 @@ def test_commands_mean_what_they_meant_when_the_data_was_built(rows, what, held,
     )
     values = Commands(data).values(actions[frames[:, 0]], states[frames[:, 0]], [0] * len(frames))
     np.testing.assert_allclose(values, np.clip((taken - zeros) / scales, -1, 1), atol=1e-4)
+    if what == "target":
+        back = Commands(data).targets(taken - zeros, states[frames[:, 0]], 0)
+        np.testing.assert_allclose(back, actions[frames[:, 0]], atol=1e-3)
 
 
 def test_what_cannot_be_done_is_refused_in_a_line(run, tmp_path):

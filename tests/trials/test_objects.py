@@ -172,8 +172,8 @@ def test_starts_name_the_object_that_moved_most(data, monkeypatch):
         Commands(data)
     layout = dataclasses.replace(data.layout, discrete=False, action_is="target", action_duration=0.2)
     monkeypatch.setattr(data, "layout", layout)
-    offsets = SimpleNamespace(offsets=lambda episode: np.zeros(1))
-    (start,) = read_starts(data, offsets, {7: 0})
+    commands = SimpleNamespace(targets=lambda actions, positions, episode: actions)
+    (start,) = read_starts(data, commands, {7: 0})
     assert start.episode == 7
     assert start.object.number == 0
     assert start.object.lifts

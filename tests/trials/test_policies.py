@@ -4,9 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from support.tiny import TWO_JOINTS, make_layout, write_data
 from trials.worlds import films, start
 
 from forearm.base.errors import ForearmError
+from forearm.canvas import ActionDimension
+from forearm.environment.commands import Commands
+from forearm.transitions.store import Columns
 from forearm.trials.policies import policy_named
 from forearm.trials.starts import demonstrations, read_starts
 from forearm.trials.trial import imagined_worlds
@@ -109,3 +113,30 @@ def test_starts_know_what_was_commanded(commanded_run):
     shown = list(demonstrations(data.path))
     assert len(shown) == 8
     assert all(len(each.commands) == len(each.states) - 1 for each in shown)
+
+
+def test_demonstrations_of_overlapping_transitions_are_a_step_apart(tmp_path):
+    """Where a transition begins at every frame and lasts for two of them, a command lasts for two frames."""
+    layout = make_layout(discrete=False, action_is="target", action_duration=0.2, actions=TWO_JOINTS)
+    data = write_data(tmp_path / "data", layout, episodes=2, length=6, val=1)
+    whole = [rows[:-1] for rows in data.columns.by_episode().values()]
+    rows = np.concatenate(whole)
+    frames = data.columns.frames[rows] + [0, 1]
+    actions = (data.states[frames[:, 1]] - data.states[frames[:, 0]])[:, None]
+    columns = Columns(
+        frames, actions, *(getattr(data.columns, of)[rows] for of in ("dimensions", "episodes", "validation"))
+    )
+    columns.write(data.path / "transitions.parquet")
+    for shown in demonstrations(data.path):
+        assert len(shown.states) == 4  # of seven frames the first, third, fifth and seventh
+        np.testing.assert_allclose(shown.commands, shown.states[1:], atol=1e-4)
+
+
+def test_a_command_that_no_joint_answers_is_replayed_as_it_was(tmp_path):
+    """A gripper's switch, which counts from the value at which it rests."""
+    switch = ActionDimension("gripper", None, "", 1.0, 30.0)
+    layout = make_layout(discrete=False, action_is="target", action_duration=0.2, actions=(TWO_JOINTS[0], switch))
+    data = write_data(tmp_path / "data", layout)
+    (first, *_) = read_starts(data, Commands(data), {0: 0})
+    assert first.commands[:, 1].tolist() == [30.0] * len(first.commands)
+    assert len(set(first.commands[:, 0].tolist())) > 1

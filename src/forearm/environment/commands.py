@@ -65,6 +65,17 @@ class Commands:
             meant = np.where(self._joints >= 0, commands - offsets - positions[:, self._joints], meant)
         return np.clip((meant - self._zeros) / self._scales, -1, 1).astype(np.float32)
 
+    def targets(self, actions: np.ndarray, positions: np.ndarray, episode: int) -> np.ndarray:
+        """The commands behind a dataset's actions of targets, (n, A): what `values` makes action values of.
+
+        Args:
+            actions: (n, A) as the dataset stores them, in the dimensions' units.
+            positions: (n, J) where the joints were.
+            episode: of the dataset.
+        """
+        of_joints = actions + self.offsets(episode) + positions[:, self._joints]
+        return np.where(self._joints >= 0, of_joints, actions + self._zeros)
+
     def offsets(self, episode: int) -> np.ndarray:
         """How far the targets of an episode of the dataset lie beside the states, (A,) in the joints' units."""
         return self._offsets[episode]

@@ -9,7 +9,6 @@ import numpy as np
 from forearm.base.errors import ForearmError
 from forearm.environment.commands import Commands
 from forearm.transitions import TransitionSet
-from forearm.transitions.store import frames_of
 
 RAISED = 0.04
 """Metres by which an object was raised at the end of an episode that lifts it."""
@@ -70,42 +69,54 @@ def read_starts(data: TransitionSet, commands: Commands, numbers: Mapping[int, i
     Raises:
         ForearmError: the dataset's actions are no targets of joints.
     """
-    if (meant := data.layout.action_is) != "target":
-        what = f"{meant}s" if meant else "no commands"
-        raise ForearmError(f"the actions of {data.path} are {what}; trials need targets: build with --actions command")
+    _require_targets(data)
     rows = data.columns.by_episode()
     return [_start(data, commands, number, episode, rows[episode]) for number, episode in numbers.items()]
 
 
+def _require_targets(data: TransitionSet) -> None:
+    if (meant := data.layout.action_is) != "target":
+        what = f"{meant}s" if meant else "no commands"
+        raise ForearmError(f"the actions of {data.path} are {what}; trials need targets: build with --actions command")
+
+
 def _start(data: TransitionSet, commands: Commands, number: int, episode: int, rows: np.ndarray) -> Start:
-    frames, actions = data.columns.frames[rows], data.columns.actions[rows]
-    follows = dict(
-        zip(
-            frames[:, :-1].ravel().tolist(),
-            zip(frames[:, 1:].ravel().tolist(), actions.reshape(-1, actions.shape[-1]), strict=True),
-            strict=True,
-        )
-    )
-    first, last = int(frames.min()), int(frames.max())
-    offsets, joints = commands.offsets(episode), data.layout.joint_of_dimension()
-    at, targets = first, []
-    while at in follows:
-        then, action = follows[at]
-        targets.append(action + offsets + data.states[at][joints])
-        at = then
+    way, actions = _way(data, rows)
+    last = int(data.columns.frames[rows].max())
     return Start(
         number,
         str(data.episodes[episode].get("task") or ""),
-        pictures_of(data, first),
+        pictures_of(data, int(way[0])),
         pictures_of(data, last),
-        np.array(targets, np.float32),
-        _object_task(data, first, last),
+        commands.targets(actions, data.states[way[:-1]], episode).astype(np.float32),
+        _object_task(data, int(way[0]), last),
     )
+
+
+def _way(data: TransitionSet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The frames (n + 1,) of an episode's transitions from its first one on, step by step, and the actions (n, A).
+
+    Where transitions overlap, frames lie between those.
+    """
+    frames, actions = data.columns.frames[rows], data.columns.actions[rows]
+    taken = actions.reshape(-1, actions.shape[-1])
+    follows = {
+        here: (there, action)
+        for here, there, action in zip(
+            *(part.ravel().tolist() for part in (frames[:, :-1], frames[:, 1:])), taken, strict=True
+        )
+    }
+    way, passed = [int(frames.min())], []
+    while way[-1] in follows:
+        there, action = follows[way[-1]]
+        way.append(there)
+        passed.append(action)
+    return np.array(way), np.stack(passed)
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """An episode to learn from, n frames and the n − 1 commands between them."""
+    """An episode to learn from: n frames, a step apart, and the n − 1 commands between them."""
 
     pictures: dict[str, np.ndarray]
     """Camera to (n, h, w, 3) uint8."""
@@ -128,11 +139,10 @@ def demonstrations(path: Path | str) -> Iterator[Demonstration]:
     """
     data = TransitionSet(path)
     commands, cameras = Commands(data), len(data.layout.cameras)
-    for episode, frames in enumerate(frames_of(data.columns, len(data.episodes))):
-        if len(frames) < 2:
-            continue
-        start = read_starts(data, commands, {episode: episode})[0]
-        frames = frames[: len(start.commands) + 1]
+    _require_targets(data)
+    for episode, rows in data.columns.by_episode().items():
+        start = _start(data, commands, episode, episode, rows)
+        frames, _ = _way(data, rows)
         shown = [pictures_of(data, frame) for frame in frames.tolist()]
         of = start.object
         yield Demonstration(
