@@ -11,6 +11,7 @@ from support.tiny import make_layout, write_data
 
 from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension, Camera, Joint
+from forearm.environment.commands import Commands
 from forearm.transitions import TransitionSet
 from forearm.transitions.combine import combine
 
@@ -164,3 +165,27 @@ def test_weights_are_one_positive_number_a_set(parts, tmp_path, weights):
     with pytest.raises(ForearmError, match=r"give 2 numbers from 0\.001 to 1000, one a dataset"):
         combine(parts, tmp_path / "both", weights=weights)
     assert not (tmp_path / "both").exists()
+
+
+def test_targets_lie_as_far_beside_the_states_as_before(tmp_path):
+    """Combined action dimensions stand in the order of their joints, and may be more."""
+    sets = []
+    for seed, (name, actions, offsets) in enumerate(
+        (("a", (LIFT, PAN), [7.0, 3.0]), ("b", (LIFT,), [5.0]), ("c", (PAN,), []))
+    ):
+        layout = make_layout(discrete=False, action_is="target", action_duration=0.2, actions=actions)
+        data = write_data(tmp_path / name, layout, seed=seed)
+        facts = json.loads((data.path / "dataset.json").read_text())
+        facts["recordings"][0]["offsets"] = offsets
+        (data.path / "dataset.json").write_text(json.dumps(facts))
+        sets.append(TransitionSet(data.path))
+    both = combine(sets, tmp_path / "both")
+    assert [dimension.name for dimension in both.layout.actions] == ["pan", "lift"]
+    commands = Commands(both)
+    assert [commands.offsets(episode).tolist() for episode in (0, 8, 16)] == [[3, 7], [0, 5], [0, 0]]
+    both.facts["recordings"][1]["name"] = "a"
+    with pytest.raises(ForearmError, match="several recordings called a"):
+        Commands(both)
+    both.facts["recordings"][1] |= {"name": "b", "offsets": [5.0]}
+    with pytest.raises(ForearmError, match="build it anew"):
+        Commands(both)

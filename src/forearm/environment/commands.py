@@ -88,7 +88,15 @@ class Commands:
 
     def _offsets_of(self, data: TransitionSet, name: str) -> np.ndarray:
         """How far the targets of a recording lie beside the states, (A,)."""
-        facts: dict[str, Any] = next((each for each in data.facts["recordings"] if each["name"] == name), {})
-        if "offsets" not in facts and "taken off" in data.facts.get("commands", ""):
+        named: list[dict[str, Any]] = [each for each in data.facts["recordings"] if each["name"] == name]
+        unsaid = not named or any("offsets" not in each for each in named)
+        offsets = {tuple(each.get("offsets") or [0.0] * len(self._scales)) for each in named}
+        unsaid = unsaid and "taken off" in data.facts.get("commands", "")
+        if unsaid or any(len(each) != len(self._scales) for each in offsets):
             raise ForearmError(f"{data.path} does not say how far targets lie beside the states; build it anew")
-        return np.array(facts.get("offsets") or [0.0] * len(self._scales))
+        if len(offsets) > 1:
+            raise ForearmError(
+                f"{data.path} is of several recordings called {name}, whose targets lie otherwise beside the states; "
+                "rename one of them and build it anew"
+            )
+        return np.array(offsets.pop() if offsets else [0.0] * len(self._scales))

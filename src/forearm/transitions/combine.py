@@ -93,7 +93,7 @@ def combine(
         layout, beyond = bounded(layout, writer.states()[columns.frames[training]], bounds)
         facts = {
             "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "recordings": [recording for data in sets for recording in data.facts["recordings"]],
+            "recordings": [recording for data in sets for recording in _recordings(data, dimensions)],
             "actions": sets[0].facts["actions"],
             "settings": {"combined": [str(data.path) for data in sets]},
             "skipped": [skipped for data in sets for skipped in data.facts["skipped"]],
@@ -148,12 +148,27 @@ def _counted_on(more: list[dict], episodes: list[dict]) -> list[dict]:
     return [e if e["moment"] is None else {**e, "moment": e["moment"] + taken} for e in more]
 
 
-def _moved(data: TransitionSet, dimensions: tuple[ActionDimension, ...], frames: int, episodes: int) -> Columns:
-    """A set's table with its frames and episodes counted on, and its actions under the common dimensions."""
-    indices = np.array(
+def _recordings(data: TransitionSet, dimensions: tuple[ActionDimension, ...]) -> list[dict]:
+    """The recordings of a set, with how far targets lie beside the states under the common dimensions."""
+    indices, told = _indices(data, dimensions), []
+    for recording in data.facts["recordings"]:
+        offsets = np.zeros(len(dimensions))
+        if len(given := recording.get("offsets", ())) == len(indices):
+            offsets[indices] = given
+        told.append(recording | {"offsets": offsets.tolist()} if given else recording)
+    return told
+
+
+def _indices(data: TransitionSet, dimensions: tuple[ActionDimension, ...]) -> np.ndarray:
+    """Where the action dimensions of a set stand among the common ones, (A,) int64."""
+    return np.array(
         [[dimension.name for dimension in dimensions].index(dimension.name) for dimension in data.layout.actions]
     )
-    mine = data.columns
+
+
+def _moved(data: TransitionSet, dimensions: tuple[ActionDimension, ...], frames: int, episodes: int) -> Columns:
+    """A set's table with its frames and episodes counted on, and its actions under the common dimensions."""
+    indices, mine = _indices(data, dimensions), data.columns
     actions = np.zeros((*mine.actions.shape[:2], len(dimensions)), np.float32)
     actions[..., indices] = mine.actions
     return Columns(mine.frames + frames, actions, indices[mine.dimensions], mine.episodes + episodes, mine.validation)
