@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from support.pushes import COLOURS, METRES, SIDE, write_pushes
 
 from forearm.base.errors import ForearmError
 from forearm.environment.commands import Commands
+from forearm.evaluation.object_reader import object_reader_of
 from forearm.transitions import TransitionSet
 from forearm.trials import classifier
 from forearm.trials.classifier import Examples, classifier_of, stacked
@@ -165,6 +167,27 @@ def test_success_that_no_frame_shows_cannot_be_learned(tmp_path):
     flat = write_pushes(tmp_path / "flat", episodes=4, val=1)
     with pytest.raises(ForearmError, match=re.escape("0 of its training frames show a raised object")):
         classifier_of(flat)
+
+
+def test_from_a_pure_test_set_nothing_is_learned(tmp_path):
+    tests = write_pushes(tmp_path / "tests", episodes=4, val=4)
+    with pytest.raises(ForearmError, match=re.escape("0 of its training frames show a raised object and 0 do not")):
+        classifier_of(tests)
+    with pytest.raises(ForearmError, match="has 0 training pictures with objects"):
+        object_reader_of(tests)
+
+
+def test_an_object_that_is_not_there_teaches_nothing(data, tmp_path):
+    """Recordings with fewer objects stand beside others in one dataset; what they lack is NaN."""
+    shutil.copytree(data.path, tmp_path / "fewer")
+    values = np.load(data.path / "objects.npy")
+    absent = data.columns.frames[data.columns.episodes == 0]
+    values[np.unique(absent), 1] = np.nan
+    np.save(tmp_path / "fewer" / "objects.npy", values)
+    fewer = TransitionSet(tmp_path / "fewer")
+    examples, before = (Examples.of(each, each.rows("train")) for each in (fewer, data))
+    assert len(examples.now) == len(before.now) - len(np.unique(absent))
+    assert np.isfinite(examples.shifts).all()
 
 
 def test_starts_name_the_object_that_moved_most(data, monkeypatch):

@@ -65,11 +65,14 @@ class Examples:
                 parts.append((now * 0 + frames[0], now, boxes, shifts, done))
                 continue
             positions, boxes = data.objects.at(frames)
-            for number in range(positions.shape[1]):
+            for number in np.flatnonzero(np.isfinite(positions).all(axis=(0, 2))):  # not every episode has every object
                 moved = positions[:, number] - positions[0, number]
                 box = np.repeat(boxes[:1, number], len(frames), 0)
                 shifts = (moved / UNIT).clip(-FARTHEST, FARTHEST).astype(np.float32)
                 parts.append((frames * 0 + frames[0], frames, box, shifts, moved[:, 2] > RAISED))
+        nothing = np.zeros(0, np.int64)
+        boxes, shifts = (np.zeros((0, *shape), np.float32) for shape in ((cameras, 4), (3,)))
+        parts.append((nothing, nothing, boxes, shifts, np.zeros(0, bool)))
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
