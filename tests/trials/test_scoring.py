@@ -1,5 +1,6 @@
 """Judges: goal pictures, functions, programs and people; and what cannot be judged."""
 
+import dataclasses
 import json
 import re
 import stat
@@ -63,6 +64,23 @@ def test_a_person_judges_sheets_and_the_same_call_goes_on(shown, tmp_path):
         SheetScorer(tmp_path).scores(shown[:1])
 
 
+def test_scores_of_another_policys_trials_are_not_taken(shown, tmp_path):
+    """The tasks are the same, the pictures are not."""
+    folder = tmp_path / "00"
+    with pytest.raises(ForearmError, match="3 sheets wait"):
+        SheetScorer(tmp_path).scores(shown)
+    (folder / "scores.json").write_text(json.dumps({f"trial-{number:04d}": 1 for number in range(3)}))
+    with pytest.raises(ForearmError, match="other trials"):
+        SheetScorer(tmp_path).scores(films(policy_named("still", STARTS), STARTS))
+    rounded = [
+        dataclasses.replace(each, pictures={n: p + np.uint8(1) for n, p in each.pictures.items()}) for each in shown
+    ]
+    assert SheetScorer(tmp_path).scores(rounded).tolist() == [1, 1, 1]
+    (folder / "trial-0001.png").unlink()
+    assert SheetScorer(tmp_path).scores(shown).tolist() == [1, 1, 1]
+    assert (folder / "trial-0001.png").is_file()
+
+
 def test_a_program_is_called_with_the_folder(shown, tmp_path):
     program = tmp_path / "judge.sh"
     program.write_text(
@@ -72,7 +90,8 @@ def test_a_program_is_called_with_the_folder(shown, tmp_path):
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     assert SheetScorer(tmp_path / "sheets", program).scores(shown).tolist() == [1, 0.5, 0]
     with pytest.raises(ForearmError, match="ended with 3"):
-        SheetScorer(tmp_path / "others", program).scores(shown[:1])
+        SheetScorer(tmp_path / "sheets", program).scores(shown[:1])
+    assert [path.name for path in (tmp_path / "sheets" / "00").glob("*.png")] == ["trial-0000.png"]
 
 
 @pytest.mark.parametrize(

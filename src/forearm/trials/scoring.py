@@ -121,7 +121,8 @@ class SheetScorer:
     def scores(self, films: Sequence[Film]) -> np.ndarray:
         folder = self.folder / f"{self._calls:02d}"
         self._calls += 1
-        names = write_sheets(folder, [film.pictures for film in films], [film.start.task for film in films])
+        pictures, tasks = [film.pictures for film in films], [film.start.task for film in films]
+        names = write_sheets(folder, pictures, tasks, replace=self.program is not None)
         return read_scores(folder, names) if self.program is None else judged_by_program(self.program, folder, names)
 
 

@@ -23,6 +23,9 @@ SMALL = 120
 TASKS, SCORES, PAGE = "tasks.json", "scores.json", "judge.html"
 SECONDS = 3600
 """A program may take so long."""
+GREYS, STRAY = 8, 0.002
+"""Two sheets are of the same trial where no more than this share of their values differ by more than so many greys: on
+another day a GPU may round otherwise."""
 
 
 def contact_sheet(pictures: dict[str, np.ndarray], columns: int = COLUMNS) -> np.ndarray:
@@ -39,22 +42,48 @@ def contact_sheet(pictures: dict[str, np.ndarray], columns: int = COLUMNS) -> np
     return tile([enlarge(picture, times) for picture in shown], len(moments), 4)
 
 
-def write_sheets(folder: Path, films: Sequence[dict[str, np.ndarray]], tasks: Sequence[str]) -> list[str]:
+def write_sheets(
+    folder: Path, films: Sequence[dict[str, np.ndarray]], tasks: Sequence[str], replace: bool = False
+) -> list[str]:
     """Write what is to be judged; returns the names of the sheets.
+
+    Args:
+        folder: is made where it is missing.
+        films: of each trial camera to (T, h, w, 3) uint8.
+        tasks: of each trial.
+        replace: remove the sheets and scores of other trials, instead of refusing to write beside them.
 
     Raises:
         ForearmError: the folder holds the sheets of other trials.
     """
     names = [f"trial-{number:04d}" for number in range(len(films))]
-    told = dict(zip(names, tasks, strict=True))
-    if (folder / TASKS).exists() and read_json(folder / TASKS) != told:
+    told, sheets = dict(zip(names, tasks, strict=True)), [contact_sheet(film) for film in films]
+    if replace:
+        for earlier in (*folder.glob("trial-*.png"), folder / TASKS, folder / SCORES):
+            earlier.unlink(missing_ok=True)
+    elif (folder / TASKS).exists() and not (
+        read_json(folder / TASKS) == told
+        and all(_holds(folder / f"{name}.png", sheet) for name, sheet in zip(names, sheets, strict=True))
+    ):
         raise ForearmError(f"{folder} holds the sheets of other trials; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    for name, film in zip(names, films, strict=True):
-        Image.fromarray(contact_sheet(film)).save(folder / f"{name}.png")
+    for name, sheet in zip(names, sheets, strict=True):
+        Image.fromarray(sheet).save(folder / f"{name}.png")
     write_json(folder / TASKS, told)
     (folder / PAGE).write_text(_page(told), encoding="utf-8")
     return names
+
+
+def _holds(path: Path, sheet: np.ndarray) -> bool:
+    """Whether a file is the picture of a sheet (H, W, 3) uint8, or is no picture at all, so that it is written anew."""
+    try:
+        with Image.open(path) as file:
+            there = np.asarray(file)
+    except OSError:
+        return True
+    if there.shape != sheet.shape:
+        return False
+    return bool((np.abs(there.astype(int) - sheet) > GREYS).mean() <= STRAY)
 
 
 def read_scores(folder: Path, names: Sequence[str]) -> np.ndarray:
