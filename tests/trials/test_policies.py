@@ -1,6 +1,8 @@
 """Policies: what they carry out, how they are named, and what of others' code is refused in one line."""
 
+import random
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -83,6 +85,43 @@ def test_a_policy_of_ones_own_sees_lerobots_names_and_gets_the_seed(tmp_path):
 def test_a_policy_that_is_none_is_refused(text, says):
     with pytest.raises(ForearmError, match=re.escape(says)):
         policy_named(text, STARTS)
+
+
+def test_a_file_takes_no_other_modules_place(tmp_path):
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        for name in ("random", "my_policy"):
+            (tmp_path / folder / f"{name}.py").write_text(
+                "class Mine:\n"
+                "    def act(self, observation):\n"
+                f"        return observation['observation.state'][:, None] + {len(folder)}\n"
+                "def make():\n"
+                "    return Mine()\n"
+            )
+            policy = policy_named(f"{tmp_path / folder / name}.py:make", STARTS)
+            assert vars(sys.modules[type(policy).__module__])["Mine"] is type(policy)
+    assert sys.modules["random"] is random
+    first = sys.modules.pop("my_policy")
+    assert first.__file__ == str(tmp_path / "one" / "my_policy.py")
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ("1 / 0", "cannot be made: ZeroDivisionError: division by zero"),
+        ("open('/nowhere/at all')", "cannot be made: FileNotFoundError"),
+        ("Mine", "failed in reset(): RuntimeError: not again"),
+    ],
+)
+def test_a_policy_that_fails_before_it_acts_is_refused_in_a_line(tmp_path, made, says):
+    (tmp_path / "failing.py").write_text(
+        "class Mine:\n"
+        "    def reset(self): raise RuntimeError('not again')\n"
+        "    def act(self, observation): return observation['observation.state'][:, None]\n"
+        f"def make(): return {made if made != 'Mine' else 'Mine()'}\n"
+    )
+    with pytest.raises(ForearmError, match=re.escape(says)):
+        films(policy_named(f"{tmp_path}/failing.py:make", STARTS), STARTS)
 
 
 @pytest.mark.parametrize(

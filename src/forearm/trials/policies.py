@@ -166,7 +166,13 @@ def _made(text: str, name: str, rest: str) -> Policy:
     if not function:
         known = ", ".join(BUILT_IN)
         raise ForearmError(f"no policy {text!r}; there are {known}, or give FILE.py:FUNCTION that makes one")
-    policy = attribute(name, function, "the policy")(*([argument] if argument else []))
+    make = attribute(name, function, "the policy")
+    try:
+        policy = make(*([argument] if argument else []))
+    except ForearmError:
+        raise
+    except Exception as error:  # somebody else's code may fail in any way
+        raise ForearmError(f"the policy {text} cannot be made: {type(error).__name__}: {error}") from error
     if not callable(getattr(policy, "act", None)):
         raise ForearmError(f"what {text} makes has no method act(observation); see docs/trials.md")
     return policy
@@ -183,11 +189,12 @@ def attribute(module: str, name: str, what: str) -> Callable[..., Any]:
             path = Path(module)
             if not path.is_file():
                 raise ForearmError(f"{what} {module}:{name} cannot be read: there is no file {module}")
-            spec = importlib.util.spec_from_file_location(path.stem, path)
+            known = _name_of(path)
+            spec = importlib.util.spec_from_file_location(known, path)
             assert spec is not None
             assert spec.loader is not None
             loaded = importlib.util.module_from_spec(spec)
-            sys.modules[path.stem] = loaded  # dataclasses and pickles look for it there
+            sys.modules[known] = loaded  # dataclasses and pickles look for it there
             spec.loader.exec_module(loaded)
         else:
             loaded = import_module(module)
@@ -200,3 +207,15 @@ def attribute(module: str, name: str, what: str) -> Callable[..., Any]:
         there = ", ".join(n for n, f in vars(loaded).items() if inspect.isfunction(f) and not n.startswith("_"))
         raise ForearmError(f"{what}: {module} has no function {name}; it has {there or 'none'}")
     return found
+
+
+def _name_of(path: Path) -> str:
+    """Under which name a Python file is imported: its own, unless another module has it, such as ``random``."""
+    try:
+        found = importlib.util.find_spec(path.stem)
+        own = found is None or Path(found.origin or "").resolve() == path.resolve()
+    except ImportError:  # a name with a dot
+        own = True
+    except ValueError:  # a module that was imported without a name of its own, such as __main__
+        own = False
+    return path.stem if own else f"{path.stem} of {path.resolve().parent}"

@@ -55,11 +55,9 @@ def try_out(
         ForearmError: the policy fails, or what it returns is no chunk of commands.
     """
     films: list[Film] = []
-    reset = getattr(policy, "reset", None)
     for first in range(0, len(starts), at_once):
         trials = np.arange(first, min(first + at_once, len(starts)))
-        if reset is not None:
-            reset()
+        _reset(policy)
         films += _together(worlds, policy, [starts[i] for i in trials.tolist()], trials, horizon)
         watch(len(films), len(starts))
     return films
@@ -103,6 +101,16 @@ def observation_of(seen: Seen, starts: Sequence[Start], trials: np.ndarray) -> d
         "goal.box": box.astype(np.float32),
         "goal.place": place.astype(np.float32),
     }
+
+
+def _reset(policy: Policy) -> None:
+    """Tell a policy that remembers that other trials begin."""
+    try:
+        getattr(policy, "reset", lambda: None)()
+    except ForearmError:
+        raise
+    except Exception as error:  # somebody else's code may fail in any way
+        raise ForearmError(f"the policy failed in reset(): {type(error).__name__}: {error}") from error
 
 
 def _asked(policy: Policy, observation: dict[str, object], count: int, width: int) -> np.ndarray:
