@@ -1,13 +1,16 @@
 """The best of K in the dream, how far choosing exploits the model, and whole trials of a run."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from trials.worlds import films, start
 
 from forearm.base.errors import ForearmError
+from forearm.canvas import ActionDimension
 from forearm.recordings import open_recording
 from forearm.trials.controls import recorded
-from forearm.trials.dreaming import as_imagined, chosen, exploited, write_successes
+from forearm.trials.dreaming import as_imagined, chosen, exploited, successes_spec, write_successes
 from forearm.trials.policies import policy_named
 from forearm.trials.scoring import PictureScorer
 from forearm.trials.settings import TrialSettings
@@ -98,14 +101,26 @@ def test_nobody_is_asked_about_controls_who_need_not_be(commanded_run, tmp_path)
 
 
 def test_imagined_successes_are_a_recording(tried, commanded_run, tmp_path):
-    (results, _), kept = tried
-    write_successes(tmp_path / "dreams", kept[0][1], commanded_run.layout(), results.seconds)
+    _, kept = tried
+    write_successes(tmp_path / "dreams", kept[0][1], commanded_run.layout())
     recording = open_recording(tmp_path / "dreams")
     assert (recording.fps, len(recording.episodes), recording.joints) == (5, 2, ("pan.pos", "lift.pos"))
     episode = next(iter(recording.read(recording.cameras)))
     np.testing.assert_allclose(episode.states, kept[0][1][0].positions)
     with pytest.raises(ForearmError, match="no imagined trial succeeds"):
-        write_successes(tmp_path / "none", [], commanded_run.layout(), results.seconds)
+        write_successes(tmp_path / "none", [], commanded_run.layout())
+
+
+def test_successes_name_the_commands_and_need_whole_frames_a_second(commanded_run):
+    pan, lift = commanded_run.layout().actions
+    switch = ActionDimension("gripper", None, "", 1.0)
+    layout = dataclasses.replace(commanded_run.layout(), actions=(lift, pan, switch))
+    spec = successes_spec(layout)
+    assert (spec.fps, spec.joints) == (5, ("pan.pos", "lift.pos"))
+    assert spec.action_names == ("lift.pos", "pan.pos", "gripper")
+    for seconds in (0.4, 2.0):
+        with pytest.raises(ForearmError, match=f"a step of the run lasts {seconds:g} s"):
+            successes_spec(dataclasses.replace(layout, action_duration=seconds))
 
 
 @pytest.mark.parametrize(

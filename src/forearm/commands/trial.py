@@ -42,7 +42,7 @@ def trial(options: TrialOptions) -> None:
     from forearm.base.files import require_absent, write_json
     from forearm.report.trials_page import FIGURES, PAGE, require_own, save_trials
     from forearm.training.run import Run
-    from forearm.trials.dreaming import write_successes
+    from forearm.trials.dreaming import successes_spec, write_successes
     from forearm.trials.trial import trial as try_policies
     from forearm.trials.trying import Film
 
@@ -50,6 +50,7 @@ def trial(options: TrialOptions) -> None:
     require_own(options.out)
     if options.successes is not None:
         require_absent(options.successes)
+        successes_spec(run.layout())  # before minutes are spent
     kept: list[Film] = []
     with counting("trying") as watch:
         results, shown = try_policies(
@@ -67,6 +68,6 @@ def trial(options: TrialOptions) -> None:
     write_json(options.out / FIGURES, results.to_json())
     page = save_trials(results, shown, run.name, options.out / PAGE)
     if options.successes is not None:
-        write_successes(options.successes, kept, run.layout(), results.seconds)
+        write_successes(options.successes, kept, run.layout())
         console.print(f"{len(kept)} imagined successes: {options.successes}", soft_wrap=True)
     show_page(page)

@@ -1,6 +1,7 @@
 """Better by dreaming: of K proposals of a policy, the one that ends best in the dream."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from forearm.canvas import Layout, plain
 from forearm.evaluation.agreement import SUCCESS
 from forearm.evaluation.intervals import PairedShares
 from forearm.evaluation.trials import Exploited
-from forearm.recordings import EpisodeData, Recorder
+from forearm.recordings import EpisodeData, Recorder, RecordingSpec
 from forearm.recordings.features import CAMERA_PREFIX
 from forearm.trials.policies import Planned
 from forearm.trials.trying import Film
@@ -45,23 +46,45 @@ def exploited(policy: str, scores: np.ndarray, truth: np.ndarray | None) -> Expl
     return Exploited(policy, tuple(counts), imagined, true, PairedShares.of(truth[picks[-1], columns], truth[0]))
 
 
-def write_successes(out: Path, films: Sequence[Film], layout: Layout, seconds: float) -> None:
+def successes_spec(layout: Layout) -> RecordingSpec:
+    """What recordings of a run's imagined trials have in common.
+
+    Args:
+        layout: of the run, whose actions are commands.
+
+    Raises:
+        ForearmError: there is no whole number of steps a second, as recordings need, or nobody knows how many.
+    """
+    seconds = layout.action_duration
+    if seconds is None:
+        raise ForearmError("the run does not say how long a step lasts; build its data anew and train on them")
+    fps = round(1 / seconds)
+    if not fps or abs(fps * seconds - 1) > 1e-3:
+        raise ForearmError(
+            f"a step of the run lasts {seconds:g} s, and a recording needs a whole number of them a second; leave "
+            "--successes out"
+        )
+    joints = tuple(plain(name) for name in layout.joint_names)
+    sizes = {camera.name.removeprefix(CAMERA_PREFIX): (camera.height, camera.width) for camera in layout.cameras}
+    spec = recording_spec(joints, tuple(joint.unit for joint in layout.joints), sizes, fps)
+    names = (f"{plain(each.joint)}.pos" if each.joint else each.name for each in layout.actions)
+    return replace(spec, action_names=tuple(names))
+
+
+def write_successes(out: Path, films: Sequence[Film], layout: Layout) -> None:
     """Write imagined trials as a LeRobot recording, to learn from as from demonstrations.
 
     Args:
         out: a folder that does not exist yet.
         films: one episode each.
         layout: of the run.
-        seconds: of a step.
 
     Raises:
-        ForearmError: there is no film, or ``out`` exists.
+        ForearmError: there is no film, ``out`` exists, or as of `successes_spec`.
     """
     if not films:
         raise ForearmError(f"no imagined trial succeeds, so {out} is not written")
-    joints = tuple(plain(name) for name in layout.joint_names)
-    sizes = {camera.name.removeprefix(CAMERA_PREFIX): (camera.height, camera.width) for camera in layout.cameras}
-    spec = recording_spec(joints, tuple(joint.unit for joint in layout.joints), sizes, round(1 / seconds))
+    spec = successes_spec(layout)
     recorder = Recorder(out, spec, {"imagined": len(films), "tasks": sorted({film.start.task for film in films})})
     with recorder.recording():
         for index, film in enumerate(films):
