@@ -1,5 +1,6 @@
 """Trials on an arm: what is predicted, done, compared and kept, and what an arm is not told to do."""
 
+import dataclasses
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,7 @@ from support.tiny import make_layout
 from forearm.arms.settings import RobotSettings
 from forearm.base.errors import ForearmError
 from forearm.canvas import MOVE_MINUS, MOVE_PLUS, STAY, ActionDimension, as_float
-from forearm.environment import squared_error
+from forearm.environment import ImaginedEnvironment, squared_error
 from forearm.evaluation.baselines import Persistence
 from forearm.play.live import STOPPED, LiveSession
 from forearm.play.live_stage import ArmSource, LiveStage, StopSwitch, simulated_source
@@ -299,3 +300,30 @@ def test_whatever_goes_wrong_in_a_motion_the_arm_is_told_to_hold(session, arm):
     with pytest.raises(ZeroDivisionError):
         session.step(MOVE_PLUS)
     assert arm.said == ["hold"]
+
+
+def test_the_page_is_told_the_state_while_a_new_path_begins(session, monkeypatch):
+    """It asks from another thread than that of the arm."""
+    told, begin = [], ImaginedEnvironment.begin
+
+    def asked(environment, start):
+        told.append(session.version)
+        return begin(environment, start)
+
+    before = session.version
+    monkeypatch.setattr(ImaginedEnvironment, "begin", asked)
+    session.step(MOVE_PLUS)
+    assert told[0].split()[0] != before.split()[0]  # the state that the action led to
+    assert session.version not in (before, *told)
+
+
+def test_a_path_that_cannot_begin_leaves_the_one_that_was(session, monkeypatch):
+    before, start = session.version, session.start
+
+    def fails(environment, start):
+        raise ForearmError("no numbers")
+
+    monkeypatch.setattr(ImaginedEnvironment, "begin", fails)
+    with pytest.raises(ForearmError, match="no numbers"):
+        session.reset(dataclasses.replace(start, note="elsewhere"))
+    assert (session.version, session.start) == (before, start)

@@ -61,12 +61,13 @@ class PlaySession:
 
     def reset(self, start: Start) -> None:
         """Begin a new path. The action dimension chosen is that of what was recorded there."""
+        environment = ImaginedEnvironment(self._predictor, self._device, start.truth)
+        environment.reset(start.context)  # before anything changes: another thread may look at the present
         self.start, self._previews = start, list[Imagined]()
         self.step_errors = dict[int, float]()
         """The mean squared error of single steps, by the number of the state that they lead to: the prediction from the
         true pictures before it, against the truth. Steps whose truth is unknown have none."""
-        self._environment = ImaginedEnvironment(self._predictor, self._device, start.truth)
-        self._environment.reset(start.context)
+        self._environment = environment
         recorded = start.truth.recorded()
         if recorded is not None:
             self.dimension = recorded.dimension
