@@ -12,6 +12,7 @@ from support.recordings import make_recording, write_log_lines
 from support.tiny import write_data, write_late_data
 
 from forearm.base.errors import ForearmError
+from forearm.report import inspection
 from forearm.report.inspection import facts_of, save_pictures
 
 
@@ -48,6 +49,16 @@ def test_a_recording(project, tmp_path):
     assert sheet.shape == (224, 3 * 224 + 2 * 8, 3)
     assert (sheet[:, 224:232] > 250).all()
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_pictures_of_a_recording_whose_numbers_have_holes(tmp_path, monkeypatch):
+    """As where every second episode was taken out."""
+    root = make_recording(tmp_path / "odd", lengths=[3] * 8)
+    listed = (root / "meta" / "episodes.jsonl").read_text().splitlines(keepends=True)
+    (root / "meta" / "episodes.jsonl").write_text("".join(listed[1::2]))
+    monkeypatch.setattr(inspection, "PICTURES", 2)
+    save_pictures(root, tmp_path / "sheet.png")
+    assert picture(tmp_path / "sheet.png").shape == (224, 2 * 224 + 8, 3)
 
 
 def test_a_recording_with_logs_and_without_actions(tmp_path):

@@ -191,13 +191,13 @@ def _camera_pictures(path: Path | str, follow_links: bool) -> list[np.ndarray]:
     recording = open_recording(path, follow_links=follow_links)
     pictures: list[np.ndarray] = []
     every = max(1, len(recording.episodes) // PICTURES)
-    for episode in recording.read(on_skip=lambda index, reason: None):
+    chosen = [episode.index for episode in recording.episodes[::every]]  # numbers may have holes
+    for episode in recording.read(episodes=chosen, on_skip=lambda index, reason: None):
         if len(pictures) == PICTURES:
             break
-        if episode.index % every == 0:
-            with contextlib.suppress(EpisodeUnreadable):
-                for _, seen in episode.pictures((len(episode) // 2,), (224, 224)):
-                    pictures.append(np.concatenate(list(seen.values()), axis=0))
+        with contextlib.suppress(EpisodeUnreadable):
+            for _, seen in episode.pictures((len(episode) // 2,), (224, 224)):
+                pictures.append(np.concatenate(list(seen.values()), axis=0))
     if not pictures:
         raise ForearmError(f"{path} has no picture that can be read")
     return pictures
