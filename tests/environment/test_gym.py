@@ -18,6 +18,7 @@ from forearm.batch import present
 from forearm.canvas import ActionDimension, Observation
 from forearm.environment import rollout
 from forearm.environment.commands import Commands
+from forearm.environment.imagined_worlds import ImaginedWorlds
 from forearm.transitions import meaning
 
 IMAGINED = "forearm.gym:forearm/Imagined-v0"
@@ -75,6 +76,18 @@ def test_worlds_side_by_side_are_as_each_by_itself(run):
         for a, b in zip(together, alone, strict=True):
             assert np.abs(pictures_of(a)[:, world] - pictures_of(b)).max() <= 1
             np.testing.assert_allclose(a["observation.state"][world], b["observation.state"], atol=1e-4)
+
+
+def test_worlds_may_be_named_in_any_order(run):
+    worlds = [ImaginedWorlds(run.load(), run.data(), np.arange(0), 3) for _ in range(2)]
+    order, starts = np.array([2, 0, 1]), np.array([1, 5, 7])
+    commands = np.random.default_rng(0).normal(0, 8, (3, 3, 2)).astype(np.float32)
+    worlds[0].begin(np.arange(3), starts.tolist())
+    worlds[1].begin(order, starts[order].tolist())
+    for each in commands:
+        one, other = worlds[0].step(np.arange(3), each), worlds[1].step(order, each[order])
+        np.testing.assert_allclose(other.positions, one.positions[order], atol=1e-4)
+        assert np.abs(other.pictures["base"].astype(int) - one.pictures["base"][order]).max() <= 1
 
 
 def test_it_begins_at_a_recorded_frame_and_goes_on_as_a_rollout_does(run):

@@ -78,7 +78,7 @@ class ImaginedWorlds:
 
     def _stepped(self, worlds: np.ndarray, values: Tensor) -> Prediction:
         """What worlds (n,) show after action values (n, A); there they then are. All of them begin, or none."""
-        fresh, every = bool(self._fresh[worlds[0]]), len(worlds) == len(self._fresh)
+        fresh, every = bool(self._fresh[worlds[0]]), self._are_all(worlds)
         now = self._now if every else self._now[worlds]
         carried = {name: kept if every else kept[worlds] for name, kept in self._carried.items()}
         now = replace(now, carried=None if fresh or not carried else carried)
@@ -90,7 +90,7 @@ class ImaginedWorlds:
 
     def _put(self, worlds: np.ndarray, batch: Batch) -> None:
         """Let worlds be where a batch says."""
-        if len(worlds) == len(self._fresh):
+        if self._are_all(worlds):
             self._now, self._carried = replace(batch, carried=None), dict(batch.carried or {})
             return
         for name in ("canvas", "positions", "actions", "dimensions"):
@@ -99,6 +99,10 @@ class ImaginedWorlds:
             if name not in self._carried:
                 self._carried[name] = given.new_zeros(len(self._fresh), *given.shape[1:])
             self._carried[name][worlds] = given
+
+    def _are_all(self, worlds: np.ndarray) -> bool:
+        """Whether these are all worlds, in order."""
+        return np.array_equal(worlds, np.arange(len(self._fresh)))
 
     def _seen(self, worlds: np.ndarray, prediction: Prediction) -> Seen:
         layout = self.layout
