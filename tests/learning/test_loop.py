@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.learning import BarWorld, bar_layout, bar_run, learner
+from support.tiny import write_data
 
 from forearm.arms.settings import RobotSettings
 from forearm.base.errors import ForearmError
@@ -246,3 +247,9 @@ def test_the_candidate_has_the_last_weights_whatever_few_validation_moments_say(
         candidate = Run.open(unbroken.folder.candidate(number))
         assert candidate.weights_digest("best") == candidate.weights_digest("last")
         assert Run(unbroken.first.path).weights_digest("best") != candidate.weights_digest("best")
+
+
+def test_a_pure_test_set_is_nothing_to_learn_on_from(run, tmp_path):
+    data = write_data(tmp_path / "tests", bar_layout(), episodes=2, length=2, val=2)
+    with pytest.raises(ForearmError, match="has no transitions to train on"):
+        loop.Learner(run, data, LearnSettings(), BarWorld(run.layout()), LearnFolder(tmp_path / "out"), "cpu")

@@ -75,6 +75,10 @@ class Learner:
         layout, rows = run.layout(), data.rows("train")
         if layout.history != 2:
             raise ForearmError(f"the run has {layout.history} frames a canvas; learn needs a run with --history 2")
+        if not len(rows):
+            raise ForearmError(
+                f"{data.path} has no transitions to train on; name what the run was trained on with --data"
+            )
         self.first, self.base, self.settings, self.folder = run, data, settings, folder
         self.device, self.watch = str(device_named(device)), watch
         poses = data.states[data.columns.frames[rows, -2]]
