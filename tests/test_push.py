@@ -9,6 +9,7 @@ from support.commands import error_of, forearm
 from support.tiny import untrained, write_data
 
 from forearm.base.hub import DATASET, RUN, at_hand
+from forearm.report.assessment import _training_data
 from forearm.training.run import Run
 from forearm.transitions.bounds import read_bounds
 
@@ -41,6 +42,9 @@ def test_a_run_goes_to_the_hub_and_is_used_by_its_id(hub, project, tmp_path, mon
     run = Run.open(at_hand(Path("me/run@main"), RUN))
     assert (run.path / "evaluation" / "metrics.json").is_file()
     assert run.name == "run@main"
+    assert run.data_folder() == at_hand(Path("me/bars"), DATASET) == _training_data(run, run.data())
+    audited = forearm("inspect", "--audit", "me/run", "--device", "cpu")
+    assert "found in run" in audited.out, audited
     fetched, own = (each / "frames.npy" for each in (at_hand(Path("me/bars"), DATASET), project / "data"))
     assert fetched.read_bytes() == own.read_bytes()
     assert "family" in forearm("inspect", "me/run").out

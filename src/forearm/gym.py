@@ -107,7 +107,8 @@ def usual_bound(run: Run, checkpoint: Checkpoint, device: str, digest: str, othe
     Returns:
         infinity where the model does not say what error it expects.
     """
-    path = run.data_path() if (run.data_path() / "dataset.json").is_file() else otherwise
+    own = run.data_folder()
+    path = own if (own / "dataset.json").is_file() else otherwise
     model, data = _loaded(run, checkpoint, device, digest), run.data(path)
     rows = data.rows("val") if run.is_own(data) else run.held_out(data)
     rows = rows if len(rows) else data.rows()

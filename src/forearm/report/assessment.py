@@ -13,6 +13,7 @@ from torch import nn
 from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import require_folder
+from forearm.base.hub import DATASET, at_hand
 from forearm.batch import Batch, Predictor
 from forearm.evaluation.asking import Remote
 from forearm.evaluation.baselines import UNTRAINED, fitted_baselines, standard_baselines
@@ -187,9 +188,17 @@ def _picked(run: Run, data: TransitionSet, rows: np.ndarray) -> list[str]:
 
 
 def _training_data(run: Run, scored: TransitionSet) -> Path:
-    """Where the dataset of a run's training lies: where it was, or, moved from there, where it is scored on now."""
-    moved = not run.data_path().is_dir() and run.trained_on() == set(scored.digests_of("train"))
-    return scored.path if moved else run.data_path()
+    """Where the dataset of a run's training lies: where it was, in the Hub's download, or where it is scored on now.
+
+    It may be gone.
+    """
+    own = run.data_folder()
+    if not own.is_dir() and run.trained_on() == set(scored.digests_of("train")):
+        return scored.path
+    try:
+        return at_hand(own, DATASET)
+    except ForearmError:
+        return own
 
 
 def _baselines(run: Run, training: Path) -> tuple[dict[str, Predictor], list[str]]:

@@ -108,8 +108,7 @@ def audit(
     """
     if is_run(path):
         run = Run.open(path)
-        own = run.config()["data"]["path"]
-        data = TransitionSet(own).with_layout(run.layout(), f"run {run.name}")
+        data = run.data()
         return _of_dataset(data, "run", run.name, _errors(run, data, device_named(device)), watch)
     if (Path(path) / "dataset.json").is_file():
         data = TransitionSet(path)

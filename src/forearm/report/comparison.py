@@ -112,7 +112,7 @@ def _samples(runs: list[Run], data: Path | None) -> tuple[str, np.ndarray | None
 def _own_digest(run: Run) -> str:
     """The digest of the samples of its own data that a run reports on; without the data, what its evaluation says."""
     try:
-        data = TransitionSet(run.data_path())
+        data = TransitionSet(run.data_folder())
     except ForearmError:
         figures = run.path / "evaluation" / METRICS_FILE
         digest = scored_on(read_figures(figures.parent)) if figures.is_file() else None

@@ -160,6 +160,15 @@ class Run:
         """Where the dataset was that the run was trained on."""
         return Path(self.config()["data"]["path"])
 
+    def data_folder(self) -> Path:
+        """The folder of the dataset that the run was trained on: where it was, or where the download of its id is kept.
+
+        Nothing is fetched; it may be gone.
+        """
+        own = self.data_path()
+        kept = own if own.exists() else place_of(own, DATASET)
+        return kept if (kept / DATASET.mark).is_file() else own
+
     def data(self, path: Path | str | None = None) -> "TransitionSet":
         """The dataset that the run was trained on, or another one, with the run's layout."""
         from forearm.transitions.store import TransitionSet  # imports pyarrow, which opening a run does without
