@@ -308,6 +308,16 @@ def test_only_a_layout_that_fits_may_draw(tiny_data):
         assert "\n" not in str(failure.value)
 
 
+def test_cameras_of_known_names_stand_in_the_same_order(tiny_data):
+    """Else a run would take one camera's pictures for the other's; cameras of other names may be anywhere."""
+    wrist, base, side = (Camera(name, 8, 8) for name in ("wrist", "base", "side"))
+    for cameras in ((wrist, base), (side, base), (wrist, side)):
+        with pytest.raises(ForearmError, match=r"cameras in the order \['base', 'wrist'\], but run a has \["):
+            tiny_data.require_fit(make_layout(cameras=cameras), "run a")
+    tiny_data.require_fit(make_layout(cameras=(side, wrist)), "run a")
+    tiny_data.require_fit(make_layout(cameras=(side, Camera("top", 8, 8))), "run a")
+
+
 def test_another_layout_draws_the_strip_anew(tiny_data):
     layout = tiny_data.layout.with_bounds(np.array([-200, -200]), np.array([200, 200]), np.array([50, 50]))
     rows = tiny_data.rows()

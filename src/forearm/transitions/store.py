@@ -624,7 +624,10 @@ class TransitionSet:
             ForearmError: says what differs.
         """
         mine = self.layout
+        names, others = ([camera.name for camera in known.cameras] for known in (mine, layout))
+        misplaced = any(name in others and others.index(name) != place for place, name in enumerate(names))
         for what, here, there in (
+            ("cameras in the order", *((names, others) if misplaced else ((), ()))),  # other names are other cameras
             ("cameras of", *([(c.height, c.width) for c in known.cameras] for known in (mine, layout))),
             ("pictures by --fit", *([c.fit for c in known.cameras] for known in (mine, layout))),
             ("joints", mine.joint_names, layout.joint_names),
