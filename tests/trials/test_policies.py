@@ -3,6 +3,7 @@
 import random
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from trials.worlds import films, start
 from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension
 from forearm.environment.commands import Commands
+from forearm.transitions import TransitionSet
 from forearm.transitions.store import Columns
+from forearm.trials.controls import recorded
 from forearm.trials.policies import policy_named
 from forearm.trials.starts import demonstrations, read_starts
 from forearm.trials.trial import imagined_worlds
@@ -166,9 +169,14 @@ def test_demonstrations_of_overlapping_transitions_are_a_step_apart(tmp_path):
         frames, actions, *(getattr(data.columns, of)[rows] for of in ("dimensions", "episodes", "validation"))
     )
     columns.write(data.path / "transitions.parquet")
-    for shown in demonstrations(data.path):
+    data = TransitionSet(data.path)
+    worlds = SimpleNamespace(data=data, episodes={0: 0, 1: 1})
+    films = recorded(worlds, read_starts(data, Commands(data), worlds.episodes), 99)
+    for shown, film in zip(demonstrations(data.path), films, strict=True):
         assert len(shown.states) == 4  # of seven frames the first, third, fifth and seventh
         np.testing.assert_allclose(shown.commands, shown.states[1:], atol=1e-4)
+        np.testing.assert_array_equal(film.positions, shown.states)
+        np.testing.assert_array_equal(film.pictures["wrist"], shown.pictures["wrist"])
 
 
 def test_a_command_that_no_joint_answers_is_replayed_as_it_was(tmp_path):

@@ -7,9 +7,8 @@ import numpy as np
 from forearm.environment.imagined_worlds import ImaginedWorlds
 from forearm.evaluation.agreement import SUCCESS
 from forearm.evaluation.controls import CONTROLS, Controls
-from forearm.transitions.store import frames_of
 from forearm.trials.scorer import LOOKS, Scorer
-from forearm.trials.starts import Start, pictures_of
+from forearm.trials.starts import Start, pictures_of, way_of
 from forearm.trials.trying import Film
 
 
@@ -39,10 +38,11 @@ def controls_of(
 def recorded(worlds: ImaginedWorlds, starts: Sequence[Start], horizon: int) -> list[Film]:
     """What the starts' episodes show in so many steps, as films."""
     data = worlds.data
-    frames = frames_of(data.columns, len(data.episodes))
+    rows = data.columns.by_episode()
     films = []
     for start in starts:
-        used = frames[worlds.episodes[start.episode]][: min(len(start.commands), horizon) + 1]
+        way, _ = way_of(data, rows[worlds.episodes[start.episode]])
+        used = way[: horizon + 1]
         shown = [pictures_of(data, frame) for frame in used.tolist()]
         pictures = {name: np.stack([each[name] for each in shown]) for name in shown[0]}
         films.append(

@@ -81,7 +81,7 @@ def _require_targets(data: TransitionSet) -> None:
 
 
 def _start(data: TransitionSet, commands: Commands, number: int, episode: int, rows: np.ndarray) -> Start:
-    way, actions = _way(data, rows)
+    way, actions = way_of(data, rows)
     last = int(data.columns.frames[rows].max())
     return Start(
         number,
@@ -93,7 +93,7 @@ def _start(data: TransitionSet, commands: Commands, number: int, episode: int, r
     )
 
 
-def _way(data: TransitionSet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def way_of(data: TransitionSet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The frames (n + 1,) of an episode's transitions from its first one on, step by step, and the actions (n, A).
 
     Where transitions overlap, frames lie between those.
@@ -142,7 +142,7 @@ def demonstrations(path: Path | str) -> Iterator[Demonstration]:
     _require_targets(data)
     for episode, rows in data.columns.by_episode().items():
         start = _start(data, commands, episode, episode, rows)
-        frames, _ = _way(data, rows)
+        frames, _ = way_of(data, rows)
         shown = [pictures_of(data, frame) for frame in frames.tolist()]
         of = start.object
         yield Demonstration(
