@@ -497,6 +497,15 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(project, tmp_path):
         assert (out / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
 
 
+def test_a_training_interrupted_before_anything_is_written_promises_nothing(project, tmp_path, monkeypatch):
+    def interrupt(*given, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("forearm.training.launch.train_run", interrupt)
+    ended = forearm("train", "mae", "--out", tmp_path / "run", "--data", project / "data", *CPU)
+    assert (ended.code, ended.err.splitlines()[-1]) == (130, "forearm: stopped")
+
+
 def test_a_training_interrupted_before_its_first_checkpoint_begins_anew(run):
     expected = (run / "last.safetensors").read_bytes()
     for path in run.iterdir():

@@ -225,6 +225,8 @@ def test_what_cannot_be_done_is_refused_in_a_line(run, tmp_path):
     for options, words in (({"starts": [0]}, "1 starts were given for 3"), ({"starts": [0, 1, 99]}, "no episode 99")):
         with pytest.raises(ForearmError, match=words):
             env.reset(options=options)
+    with pytest.raises(ForearmError, match="2 seeds were given for 3"):
+        env.reset(seed=[1, 2])
     env.reset(seed=0)
     for commands, words in ((np.full((3, 2), np.nan), "not all finite"), (np.zeros((3, 1)), re.escape("shape (3, 1)"))):
         with pytest.raises(ForearmError, match=words):

@@ -185,6 +185,12 @@ def test_ctrl_c_says_what_is_kept(arm, tmp_path):
     assert (tmp_path / "trials" / "recording" / "meta" / "info.json").exists()
 
 
+def test_what_a_killed_writer_left_is_nothing_of_somebody_elses(arm, tmp_path):
+    (tmp_path / ".session.json.lock").touch()
+    open_folder(tmp_path, arm)
+    assert (tmp_path / "session.json").is_file()
+
+
 def test_a_folder_of_something_else_is_left_alone(arm, tmp_path):
     open_folder(tmp_path / "trials", arm)
     with pytest.raises(ForearmError, match="holds trials with another run; choose another folder with --out"):

@@ -154,6 +154,8 @@ def train(options: TrainOptions) -> None:
                 **common,
             )
     except KeyboardInterrupt:
+        if not (options.out / "config.json").is_file():
+            raise  # nothing is written yet that could go on
         raise KeyboardInterrupt(f"stopped; go on with: forearm train --out {options.out} --resume") from None
     if PartialState().is_main_process:
         print(options.out)

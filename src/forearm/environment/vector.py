@@ -97,7 +97,7 @@ class WorldVectorEnv(VectorEnv):
         """Begin trials; returns observations and info.
 
         Raises:
-            ForearmError: there is no such start, or not one for each world.
+            ForearmError: there is no such start, or there are not as many starts or seeds as worlds.
         """
         options = options or {}
         super().reset(seed=seed if isinstance(seed, int) else next(iter(seed or ()), None))
@@ -172,6 +172,10 @@ class WorldVectorEnv(VectorEnv):
             return chosen
         usual = np.array(self.starts)
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
+        if len(seeds) != self.num_envs:
+            raise ForearmError(
+                f"{len(seeds)} seeds were given for {self.num_envs} worlds; give a number, or one for each"
+            )
         drawn = self.np_random.integers(len(usual), size=self.num_envs)
         return usual[[number if s is None else s % len(usual) for s, number in zip(seeds, drawn, strict=True)]]
 

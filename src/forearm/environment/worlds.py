@@ -16,8 +16,8 @@ class Seen:
     positions: np.ndarray
     """(n, J) float32, in the joints' units."""
     expected_error: np.ndarray
-    """(n,) the squared error expected of the pictures, mean over pixels and channels: 0 of what is true, NaN where the
-    model cannot say."""
+    """(n,) the squared error expected of the pictures, mean over pixels and channels: 0 of what a simulator shows, NaN
+    where the model cannot say and where it has predicted nothing yet."""
     done: np.ndarray
     """(n,) bool, where the world itself says that its task is done."""
     tasks: Sequence[str]

@@ -124,7 +124,7 @@ class TrialFolder:
                 raise ForearmError(
                     f"{path} holds trials with another {' and '.join(differing)}; choose another folder with --out"
                 )
-        elif path.exists() and any(path.iterdir()):
+        elif path.exists() and any(entry.name[0] != "." for entry in path.iterdir()):  # a killed writer leaves its lock
             raise ForearmError(f"{path} exists and holds no trials; choose another folder with --out")
         else:
             write_json(session, settings)
