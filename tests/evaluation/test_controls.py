@@ -56,6 +56,13 @@ def test_intervals_cover_what_is_true(success, true, false):
     assert np.mean(covered) > 0.93
 
 
+def test_one_scene_says_nothing():
+    found = Controls(controls(0.5, 0.1).scores, controls(0.5, 0.1).known, np.zeros(N, int))
+    low, high = found.interval(0.3)
+    assert (low, high) == pytest.approx((0, 1), abs=0.01)
+    assert found.interval(1.0)[1] == 1
+
+
 def test_starts_of_one_scene_count_as_one():
     alone, shared = controls(0.7), controls(0.7)
     shared = Controls(shared.scores, shared.known, shared.groups // 5)

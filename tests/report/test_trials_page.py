@@ -1,5 +1,6 @@
 """The page of a trial: what it says in words, that it stands alone, and that it fits a phone."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from support.browser import opened
 from support.pages import Page
 
+from forearm.base.errors import ForearmError
 from forearm.evaluation.controls import Controls
 from forearm.evaluation.trials import Shown, TrialResults, Tried
 from forearm.report import trials_page
@@ -49,6 +51,21 @@ def test_a_dream_in_which_nothing_succeeds_judges_nothing():
     said = headline(results(tried("a", 0, 0.5), tried("b", 0, 1.0)))
     assert "in the simulator b does in 100 %" in said
     assert "can judge no policy" in said
+
+
+def test_starts_of_one_scene_have_a_page_without_intervals(tmp_path):
+    found = dataclasses.replace(results(tried("a", 0.5, 0.5), tried("b", 0.2, 0.4)), groups=np.zeros(N, int))
+    page = Page(save_trials(found, [], "run", tmp_path / "report.html"))
+    assert "Success by policy" not in page.text
+    assert "50 %" in page.text
+
+
+def test_what_a_killed_writer_left_is_no_strangers(tmp_path):
+    (tmp_path / ".report.html.lock").touch()
+    trials_page.require_own(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ForearmError, match="is no trial's"):
+        trials_page.require_own(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The best of K in the dream, how far choosing exploits the model, and whole trials of a run."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from forearm.trials.dreaming import as_imagined, chosen, exploited, successes_sp
 from forearm.trials.policies import policy_named
 from forearm.trials.scoring import PictureScorer
 from forearm.trials.settings import TrialSettings
-from forearm.trials.trial import chosen_starts, imagined_worlds, trial
+from forearm.trials.trial import _groups, chosen_starts, imagined_worlds, trial
 
 
 def test_the_best_of_k_is_the_best_of_the_first_k():
@@ -64,6 +65,19 @@ def test_a_run_tries_policies_from_its_validation_episodes(tried):
     assert kept[0][1][0].pictures["base"].shape == (4, 8, 8, 3)
     assert results.exploited[0].k == (1, 2)
     assert results.exploited[0].true is None
+
+
+def test_scenes_are_those_of_the_starts_alone():
+    asked = []
+
+    def groups(rows):
+        asked.append(rows.tolist())
+        return np.array([4, 4, 5, 6]), "episodes"
+
+    data = SimpleNamespace(columns=SimpleNamespace(episodes=np.array([0, 0, 1, 2])), independent_groups=groups)
+    worlds = SimpleNamespace(data=data, episodes={10: 0, 11: 2})
+    assert _groups(worlds, [SimpleNamespace(episode=11), SimpleNamespace(episode=10)]).tolist() == [6, 4]
+    assert asked == [[0, 1, 3]]
 
 
 def test_controls_are_judged_by_what_was_recorded(tried, commanded_run):

@@ -107,15 +107,14 @@ def test_a_region_holds_the_object_or_not(data):
     assert judge.scores([film(0.5), film(0.8)]).tolist() == [1, 0]
 
 
-def test_what_is_raised_and_what_is_moved_have_a_judge_each():
+def test_what_is_raised_what_is_moved_and_what_is_unknown_have_a_judge_each():
     def one(value):
         return SimpleNamespace(scores=lambda films: np.full(len(films), value))
 
-    assert AutoScorer(one(0.1), one(0.9)).scores([film(0.5, True), film(0.5), film(0.6, True)]).tolist() == [
-        0.1,
-        0.9,
-        0.1,
-    ]
+    unknown = film(0.5)
+    unknown = dataclasses.replace(unknown, start=dataclasses.replace(unknown.start, object=None))
+    judge = AutoScorer(one(0.1), one(0.9), one(0.5))
+    assert judge.scores([film(0.5, True), film(0.5), unknown, film(0.6, True)]).tolist() == [0.1, 0.9, 0.5, 0.1]
 
 
 def test_frames_are_raised_by_the_truth_about_one_object(data):

@@ -67,6 +67,8 @@ class Controls:
         true, false = (
             (count * rate + 1) / (count + 2) for rate, count in zip(self.rates, (positive, negative), strict=True)
         )
+        if true <= false:  # of one or two scenes, which say nothing
+            return 0.0, 1.0
         spread_true, spread_false = true * (1 - true) / (positive + 2), false * (1 - false) / (negative + 2)
         x = (p - false) / (true - false)
         shift = 2 * Z**2 * (x * spread_true - (1 - x) * spread_false)

@@ -195,7 +195,7 @@ class TrialResults:
             return dataclasses.asdict(self.rate(*given))
 
         known, gap = self.controls, self.corrected_gap
-        corrected = [self.corrected(each) for each in self.tried]
+        corrected = {each.policy: self.corrected(each) for each in self.tried}
         return {
             "judge": self.judge,
             "horizon": self.horizon,
@@ -214,7 +214,7 @@ class TrialResults:
                 {
                     "policy": each.policy,
                     "dream": rate(each),
-                    "corrected": corrected[number] and dataclasses.asdict(corrected[number]),
+                    "corrected": None if (found := corrected[each.policy]) is None else dataclasses.asdict(found),
                     "dream_judged": rate(each, True),
                     "abstained": float(each.abstained.mean()),
                     "truth": rate(each, False, True) if each.truth is not None else None,
@@ -223,7 +223,7 @@ class TrialResults:
                     "true_successes": None if each.truth is None else each.truth.tolist(),
                     "true_scores": None if each.true_scores is None else each.true_scores.tolist(),
                 }
-                for number, each in enumerate(self.tried)
+                for each in self.tried
             ],
             "compared": [dataclasses.asdict(each) for each in self.compared],
             "agreement": self.agreement

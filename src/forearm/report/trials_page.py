@@ -41,9 +41,14 @@ def require_own(folder: Path) -> None:
     """
     if folder.is_dir() and not any(folder.iterdir()):
         return
-    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= {PAGE, FIGURES, "sheets"}):
+    if folder.exists() and not (folder.is_dir() and _names(folder) <= {PAGE, FIGURES, "sheets"}):
         raise ForearmError(f"{folder} already exists and is no trial's; choose another --out or remove it first")
     require_replaceable(folder / PAGE, GENERATOR, "--out")
+
+
+def _names(folder: Path) -> set[str]:
+    """What a folder holds, but for what a killed writer left."""
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def save_trials(results: TrialResults, shown: Sequence[Shown], run: str, target: Path) -> Path:
@@ -284,7 +289,7 @@ def _agreement(results: TrialResults) -> list[dict[str, str]]:
 
 def _charts(results: TrialResults) -> list[tuple[str, Markup]]:
     charts = []
-    if results.agreement is not None:
+    if results.agreement is not None and all(results.rate(each).interval for each in results.tried):
         points = []
         for each in results.tried:
             dream, truth = results.rate(each), results.rate(each, truth=True)

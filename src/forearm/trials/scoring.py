@@ -71,18 +71,21 @@ class LearnedScorer:
 
 @dataclass(frozen=True)
 class AutoScorer:
-    """Objects that are raised are judged by the learned classifier, others by where they are read to be."""
+    """Objects that are raised are judged by the learned classifier, others by where they are read to be; where none is
+    known to move, by the goal picture."""
 
     raised: Scorer | None
     moved: Scorer | None
+    seen: Scorer
 
     def scores(self, films: Sequence[Film]) -> np.ndarray:
         found = np.full(len(films), np.nan)
-        lifts = np.array([film.start.object is not None and film.start.object.lifts for film in films])
-        for scorer, rows in ((self.raised, np.flatnonzero(lifts)), (self.moved, np.flatnonzero(~lifts))):
-            if len(rows):
+        of = [film.start.object for film in films]
+        judges = [self.seen if each is None else self.raised if each.lifts else self.moved for each in of]
+        for scorer in (self.raised, self.moved, self.seen):
+            if rows := [i for i, judge in enumerate(judges) if judge is scorer]:
                 assert scorer is not None
-                found[rows] = scorer.scores([films[i] for i in rows.tolist()])
+                found[rows] = scorer.scores([films[i] for i in rows])
         return found
 
 

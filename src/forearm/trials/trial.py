@@ -170,17 +170,15 @@ def judge_of(
     Raises:
         ForearmError: the judge cannot judge these starts.
     """
-    own = run.data() if (run.data_path() / "dataset.json").is_file() else worlds.data
+    own = run.data() if (run.data_folder() / "dataset.json").is_file() else worlds.data
     if settings.success != "auto":
         return scorer_named(settings.success, own, sheets, settings.within)
-    if any(start.object is None for start in starts):
-        return PictureScorer(own.layout)
-    lifts = [start.object is not None and start.object.lifts for start in starts]
+    lifts = [start.object.lifts for start in starts if start.object is not None]
     raised = scorer_named("learned", own, sheets) if any(lifts) else None
     moved = scorer_named("object", own, sheets, settings.within) if not all(lifts) else None
     assert raised is None or isinstance(raised, LearnedScorer)
     assert moved is None or isinstance(moved, ObjectScorer)
-    return AutoScorer(raised, moved)
+    return AutoScorer(raised, moved, PictureScorer(own.layout))
 
 
 def _tried(
@@ -204,11 +202,12 @@ def _largest(errors: np.ndarray) -> float:
 
 
 def _groups(worlds: ImaginedWorlds, starts: Sequence[Start]) -> np.ndarray:
-    """The scene of each start, (N,)."""
+    """The scene of each start, (N,), or its episode where all are of one scene."""
     data = worlds.data
-    groups, _ = data.independent_groups(np.arange(len(data.columns)))
+    begun = [worlds.episodes[start.episode] for start in starts]
+    groups, _ = data.independent_groups(np.flatnonzero(np.isin(data.columns.episodes, begun)))
     first = {int(e): int(g) for e, g in zip(data.columns.episodes[::-1], groups[::-1], strict=True)}
-    return np.array([first[worlds.episodes[start.episode]] for start in starts])
+    return np.array([first[episode] for episode in begun])
 
 
 def _candidates(tried: Tried, dreamt: Sequence[Film], true: Sequence[Film] | None) -> list[Shown]:
