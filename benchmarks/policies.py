@@ -7,10 +7,10 @@ RUN is trained on the recordings that FOLDER/recordings holds, which are made by
 
     forearm record --task TASK --episodes 300 --sessions 100 --clumsiness 0.2 --size 64 --fps 5 --out TASK-good
 
-and likewise TASK-mid (150 episodes of clumsiness 0.8) and TASK-bad (150 of 1.5), for push and lift. The benchmark records
-new scenes to test in, and others to choose in, clones policies from 10 to 300 demonstrations, tries every policy from
-50 starts in the dream and in the simulator, and writes docs/benchmarks/policies.md. What is done already is not done
-again: an interrupted run goes on where it stopped.
+and likewise TASK-mid (150 episodes of clumsiness 0.8) and TASK-bad (150 of 1.5), for push and lift. The benchmark
+records new scenes to test in, and others to choose in, clones policies from 10 to 300 demonstrations, tries every
+policy from 50 starts in the dream and in the simulator, and writes docs/benchmarks/policies.md. What is done already
+is not done again: an interrupted run goes on where it stopped.
 """
 
 import argparse
