@@ -32,7 +32,7 @@ from safetensors.torch import save_file
 from forearm.base.files import read_json, write_json
 from forearm.environment.imagined_worlds import ImaginedWorlds
 from forearm.environment.worlds import Worlds
-from forearm.evaluation.agreement import Agreement, Figure
+from forearm.evaluation.agreement import SUCCESS, Agreement, Figure
 from forearm.evaluation.controls import CONTROLS
 from forearm.evaluation.intervals import PairedShares
 from forearm.evaluation.trials import Exploited, Rate, TrialResults, Tried
@@ -296,7 +296,7 @@ def table(results: TrialResults) -> list[str]:
         assert truth.value is not None
         assert each.truth is not None
         assert each.true_scores is not None
-        right = ((each.true_scores >= 0.5) == each.truth).mean()
+        right = ((each.true_scores >= SUCCESS) == each.truth).mean()
         gap = f"{100 * (dream.value - truth.value):+.0f}".replace("-", "−")
         corrected = results.corrected(each)
         cells = (
@@ -351,7 +351,7 @@ def mistakes(results: TrialResults) -> list[str]:
     for each in results.tried:
         assert each.truth is not None
         assert each.true_scores is not None
-        read = each.true_scores >= 0.5
+        read = each.true_scores >= SUCCESS
         trials += len(read)
         kinds["succeed in the dream alone"] += int((each.successes & ~each.truth).sum())
         kinds["succeed in the simulator alone"] += int((~each.successes & each.truth).sum())

@@ -56,11 +56,21 @@ def test_intervals_cover_what_is_true(success, true, false):
     assert np.mean(covered) > 0.93
 
 
+def test_intervals_are_those_of_the_formula():
+    # Worked out by a script of its own from the published formula.
+    assert controls(0.6, 0.1).interval(0.4) == pytest.approx((0.29404, 0.95096), abs=1e-4)
+    halved = Controls(controls(0.9, 0.1).scores, controls(0.9, 0.1).known, np.arange(N) // 2)
+    assert halved.interval(0.3) == pytest.approx((0.00000, 0.51781), abs=1e-4)
+
+
 def test_one_scene_says_nothing():
-    found = Controls(controls(0.5, 0.1).scores, controls(0.5, 0.1).known, np.zeros(N, int))
-    low, high = found.interval(0.3)
-    assert (low, high) == pytest.approx((0, 1), abs=0.01)
-    assert found.interval(1.0)[1] == 1
+    known = np.zeros((2, N), bool)
+    known[0, :10] = True  # all of them in one scene, and the failures in many
+    scores = np.ones((2, N))
+    scores[~known] = np.arange((~known).sum()) < 0.7 * (~known).sum()
+    found = Controls(scores, known, np.maximum(np.arange(N) - 9, 0))
+    assert found.useful
+    assert found.interval(0.8) == (0, 1)
 
 
 def test_starts_of_one_scene_count_as_one():
@@ -86,7 +96,7 @@ def test_a_dream_that_is_too_hard_on_all_is_right_once_corrected():
     ]
     saved = found.to_json()
     assert saved["policies"][1]["corrected"]["value"] == pytest.approx(0.2)
-    assert saved["controls"]["success_of_known_successes_and_failures"] == (0.6, 0.0)
+    assert (saved["controls"]["sensitivity"], saved["controls"]["false_positive_rate"]) == (0.6, 0.0)
     assert saved["controls"]["gap"]["gap"]["value"] == pytest.approx(0.0)
 
 

@@ -73,7 +73,7 @@ def test_what_a_killed_writer_left_is_no_strangers(tmp_path):
     [
         (controls(0.5, starts=5), "too few of one kind", False),
         (controls(0.3, 0.2), "too little apart", True),
-        (controls(0.8), "Corrected success is", False),
+        (controls(0.8), "Success is corrected for both", False),
     ],
 )
 def test_controls_say_what_can_be_corrected(known, says, doubted):
@@ -99,8 +99,9 @@ def test_the_page_stands_alone_and_says_what_it_compares(page):
     assert shown.source.count("data:video/mp4") == 3
     text = shown.text
     assert "push the <red> box" in text
-    assert "30 of them succeed and 30 fail; in the dream 50 % of the former succeed and 0 % of the latter" in text
-    assert re.search(r"mean gap to the simulator is \d+ \(\d+ to \d+\) points with it and 8 \(", text)
+    assert "30 of them are successes and 30 are failures. In the dream 50 % of these successes succeed" in text
+    assert "(success − 0 %) / (50 % − 0 %)" in text
+    assert re.search(r"mean gap to the simulator is 8 \(\d+ to \d+\) points as dreamt and \d+ \(", text)
     for words in (
         "Corrected",
         "Spearman",

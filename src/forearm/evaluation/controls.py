@@ -23,8 +23,8 @@ class Controls:
     """What the dream says of K policies whose outcome at N starts is known.
 
     A dream in which known successes succeed in 70 % is too hard on all policies, and is corrected for it as a test for
-    a disease is for its errors (Rogan and Gladen 1978): (success − false successes) / (true successes − false
-    successes).
+    a disease is for its errors (Rogan and Gladen 1978): (success − false positive rate) / (sensitivity − false positive
+    rate).
     """
 
     scores: np.ndarray
@@ -36,7 +36,10 @@ class Controls:
 
     @cached_property
     def rates(self) -> tuple[float, float] | None:
-        """Shares of known successes, and of known failures, that succeed in the dream; None where too few are known."""
+        """Sensitivity and false positive rate: shares of known successes and known failures that succeed in the dream.
+
+        None where too few are known.
+        """
         return rates(self.scores >= SUCCESS, self.known)
 
     @property
@@ -120,7 +123,10 @@ class CorrectedGap:
 
 
 def rates(successes: np.ndarray, known: np.ndarray, fewest: int = FEWEST) -> tuple[float, float] | None:
-    """Shares of known successes and of known failures among ``successes``, both (K, N) bool; None below ``fewest``."""
+    """Sensitivity and false positive rate of ``successes`` in the dream by what is ``known``, both (K, N) bool.
+
+    None where there are fewer than ``fewest`` known successes or known failures.
+    """
     if min(known.sum(), (~known).sum()) < fewest:
         return None
     return float(successes[known].mean()), float(successes[~known].mean())

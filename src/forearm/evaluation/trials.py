@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from forearm.evaluation.agreement import SUCCESS, Agreement
-from forearm.evaluation.controls import CONTROLS, Controls, CorrectedGap
+from forearm.evaluation.controls import CONTROLS, Controls, CorrectedGap, Z
 from forearm.evaluation.intervals import PairedShares, holm, share_interval
 from forearm.evaluation.samples import Interval
 
@@ -58,7 +58,7 @@ class Tried:
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (1927)."""
-    z2, p = 1.959964**2, successes / trials
+    z2, p = Z**2, successes / trials
     centre, half = p + z2 / (2 * trials), (z2 * (p * (1 - p) / trials + z2 / (4 * trials**2))) ** 0.5
     return max(0.0, (centre - half) / (1 + z2 / trials)), min(1.0, (centre + half) / (1 + z2 / trials))
 
@@ -205,7 +205,8 @@ class TrialResults:
             "tasks": list(self.tasks),
             "controls": known
             and {
-                "success_of_known_successes_and_failures": known.rates,
+                "sensitivity": known.rates and known.rates[0],
+                "false_positive_rate": known.rates and known.rates[1],
                 "scores": dict(zip(CONTROLS, known.scores.tolist(), strict=True)),
                 "known": dict(zip(CONTROLS, known.known.tolist(), strict=True)),
                 "gap": gap and dataclasses.asdict(gap),

@@ -161,21 +161,21 @@ def controls_in_words(results: TrialResults) -> str:
     positive, negative = int(controls.known.sum()), int((~controls.known).sum())
     text = (
         "Controls are trials whose outcome is known: the recorded commands are carried out in the dream, and an arm "
-        f"holds still. By the recorded pictures {positive} of them succeed and {negative} fail"
+        f"holds still. By the recorded pictures {positive} of them are successes and {negative} are failures"
     )
     if controls.rates is None:
-        return f"{text}: too few of one kind to correct anything by."
+        return f"{text}: too few of one kind to correct anything."
     true, false = (f"{100 * rate:.0f} %" for rate in controls.rates)
-    text += f"; in the dream {true} of the former succeed and {false} of the latter"
+    text += f". In the dream {true} of these successes succeed, and {false} of these failures"
     if not controls.useful:
-        return f"{text}. That is too little apart to correct anything by."
-    text += ". Corrected success is (success − the latter) / (the former − the latter)."
+        return f"{text}. That is too little apart to correct anything."
+    text += f". Success is corrected for both: (success − {false}) / ({true} − {false})."
     if (gap := results.corrected_gap) is None:
         return text
     raw, corrected, bias = (_points(of, sign) for of, sign in ((gap.raw, ""), (gap.gap, ""), (gap.bias, "+")))
     return (
-        f"{text} Over policies that are no controls the mean gap to the simulator is {corrected} points with it and "
-        f"{raw} without; corrected success minus true success is {bias}."
+        f"{text} Over the policies that are no controls, the mean gap to the simulator is {raw} points as dreamt and "
+        f"{corrected} points corrected. Corrected success minus true success is {bias} points."
     )
 
 
