@@ -97,6 +97,14 @@ def test_controls_are_judged_by_what_was_recorded(tried, commanded_run):
         np.testing.assert_array_equal(short.pictures["wrist"], film.pictures["wrist"][:3])
 
 
+def test_a_policy_is_refused_before_anything_is_dreamt(commanded_run, tmp_path):
+    told = []
+    settings = TrialSettings(("replay", "nonsense"), starts=2, horizon=2, abstain=1.0)
+    with pytest.raises(ForearmError, match="no policy 'nonsense'"):
+        trial(commanded_run, settings, sheets=tmp_path, watch=lambda *each: told.append(each))
+    assert not told
+
+
 def test_nobody_is_asked_about_controls_who_need_not_be(commanded_run, tmp_path):
     program = tmp_path / "judge.py"
     program.write_text(

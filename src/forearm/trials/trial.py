@@ -64,6 +64,7 @@ def trial(
         bound = usual_bound(run, "best", device, run.weights_digest("best"), worlds.data.path)
     horizon = settings.horizon or max(len(start.commands) for start in starts)
     groups = _groups(worlds, starts)
+    first = {name: policy_named(name, starts, settings.seed, expert) for name in settings.policy}  # refused at once
     asked = settings.controls and not isinstance(judge, SheetScorer)
     sure = {
         name: _tried(worlds, policy_named(name, starts), starts, horizon, f"{name}, a control, in the dream", watch)
@@ -78,7 +79,7 @@ def trial(
         dreamt: list[Film] = []
         scores, known = np.zeros((settings.best_of, len(starts))), np.zeros((settings.best_of, len(starts)), bool)
         for k in range(settings.best_of):
-            policy = policy_named(name, starts, settings.seed + k, expert)
+            policy = policy_named(name, starts, settings.seed + k, expert) if k else first[name]
             told = f"{name}, proposal {k + 1}" if settings.best_of > 1 else name
             proposals = sure.get(name) or _tried(worlds, policy, starts, horizon, f"{told} in the dream", watch)
             scores[k] = judge.scores(proposals)
