@@ -12,7 +12,17 @@ from support.waiting import PATIENCE
 
 from forearm.base import files
 from forearm.base.errors import ForearmError
-from forearm.base.files import append_line, locked, read_json, require_absent, write_json, writing, writing_folder
+from forearm.base.files import (
+    append_line,
+    locked,
+    read_json,
+    require_absent,
+    require_kind,
+    require_place,
+    write_json,
+    writing,
+    writing_folder,
+)
 
 
 def one_line(failure) -> str:
@@ -89,12 +99,36 @@ def test_writing_folder_leaves_nothing_after_a_failure(tmp_path, failure):
 def test_require_absent(tmp_path):
     require_absent(tmp_path / "nothing")
     require_absent(tmp_path)
-    with pytest.raises(ForearmError, match="names no new folder"):
-        require_absent(files.Path("."))
+    with pytest.raises(ForearmError, match="names no new folder or file; choose another --page"):
+        require_absent(files.Path("."), "--page")
     (tmp_path / "file").touch()
     for taken in (tmp_path, tmp_path / "file"):
-        with pytest.raises(ForearmError, match="already exists"):
-            require_absent(taken)
+        with pytest.raises(ForearmError, match="already exists; choose another --page"):
+            require_absent(taken, "--page")
+    with pytest.raises(ForearmError, match=r"file/a/b cannot be written: .*/file: Not a directory; choose another"):
+        require_absent(tmp_path / "file/a/b")
+
+
+def test_a_folder_without_the_right_to_write_is_refused_before_anything_is_done(tmp_path, monkeypatch):
+    require_place(tmp_path / "a/b")
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)  # which does not hold for root
+    with pytest.raises(ForearmError, match=r"cannot be written: .*: Permission denied; choose another place"):
+        require_place(tmp_path / "a/b")
+
+
+def test_a_file_of_another_kind_is_not_replaced(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "old.png").write_bytes(b"\x89PNG, an older one")
+    (tmp_path / "empty.png").touch()
+    for name in ("old.png", "empty.png", "new.png"):
+        require_kind(tmp_path / name, b"\x89PNG", "--pictures")
+    for name, says in (
+        ("notes.txt", "is of another kind; choose another --pictures"),
+        (".", "is a folder; give --pictures the name of a file"),
+        ("notes.txt/new.png", "Not a directory"),
+    ):
+        with pytest.raises(ForearmError, match=says):
+            require_kind(tmp_path / name, b"\x89PNG", "--pictures")
 
 
 def test_json_round_trip(tmp_path):

@@ -71,6 +71,22 @@ def test_something_elses_folder_is_kept(run, tmp_path):
     (tmp_path / "mine.txt").write_text("keep me")
     assert "is no trial's" in error_of(forearm("trial", run, "--policy", "replay", "--out", tmp_path, *CPU))
     assert (tmp_path / "mine.txt").read_text() == "keep me"
+    below = error_of(forearm("trial", run, "--policy", "replay", "--out", tmp_path / "mine.txt" / "t", *CPU))
+    assert "mine.txt: Not a directory; choose another place" in below
+    taken = ("--out", tmp_path / "new", "--successes", tmp_path / "mine.txt")
+    said = error_of(forearm("trial", run, "--policy", "replay", *taken, *CPU))
+    assert said.endswith("already exists; choose another --successes or remove it first")
+    assert list(files(tmp_path)) == ["mine.txt"]
+
+
+def test_where_no_trial_succeeds_the_page_is_named(run, tmp_path):
+    (tmp_path / "strict.py").write_text("def score(pictures, task):\n    return 0\n")
+    judged = ("--success", f"{tmp_path}/strict.py:score", "--no-controls")
+    written = ("--out", tmp_path / "t", "--successes", tmp_path / "dreams")
+    done = forearm("trial", run, "--policy", "still", *judged, *written, *CPU)
+    assert done.code == 2
+    assert done.err.splitlines()[-1].endswith(f"no imagined trial succeeds, so {tmp_path / 'dreams'} is not written")
+    assert done.out.strip() == str(tmp_path / "t" / "report.html")
 
 
 def test_a_run_of_single_actions_is_refused(tmp_path):

@@ -79,6 +79,7 @@ def test_a_policy_of_ones_own_sees_lerobots_names_and_gets_the_seed(tmp_path):
         ("replai", "no policy 'replai'; there are replay"),
         ("noise", "needs a number"),
         ("noise:-1", "needs a number"),
+        ("cut:2", "a number from 0 to 1,"),
         ("nowhere.py:make", "no file nowhere.py"),
         ("no_such_module:make", "cannot be imported"),
         ("json:nothing", "no function nothing"),
@@ -125,6 +126,30 @@ def test_a_policy_that_fails_before_it_acts_is_refused_in_a_line(tmp_path, made,
     )
     with pytest.raises(ForearmError, match=re.escape(says)):
         films(policy_named(f"{tmp_path}/failing.py:make", STARTS), STARTS)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import sys\nsys.exit()", "cannot be imported: SystemExit"),
+        ("def make(): return missing", "cannot be made: NameError: name 'missing'"),
+        ("def make(): raise SystemExit(0)", "cannot be made: SystemExit: 0"),
+    ],
+)
+def test_a_file_that_makes_no_policy_ends_no_command(tmp_path, code, says):
+    file = tmp_path / "mine_that_ends.py"
+    file.write_text(code)
+    with pytest.raises(ForearmError, match=re.escape(says)):
+        policy_named(f"{file}:make", STARTS)
+
+
+def test_a_policy_that_ends_the_process_is_refused():
+    class Leaves:
+        def act(self, observation):
+            raise SystemExit(0)
+
+    with pytest.raises(ForearmError, match="SystemExit"):
+        films(Leaves(), STARTS)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,13 @@ def test_scores_of_another_policys_trials_are_not_taken(shown, tmp_path):
     assert (folder / "trial-0001.png").is_file()
 
 
+def test_what_cannot_judge_is_refused_before_anything_is_imagined(commanded_run, tmp_path):
+    (tmp_path / "notes.txt").write_text("no program")
+    for text, says in (("", "not executable; see chmod"), ("sheets:", "Not a directory")):
+        with pytest.raises(ForearmError, match=says):
+            scorer_named(f"{text}{tmp_path / 'notes.txt'}", TransitionSet(commanded_run.data_path()), tmp_path)
+
+
 def test_a_program_is_called_with_the_folder(shown, tmp_path):
     program = tmp_path / "judge.sh"
     program.write_text(
@@ -92,6 +99,9 @@ def test_a_program_is_called_with_the_folder(shown, tmp_path):
     with pytest.raises(ForearmError, match="ended with 3"):
         SheetScorer(tmp_path / "sheets", program).scores(shown[:1])
     assert [path.name for path in (tmp_path / "sheets" / "00").glob("*.png")] == ["trial-0000.png"]
+    program.write_bytes(b"\0")
+    with pytest.raises(ForearmError, match=r"judge\.sh cannot be run: Exec format error$"):
+        SheetScorer(tmp_path / "sheets", program).scores(shown[:1])
 
 
 @pytest.mark.parametrize(

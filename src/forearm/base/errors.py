@@ -1,6 +1,8 @@
 """The one exception that a user is meant to read."""
 
+import contextlib
 import unicodedata
+from collections.abc import Iterator
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's kinds of characters that end a line, move the cursor or turn the reading direction."""
@@ -21,3 +23,20 @@ class ForearmError(Exception):
 
     def __str__(self) -> str:
         return shown(super().__str__())
+
+
+@contextlib.contextmanager
+def foreign(what: str) -> Iterator[None]:
+    """Run code of somebody else's: a policy, a scorer, a family of another package.
+
+    Args:
+        what: of it goes wrong where it raises something, such as "the policy x.py:make cannot be made".
+
+    Raises:
+        ForearmError: the code raised something, or wanted to end the process by ``sys.exit()``.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        kind = "" if isinstance(error, ForearmError) else f"{type(error).__name__}: "
+        raise ForearmError(f"{what}: {kind}{error}") from error

@@ -7,6 +7,7 @@ that is killed leaves both; the next one that writes the same target removes the
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import functools
 import json
 import math
@@ -182,17 +183,36 @@ def _exchanged(one: Path, other: Path) -> bool:
     return hasattr(system, "renamex_np") and system.renamex_np(*names, 2) == 0  # RENAME_SWAP
 
 
-def require_absent(path: Path) -> None:
-    """Refuse a target that would overwrite something.
+def require_absent(path: Path, option: str = "--out") -> None:
+    """Refuse a target that would overwrite something, or that cannot be written.
 
     Raises:
-        ForearmError: ``path`` is a file, a link, a folder with something in it, or no name, such as ``.``.
+        ForearmError: ``path`` is a file, a link, a folder with something in it, or no name, such as ``.``; or nothing
+            can be written where it is.
     """
     path = Path(path)
     if not path.name:
-        raise ForearmError(f"{path} names no new folder or file; choose another --out")
+        raise ForearmError(f"{path} names no new folder or file; choose another {option}")
     if path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise ForearmError(f"{path} already exists; choose another --out or remove it first")
+        raise ForearmError(f"{path} already exists; choose another {option} or remove it first")
+    require_place(path)
+
+
+def require_place(path: Path) -> None:
+    """Refuse a target where nothing can be written, before hours are spent on what is to be written there.
+
+    Raises:
+        ForearmError: ``path`` or what it is to be made in is no folder, or is one without the right to write.
+    """
+    there = next(each for each in (Path(path), *Path(path).absolute().parents) if each.exists())
+    if not there.is_dir():
+        reason = os.strerror(errno.ENOTDIR)
+    elif os.access(there, os.W_OK | os.X_OK):
+        return
+    else:
+        read_only = hasattr(os, "statvfs") and os.statvfs(there).f_flag & os.ST_RDONLY
+        reason = os.strerror(errno.EROFS if read_only else errno.EACCES)
+    raise ForearmError(f"{path} cannot be written: {there}: {reason}; choose another place")
 
 
 def require_folder(path: Path) -> None:
@@ -204,6 +224,27 @@ def require_folder(path: Path) -> None:
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         what = "a link" if path.is_symlink() else "a file"
         raise ForearmError(f"{path} is {what}, so nothing is written there; remove or rename it first")
+
+
+def require_kind(path: Path, beginning: bytes, option: str) -> None:
+    """Refuse to overwrite any file but one of the kind that is to be written.
+
+    Args:
+        path: the file to write.
+        beginning: the bytes with which files of that kind begin.
+        option: which names the file.
+
+    Raises:
+        ForearmError: ``path`` is a folder or a file of another kind, or nothing can be written where it is.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ForearmError(f"{path} is a folder; give {option} the name of a file")
+    if path.is_file():
+        with path.open("rb") as file:
+            if (begins := file.read(len(beginning))) and begins != beginning:
+                raise ForearmError(f"{path} already exists and is of another kind; choose another {option}")
+    require_place(path.absolute().parent)
 
 
 def require_replaceable(path: Path, mark: str, option: str = "--out") -> None:

@@ -39,7 +39,7 @@ def trial(options: TrialOptions) -> None:
     Example: forearm trial run --data test --policy replay noise:5 --out trials
     """
     from forearm.base.devices import device_named
-    from forearm.base.files import require_absent, write_json
+    from forearm.base.files import require_absent, require_place, write_json
     from forearm.report.trials_page import FIGURES, PAGE, require_own, save_trials
     from forearm.training.run import Run
     from forearm.trials.dreaming import successes_spec, write_successes
@@ -48,8 +48,9 @@ def trial(options: TrialOptions) -> None:
 
     run = Run.open(options.run)
     require_own(options.out)
+    require_place(options.out)
     if options.successes is not None:
-        require_absent(options.successes)
+        require_absent(options.successes, "--successes")
         successes_spec(run.layout())  # before minutes are spent
     kept: list[Film] = []
     with counting("trying") as watch:
@@ -67,7 +68,7 @@ def trial(options: TrialOptions) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / FIGURES, results.to_json())
     page = save_trials(results, shown, run.name, options.out / PAGE)
+    show_page(page)
     if options.successes is not None:
         write_successes(options.successes, kept, run.layout())
         console.print(f"{len(kept)} imagined successes: {options.successes}", soft_wrap=True)
-    show_page(page)

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from forearm.base.errors import ForearmError
+from forearm.base.errors import ForearmError, foreign
 from forearm.base.files import checked
 from forearm.canvas import Layout
 from forearm.models.family import Family
@@ -35,10 +35,8 @@ def get_family(name: str) -> Family:
     if name not in _others():
         raise ForearmError(f"no family {name!r}; there are {', '.join(family_names())}")
     point = _others()[name]
-    try:
+    with foreign(f"family {name} cannot be imported from {point.value}"):
         family = point.load()
-    except Exception as error:  # whatever another package's code raises
-        raise ForearmError(f"family {name} cannot be imported from {point.value}: {error}") from error
     if not isinstance(family, Family):
         raise ForearmError(f"family {name}: {point.value} is {type(family).__name__}, not a forearm.models.Family")
     return family

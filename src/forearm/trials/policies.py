@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from forearm.base.errors import ForearmError
+from forearm.base.errors import ForearmError, foreign
 from forearm.trials.starts import Start
 
 Observation = Mapping[str, Any]
@@ -156,8 +156,10 @@ def _number(text: str, argument: str) -> float:
         number = float(argument)
     except ValueError:
         number = -1.0
-    if not 0 <= number < 1000:
-        raise ForearmError(f"the policy {text!r} needs a number from 0 up, such as {text.partition(':')[0]}:0.5")
+    kind = text.partition(":")[0]
+    most = 1 if kind == "cut" else 1000
+    if not 0 <= number <= most:
+        raise ForearmError(f"the policy {text!r} needs a number from 0 to {most}, such as {kind}:0.5")
     return number
 
 
@@ -167,12 +169,8 @@ def _made(text: str, name: str, rest: str) -> Policy:
         known = ", ".join(BUILT_IN)
         raise ForearmError(f"no policy {text!r}; there are {known}, or give FILE.py:FUNCTION that makes one")
     make = attribute(name, function, "the policy")
-    try:
+    with foreign(f"the policy {text} cannot be made"):
         policy = make(*([argument] if argument else []))
-    except ForearmError:
-        raise
-    except Exception as error:  # somebody else's code may fail in any way
-        raise ForearmError(f"the policy {text} cannot be made: {type(error).__name__}: {error}") from error
     if not callable(getattr(policy, "act", None)):
         raise ForearmError(f"what {text} makes has no method act(observation); see docs/trials.md")
     return policy
@@ -184,11 +182,11 @@ def attribute(module: str, name: str, what: str) -> Callable[..., Any]:
     Raises:
         ForearmError: there is none, or importing it fails.
     """
-    try:
+    path = Path(module)
+    if module.endswith(".py") and not path.is_file():
+        raise ForearmError(f"{what} {module}:{name} cannot be read: there is no file {module}")
+    with foreign(f"{what} {module}:{name} cannot be imported"):
         if module.endswith(".py"):
-            path = Path(module)
-            if not path.is_file():
-                raise ForearmError(f"{what} {module}:{name} cannot be read: there is no file {module}")
             known = _name_of(path)
             spec = importlib.util.spec_from_file_location(known, path)
             assert spec is not None
@@ -198,10 +196,6 @@ def attribute(module: str, name: str, what: str) -> Callable[..., Any]:
             spec.loader.exec_module(loaded)
         else:
             loaded = import_module(module)
-    except ForearmError:
-        raise
-    except Exception as error:  # somebody else's code may fail in any way
-        raise ForearmError(f"{what} {module}:{name} cannot be imported: {error}") from error
     found = getattr(loaded, name, None)
     if not callable(found):
         there = ", ".join(n for n, f in vars(loaded).items() if inspect.isfunction(f) and not n.startswith("_"))

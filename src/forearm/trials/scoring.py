@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from forearm.base.errors import ForearmError
+from forearm.base.errors import ForearmError, foreign
+from forearm.base.files import require_place
 from forearm.batch import Prediction
 from forearm.canvas import Layout
 from forearm.control.goals import PictureGoal
@@ -18,7 +19,7 @@ from forearm.trials.classifier import SuccessClassifier, classifier_of, stacked
 from forearm.trials.object_scorers import WITHIN, ObjectScorer, RegionScorer, WayScorer
 from forearm.trials.policies import attribute
 from forearm.trials.scorer import Scorer, last_looks
-from forearm.trials.sheets import judged_by_program, read_scores, write_sheets
+from forearm.trials.sheets import judged_by_program, read_scores, require_program, write_sheets
 from forearm.trials.trying import Film
 
 
@@ -100,10 +101,8 @@ class FunctionScorer:
         return np.array([self._score(film) for film in films])
 
     def _score(self, film: Film) -> float:
-        try:
+        with foreign(f"the scorer {self.name} failed"):
             value = float(self.function(film.pictures, film.start.task))
-        except Exception as error:  # somebody else's code may fail in any way
-            raise ForearmError(f"the scorer {self.name} failed: {type(error).__name__}: {error}") from error
         if not 0 <= value <= 1:
             raise ForearmError(f"the scorer {self.name} says {value:g}; a score is a number from 0 to 1")
         return value
@@ -155,12 +154,12 @@ def scorer_named(text: str, data: TransitionSet, films: Path, within: float = WI
         case "region":
             return _region(text, rest, data)
         case "sheets" if rest:
+            require_place(Path(rest))
             return SheetScorer(Path(rest))
     if text.partition(".py:")[1]:
         return FunctionScorer(attribute(name, rest, "the scorer"), text)
     if "/" in text or Path(text).is_file():
-        if not Path(text).is_file():
-            raise ForearmError(f"the scorer {text} cannot be run: there is no such file")
+        require_program(Path(text))
         return SheetScorer(films, Path(text))
     raise ForearmError(
         f"no way to judge is called {text!r}; there are auto, picture, object, way, learned, "

@@ -5,6 +5,7 @@ its trial from left to right, a row a camera. Whoever judges writes ``scores.jso
 to 1 (done) for each name. ``judge.html`` lets a person do it in a browser. Nothing uses a network.
 """
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import read_json, write_json
+from forearm.base.files import read_json, reason_of, write_json
 from forearm.media.pictures import enlarge, tile
 
 COLUMNS = 8
@@ -107,6 +108,18 @@ def read_scores(folder: Path, names: Sequence[str]) -> np.ndarray:
     return np.array([float(found[name]) for name in names])
 
 
+def require_program(path: Path) -> None:
+    """Refuse a program that cannot be called, before anything is imagined for it.
+
+    Raises:
+        ForearmError: there is no such file, or it may not be executed.
+    """
+    if not path.is_file():
+        raise ForearmError(f"the scorer {path} cannot be run: there is no such file")
+    if not os.access(path, os.X_OK):
+        raise ForearmError(f"the scorer {path} cannot be run: it is not executable; see chmod +x")
+
+
 def judged_by_program(program: Path, folder: Path, names: Sequence[str]) -> np.ndarray:
     """The scores that a program writes: it is called with the folder and ends with exit code 0.
 
@@ -119,7 +132,7 @@ def judged_by_program(program: Path, folder: Path, names: Sequence[str]) -> np.n
             [str(program.resolve()), str(folder)], capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ForearmError(f"the scorer {program} cannot be run: {error}") from error
+        raise ForearmError(f"the scorer {program} cannot be run: {reason_of(error)}") from error
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise ForearmError(f"the scorer {program} ended with {done.returncode}: {' '.join(last) or 'it said nothing'}")

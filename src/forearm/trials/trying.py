@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forearm.base.errors import ForearmError
+from forearm.base.errors import ForearmError, foreign
 from forearm.environment.worlds import Seen, Worlds
 from forearm.trials.policies import Policy
 from forearm.trials.starts import Start
@@ -105,21 +105,13 @@ def observation_of(seen: Seen, starts: Sequence[Start], trials: np.ndarray) -> d
 
 def _reset(policy: Policy) -> None:
     """Tell a policy that remembers that other trials begin."""
-    try:
+    with foreign("the policy failed in reset()"):
         getattr(policy, "reset", lambda: None)()
-    except ForearmError:
-        raise
-    except Exception as error:  # somebody else's code may fail in any way
-        raise ForearmError(f"the policy failed in reset(): {type(error).__name__}: {error}") from error
 
 
 def _asked(policy: Policy, observation: dict[str, object], count: int, width: int) -> np.ndarray:
-    try:
+    with foreign("the policy failed in act(observation)"):
         chunk = np.asarray(policy.act(observation), np.float32)
-    except ForearmError:
-        raise
-    except Exception as error:  # somebody else's code may fail in any way
-        raise ForearmError(f"the policy failed in act(observation): {type(error).__name__}: {error}") from error
     if chunk.ndim == 2 and count == 1:
         chunk = chunk[None]
     if chunk.ndim != 3 or chunk.shape[0] != count or chunk.shape[1] < 1 or chunk.shape[2] != width:
