@@ -133,7 +133,7 @@ def test_training_is_augmented_alike_and_validation_is_not(family):
     for name in ("synthetic_stay", "reversed_pairs", "brightness_jitter", "joint_noise"):
         assert getattr(model.learning, name) == getattr(plain, name)
     seen = []
-    model.training_loss = lambda batch: seen.append(batch) or {}
+    model.training_loss = lambda batch: seen.append(batch) or {"loss": torch.zeros(())}
     batch = noise(model.layout, n=100)
     model.train()(batch)
     still = (seen[0].actions[:, -1] == 0).all(1)

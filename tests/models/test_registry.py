@@ -5,11 +5,17 @@ import sys
 from dataclasses import fields, is_dataclass
 
 import pytest
-from support.tiny import make_layout
+import torch
+from accelerate import Accelerator
+from support.tiny import make_layout, write_data
 
 from forearm import models
 from forearm.base.errors import ForearmError
-from forearm.models import Family, family_names, family_settings, get_family, make_model
+from forearm.batch import Prediction
+from forearm.models import Family, WorldModel, family_names, family_settings, get_family, make_model
+from forearm.training.pictures import save_samples
+from forearm.training.validation import validate
+from forearm.transitions import TransitionSet
 
 PACKAGE = '''
 from dataclasses import dataclass
@@ -64,10 +70,62 @@ def test_families_of_other_packages_are_found(installed) -> None:
     model = make_model("grey", make_layout(), {"shade": 0.75})
     assert float(model.shade.detach()) == 0.75
     assert get_family("mae").name == "mae"  # ours goes first
-    with pytest.raises(ForearmError, match="family broken cannot be imported from grey_family_that_is_not:FAMILY: No"):
+    with pytest.raises(ForearmError, match="family broken cannot be imported from grey_family_that_is_not:FAMILY: Mod"):
         get_family("broken")
     with pytest.raises(ForearmError, match=r"family odd: grey_family:Settings is type, not a forearm\.models\.Family"):
         get_family("odd")
+
+
+def test_what_is_no_family_is_refused():
+    with pytest.raises(ForearmError, match="family grey has no sizes"):
+        Family("grey", WorldModel, {})
+    with pytest.raises(ForearmError, match=r"family grey makes Linear, not a forearm\.models\.WorldModel"):
+        Family("grey", lambda layout, config: torch.nn.Linear(1, 1), {"tiny": None}).make(make_layout(), None)
+
+
+ONE = torch.tensor(1.0)
+
+
+@pytest.mark.parametrize(
+    ("losses", "says"),
+    [
+        (ONE, 'the losses of Mine are no dictionary with "loss" in it; see docs'),
+        ({"visual": ONE}, "no dictionary with"),
+        ({"loss": ONE, "visual": torch.ones(4)}, r"the loss 'visual' of Mine is \(4,\), not a tensor of one number"),
+        ({"loss": 1.0}, "the loss 'loss' of Mine is float, not"),
+    ],
+)
+def test_losses_that_cannot_be_minimised_are_refused(losses, says, tmp_path):
+    class Mine(WorldModel):
+        def training_loss(self, batch):
+            return losses
+
+    data = TransitionSet(write_data(tmp_path / "data").path)
+    rows, model = data.rows("val"), Mine(data.layout)
+    with pytest.raises(ForearmError, match=says):
+        model(data.batch(rows))
+    with pytest.raises(ForearmError, match=says):
+        validate(model, data, rows, 4, Accelerator(cpu=True))
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda frame: frame, r"Mine.predict returns Tensor, not a forearm.batch.Prediction"),
+        (lambda frame: Prediction(frame[:, :, :8]), r"the frame that Mine.predict returns is \(.*\), not \("),
+        (lambda frame: Prediction(frame, frame[:, 0, 0]), "the positions that Mine.predict returns is"),
+        (lambda frame: Prediction(frame, expected_error=frame), "the expected_error that"),
+        (lambda frame: Prediction(frame, mode=frame), "the mode that"),
+    ],
+)
+def test_a_prediction_of_another_shape_is_refused_before_a_training(answer, says, tmp_path):
+    class Mine(WorldModel):
+        def predict(self, batch):
+            return answer(batch.known().frame)
+
+    data = TransitionSet(write_data(tmp_path / "data").path)
+    with pytest.raises(ForearmError, match=says):
+        save_samples(tmp_path / "step.png", Mine(data.layout), data.batch(data.rows()[:2]), 0)
 
 
 def test_importing_one_family_imports_neither_another_nor_torch() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from forearm.base.errors import ForearmError
 from forearm.canvas import Layout
 
 if TYPE_CHECKING:
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Family:
-    """A family of models: its name, how to make one, and its settings."""
+    """A family of models: its name, how to make one, and its settings.
+
+    Raises:
+        ForearmError: there are no settings.
+    """
 
     name: str
     """As `forearm train NAME` and `config.json` have it."""
@@ -22,14 +27,30 @@ class Family:
     sizes: dict[str, Any]
     """Its settings, a frozen dataclass, for each named size: at least `so101` (patches of 16), `tiny` (of 8)."""
 
+    def __post_init__(self) -> None:
+        if not self.sizes:
+            raise ForearmError(f"family {self.name} has no sizes; give it settings for so101 and tiny")
+
     @property
     def config(self) -> type:
         """The dataclass of the settings; its fields are documented one a line."""
         return type(next(iter(self.sizes.values())))
 
     def make(self, layout: Layout, config: Any) -> "WorldModel":
-        """A fresh model."""
-        if not isinstance(self.model, str):
-            return self.model(layout, config)
-        module, name = self.model.split(":")
-        return getattr(import_module(module), name)(layout, config)
+        """A fresh model.
+
+        Raises:
+            ForearmError: what is made is no `WorldModel`, or its settings cannot be used.
+        """
+        from forearm.models.world_model import WorldModel
+
+        make: Callable[[Layout, Any], Any]
+        if isinstance(self.model, str):
+            module, name = self.model.split(":")
+            make = getattr(import_module(module), name)
+        else:
+            make = self.model
+        model = make(layout, config)
+        if not isinstance(model, WorldModel):
+            raise ForearmError(f"family {self.name} makes {type(model).__name__}, not a forearm.models.WorldModel")
+        return model

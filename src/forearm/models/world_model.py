@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
+from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Prediction
 from forearm.canvas import Layout
 from forearm.models.augmentation import augmented
@@ -58,4 +59,43 @@ class WorldModel(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """A step of training: the training loss of an augmented batch. Several processes synchronise this pass."""
-        return self.training_loss(augmented(batch, self.learning) if self.learning else batch)
+        return require_losses(self, self.training_loss(augmented(batch, self.learning) if self.learning else batch))
+
+
+def require_losses(model: WorldModel, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The losses that a model returned.
+
+    Raises:
+        ForearmError: they are no dictionary of scalars with one of the name "loss".
+    """
+    name = type(model).__name__
+    if not isinstance(losses, dict) or "loss" not in losses:
+        raise ForearmError(f'the losses of {name} are no dictionary with "loss" in it; see docs/adding-a-model.md')
+    for key, value in losses.items():
+        if not isinstance(value, Tensor) or value.ndim:
+            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ForearmError(f"the loss {key!r} of {name} is {shape}, not a tensor of one number; take its mean")
+    return losses
+
+
+def require_prediction(model: object, batch: Batch, prediction: Prediction) -> Prediction:
+    """What a model predicted of a batch.
+
+    Raises:
+        ForearmError: it is no `Prediction`, or a part of it has another shape than the layout says.
+    """
+    name, layout, count = type(model).__name__, batch.layout, len(batch)
+    if not isinstance(prediction, Prediction):
+        kind = type(prediction).__name__
+        raise ForearmError(f"{name}.predict returns {kind}, not a forearm.batch.Prediction; see docs/adding-a-model.md")
+    cameras = (layout.frame_height, layout.frame_width)
+    for part, shape in {
+        "frame": (count, 3, layout.height, layout.frame_width),
+        "positions": (count, len(layout.joints)),
+        "expected_error": (count, *cameras),
+        "mode": (count, 3, *cameras),
+    }.items():
+        values = getattr(prediction, part)
+        if values is not None and tuple(values.shape) != shape:
+            raise ForearmError(f"the {part} that {name}.predict returns is {tuple(values.shape)}, not {shape}")
+    return prediction

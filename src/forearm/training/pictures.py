@@ -13,6 +13,7 @@ from forearm.media.colours import heat_map
 from forearm.media.labels import labelled
 from forearm.media.pictures import channels_last, tile
 from forearm.media.words import action_words, figure
+from forearm.models.world_model import require_prediction
 
 COLUMNS = 2
 """How many samples stand beside each other."""
@@ -29,18 +30,22 @@ def save_samples(path: Path, predictor: Predictor, batch: Batch, step: int) -> n
 
     Returns:
         the picture, (h, w, 3) uint8.
+
+    Raises:
+        ForearmError: what is predicted has not the shape that the layout says.
     """
     layout, height = batch.layout, batch.layout.frame_height
-    predicted = as_uint8(predictor.predict(batch.context()).frame.float().cpu().numpy())
+    prediction = require_prediction(predictor, batch, predictor.predict(batch.context()))
+    predicted = as_uint8(prediction.frame.float().cpu().numpy())
     canvases, actions = as_uint8(batch.canvas.cpu().numpy()), batch.actions[:, -1].cpu().numpy()
     samples = []
     for canvas, region, values, code in zip(canvases, predicted, actions, action_codes(actions), strict=True):
         regions = [canvas[..., layout.frame_columns(-2)], canvas[..., layout.frame_columns(-1)], region]
-        before, truth, prediction = (channels_last(one)[:height] for one in regions)
-        error = np.abs(prediction.astype(np.float32) - truth).mean(2) / 255
-        columns = [("before", before), ("truth", truth), ("prediction", prediction), ("error", heat_map(error, TOP))]
+        before, truth, shown = (channels_last(one)[:height] for one in regions)
+        error = np.abs(shown.astype(np.float32) - truth).mean(2) / 255
+        columns = [("before", before), ("truth", truth), ("prediction", shown), ("error", heat_map(error, TOP))]
         name, words = CODE_NAMES[code], action_words(layout, values)
-        mean = f"val_mse {figure(float(((prediction.astype(np.float32) - truth) ** 2).mean() / 255**2))}"
+        mean = f"val_mse {figure(float(((shown.astype(np.float32) - truth) ** 2).mean() / 255**2))}"
         samples.append(labelled(columns, (f"step {step:,} · {mean}", name if name == words else f"{name} {words}")))
     sheet = tile(samples, COLUMNS)
     with writing(path) as beside:

@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from forearm.base.errors import ForearmError
 from forearm.base.files import Count, checked, read_json, write_json
 from forearm.models import WorldModel
+from forearm.models.world_model import require_losses
 from forearm.training.config import LOWER_RATES, TrainConfig
 from forearm.training.processes import seed_of
 from forearm.training.run import Run
@@ -78,7 +79,7 @@ def validate(
         batch = batch_on(accelerator.device, data, mine[start : start + batch_size])
         torch.manual_seed(seed_of(0, number, accelerator.process_index))
         with accelerator.autocast():
-            losses = model.validation_loss(batch)
+            losses = require_losses(model, model.validation_loss(batch))
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
     parts = gather_object([sums])  # a process without rows has no losses to name
