@@ -62,6 +62,8 @@ def test_no_path_of_this_machine_is_pushed(project, tmp_path):
     done = forearm("push", project / "run", "me/run", "--dry-run", tmp_path / "out")
     assert done.code == 0, done
     assert done.out.strip() == str(tmp_path / "out" / "README.md")
+    again = error_of(forearm("push", project / "run", "me/run", "--dry-run", tmp_path / "out"))
+    assert again.endswith("already exists; choose another --dry-run or remove it first")
     texts = [each for each in (tmp_path / "out").rglob("*") if each.suffix in (".json", ".html", ".md", ".jsonl")]
     assert {"config.json", "report.html", "metrics.json", "README.md"} <= {each.name for each in texts}
     assert not [each for each in texts if str(project) in each.read_text(encoding="utf-8")]

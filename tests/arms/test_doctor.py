@@ -156,4 +156,6 @@ def test_the_command_ends_with_2_and_one_line_where_motion_is_forbidden(robot, m
     assert "servo 2 lift" in done.err
     assert done.err.strip().endswith("see to the cable before it, its power and its id")
     assert (tmp_path / "now.png").exists()
+    again = error_of(forearm("doctor", "--robot", "/dev/ttyACM0", "--picture", tmp_path / "now.png"))
+    assert again.endswith("already exists; choose another --picture or remove it first")
     assert error_of(forearm("doctor")).startswith("name the arm to examine with --robot PORT")

@@ -152,3 +152,19 @@ def test_steps_that_are_fed_back_are_those_of_a_rollout(warp, data):
         pictures = torch.cat([pictures[:, 1:], mode[:, None]], dim=1)
         joints = torch.cat([joints[:, 1:], after[:, None]], dim=1)
         actions = torch.cat([actions[:, 1:], actions[:, :1]], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("notes.txt", "notes.txt already exists and is of another kind; choose another --onnx"),
+        (".", "is a folder; give --onnx the name of a file"),
+    ],
+)
+def test_no_file_of_another_kind_is_replaced(warp, tmp_path, monkeypatch, name, says):
+    (tmp_path / "notes.txt").write_text("mine")
+    monkeypatch.setattr(onnx_file, "_traced", None)  # it is refused before anything is computed
+    assert says in error_of(forearm("export", warp.path, "--onnx", tmp_path / name))
+    taken = error_of(forearm("export", warp.path, "--onnx", tmp_path / "new.onnx", "--page", tmp_path))
+    assert taken.endswith("already exists; choose another --page or remove it first")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -69,6 +69,15 @@ def test_a_recording_with_logs_and_without_actions(tmp_path):
     assert facts["action"] == "none recorded"
 
 
+def test_no_file_of_another_kind_is_replaced(project, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ForearmError, match="is of another kind; choose another --pictures"):
+        save_pictures(project / "data", tmp_path / "notes.txt")
+    outcome = forearm("inspect", project / "data", "--audit", "--json", tmp_path / "notes.txt")
+    assert error_of(outcome).endswith("is of another kind; choose another --json")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_unreadable_episodes_are_left_out_of_the_pictures(tmp_path):
     root = make_recording(tmp_path / "recording")
     videos = sorted(root.rglob("*.mp4"))

@@ -51,7 +51,7 @@ def doctor(options: DoctorOptions) -> None:
     from forearm.base.files import require_absent, writing
 
     if options.picture is not None:
-        require_absent(options.picture)
+        require_absent(options.picture, "--picture")
     examination = examine_robot(options.arm, _expected(options), console)
     _show(examination)
     if options.picture is not None and examination.pictures:

@@ -41,12 +41,15 @@ def export(options: ExportOptions) -> None:
 
     Example: forearm export run --onnx run.onnx --page run-page
     """
+    from forearm.base.files import require_absent
     from forearm.export.onnx_file import export_onnx
     from forearm.play.offline import export_page
     from forearm.training.run import Run
 
     if options.onnx is None and options.page is None:
         raise ForearmError("nothing is to be written; give --onnx FILE or --page FOLDER")
+    if options.page is not None:
+        require_absent(options.page, "--page")  # before the other one is written
     run = Run.open(options.run)
     if options.onnx is not None:
         difference = export_onnx(run, options.onnx, options.checkpoint, options.feed_back)

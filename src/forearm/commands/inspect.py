@@ -56,7 +56,7 @@ def inspect(options: InspectOptions) -> None:
     if options.audit:
         _audit(options)
         return
-    show(facts_of(options.path, options.follow_links), Console(highlight=False))
+    show(facts_of(options.path, options.follow_links), Console(highlight=False, emoji=False))
     if options.pictures is not None:
         save_pictures(options.path, options.pictures, options.follow_links)
         print(options.pictures)
@@ -76,12 +76,14 @@ def inspect(options: InspectOptions) -> None:
 
 def _audit(options: InspectOptions) -> None:
     """Say what an audit finds, and leave with exit code 1 if anything matters."""
-    from forearm.base.files import require_replaceable, write_json
+    from forearm.base.files import require_kind, require_replaceable, write_json
     from forearm.report.audit import audit
     from forearm.report.audit_page import GENERATOR, save_audit
 
     if options.html is not None:
         require_replaceable(options.html, GENERATOR, "--html")  # before anything is looked at or written
+    if options.json is not None:
+        require_kind(options.json, b"{", "--json")
     with counting("auditing") as watch:
         found = audit(options.path, options.device, watch, options.follow_links)
     print(found.verdict)

@@ -48,7 +48,7 @@ def push(options: PushOptions) -> None:
         require_id(options.dataset)
     settings = {"licence": options.licence, "dataset": options.dataset}
     if options.dry_run is not None:
-        require_absent(options.dry_run)
+        require_absent(options.dry_run, "--dry-run")
         with writing_folder(options.dry_run) as new:
             kind = pack(options.folder, new, options.hub_id, **settings)
         _say("would go", options.dry_run, kind.title, options)

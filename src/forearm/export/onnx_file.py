@@ -15,12 +15,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import writing
+from forearm.base.files import require_kind, writing
 from forearm.base.machine import circumstances
 from forearm.canvas import Layout
 from forearm.export.step import FED_BACK, INPUTS, ExportedStep, context_of
 from forearm.training.run import Checkpoint, Run
 
+BEGINNING = b"\x08"
+"""Of an ONNX file: the tag of the format's version, its first field."""
 OPSET = 20
 """The first whose GridSample samples bicubically."""
 TOLERANCE = 1e-4
@@ -41,8 +43,10 @@ def export_onnx(run: Run, out: Path, checkpoint: Checkpoint = "best", feed_back:
         the largest difference between the file's answers and PyTorch's.
 
     Raises:
-        ForearmError: the family's prediction is no single pass, or the file does not answer as PyTorch does.
+        ForearmError: the family's prediction is no single pass, or the file does not answer as PyTorch does; or
+            ``out`` is a folder or a file that is no ONNX.
     """
+    require_kind(out, BEGINNING, "--onnx")  # before it is computed
     import onnx  # both come with the extra `export`; what is missing is said before anything is computed
     import onnxruntime
     import onnxscript  # noqa: F401

@@ -68,7 +68,7 @@ def export_page(
     """
     if starts < 1:
         raise ForearmError(f"starts is {starts}; the page needs at least 1")
-    require_absent(out)
+    require_absent(out, "--page")
     recorded = Recording(run.data(data))
     stage = Stage.of(run, [recorded], checkpoint, torch.device("cpu"))
     rows = _rows(recorded.data, starts)

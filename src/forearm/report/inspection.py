@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from forearm.base.errors import ForearmError, shown
-from forearm.base.files import read_bytes, writing
+from forearm.base.files import read_bytes, require_kind, writing
 from forearm.canvas import CODE_NAMES, Layout, as_uint8
 from forearm.media.pictures import tile
 from forearm.media.words import figure, reading
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 PICTURES = 12
+PNG = b"\x89PNG"
+"""With which files of that kind begin."""
 
 
 def facts_of(path: Path | str, follow_links: bool = False) -> Facts:
@@ -157,7 +159,12 @@ def _counts(seen: dict[int, int]) -> str:
 
 
 def save_pictures(path: Path | str, target: Path, follow_links: bool = False) -> None:
-    """Write a contact sheet as PNG: canvases of a dataset or of a run's validation, or a recording's cameras."""
+    """Write a contact sheet as PNG: canvases of a dataset or of a run's validation, or a recording's cameras.
+
+    Raises:
+        ForearmError: ``target`` is a folder or a file that is no PNG, or there is nothing to be shown.
+    """
+    require_kind(target, PNG, "--pictures")
     if (Path(path) / "dataset.json").is_file():
         pictures = _canvases(Path(path))
     elif is_run(path):
