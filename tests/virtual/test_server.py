@@ -202,12 +202,22 @@ def test_objects_of_a_task_stand_on_the_table():
         (["--at", "2 blocked"], "--at '2 blocked': there is no such command"),
         (["--fps", "0"], "--fps is 0"),
         (["--scene", "-1"], "scene is -1"),
+        (["--at", "nan mend"], "has no seconds"),
+        (["--at=-1 mend"], "has no seconds"),
     ],
 )
 def test_options_that_cannot_be(tmp_path, options, told):
     outcome = forearm("virtual-arm", tmp_path / "arm", *options)
     assert outcome.code == 2
     assert told in outcome.err
+    assert not (tmp_path / "arm").exists()
+
+
+def test_a_folder_of_other_things_is_left_as_it_is(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ForearmError, match="already exists"), VirtualRobot.opened(tmp_path, Scene(0)):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_a_folder_holds_one_arm(stand):

@@ -1,5 +1,6 @@
 """``forearm virtual-arm``."""
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,9 @@ def _timed(command: str) -> tuple[float, str]:
     try:
         after = float(seconds)
     except ValueError:
-        raise ForearmError(f"--at {command!r} has no seconds; write such as '20 blocked elbow_flex'") from None
+        after = math.nan
+    if not 0 <= after < math.inf:
+        raise ForearmError(f"--at {command!r} has no seconds; write such as '20 blocked elbow_flex'")
     try:
         require_command(words)
     except ForearmError as error:

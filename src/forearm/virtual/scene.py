@@ -17,14 +17,22 @@ class Scene:
     task: TaskName | None = None
     """Whose free objects there are; without one, all are fixed."""
 
+    def require_sound(self) -> None:
+        """Refuse a seed that is none.
+
+        Raises:
+            ForearmError: it is negative.
+        """
+        if self.seed < 0:
+            raise ForearmError(f"the scene is {self.seed}; choose a number from 0 up")
+
     def build(self) -> Simulator:
         """A simulator of it, with the objects where the seed puts them.
 
         Raises:
             ForearmError: the seed is negative, or the objects cannot be arranged.
         """
-        if self.seed < 0:
-            raise ForearmError(f"the scene is {self.seed}; choose a number from 0 up")
+        self.require_sound()
         if self.task is None:
             return Simulator(self.seed)
         from forearm.sim.tasks import TASKS, pose_task

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from forearm.base.errors import ForearmError
-from forearm.base.files import locked, writing
+from forearm.base.files import locked, require_absent, writing
 from forearm.sim import CAMERAS, JOINTS
 from forearm.sim.poses import NOMINAL
 from forearm.virtual.arm import MIDDLE, TICK, VirtualArm
@@ -91,8 +91,12 @@ class VirtualRobot:
         """A robot in a folder, which is made; its servos remember what they were told there before.
 
         Raises:
-            ForearmError: another arm is in the folder, its memory is damaged, or there is no such scene.
+            ForearmError: another arm is in the folder, or other things are, its memory is damaged, or there is no such
+                scene.
         """
+        scene.require_sound()  # before a folder is made
+        if not (folder.is_dir() and any((folder / name).exists() for name in (MEMORY, CALIBRATION, CONTROL))):
+            require_absent(folder, "FOLDER")
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / PORT):
             robot = cls(folder, scene, fps, say)
@@ -302,7 +306,7 @@ def _number(word: str) -> None:
 def _scene(word: str) -> None:
     if not word.removeprefix("-").isdecimal():
         raise ForearmError(f"{word} is no whole number")
-    Scene(int(word))
+    Scene(int(word)).require_sound()
 
 
 _PLACES: dict[str, Callable[[str], object]] = {
