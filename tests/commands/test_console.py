@@ -1,6 +1,8 @@
 """Progress as it is seen in a terminal of 80 columns, and as lines where there is none."""
 
 import io
+import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -9,6 +11,9 @@ from forearm.base.errors import ForearmError
 from forearm.commands import console as module
 from forearm.commands.console import counting, duration, searching, show_page, training
 
+EMOJI = module.console._emoji
+"""Whether the console of the commands draws pictures for words between colons."""
+
 
 @pytest.fixture
 def seen(monkeypatch):
@@ -16,7 +21,9 @@ def seen(monkeypatch):
 
     def make(terminal: bool) -> io.StringIO:
         text = io.StringIO()
-        shown = Console(file=text, width=80, force_terminal=terminal, color_system=None, legacy_windows=False)
+        shown = Console(
+            file=text, width=80, force_terminal=terminal, color_system=None, legacy_windows=False, emoji=EMOJI
+        )
         monkeypatch.setattr(module, "console", shown)
         return text
 
@@ -98,3 +105,20 @@ def test_a_page_is_an_address_in_a_terminal_and_an_absolute_path_elsewhere(tmp_p
     monkeypatch.setattr(module.sys.stdout, "isatty", lambda: True, raising=False)
     show_page(module.Path("a b.html"))
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "a b.html"), f"{tmp_path.as_uri()}/a%20b.html"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_words_between_colons_are_no_pictures(seen, terminal):
+    text = seen(terminal)
+    with counting("try [b]") as watch:
+        watch(1, 1, "mine.py:one:a:b:c [red]")
+    assert "try [b]" in text.getvalue()
+    assert "mine.py:one:a:b:c [red]" in text.getvalue()
+
+
+def test_no_console_draws_pictures_for_words():
+    package = Path(module.__file__).parents[1]
+    lines = [line for path in package.rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    consoles = [line.strip() for line in lines if re.search(r"\bConsole\(", line)]
+    assert len(consoles) >= 4
+    assert [line for line in consoles if "emoji=False" not in line] == []

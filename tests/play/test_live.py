@@ -261,6 +261,8 @@ def test_live_needs_one_arm(run, tmp_path):
         said = error_of(forearm("live", run.path, *arms, "--out", tmp_path / "out"))
         assert said == "choose one arm: --simulator SCENE or --robot PORT"
     assert error_of(forearm("live", run.path, "--simulator", 1, "--trials", 0)) == "trials is 0; choose at least 1"
+    seeded = forearm("live", run.path, "--simulator", 1, "--trials", 1, "--seed", -1)
+    assert error_of(seeded) == "seed is -1; choose a number from 0 up"
     said = error_of(forearm("live", run.path, "--simulator", 1, "--trials", 3, "--port", 1))
     assert said == "--port has no effect with --trials; leave it out"
     assert not (tmp_path / "out").exists()

@@ -97,7 +97,7 @@ class RobotDriver:
         self.settings.require_sound()
         forget_late_answers(robot.bus)
         self.source, self.keyboard = source, keyboard or Keyboard()
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Console(stderr=True, highlight=False, emoji=False)
         self.joints = tuple(plain(key) for key in robot.action_features)
         self.start: np.ndarray | None = None
         """(J,) where the arm stood when it was first looked at."""

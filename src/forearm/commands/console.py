@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from forearm.control.loop import EpisodeLog
     from forearm.transitions.build import BuildProgress
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, emoji=False)
 
 
 EVERY = 30.0
@@ -80,7 +80,7 @@ def _progress(what: str) -> Iterator[Advance]:
         lines.end()
         return
     with _bar() as bar:
-        task = bar.add_task(escape(what), total=None, now="")
+        task = bar.add_task(what, total=None, now="")
 
         def advance(done: int, total: int | None, now: str = "") -> None:
             bar.update(task, completed=done, total=total, now=now)
@@ -96,9 +96,9 @@ def _progress(what: str) -> Iterator[Advance]:
 
 def _bar(transient: bool = False) -> Progress:
     """What was done, of how much, the time left (in the end the time it took), and what else is to be said."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     time_left = TimeRemainingColumn(elapsed_when_finished=True)
-    now = TextColumn("{task.fields[now]}", style="dim")
+    now = TextColumn("{task.fields[now]}", style="dim", markup=False)
     return Progress(*columns, time_left, now, console=console, transient=transient)
 
 

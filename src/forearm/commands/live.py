@@ -57,6 +57,8 @@ def live(options: LiveOptions) -> None:
 
     Example: forearm live run --simulator 7
     """
+    if options.seed < 0:
+        raise ForearmError(f"seed is {options.seed}; choose a number from 0 up")
     if options.trials is None:
         _serve(options)
     elif options.trials >= 1:

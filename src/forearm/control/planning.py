@@ -79,7 +79,7 @@ def plan(
     for name in ("steps", "depth"):
         if (number := getattr(settings, name)) is not None and number < 1:
             raise ForearmError(f"{name} is {number}; choose at least 1")
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, emoji=False)
     target, run = device_named(device), Run.open(run)
     layout = run.layout()
     _one_of(settings, "start", ("start", "simulator", "robot"))

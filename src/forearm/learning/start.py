@@ -70,7 +70,7 @@ def learn_from(
 
         world = SimulatedWorld(first.layout(), simulator, settings.push)
         return Learner(first, base, settings, world, folder, device, watch).learn()
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, emoji=False)
     if ask is None and (settings.rearrange_every or settings.wide) and not sys.stdin.isatty():
         raise ForearmError(
             "nobody can be asked to rearrange the scene; leave out --no-page, or give --rearrange-every 0 --wide 0"
