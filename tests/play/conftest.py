@@ -57,9 +57,9 @@ def long_memory(tmp_path_factory):
     return write_data(tmp_path_factory.mktemp("play") / "data", make_layout(history=3, actions=dimensions))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # two drivers cannot run in a process: other packages start theirs
 def browser():
-    """A browser that every test here shares; pages and cookies are each test's own."""
+    """A browser that the tests of a file share; pages and cookies are each test's own."""
     if BROWSER is None:
         pytest.skip("needs Chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
