@@ -59,7 +59,11 @@ def test_a_person_is_asked_and_then_the_same_command_goes_on(run, tmp_path):
         (("--policy", "expert:1"), "give --simulator"),
         (("--policy", "replay", "--episodes", "99"), "no episode 99"),
         (("--policy", "replay", "--starts", "1"), "at least 2"),
-        (("--policy", "replay", "--simulator", "nowhere"), "nowhere"),
+        (("--policy", "replay", "--episodes", "3"), "gives 1: name more with --episodes"),
+        (
+            ("--policy", "replay", "--simulator", "nowhere"),
+            "there is no folder nowhere; give",
+        ),
     ],
 )
 def test_what_cannot_be_tried_is_refused_and_nothing_is_written(run, tmp_path, given, says):

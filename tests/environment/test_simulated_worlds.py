@@ -11,6 +11,7 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
     pytest.skip("mujoco is not installed", allow_module_level=True)
 
 from forearm.base.errors import ForearmError
+from forearm.environment.simulated_worlds import SimulatedWorlds
 from forearm.recordings import open_recording
 from forearm.sim.dataset import record
 from forearm.sim.settings import SETTINGS_KEPT, RecordingSettings
@@ -73,3 +74,12 @@ def test_a_policy_sees_the_same_cameras_in_truth_as_in_the_dream(recording):
     truth, _ = simulated(recording, dream, [SimpleNamespace(episode=0, first={})])
     assert list(truth.begin(np.array([0]), [0]).pictures) == ["base"]
     truth.close()
+
+
+def test_what_does_not_fit_the_dream_is_closed(recording, monkeypatch):
+    closed = []
+    monkeypatch.setattr(SimulatedWorlds, "close", lambda worlds: closed.append(worlds))
+    dream = SimpleNamespace(cameras={"base": (32, 32)}, seconds=0.1)
+    with pytest.raises(ForearmError, match="record with --fps 10"):
+        simulated(recording, dream, [SimpleNamespace(episode=0, first={})])
+    assert len(closed) == 1

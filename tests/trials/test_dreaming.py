@@ -10,6 +10,7 @@ from trials.worlds import films, start
 from forearm.base.errors import ForearmError
 from forearm.canvas import ActionDimension
 from forearm.recordings import open_recording
+from forearm.trials import trial as of_trials
 from forearm.trials.controls import recorded
 from forearm.trials.dreaming import as_imagined, chosen, exploited, successes_spec, write_successes
 from forearm.trials.policies import policy_named
@@ -103,6 +104,16 @@ def test_a_policy_is_refused_before_anything_is_dreamt(commanded_run, tmp_path):
     with pytest.raises(ForearmError, match="no policy 'nonsense'"):
         trial(commanded_run, settings, sheets=tmp_path, watch=lambda *each: told.append(each))
     assert not told
+
+
+def test_the_simulator_is_closed_where_something_fails(commanded_run, tmp_path, monkeypatch):
+    closed = []
+    truth = SimpleNamespace(close=lambda: closed.append(True))
+    monkeypatch.setattr(of_trials, "simulated", lambda *given: (truth, None))
+    settings = TrialSettings(("replay", "nonsense"), starts=2, horizon=2, abstain=1.0, simulator=tmp_path)
+    with pytest.raises(ForearmError, match="no policy 'nonsense'"):
+        trial(commanded_run, settings, sheets=tmp_path)
+    assert closed == [True]
 
 
 def test_nobody_is_asked_about_controls_who_need_not_be(commanded_run, tmp_path):

@@ -110,18 +110,21 @@ def recorded_settings(recording: Path | str | None, known: Mapping[str, Any]) ->
         known: fields of the settings; of a recording that keeps no settings, all that differ from the defaults.
 
     Raises:
-        ForearmError: a field is of another type or unknown, differs from the recording's, or the recording keeps none
-            and none are known.
+        ForearmError: there is no such folder; a field is of another type or unknown, or differs from the recording's;
+            or the recording keeps none and none are known.
     """
     kept: dict[str, Any] = {}
     if recording is not None:
         path = Path(recording) / SETTINGS_KEPT
+        if not Path(recording).is_dir():
+            raise ForearmError(f"there is no folder {recording}; give the one that forearm record --task wrote")
         if path.is_file():
             kept = asdict(checked(RecordingSettings, read_json(path), str(path)))
         elif not known:
             raise ForearmError(
-                f"{recording} keeps no settings of the simulator ({SETTINGS_KEPT}); if an older forearm recorded it, "
-                "say what differed from the defaults, such as task, seed, sessions and fps"
+                f"{recording} keeps no settings of the simulator ({SETTINGS_KEPT}); give the folder that forearm "
+                "record --task wrote or, if an older forearm did, say what differed from the defaults, such as task, "
+                "seed, sessions and fps"
             )
     for name, value in known.items():
         if kept and name in kept and kept[name] != value:

@@ -1,5 +1,6 @@
 """``forearm trial``: policies are tried in what a run imagines, judged, and compared with the simulator."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -57,57 +58,63 @@ def trial(
     run = Run.open(run)
     worlds = imagined_worlds(run, settings.data, device)
     starts = chosen_starts(worlds, settings)
-    truth, expert = (None, None) if settings.simulator is None else simulated(settings.simulator, worlds, starts)
-    judge = judge_of(settings, run, worlds, starts, sheets)
-    bound = settings.abstain
-    if bound is None:
-        bound = usual_bound(run, "best", device, run.weights_digest("best"), worlds.data.path)
-    horizon = settings.horizon or max(len(start.commands) for start in starts)
-    groups = _groups(worlds, starts)
-    first = {name: policy_named(name, starts, settings.seed, expert) for name in settings.policy}  # refused at once
-    asked = settings.controls and not isinstance(judge, SheetScorer)
-    sure = {
-        name: _tried(worlds, policy_named(name, starts), starts, horizon, f"{name}, a control, in the dream", watch)
-        for name in (CONTROLS if asked else ())
-    }
-    scored = {name: judge.scores(films) for name, films in sure.items()}
-    controls = controls_of(worlds, starts, judge, scored, horizon, groups) if asked else None
-    tried: list[Tried] = []
-    shown: list[Shown] = []
-    gains: list[Exploited] = []
-    for name in settings.policy:
-        dreamt: list[Film] = []
-        scores, known = np.zeros((settings.best_of, len(starts))), np.zeros((settings.best_of, len(starts)), bool)
-        for k in range(settings.best_of):
-            policy = policy_named(name, starts, settings.seed + k, expert) if k else first[name]
-            told = f"{name}, proposal {k + 1}" if settings.best_of > 1 else name
-            proposals = sure.get(name) or _tried(worlds, policy, starts, horizon, f"{told} in the dream", watch)
-            scores[k] = judge.scores(proposals)
-            dreamt = [
-                mine if chosen(scores[: k + 1, [n]], k + 1)[0] == k else dreamt[n] for n, mine in enumerate(proposals)
-            ]
-            if truth is not None and settings.best_of > 1:
-                there = _tried(truth, as_imagined(proposals), starts, horizon, f"{told} in the simulator", watch)
-                known[k] = [film.done for film in there]
-        if settings.best_of > 1:
-            gains.append(exploited(name, scores, known if truth is not None else None))
-        true = None
-        if truth is not None:
-            acting = as_imagined(dreamt) if settings.best_of > 1 else policy_named(name, starts, settings.seed, expert)
-            true = _tried(truth, acting, starts, horizon, f"{name} in the simulator", watch)
-        tried.append(_results(name, dreamt, scores.max(axis=0), true, bound, judge))
-        shown = worth_looking_at([*shown, *_candidates(tried[-1], dreamt, true)])
-        on_films(name, dreamt, tried[-1])
-    results = TrialResults(
-        *(tuple(tried), groups, bound, horizon, worlds.seconds, settings.success),
-        tuple(start.episode for start in starts),
-        tuple(start.task for start in starts),
-        tuple(gains),
-        controls,
-    )
-    if truth is not None:
-        truth.close()
-    return results, shown
+    with contextlib.ExitStack() as opened:
+        truth: Worlds | None = None
+        expert: Expert | None = None
+        if settings.simulator is not None:
+            truth, expert = simulated(settings.simulator, worlds, starts)
+            opened.callback(truth.close)
+        judge = judge_of(settings, run, worlds, starts, sheets)
+        bound = settings.abstain
+        if bound is None:
+            bound = usual_bound(run, "best", device, run.weights_digest("best"), worlds.data.path)
+        horizon = settings.horizon or max(len(start.commands) for start in starts)
+        groups = _groups(worlds, starts)
+        first = {name: policy_named(name, starts, settings.seed, expert) for name in settings.policy}  # refused at once
+        asked = settings.controls and not isinstance(judge, SheetScorer)
+        sure = {
+            name: _tried(worlds, policy_named(name, starts), starts, horizon, f"{name}, a control, in the dream", watch)
+            for name in (CONTROLS if asked else ())
+        }
+        scored = {name: judge.scores(films) for name, films in sure.items()}
+        controls = controls_of(worlds, starts, judge, scored, horizon, groups) if asked else None
+        tried: list[Tried] = []
+        shown: list[Shown] = []
+        gains: list[Exploited] = []
+        for name in settings.policy:
+            dreamt: list[Film] = []
+            scores, known = np.zeros((settings.best_of, len(starts))), np.zeros((settings.best_of, len(starts)), bool)
+            for k in range(settings.best_of):
+                policy = policy_named(name, starts, settings.seed + k, expert) if k else first[name]
+                told = f"{name}, proposal {k + 1}" if settings.best_of > 1 else name
+                proposals = sure.get(name) or _tried(worlds, policy, starts, horizon, f"{told} in the dream", watch)
+                scores[k] = judge.scores(proposals)
+                dreamt = [
+                    mine if chosen(scores[: k + 1, [n]], k + 1)[0] == k else dreamt[n]
+                    for n, mine in enumerate(proposals)
+                ]
+                if truth is not None and settings.best_of > 1:
+                    there = _tried(truth, as_imagined(proposals), starts, horizon, f"{told} in the simulator", watch)
+                    known[k] = [film.done for film in there]
+            if settings.best_of > 1:
+                gains.append(exploited(name, scores, known if truth is not None else None))
+            true = None
+            if truth is not None:
+                acting = (
+                    as_imagined(dreamt) if settings.best_of > 1 else policy_named(name, starts, settings.seed, expert)
+                )
+                true = _tried(truth, acting, starts, horizon, f"{name} in the simulator", watch)
+            tried.append(_results(name, dreamt, scores.max(axis=0), true, bound, judge))
+            shown = worth_looking_at([*shown, *_candidates(tried[-1], dreamt, true)])
+            on_films(name, dreamt, tried[-1])
+        results = TrialResults(
+            *(tuple(tried), groups, bound, horizon, worlds.seconds, settings.success),
+            tuple(start.episode for start in starts),
+            tuple(start.task for start in starts),
+            tuple(gains),
+            controls,
+        )
+        return results, shown
 
 
 def imagined_worlds(run: Run, data: Path | None, device: str = "cpu") -> ImaginedWorlds:
@@ -120,13 +127,16 @@ def chosen_starts(worlds: ImaginedWorlds, settings: TrialSettings) -> list[Start
     """The starts that the settings name.
 
     Raises:
-        ForearmError: fewer than two.
+        ForearmError: fewer than two, or there is no such episode.
     """
     usual = list(worlds.starts)
     numbers = sorted(selected(settings.episodes, worlds.episodes)) if settings.episodes else usual
     numbers = numbers[: settings.starts]
     if len(numbers) < 2:
-        raise ForearmError(f"trials need at least two starts; {worlds.data.path} gives {len(numbers)}")
+        raise ForearmError(
+            f"trials need at least two starts, for an interval of success; {worlds.data.path} gives {len(numbers)}: "
+            "name more with --episodes, or give other data with --data"
+        )
     starts = read_starts(worlds.data, worlds.commands, {number: worlds.episodes[number] for number in numbers})
     return starts if settings.goal is None else [replace(start, task=settings.goal) for start in starts]
 
@@ -140,13 +150,21 @@ def simulated(recording: Path, worlds: ImaginedWorlds, starts: Sequence[Start]) 
     from forearm.trials.experts import expert_of, simulated_worlds
 
     truth = simulated_worlds(recording, AT_ONCE, list(worlds.cameras))  # a policy is shown the same in both
+    with contextlib.ExitStack() as refused:
+        refused.callback(truth.close)
+        _require_alike(truth, recording, worlds, starts[0])
+        refused.pop_all()
+    return truth, expert_of(recording)
+
+
+def _require_alike(truth: Worlds, recording: Path, worlds: ImaginedWorlds, start: Start) -> None:
     if abs(truth.seconds - worlds.seconds) > 1e-3:
         raise ForearmError(
             f"a step of the run lasts {worlds.seconds:g} s and one of {recording} {truth.seconds:g} s; record with "
             f"--fps {1 / worlds.seconds:g}"
         )
-    seen = truth.begin(np.array([0]), [starts[0].episode])
-    for name, picture in starts[0].first.items():
+    seen = truth.begin(np.array([0]), [start.episode])
+    for name, picture in start.first.items():
         there = seen.pictures.get(name)
         if (
             there is not None
@@ -154,10 +172,9 @@ def simulated(recording: Path, worlds: ImaginedWorlds, starts: Sequence[Start]) 
             and np.abs(there[0] - picture.astype(float)).mean() > 8
         ):
             raise ForearmError(
-                f"episode {starts[0].episode} of {recording} does not begin like that of {worlds.data.path}; give the "
+                f"episode {start.episode} of {recording} does not begin like that of {worlds.data.path}; give the "
                 "recording that --data was built of"
             )
-    return truth, expert_of(recording)
 
 
 def judge_of(
