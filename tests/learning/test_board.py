@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from support.commands import error_of, forearm
 from support.learning import BarArm, BarWorld, bar_layout, bar_run, learner
 from support.waiting import PATIENCE, wait_until
 
@@ -24,6 +25,12 @@ def shown(tmp_path_factory):
     found = learner(run, folder / "out", BarWorld(run.layout()), board.show, actions=3)
     found.learn()
     return found, board, testclient.TestClient(make_learn_app(board), base_url="http://localhost")
+
+
+def test_a_port_that_cannot_be_is_refused_before_a_folder_is_begun(tmp_path):
+    said = error_of(forearm("learn", tmp_path, "--simulator", 1, "--out", tmp_path / "out", "--port", 99999))
+    assert said == "there is no port 99999; choose one up to 65535, or 0 for any that is free"
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_state_says_what_learning_has_come_to(shown):

@@ -61,17 +61,22 @@ def learn(options: LearnOptions) -> None:
 
     board = Board(world_words(options.simulator, options.arm.robot))
     with contextlib.ExitStack() as stack:
+        listening = None
+        if options.page and not options.arm.dry_run:  # before a folder is begun
+            from forearm.play.server import listen
+
+            listening = stack.enter_context(listen(options.serving.host, options.serving.port))
         tell = Teller(stack.enter_context(counting("learning")), console)
         page: str | None = None
 
         def watch(learner: Learner) -> None:
             nonlocal page
             board.show(learner)
-            if options.page and page is None:  # not before everything that was given has been found to be sound
+            if listening is not None and page is None:  # not before all that was given has been found to be sound
                 from forearm.play.learn_app import served
 
                 there, screen = options.serving, options.serving.open and has_screen()
-                page = stack.enter_context(served(board, there.host, there.port, there.allow_host, screen))
+                page = stack.enter_context(served(board, listening, there.host, there.allow_host, screen))
                 print(page, flush=True)
             tell(learner)
 

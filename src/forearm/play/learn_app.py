@@ -1,5 +1,6 @@
 """The page of an arm that learns on, and a server that shows it meanwhile."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Any, Protocol
 from fastapi import FastAPI
 
 from forearm.play.access import OPEN, Access
-from forearm.play.server import address, listen, serve
+from forearm.play.server import address, serve
 from forearm.play.web import Guard, serving
 
 FILES = {"/": "learn.html", "/app.css": "app.css", "/learn.css": "learn.css", "/learn.js": "learn.js"}
@@ -55,26 +56,29 @@ def make_learn_app(board: Board, access: Access = OPEN) -> FastAPI:
 
 
 @contextmanager
-def served(board: Board, host: str, port: int, allowed: tuple[str, ...], show: bool) -> Iterator[str]:
+def served(board: Board, listening: socket.socket, host: str, allowed: tuple[str, ...], show: bool) -> Iterator[str]:
     """Serve the page for the length of a block, in a thread of its own; gives its address.
 
-    Raises:
-        ForearmError: nothing can listen there.
+    Args:
+        board: what it shows.
+        listening: where, from `forearm.play.server.listen`; closed by whoever opened it.
+        host: as it was given.
+        allowed: further names under which the page may be opened.
+        show: whether to open a browser.
     """
-    with listen(host, port) as listening:
-        access = Access.of(host, allowed)
-        page = address(listening, host, access.token)
-        app, ended = make_learn_app(board, access), threading.Event()
+    access = Access.of(host, allowed)
+    page = address(listening, host, access.token)
+    app, ended = make_learn_app(board, access), threading.Event()
 
-        def serving_it() -> None:
-            try:
-                serve(app, listening, show=page if show else None)
-            except OSError:  # of a block that ended before the server had begun
-                if not ended.is_set():
-                    raise
-
-        threading.Thread(target=serving_it, daemon=True).start()
+    def serving_it() -> None:
         try:
-            yield page
-        finally:
-            ended.set()
+            serve(app, listening, show=page if show else None)
+        except OSError:  # of a block that ended before the server had begun
+            if not ended.is_set():
+                raise
+
+    threading.Thread(target=serving_it, daemon=True).start()
+    try:
+        yield page
+    finally:
+        ended.set()
