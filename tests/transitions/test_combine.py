@@ -189,3 +189,22 @@ def test_targets_lie_as_far_beside_the_states_as_before(tmp_path):
     both.facts["recordings"][1] |= {"name": "b", "offsets": [5.0]}
     with pytest.raises(ForearmError, match="build it anew"):
         Commands(both)
+
+
+def test_what_the_commands_are_is_handed_on(tmp_path):
+    """Older parts do not say for each recording how far targets lie beside the states, only whether they do."""
+    layout = make_layout(discrete=False, action_is="target", action_duration=0.2, actions=(PAN,))
+    sets = {}
+    for seed, (name, told, offsets) in enumerate(
+        (("new", "targets, taken off", {"offsets": [3.0]}), ("beside", "targets, taken off", {}), ("at", "targets", {}))
+    ):
+        data = write_data(tmp_path / name, layout, seed=seed)
+        facts = json.loads((data.path / "dataset.json").read_text())
+        facts["recordings"][0] |= offsets
+        (data.path / "dataset.json").write_text(json.dumps(facts | {"commands": told}))
+        sets[name] = TransitionSet(data.path)
+    known = combine([sets["new"], sets["at"]], tmp_path / "known")
+    assert known.facts["commands"] == "targets, taken off; targets"
+    assert [Commands(known).offsets(episode).tolist() for episode in (0, 8)] == [[3], [0]]
+    with pytest.raises(ForearmError, match="build it anew"):
+        Commands(combine([sets["at"], sets["beside"]], tmp_path / "unknown"))

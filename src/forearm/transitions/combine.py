@@ -101,6 +101,8 @@ def combine(
             "choices": list(dict.fromkeys([*(c for data in sets for c in data.facts.get("choices", [])), *choices])),
             "warnings": [*(warning for data in sets for warning in data.facts.get("warnings", [])), *beyond],
         }
+        if told := list(dict.fromkeys(data.facts["commands"] for data in sets if "commands" in data.facts)):
+            facts["commands"] = "; ".join(told)
         known = [data.facts["storage"]["psnr"] for data in lossy if "psnr" in data.facts["storage"]]
         writer.finish(layout, columns, episodes, facts, psnr=min(known, default=None))
     return TransitionSet(out)
@@ -151,11 +153,13 @@ def _counted_on(more: list[dict], episodes: list[dict]) -> list[dict]:
 def _recordings(data: TransitionSet, dimensions: tuple[ActionDimension, ...]) -> list[dict]:
     """The recordings of a set, with how far targets lie beside the states under the common dimensions."""
     indices, told = _indices(data, dimensions), []
+    none_said = "taken off" not in data.facts.get("commands", "taken off")  # by older parts, for all their recordings
     for recording in data.facts["recordings"]:
         offsets = np.zeros(len(dimensions))
         if len(given := recording.get("offsets", ())) == len(indices):
             offsets[indices] = given
-        told.append(recording | {"offsets": offsets.tolist()} if given else recording)
+        has_none = none_said and "offsets" not in recording
+        told.append(recording | {"offsets": offsets.tolist()} if given or has_none else recording)
     return told
 
 
