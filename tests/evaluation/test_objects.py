@@ -1,6 +1,7 @@
 """Objects are found again in pictures, and a figure says no more of a push than the pictures show."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +16,14 @@ from forearm.evaluation.finder import Finder
 from forearm.evaluation.learned import fit
 from forearm.evaluation.metrics import Truth
 from forearm.evaluation.object_reader import (
+    FEWEST,
     FILE,
     NEAR,
     RECIPE,
     Drawn,
     ObjectNetwork,
     ObjectReader,
+    _drawn,
     object_reader_of,
 )
 from forearm.evaluation.objects import OBJECT_METRICS, READ_OBJECTS, ObjectSight, ObjectStatistics
@@ -28,6 +31,7 @@ from forearm.evaluation.projection import fit_projections, object_masks, on_tabl
 from forearm.evaluation.samples import Samples
 from forearm.report.assessment import assess
 from forearm.transitions.loader import batches
+from forearm.transitions.store import Columns
 
 LENGTH = 200
 """Pictures of an episode that is far longer than ``NEAR`` steps."""
@@ -284,6 +288,16 @@ def test_data_without_objects_has_none_in_page_and_figures(tiny_data, tmp_path):
     assert written["objects"] is None
     assert all(written[name] is None for name in OBJECT_METRICS)
     assert 'id="things"' not in page.read_text()
+
+
+@pytest.mark.parametrize("lengths", [(10, 400), (400, 10)])
+def test_a_very_long_episode_is_learned_from_however_short_the_one_before_it(lengths, monkeypatch):
+    monkeypatch.setitem(RECIPE, "pictures", 300)
+    before = np.concatenate([start + np.arange(length) for start, length in zip((0, 1000), lengths, strict=True)])
+    none = np.zeros(len(before), np.int64)
+    columns = Columns(np.stack([before, before + 1], 1), none[:, None], none, (before >= 1000) + none, none > 0)
+    drawn = _drawn(SimpleNamespace(columns=columns, episodes=["", ""]), np.arange(len(before)))
+    assert len(drawn) >= FEWEST
 
 
 def test_half_of_the_pairs_are_near_and_half_anywhere_in_the_episode():

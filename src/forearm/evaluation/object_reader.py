@@ -218,14 +218,15 @@ class Drawn:
 
 
 def _drawn(data: TransitionSet, rows: np.ndarray) -> Drawn:
-    """As many whole episodes of some rows as have ``pictures`` pictures, always the same."""
+    """As many whole episodes of some rows as have ``pictures`` pictures, at least ``FEWEST``, always the same."""
     chosen = Columns(*(getattr(data.columns, field.name)[rows] for field in dataclasses.fields(Columns)))
     there = [frames for frames in frames_of(chosen, len(data.episodes)) if len(frames)]
     if not there:  # a pure test set
         return Drawn(np.zeros(0, np.int64), np.zeros(0, np.int64), 1)
     order = np.random.default_rng(0).permutation(len(there))
     held = np.cumsum([len(there[number]) for number in order])
-    parts = [there[number] for number in order[: max(1, np.searchsorted(held, RECIPE["pictures"], "right"))]]
+    count = max(np.searchsorted(held, RECIPE["pictures"], "right"), 1 + np.searchsorted(held, FEWEST))
+    parts = [there[number] for number in order[:count]]
     ends = np.repeat(np.cumsum([len(part) for part in parts]) - 1, [len(part) for part in parts])
     frames = np.concatenate(parts)
     place = dict(zip(frames.tolist(), range(len(frames)), strict=True))
