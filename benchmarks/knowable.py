@@ -92,9 +92,10 @@ def go_on(simulator: Simulator, play: Play, row: int, rows: int, told: str, off:
     """
     simulator.place_objects(play.poses[row - LEAD + 1])
     simulator.place(play.states[row - LEAD + 1])
-    last = play.commands[row - LEAD]
-    for here in range(row - LEAD + 1, row):
-        last = send(simulator, play, last, play.commands[here])
+    steps, last = CONTROL_HZ // play.settings.fps, play.commands[row - LEAD]
+    for target in play.commands[row - LEAD + 1 : row]:
+        simulator.approach(last, target, steps)
+        last = target
     velocities, poses = simulator.data.qvel.copy(), play.poses[row].copy()
     poses[:, :2] += off / 1000
     simulator.place_objects(poses)
@@ -102,16 +103,10 @@ def go_on(simulator: Simulator, play: Play, row: int, rows: int, told: str, off:
     offset, ahead = simulator.targets() - simulator.joints(), play.states[row + rows] - play.states[row]
     for n in range(rows):
         line = play.states[row] + offset + (n + 1) / rows * ahead
-        last = send(simulator, play, last, play.commands[row + n] if told == "commands" else line)
+        target = play.commands[row + n] if told == "commands" else line
+        simulator.approach(last, target, steps)
+        last = target
     return 1000 * (simulator.poses() - poses)[:, :2]
-
-
-def send(simulator: Simulator, play: Play, last: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Go from one row's targets to the next as the recording did; returns the target."""
-    steps = CONTROL_HZ // play.settings.fps
-    for share in np.arange(1, steps + 1) / steps:
-        simulator.step(last + share * (target - last), 1 / CONTROL_HZ)
-    return target
 
 
 def score(said: np.ndarray, true: np.ndarray) -> dict[str, tuple[float, float]]:

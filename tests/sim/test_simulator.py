@@ -10,6 +10,7 @@ if find_spec("mujoco") is None:  # not imported here: forearm.sim must be the fi
 
 from forearm.base.errors import ForearmError
 from forearm.sim import CAMERAS, JOINTS, Simulator, change_of, film, settle
+from forearm.sim.names import CONTROL_HZ
 from forearm.sim.poses import NOMINAL, is_usable, sample_pose
 
 SIZE = (64, 64)
@@ -45,6 +46,13 @@ def test_a_servo_reaches_a_step_of_ten_in_half_a_second(simulator: Simulator, jo
     moved = simulator.joints() - before
     assert moved[joint] / change > 0.9
     assert np.abs(np.delete(moved, joint)).max() < 0.5
+
+
+def test_targets_are_approached_evenly(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    monkeypatch.setattr(simulator, "step", lambda targets, seconds: sent.append((targets[0], seconds)))
+    simulator.approach(np.full(6, 10.0), np.full(6, 40.0), 3)
+    assert sent == [(20, 1 / CONTROL_HZ), (30, 1 / CONTROL_HZ), (40, 1 / CONTROL_HZ)]
 
 
 def test_a_settled_arm_does_not_creep(simulator: Simulator) -> None:

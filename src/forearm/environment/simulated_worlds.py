@@ -68,9 +68,7 @@ class SimulatedWorlds:
         steps = CONTROL_HZ // self.settings.fps
         for world, command in zip(worlds.tolist(), commands, strict=True):
             simulator = self._tasks[world].simulator
-            before = simulator.targets()
-            for share in np.arange(1, steps + 1) / steps:
-                simulator.step(before + share * (command - before), 1 / CONTROL_HZ)
+            simulator.approach(simulator.targets(), command, steps)
         return self._seen(worlds)
 
     def pose(self, world: int, start: int) -> Task:

@@ -4,7 +4,7 @@ import numpy as np
 
 from forearm.base.errors import ForearmError
 from forearm.sim.engine import make_renderer, mujoco
-from forearm.sim.names import CAMERAS, JOINTS, PHYSICS_HZ
+from forearm.sim.names import CAMERAS, CONTROL_HZ, JOINTS, PHYSICS_HZ
 from forearm.sim.objects import World
 from forearm.sim.scene import REGION, build_model
 
@@ -112,6 +112,11 @@ class Simulator:
         for _ in range(steps):
             mujoco.mj_step(self.model, self.data)
             self._touched |= self.touched()
+
+    def approach(self, before: np.ndarray, targets: np.ndarray, steps: int) -> None:
+        """Send targets that go evenly from ``before`` to ``targets``, both (6,), in so many control steps."""
+        for share in np.arange(1, steps + 1) / steps:
+            self.step(before + share * (targets - before), 1 / CONTROL_HZ)
 
     def follow(self, targets: np.ndarray) -> None:
         """Send one of ``targets`` (n, 6) at each physics step, 1/300 s."""
