@@ -68,6 +68,7 @@ OBJECT_COLUMNS = {
 }
 """Of a second table, where objects are known."""
 TITLES = COLUMNS | OBJECT_COLUMNS
+OF_OBJECTS = "What slope, direction and mm off are is said under [things](../metrics.md#things)."
 FED_BACK = 10
 """Steps after which a second figure of ``mm off`` is given."""
 SUMMARY = ("val_mse_moves", "val_mse_dynamic", "ssim_moves")
@@ -628,6 +629,7 @@ def page(found: list[Scored], arguments: argparse.Namespace) -> str:
             "other row ([how sure](../metrics.md#how-sure)). Baselines are not compared with one another. Below 6",
             "groups nothing is marked. With one seed, marks tell about the trained models and not about families.",
             "Baselines in italics; where their rule decides a figure they are no rivals.",
+            *([OF_OBJECTS] if any(name in OBJECT_COLUMNS for each in found for name in each.shown) else []),
             "",
             *(line for each in found for line in (f"## {each.title}", "", *each.lines())),
         ]

@@ -77,6 +77,14 @@ def test_the_summary_says_who_is_best_whoever_it_is(quality):
     assert "| `warp` | .2" in "\n".join(quality.summary([behind], "one seed"))
 
 
+def test_a_page_with_objects_says_where_their_figures_are_explained(quality):
+    arguments = SimpleNamespace(size=None, preset="tiny", minutes=1, seeds=1, repeat=None, device="cpu")
+    told = "(../metrics.md#things)"
+    assert told not in quality.page([scored(quality, persistence=[0.1])], arguments)
+    assert told in quality.page([scored(quality, metric="object_motion_slope", persistence=[0.1])], arguments)
+    assert quality.OF_OBJECTS in (ROOT / "docs/benchmarks/things.md").read_text(encoding="utf-8").splitlines()
+
+
 @pytest.mark.parametrize("blind", [None, 77])
 def test_blind_scenes_are_recorded_with_their_seed_and_differ_from_all_others(quality, blind):
     names = ["shoulder", "shoulder-stay", "arm"]
