@@ -204,6 +204,7 @@ def test_objects_of_a_task_stand_on_the_table():
         (["--scene", "-1"], "scene is -1"),
         (["--at", "nan mend"], "has no seconds"),
         (["--at=-1 mend"], "has no seconds"),
+        (["--at", "2 scene -1"], "the scene is -1; choose a number from 0 up"),
     ],
 )
 def test_options_that_cannot_be(tmp_path, options, told):
