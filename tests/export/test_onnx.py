@@ -10,30 +10,30 @@ from support.commands import error_of, forearm
 from support.tiny import make_layout, write_data
 
 from forearm.base.files import checked
-from forearm.canvas import ActionDimension, Camera, Layout
+from forearm.canvas import ActionDimension, Camera, Joint, Layout
 from forearm.environment import rollout
 from forearm.export import onnx_file
 from forearm.export.step import ExportedStep, context_of
 from forearm.models import family_settings, make_model
+from forearm.models.kinematics import JOINTS
 from forearm.training.config import TrainConfig
 from forearm.training.loop import start_run
 from forearm.training.run import Run, save_weights
 
 pytestmark = pytest.mark.timeout(900)  # tracing takes 15 s of a processor, of which others may leave little
 SMALL = {
-    "warp": {"width": 8, "levels": 1, "layers": 2},
+    "warp": {"width": 8, "levels": 1, "layers": 2, "contact": 8},
     "gpt": {"width": 16, "depth": 1, "heads": 2},
 }
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A dataset of one camera, three frames a canvas and two action dimensions; only to be read."""
-    dimensions = (ActionDimension("pan", "pan", "deg", 10.0), ActionDimension("lift", "lift", "deg", 10.0))
-    folder = tmp_path_factory.mktemp("export") / "data"
-    return write_data(
-        folder, make_layout(history=3, actions=dimensions, cameras=(Camera("base", 8, 8),)), episodes=3, length=4
-    )
+    """A dataset of an SO-101 with one camera, three frames a canvas and two action dimensions; only to be read."""
+    joints = tuple(Joint(name, "%" if name == "gripper" else "deg", -45, 45, 15) for name in JOINTS)
+    dimensions = tuple(ActionDimension(name, name, "deg", 10.0) for name in JOINTS[:2])
+    layout = make_layout(history=3, joints=joints, actions=dimensions, cameras=(Camera("base", 8, 8),))
+    return write_data(tmp_path_factory.mktemp("export") / "data", layout, episodes=3, length=4)
 
 
 def random_run(data, family) -> Run:

@@ -19,6 +19,7 @@ from forearm.evaluation.metrics import score
 from forearm.models import family_settings, make_model
 from forearm.models.augmentation import augmented
 from forearm.models.joints import JointNumbers
+from forearm.models.kinematics import JOINTS
 from forearm.models.warp.anchor import UNTRACED, Anchor, averaged
 from forearm.models.warp.config import WarpConfig
 from forearm.models.warp.losses import motion_loss, pixel_weights
@@ -52,6 +53,13 @@ LAYOUTS = {
         actions=(ActionDimension("pan", "pan"), ActionDimension("lift", "lift"), ActionDimension("x")), discrete=False
     ),
 }
+
+
+SO101 = make_layout(
+    cameras=(Camera("base", 12, 8), Camera("wrist", 4, 8)),
+    joints=tuple(Joint(f"{name}.pos", "%" if name == "gripper" else "deg", -90.0, 90.0, 30.0) for name in JOINTS),
+    actions=(ActionDimension("shoulder_pan", "shoulder_pan.pos"),),
+)
 
 
 def a_model(layout: Layout, seed: int = 0, **changes) -> Warp:
@@ -382,6 +390,26 @@ def test_joint_maps_show_where_the_arm_is_and_what_a_move_changes_there():
     assert moved[:, before.shape[1] :].abs().amax(dim=1).min() > 0
 
 
+@torch.no_grad()
+def test_contact_begins_by_changing_nothing_and_tells_places_and_ways_apart():
+    plain, told = (Warp(SO101, WarpConfig(**SMALL | {"levels": 2, "contact": width})).eval() for width in (0, 8))
+    told.load_state_dict(plain.state_dict(), strict=False)
+    batch = noise(SO101)
+    assert torch.equal(plain.predict(batch.context()).frame, told.predict(batch.context()).frame)
+    contact, features = a_model(SO101, levels=2, contact=8).contact, torch.zeros(1, 32, 4, 2)
+    smooth, here, there = torch.zeros(2, 1, 18), torch.zeros(1, 6), torch.full((1, 6), 30.0)
+    stays, goes = (contact(features, contact.tell(smooth, here, after)) for after in (here, there))
+    assert (stays - goes).abs().amax(dim=(1, 2, 3)).min() > 0
+    cells = stays[0].flatten(1).T
+    assert len(cells.unique(dim=0)) == 8  # no two places alike, of two cameras that stand above each other
+
+
+def test_gradients_reach_all_weights_of_contact():
+    model = a_model(SO101, contact=8).train()
+    model.training_loss(noise(SO101, n=4))["loss"].backward()
+    assert all(weight.grad is not None and weight.grad.any() for weight in model.contact.parameters())
+
+
 def test_gradients_reach_all_weights():
     layout = make_layout()
     model = a_model(layout).train()
@@ -456,6 +484,8 @@ def test_what_changes_counts_more():
         ({"mse_weight": -1}, "mse_weight is -1"),
         ({"change_weight": -1.0}, "change_weight is -1"),
         ({"joint_maps": -1}, "joint_maps is -1"),
+        ({"contact": -1}, "contact is -1"),
+        ({"contact": 8}, "needs an SO-101's joints in degrees and its gripper in %.* these are pan, lift"),
         ({"levels": 2.0}, "levels is 2.0, not a whole number"),
     ],
 )

@@ -1,6 +1,7 @@
 """A convolutional encoder and decoder that is told joints and action."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -81,14 +82,24 @@ class UNetBody(nn.Module):
         self.middle = Block(widths[-1], widths[-1] // GROUP // 2 or 1)
         self.tile = None if everywhere else nn.Linear(conditioning, widths[-1])
         self.middle_width = widths[-1]
+        self.place_level = min(1, levels - 1)
+        self.place_channels, self.place_pixels = 2 * widths[self.place_level], square * 2**self.place_level
+        """Channels of the map that ``at_places`` gets, and side of its cells in pixels."""
         self.up = nn.ModuleList(ResidualBlock(2 * b, a, modulated) for a, b in reversed(steps))
         self.norm = group_norm(width)
 
-    def forward(self, picture: Tensor, condition: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        picture: Tensor,
+        condition: Tensor,
+        maps: Tensor | None = None,
+        at_places: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """(B, inputs, h, w) and (B, conditioning) to features of each square, and what is between (B, N, channels).
 
         ``maps`` are (B, further, ⌈h / square⌉, ⌈w / square⌉). Features are (B, width, h' / square, w' / square), of the
-        padded picture.
+        padded picture. On the way up ``at_places`` changes what comes into the second largest size, from below and from
+        the side: (B, place_channels, h' / place_pixels, w' / place_pixels).
         """
         h, w = picture.shape[-2:]
         padded = F.pad(picture, (0, -w % self.multiple, 0, -h % self.multiple), mode="replicate")
@@ -108,7 +119,10 @@ class UNetBody(nn.Module):
         features = tokens.transpose(1, 2).unflatten(2, features.shape[-2:])
         for i, block in enumerate(self.up):
             features = F.interpolate(features, scale_factor=2.0, mode="nearest") if i else features
-            features = block(torch.cat([features, seen.pop()], dim=1), condition)
+            features = torch.cat([features, seen.pop()], dim=1)
+            if at_places is not None and len(seen) == self.place_level:
+                features = at_places(features)
+            features = block(features, condition)
         return F.silu(self.norm(features)), tokens
 
 
@@ -133,10 +147,16 @@ class PixelUNet(UNetBody):
         """All but the last."""
         return [layer for layer in self.children() if layer is not self.end]
 
-    def forward(self, picture: Tensor, condition: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        picture: Tensor,
+        condition: Tensor,
+        maps: Tensor | None = None,
+        at_places: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """(B, inputs, h, w) and (B, conditioning) to (B, outputs, h, w), and what is between (B, N, channels)."""
         h, w = picture.shape[-2:]
-        features, tokens = super().forward(picture, condition, maps)
+        features, tokens = super().forward(picture, condition, maps, at_places)
         return F.pixel_shuffle(self.end(features), self.square)[..., :h, :w].float(), tokens
 
 

@@ -21,6 +21,9 @@ class WarpConfig(LearningConfig):
     """Channels in which each camera's picture is shown where the joints put the arm, before and after; 0 for none. In
     the same time most models are better without them (docs/log/2026-11-27-flagship.md#without-joint-maps), and those of
     an hour of simulated play or tasks with 8 (docs/log/2026-11-28-dreams.md)."""
+    contact: int = 0
+    """Hidden features of a network that is told, at each place, where an SO-101's gripper is, passes and will be; 0 for
+    none. For recordings of an SO-101 in degrees that touches things (docs/log/2026-11-28-contact.md)."""
     first_frame: bool = True
     """Where several frames are known, predictions that are fed back go on looking at the frame they began with."""
     joint_correction: bool = True
@@ -46,5 +49,6 @@ class WarpConfig(LearningConfig):
         require_positive(self, "layers")
         if not 1 <= self.sharpening < math.inf:
             raise ForearmError(f"sharpening is {self.sharpening}; it has to be 1 or more")
-        if self.joint_maps < 0:
-            raise ForearmError(f"joint_maps is {self.joint_maps}; it has to be 0 or more")
+        for name in ("joint_maps", "contact"):
+            if getattr(self, name) < 0:
+                raise ForearmError(f"{name} is {getattr(self, name)}; it has to be 0 or more")

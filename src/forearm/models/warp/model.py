@@ -6,8 +6,9 @@ still and with what is generated (as in Finn et al. 2016, Unsupervised Learning 
 Prediction). The flow is learned from pictures alone, by how well copies explain the truth, coarse to fine.
 """
 
+import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -20,9 +21,11 @@ from forearm.canvas import Layout
 from forearm.models.blocks import initialise
 from forearm.models.convolutions import UNetBody
 from forearm.models.joints import JOINT_WEIGHT, SHARP, SMOOTH, JointHeadModel, JointState, state_mlp
+from forearm.models.kinematics import JOINTS, arms
 from forearm.models.losses import charbonnier, picture_loss
 from forearm.models.warp.anchor import Anchor
 from forearm.models.warp.config import WarpConfig
+from forearm.models.warp.contact import ContactNetwork
 from forearm.models.warp.correction import JointCorrection
 from forearm.models.warp.losses import motion_loss, pixel_weights
 from forearm.models.warp.maps import JointMaps
@@ -128,6 +131,14 @@ class Warp(JointHeadModel):
             square=self.shrink,
             further=maps,
         )
+        self.contact = None
+        if config.contact:
+            if not arms(layout):
+                raise ForearmError(
+                    f"contact is {config.contact}; it needs an SO-101's joints in degrees and its gripper in %, "
+                    f"{', '.join(JOINTS)}, and these are {', '.join(layout.joint_names)}; leave it out"
+                )
+            self.contact = ContactNetwork(layout, self.body, config.contact)
         told = ((1 + 2 * SMOOTH) * joints, p, self.shrink, config.joint_maps)
         self.joint_maps = nn.ModuleList(JointMaps(camera, *told) for camera in layout.cameras if config.joint_maps)
         planes = len(layout.cameras) * config.layers * 8
@@ -154,8 +165,9 @@ class Warp(JointHeadModel):
         """Begin as a copy of the previous frame whose joints change as the action says."""
         initialise(self)
         self.start_joints()
-        if self.joint_correction is not None:
-            self.joint_correction.start()
+        for begins_at_nothing in (self.joint_correction, self.contact):
+            if begins_at_nothing is not None:
+                begins_at_nothing.start()
         nn.init.zeros_(self.flow_head.weight)
         nn.init.zeros_(self.flow_head.bias)  # type: ignore[arg-type]
         nn.init.normal_(self.homography_head[-1].weight, std=0.01)  # type: ignore[arg-type] # alike layers would stay so
@@ -179,8 +191,9 @@ class Warp(JointHeadModel):
         return settings
 
     def hidden_layers(self) -> Iterable[nn.Module]:
-        """The U-Net and what reads the joints, but for the last layers."""
-        return self.body, self.joint_maps, self.embed_state, self.homography_head[:-1], self.memory_encoder
+        """The U-Net, contact and what reads the joints, but for the last layers."""
+        contact = () if self.contact is None else (self.contact,)
+        return *contact, self.body, self.joint_maps, self.embed_state, self.homography_head[:-1], self.memory_encoder
 
     # Prediction
 
@@ -218,7 +231,9 @@ class Warp(JointHeadModel):
         joints = state.smooth if begun is None else self._with_first(state.smooth, begun[FIRST_POSITIONS])
         maps = self._maps(joints)
         pictures = frames if begun is None else [*frames, begun[FIRST_FRAME]]
-        features, _ = self.body(torch.cat(pictures, dim=1) - 0.5, self.embed_state(state.conditioning), maps)
+        features, _ = self.body(
+            torch.cat(pictures, dim=1) - 0.5, self.embed_state(state.conditioning), maps, self._at_places(batch, state)
+        )
         hidden = (features, F.silu(maps))
         now, after, *earlier = self.planes(joints)
         motions = [motion_between(each, after) for each in (now, *earlier)]
@@ -234,6 +249,14 @@ class Warp(JointHeadModel):
         if self.joint_correction is not None:
             state = replace(state, correction=self.joint_correction(places, state.conditioning))
         return cameras, state
+
+    def _at_places(self, batch: Batch, state: JointState) -> Callable[[Tensor], Tensor] | None:
+        """What contact adds to the U-Net's features; None without it."""
+        if self.contact is None:
+            return None
+        before = batch.positions[:, -2]
+        told = self.contact.tell(state.smooth, before, before + state.change.detach() * self.numbers.most)
+        return functools.partial(self.contact, told=told)
 
     def _with_first(self, joints: Tensor, positions: Tensor) -> Tensor:
         """Joints now and later (2, B, M), and where a rollout began, (3, B, M)."""
