@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -31,7 +32,7 @@ from forearm.recordings import open_recording
 from forearm.report.inspection import facts_of
 from forearm.transitions import TransitionSet, parts
 from forearm.transitions.advice import warnings_of
-from forearm.transitions.build import build
+from forearm.transitions.build import _require_step, build
 from forearm.transitions.combine import combine
 from forearm.transitions.frames import ArrayWriter
 from forearm.transitions.pace import choose_step
@@ -810,3 +811,23 @@ def test_the_recorded_action_is_taken_where_joints_answer_it(tmp_path):
     assert (silent.facts["actions"], len(silent.facts["choices"])) == ("change", 1)
     logged = build(make_recording(tmp_path / "logged", log_numbers=(0, 1, 2)), tmp_path / "log-data", of_logs())
     assert (logged.facts["actions"], logged.facts["choices"], logged.layout.history) == ("log", [], 2)
+
+
+def test_a_step_lasts_as_long_as_was_asked_for():
+    five, ten, thirty, fifty = (SimpleNamespace(name=f"at {fps}", fps=fps) for fps in (5, 10, 30, 50))
+    _require_step([five, ten, thirty], 0.2)
+    _require_step([thirty, fifty], 0.08)  # 2 and 4 rows: .067 and .08 s
+    for recordings in ([five], [thirty, five]):
+        with pytest.raises(ForearmError) as caught:
+            _require_step(recordings, 0.1)
+        told = (
+            "a step of 0.1 s lasts 0.2 s in at 5, which has 5 frames a second; give a --step that all recordings have"
+        )
+        assert str(caught.value) == f"{told}, such as 0.2, or build them apart"
+
+
+def test_a_step_that_rows_do_not_have_is_refused_before_anything_is_written(tmp_path):
+    recording = make_recording(tmp_path / "recording")
+    with pytest.raises(ForearmError, match=r"a step of 0\.01 s lasts 0\.1 s"):
+        build(recording, tmp_path / "data", BuildConfig(actions="change", step=0.01))
+    assert [path.name for path in tmp_path.iterdir()] == ["recording"]

@@ -50,6 +50,8 @@ MUCH = 5_000
 """So many rows and more are read by one process a core, unless something else is asked for."""
 PLANNED = 4
 """Episodes of a recording by which the number of its frames is estimated."""
+LIKE = 1.25
+"""A step may last so many times as long or short in rows as was asked for: what rounding does at usual rates."""
 NAMED = 3
 """Reasons for skipped episodes that a refusal tells."""
 
@@ -143,6 +145,8 @@ def build(
         if any(recording.root.samefile(other.root) for other in recordings[:number]):
             raise ForearmError(f"{recording.name} is given twice; its frames would train and validate")
     config, paced = _completed(config, recordings, cameras, mode)
+    if mode != "log" and config.step is not None:
+        _require_step(recordings, config.step)
     bounds = read_bounds(config.bounds) if config.bounds else None
     geometry = _geometry(recordings, cameras, config)
     used = [
@@ -546,6 +550,17 @@ def _tabulate(
     layout, beyond = bounded(layout, states[frames[_training(validation)]], bounds)
     table = Columns(frames, actions.astype(np.float32), dimensions.astype(np.int64), episodes, validation)
     return layout, table, beyond
+
+
+def _require_step(recordings: Sequence[Recording], step: float) -> None:
+    """Refuse a step that lasts otherwise in a recording's rows: a model would take it for one of that time."""
+    for recording in recordings:
+        lasts = max(1, round(step * recording.fps)) / recording.fps
+        if not step / LIKE <= lasts <= step * LIKE:
+            raise ForearmError(
+                f"a step of {step:.3g} s lasts {lasts:.3g} s in {recording.name}, which has {recording.fps:g} frames a "
+                f"second; give a --step that all recordings have, such as {lasts:.3g}, or build them apart"
+            )
 
 
 def _training(validation: np.ndarray) -> np.ndarray:
