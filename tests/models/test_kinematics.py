@@ -11,6 +11,7 @@ from support.tiny import make_layout
 from forearm.canvas import Joint, Layout
 from forearm.models.kinematics import CENTRE, JOINTS, UNIT, GripperPoints, arms
 from forearm.sim import Simulator
+from forearm.sim.names import JOINTS as SIMULATED
 
 
 def layout_of(names, units) -> Layout:
@@ -38,6 +39,7 @@ def test_points_are_where_the_simulator_has_them(shares):
 
 
 def test_arms_are_known_by_names_and_units():
+    assert JOINTS == SIMULATED
     assert arms(layout_of([f"{name}.pos" for name in JOINTS], DEGREES)) == [[0, 1, 2, 3, 4, 5]]
     both = [f"{side}_{name}.pos" for side in ("left", "right") for name in reversed(JOINTS)]
     assert arms(layout_of(both, 2 * DEGREES[::-1])) == [[5, 4, 3, 2, 1, 0], [11, 10, 9, 8, 7, 6]]

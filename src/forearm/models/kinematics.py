@@ -54,6 +54,12 @@ def arms(layout: Layout) -> list[list[int]]:
 class GripperPoints(nn.Module):
     """Where an SO-101's joints put points of its gripper; it has no weights."""
 
+    crosses: Tensor
+    origins: Tensor
+    gripper: Tensor
+    jaw: Tensor
+    centre: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         crosses = torch.zeros(len(AXES), 3, 3, device="cpu")
@@ -62,12 +68,6 @@ class GripperPoints(nn.Module):
         constants = {"crosses": crosses, "origins": ORIGINS, "gripper": GRIPPER, "jaw": JAW, "centre": CENTRE}
         for name, values in constants.items():
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32, device="cpu"), persistent=False)
-
-    crosses: Tensor
-    origins: Tensor
-    gripper: Tensor
-    jaw: Tensor
-    centre: Tensor
 
     def forward(self, joints: Tensor) -> Tensor:
         """Joints (..., 6), degrees and the gripper's 0 to 100, to points (..., ``POINTS``, 3) in ``UNIT`` about

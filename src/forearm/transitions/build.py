@@ -559,7 +559,7 @@ def _require_step(recordings: Sequence[Recording], step: float) -> None:
         if not step / LIKE <= lasts <= step * LIKE:
             raise ForearmError(
                 f"a step of {step:.3g} s lasts {lasts:.3g} s in {recording.name}, which has {recording.fps:g} frames a "
-                f"second; give a --step that all recordings have, such as {lasts:.3g}, or build them apart"
+                f"second; give a --step that its rows have, such as {lasts:.3g}"
             )
 
 

@@ -1,8 +1,8 @@
 """Contact: what the gripper does to what lies at a place, from where it is, passes and will be.
 
-A network that is told the joints as numbers learns slowly where the gripper will be beside an object: of the pushes in
-an hour of simulated play it learns half as much as one that is told where the gripper's points are in space
-(docs/log/2026-11-28-contact.md). So each place of a camera's picture is shown both: the points, and where it is.
+A network that is told the joints as numbers has to learn where the gripper will be beside an object. From as many
+pushes one learns more that is told where the gripper's points are in space (docs/log/2026-11-28-contact.md). So each
+place of a camera's picture is told the points, and where it is itself.
 """
 
 import math
