@@ -829,3 +829,13 @@ def test_a_step_that_rows_do_not_have_is_refused_before_anything_is_written(tmp_
     with pytest.raises(ForearmError, match=r"a step of 0\.01 s lasts 0\.1 s"):
         build(recording, tmp_path / "data", BuildConfig(actions="change", step=0.01))
     assert [path.name for path in tmp_path.iterdir()] == ["recording"]
+
+
+@pytest.mark.parametrize("duration", [0.02, 0.14])
+def test_a_logs_action_that_rows_do_not_have_is_refused(tmp_path, duration):
+    recording = make_recording(tmp_path / "recording", log_numbers=(0, 1, 2))  # at ten frames a second
+    for log in sorted((recording / "meta").rglob("*.jsonl")) + sorted(recording.glob("*.jsonl")):
+        log.write_text(log.read_text().replace('"action_duration": 0.5', f'"action_duration": {duration}'))
+    with pytest.raises(ForearmError, match=rf"log of episode 0 lasts {duration} s, which rows at 10 frames a second"):
+        build(recording, tmp_path / "data", of_logs())
+    assert not (tmp_path / "data").exists()

@@ -36,8 +36,10 @@ from forearm.transitions.parts import Job, Part, gathering, plan_of
 from forearm.transitions.plan import (
     discretised,
     joints_of,
+    like,
     only_jitter,
     resting_values,
+    seconds_in_rows,
     typical_steps,
 )
 from forearm.transitions.settings import Actions, BuildConfig
@@ -50,8 +52,6 @@ MUCH = 5_000
 """So many rows and more are read by one process a core, unless something else is asked for."""
 PLANNED = 4
 """Episodes of a recording by which the number of its frames is estimated."""
-LIKE = 1.25
-"""A step may last so many times as long or short in rows as was asked for: what rounding does at usual rates."""
 NAMED = 3
 """Reasons for skipped episodes that a refusal tells."""
 
@@ -555,8 +555,8 @@ def _tabulate(
 def _require_step(recordings: Sequence[Recording], step: float) -> None:
     """Refuse a step that lasts otherwise in a recording's rows: a model would take it for one of that time."""
     for recording in recordings:
-        lasts = max(1, round(step * recording.fps)) / recording.fps
-        if not step / LIKE <= lasts <= step * LIKE:
+        lasts = seconds_in_rows(step, recording.fps)
+        if not like(lasts, step):
             raise ForearmError(
                 f"a step of {step:.3g} s lasts {lasts:.3g} s in {recording.name}, which has {recording.fps:g} frames a "
                 f"second; give a --step that its rows have, such as {lasts:.3g}"

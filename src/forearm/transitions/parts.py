@@ -35,8 +35,10 @@ from forearm.transitions.plan import (
     as_pictured,
     changes,
     faulty_readings,
+    like,
     plan_every,
     plan_from_log,
+    seconds_in_rows,
     without_rows,
 )
 from forearm.transitions.settings import Actions, BuildConfig, Storage
@@ -236,7 +238,12 @@ def plan_of(
     if mode == "log":
         if episode.log is None:
             return NO_PLAN
-        joint = recording.joint_index(episode.log.joint_name)
+        joint, lasts = recording.joint_index(episode.log.joint_name), episode.log.action_duration
+        if not like(seconds_in_rows(lasts, recording.fps), lasts):
+            raise ForearmError(
+                f"{recording.name}: an action in the log of episode {episode.index} lasts {lasts:.3g} s, which rows at "
+                f"{recording.fps:g} frames a second do not have; leave the episode out, or build with --actions change"
+            )
         return plan_from_log(episode, joint, joints, recording.fps, history)
     step, stride = (max(1, round(seconds * recording.fps)) for seconds in (config.step or 0, config.stride))
     kept = active_rows(episode.states, recording.units, recording.fps) if config.trim_idle else slice(0, len(episode))

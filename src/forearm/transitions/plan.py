@@ -14,6 +14,9 @@ from forearm.recordings.units import given_units
 SLACK = 2
 """Frames by which a recorder's clock may make a decision early or late."""
 
+LIKE = 1.25
+"""A step may last so many times as long or short in rows as was asked for: what rounding does at usual rates."""
+
 LEAST_STEP = 0.05
 """A full step of a joint is at least this share of the range in which it was seen."""
 
@@ -97,6 +100,16 @@ def without_rows(plan: EpisodePlan, rows: np.ndarray) -> EpisodePlan:
     """The transitions of a plan that use none of the ``rows`` (n,) bool of the episode."""
     kept = ~rows[plan.frames].any(axis=1)
     return EpisodePlan(plan.frames[kept], plan.actions[kept], plan.dimensions[kept])
+
+
+def seconds_in_rows(step: float, fps: float) -> float:
+    """How long a step of so many seconds lasts in rows, of which it takes at least one."""
+    return max(1, round(step * fps)) / fps
+
+
+def like(lasts: float, step: float) -> bool:
+    """Whether what lasts so many seconds in rows may pass for a step of so many."""
+    return step / LIKE <= lasts <= step * LIKE
 
 
 def plan_from_log(episode: Episode, joint: int, joints: int, fps: float, history: int) -> EpisodePlan:
