@@ -22,9 +22,9 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,8 @@ TEST_SETS = {
     "walks": "walks in the scenes of training",
     "sweeps": "sweeps in the scenes of training",
     "new-objects": "new scenes, with objects of shapes and colours that training never showed",
+    "blind-objects": "new scenes drawn after everything was settled, with objects of shapes and colours that training "
+    "never showed",
     "object-walks": "ten actions in a row, in new scenes",
     "unseen": "another recording",
 }
@@ -136,6 +138,8 @@ CHOSEN = {
     "warp": Choice(2.8e-3, BLEND | {"mse_weight": 30.0}),
 }
 """The best of each family's tries in `benchmarks/search.py`, none of whose data is reported here."""
+WITH_OBJECTS: dict[str, dict[str, Setting]] = {"warp": {"joint_maps": 8, "contact": 256}}
+"""A family's further settings where things are pushed, from experiments whose scenes were those of seeds 2 and 5."""
 PIXELS = {"tiny": 64, "so101": 224}
 SCENES = "24"
 """In every recording: scenes are what counts as independent, and few of them show little."""
@@ -192,7 +196,7 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
     tests = new_scenes(*ARM, "--every-action", "--episodes", "324")
     title = "Simulated, all six joints, 1,500 actions, a third of them STAY"
     known.append(Task("arm", title, "six joints", training, tests))
-    known += [pushes(pictures), play(pictures[:2])]
+    known += [pushes(pictures, arguments.blind), play(pictures[:2], arguments.blind)]
     if arguments.real_train:
         sides = (*OUTCOMES, "--camera-lag", str(arguments.camera_lag))
         tests = {"unseen": Recorded((), (*ALL_TESTED, *sides), arguments.real_test)} if arguments.real_test else {}
@@ -200,8 +204,15 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
     return [task for task in known if task.name in arguments.only]
 
 
-def pushes(pictures: tuple[str, ...]) -> Task:
-    """Single actions beside free objects; both test sets show every action from the identical state."""
+def object_tests(recorded: Callable[..., Recorded], blind: int | None, *options: Any) -> dict[str, Recorded]:
+    """Scenes with known and with other objects: at which nobody looked before, if a seed is given for them."""
+    if blind:
+        return {"blind": recorded(blind, *options), "blind-objects": recorded(blind + 1, *options, *HELD_OUT_OBJECTS)}
+    return {"new-scenes": recorded(2, *options), "new-objects": recorded(5, *options, *HELD_OUT_OBJECTS)}
+
+
+def pushes(pictures: tuple[str, ...], blind: int | None) -> Task:
+    """Single actions beside free objects; test sets but the walks show every action from the identical state."""
 
     def recorded(seed: int, *options: str, val: tuple[str, ...] = ALL_TESTED) -> Recorded:
         return Recorded((*OBJECTS_AT_REST, *options, *pictures, "--seed", str(seed)), (*FIXED_CAMERA, *val))
@@ -212,9 +223,8 @@ def pushes(pictures: tuple[str, ...]) -> Task:
         "Simulated pushes, 5,000 single actions of six joints beside objects, a fifth of them STAY",
         "pushes",
         recorded(0, *PUSHES, "--episodes", "5000", "--sessions", "250", val=()),
-        {
-            "new-scenes": recorded(2, *every_action),
-            "new-objects": recorded(5, *every_action, *HELD_OUT_OBJECTS),
+        object_tests(recorded, blind, *every_action)
+        | {
             "object-walks": recorded(
                 3, "--single-actions", "--decisions", str(FED_BACK), "--episodes", "48", "--sessions", "48"
             ),
@@ -222,14 +232,14 @@ def pushes(pictures: tuple[str, ...]) -> Task:
     )
 
 
-def play(size: tuple[str, ...]) -> Task:
+def play(size: tuple[str, ...], blind: int | None) -> Task:
     """An hour of an expert that plays with objects, all joints at once."""
 
     def recorded(seed: int, episodes: int, sessions: int, *options: str, val: tuple[str, ...] = ALL_TESTED) -> Recorded:
         counts = ("--episodes", str(episodes), "--sessions", str(sessions))
         return Recorded((*PLAY, *options, *counts, *size, "--fps", "2", "--seed", str(seed)), (*PLAYED, *val))
 
-    tests = {"new-scenes": recorded(2, 48, 48), "new-objects": recorded(5, 48, 48, *HELD_OUT_OBJECTS)}
+    tests = object_tests(recorded, blind, 48, 48)
     return Task("play", "Simulated play with objects, one hour", "play", recorded(0, 360, 180, val=()), tests)
 
 
@@ -260,14 +270,21 @@ def model_options(settings: Mapping[str, Setting]) -> list[str]:
     ]
 
 
-def trained(run: Path, family: str, data: Path, seed: int, arguments: argparse.Namespace) -> None:
+def choice(family: str, task: str) -> Choice:
+    """What a family is trained with for a task."""
+    chosen = CHOSEN.get(family, Choice())
+    further = WITH_OBJECTS.get(family, {}) if task in OBJECT_TASKS else {}
+    return replace(chosen, settings={**chosen.settings, **further})
+
+
+def trained(run: Path, family: str, task: Task, data: Path, seed: int, arguments: argparse.Namespace) -> None:
     """Train a run, or let it go on; one that has been evaluated is done, and keeps its note of the commit."""
     if (run / "evaluation" / "metrics.json").exists():
         return
     going = run.exists()
     say(f"{'going on with' if going else 'training'} {run}")
     clock = "cpu" if arguments.device == "cpu" else "wall"
-    chosen = CHOSEN.get(family, Choice())
+    chosen = choice(family, task.name)
     budget = ("--minutes", arguments.minutes, "--clock", clock, "--learning-rate", chosen.rate)
     options = ("--resume",) if going else ("--data", data, "--seed", seed, *budget, *model_options(chosen.settings))
     forearm("train", family, "--out", run, "--device", arguments.device, *options)
@@ -652,7 +669,7 @@ def main() -> None:
         help="tasks: shoulder, shoulder-stay, arm, real, push, play",
     )
     parser.add_argument("--more-tests", action="store_true", help="known scenes, walks and sweeps of the shoulder too")
-    parser.add_argument("--blind", type=int, help="seed of further new scenes, at which nobody looked before")
+    parser.add_argument("--blind", type=int, help="seed of new scenes at which nobody looked before")
     parser.add_argument("--preset", choices=PIXELS, default="tiny")
     parser.add_argument("--size", type=int, help="side of the cameras' pictures, if not the preset's")
     parser.add_argument("--device", default="cpu")
@@ -675,8 +692,10 @@ def main() -> None:
             if seed == 0 or family in (arguments.repeat or arguments.families)
         }
 
-        def work(job: tuple[str, int], data: Path = data, tests: dict = tests, runs: dict = runs) -> list[Path]:
-            trained(runs[job], job[0], data, job[1], arguments)
+        def work(
+            job: tuple[str, int], task: Task = task, data: Path = data, tests: dict = tests, runs: dict = runs
+        ) -> list[Path]:
+            trained(runs[job], job[0], task, data, job[1], arguments)
             return [evaluated(runs[job], test, arguments.device) for test in (None, *tests.values())]
 
         with ThreadPoolExecutor(arguments.jobs) as pool:
