@@ -8,7 +8,7 @@ DATA is built of the recordings of `benchmarks/policies.py` by
         --step 0.2 --out DATA
 
 and FOLDER is that benchmark's, whose test scenes, policies and truth are used. The benchmark trains runs of several
-families, sizes, lengths and seeds, evaluates each on the same held-out episodes, lets each imagine the same trials, and
+families, lengths and seeds, evaluates each on the same held-out episodes, lets each imagine the same trials, and
 writes docs/benchmarks/correlations.md. What is done already is not done again: an interrupted run goes on where it
 stopped.
 """
