@@ -35,7 +35,7 @@ from forearm.environment.worlds import Worlds
 from forearm.evaluation.agreement import SUCCESS, Agreement, Figure
 from forearm.evaluation.controls import CONTROLS
 from forearm.evaluation.intervals import PairedShares
-from forearm.evaluation.trials import Exploited, Rate, TrialResults, Tried
+from forearm.evaluation.trials import Exploited, Lift, Rate, TrialResults, Tried
 from forearm.gym import usual_bound
 from forearm.report.trials_page import controls_in_words
 from forearm.training.run import Run
@@ -370,12 +370,13 @@ def best_of(of: Exploited) -> list[str]:
         f"| {k} | {100 * a:.0f} | {100 * b:.0f} | {100 * c:+.0f} |".replace("-", "−")
         for k, a, b, c in zip(of.k, of.imagined, of.true, of.exploitation, strict=True)
     ]
-    told = f"Of {of.policy}, the best of {of.k[-1]} proposals in the dream changes true success by {points(of.lift)}."
+    told = f"Of {of.policy}, the best of {of.k[-1]} proposals in the dream changes true success by {points(of.lift)}"
+    told += " beside any one of them, which is the mean of all."
     head = ["| K | success in the dream, % | in the simulator, % | apart, points |", "|---:|---:|---:|---:|"]
     return [told, "", *head, *rows, ""]
 
 
-def points(paired: PairedShares) -> str:
+def points(paired: PairedShares | Lift) -> str:
     low, high = paired.interval
     return f"{100 * paired.value:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})".replace("-", "−")
 

@@ -37,6 +37,18 @@ def test_choosing_by_an_empty_score_exploits_and_by_the_truth_does_not():
     assert empty.exploitation[-1] > 0.6
     assert abs(empty.lift.value) < 0.1
     assert exploited("p", truth.astype(float), None).exploitation is None
+    assert right.true[0] == truth.mean()
+    assert right.lift.value == pytest.approx((truth.any(axis=0) - truth.mean(axis=0)).mean())
+
+
+def test_few_proposals_are_averaged_over_all_groups_of_as_many():
+    scores = np.array([[0.9], [0.1], [0.2], [0.8]])
+    truth = np.array([[True], [True], [True], [False]])
+    found = exploited("p", scores, truth)
+    assert found.k == (1, 2, 4)
+    assert found.true == (0.75, 0.5, 1.0)  # of two groups of two, the best succeed once
+    assert found.imagined == (0.5, 1.0, 1.0)
+    assert found.lift.value == 0.25
 
 
 def test_what_was_imagined_is_carried_out():

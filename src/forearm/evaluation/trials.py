@@ -100,6 +100,16 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Lift:
+    """By how much a choice raises true success."""
+
+    value: float
+    """Mean over starts, as a share."""
+    interval: tuple[float, float]
+    """95 %, over starts."""
+
+
+@dataclass(frozen=True)
 class Exploited:
     """What choosing the best of K in the dream comes to, over P policies' N starts."""
 
@@ -109,8 +119,8 @@ class Exploited:
     """Share of chosen proposals that succeed in the dream."""
     true: tuple[float, ...] | None
     """Share that truly succeeds."""
-    lift: PairedShares | None = None
-    """True success of the best of all beside the first proposal."""
+    lift: Lift | None = None
+    """True success of the best of all minus that of any proposal, which is the mean of all."""
 
     @property
     def exploitation(self) -> tuple[float, ...] | None:

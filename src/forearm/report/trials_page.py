@@ -358,7 +358,7 @@ def _gain(gain: Any) -> dict[str, Any]:
         low, high = gain.lift.interval
         lift = (
             f"The best of {gain.k[-1]} changes true success by {100 * gain.lift.value:+.0f} points "
-            f"({100 * low:+.0f} to {100 * high:+.0f})."
+            f"({100 * low:+.0f} to {100 * high:+.0f}) beside any one of them."
         )
     return {"policy": gain.policy, "rows": rows, "lift": lift.replace("-", "−"), "true": gain.true is not None}
 

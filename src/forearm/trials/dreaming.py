@@ -10,8 +10,8 @@ from forearm.arms.arm import recording_spec
 from forearm.base.errors import ForearmError
 from forearm.canvas import Layout, plain
 from forearm.evaluation.agreement import SUCCESS
-from forearm.evaluation.intervals import PairedShares
-from forearm.evaluation.trials import Exploited
+from forearm.evaluation.intervals import mean_interval
+from forearm.evaluation.trials import Exploited, Lift
 from forearm.recordings import EpisodeData, Recorder, RecordingSpec
 from forearm.recordings.features import CAMERA_PREFIX
 from forearm.trials.policies import Planned
@@ -31,19 +31,29 @@ def as_imagined(films: Sequence[Film]) -> Planned:
 def exploited(policy: str, scores: np.ndarray, truth: np.ndarray | None) -> Exploited:
     """How success in the dream and in truth grow with K.
 
+    Shares are means over as many groups of K proposals as there are, so that those of small K do not hang on the first
+    proposals.
+
     Args:
         policy: its name.
         scores: (K, N) of the proposals in the dream.
         truth: (K, N) bool, whether each proposal's commands truly succeed; None where nobody knows.
     """
     counts = [k for k in (1, 2, 4, 8, 16, 32) if k < len(scores)] + [len(scores)]
-    columns = np.arange(scores.shape[1])
-    picks = [chosen(scores, k) for k in counts]
-    imagined = tuple(float((scores[pick, columns] >= SUCCESS).mean()) for pick in picks)
+
+    def picked(successes: np.ndarray, k: int) -> np.ndarray:
+        """Success of the best of each group of k in the dream, (N,): a mean over the groups."""
+        groups = [slice(first, first + k) for first in range(0, len(scores) - k + 1, k)]
+        best = [np.take_along_axis(successes[g], chosen(scores[g], k)[None], axis=0)[0] for g in groups]
+        return np.mean(best, axis=0)
+
+    imagined = tuple(float(picked(scores >= SUCCESS, k).mean()) for k in counts)
     if truth is None:
         return Exploited(policy, tuple(counts), imagined, None)
-    true = tuple(float(truth[pick, columns].mean()) for pick in picks)
-    return Exploited(policy, tuple(counts), imagined, true, PairedShares.of(truth[picks[-1], columns], truth[0]))
+    true = [picked(truth, k) for k in counts]
+    gained = true[-1] - truth.mean(axis=0)
+    lift = Lift(float(gained.mean()), mean_interval(gained) if len(gained) > 1 else (-1.0, 1.0))
+    return Exploited(policy, tuple(counts), imagined, tuple(float(each.mean()) for each in true), lift)
 
 
 def successes_spec(layout: Layout) -> RecordingSpec:
