@@ -12,7 +12,7 @@ from forearm.batch import Batch, Prediction, present
 from forearm.canvas import Camera, Observation
 from forearm.control.goals import ObjectGoal
 from forearm.control.planners import Plan
-from forearm.control.strokes import StrokeSearch
+from forearm.control.strokes import SPREAD, StrokeSearch
 
 LAYOUT = make_layout(cameras=(Camera("base", 64, 64),), discrete=False)
 REACH: Any = None
@@ -47,7 +47,8 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list]:
             drawn.append(variation)
             return np.full((lengths[(len(drawn) - 1) % 3], 1), variation[0], np.float32)
 
-        def foreseen(predictor: Any, now: Batch, goal: ObjectGoal, sequences, stay: Plan, price: float):
+        def foreseen(predictor: Any, now: Batch, goal: ObjectGoal, sequences, stay: Plan, price: float, whole: bool):
+            assert whole
             asked.append([values.copy() for values in sequences])
             return [
                 Plan(values, np.zeros(len(values), int), predicted(20)[:0], cost, stay.cost)
@@ -62,8 +63,8 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list]:
     return script
 
 
-def planned(previous: Plan | None = None, rounds: int = 2) -> Plan:
-    search = StrokeSearch(samples=3, elites=2, rounds=rounds, reach=REACH)
+def planned(previous: Plan | None = None, rounds: int = 2, prior: float = 0.0) -> Plan:
+    search = StrokeSearch(samples=3, elites=2, rounds=rounds, prior=prior, reach=REACH)
     return search.plan(PREDICTOR, NOW, GOAL, previous)
 
 
@@ -81,14 +82,25 @@ def test_a_later_round_that_is_better_wins(rounds) -> None:
     assert planned().values == asked[1][1]
 
 
-def test_actions_have_a_price_and_staying_has_none(rounds) -> None:
+def test_actions_have_a_price(rounds) -> None:
     rounds((0.1, 0.1005, 0.3), lengths=(2, 1, 1))
     assert len(planned(rounds=1)) == 1
+
+
+def test_a_stroke_is_chosen_though_none_seems_to_help(rounds) -> None:
     stays = float(GOAL.cost(NOW.known()))
-    rounds((stays, stays - 0.0005, 9.0))
-    assert len(planned(rounds=1)) == 0
-    rounds((stays, stays - 0.002, 9.0))
-    assert len(planned(rounds=1)) == 1
+    asked = rounds((stays + 0.3, stays + 0.2, stays + 0.4))
+    assert planned(rounds=1).values == asked[0][1]
+    rounds((), lengths=(0, 0, 0))
+    assert len(planned(rounds=1)) == 0, "none is within reach"
+
+
+def test_a_stroke_that_strays_has_to_be_that_much_better(rounds) -> None:
+    rounds((9.0, 9.0, 0.0))
+    turned = float(planned(rounds=1).values[0, 0]) / SPREAD[0]  # of the third stroke, in standard deviations
+    for better, strays in ((0.9 * turned**2, False), (100.0, True)):
+        asked = rounds((1.0 + better, 999.0, 1.0))
+        assert planned(rounds=1, prior=1.0).values == asked[0][2 if strays else 0]
 
 
 def test_a_plan_is_gone_on_with_as_long_as_the_object_is_where_it_was_foreseen(rounds) -> None:
@@ -105,7 +117,7 @@ def test_a_plan_is_gone_on_with_as_long_as_the_object_is_where_it_was_foreseen(r
     asked = rounds((0.2, 0.1, 0.3, 0.01), (0.2, 0.1, 0.3))
     np.testing.assert_array_equal(planned(before(24)).values, values[1:])
     np.testing.assert_array_equal(asked[0][3], values[1:])
-    for previous in (before(20, cost=0.9), before(24)):
+    for previous in (before(24), before(28)):
         asked = rounds((0.2, 0.1, 0.3, 0.5), (0.2, 0.15, 0.3))
         assert planned(previous).values == asked[0][1]
     asked = rounds((0.2, 0.1, 0.3), (0.2, 0.15, 0.3))

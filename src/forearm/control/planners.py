@@ -218,7 +218,13 @@ class CEM:
 
 
 def foreseen(
-    predictor: Predictor, present: Batch, goal: Goal, sequences: Sequence[np.ndarray], stay: Plan, price: float
+    predictor: Predictor,
+    present: Batch,
+    goal: Goal,
+    sequences: Sequence[np.ndarray],
+    stay: Plan,
+    price: float,
+    whole: bool = False,
 ) -> list[Plan]:
     """Sequences of actions as plans, each up to the step after which it costs least.
 
@@ -229,6 +235,7 @@ def foreseen(
         sequences: of at least one action each, (K, A) of any lengths.
         stay: the plan to stay, as `staying` makes it.
         price: what an action costs.
+        whole: each to its end instead, and it costs what it costs there.
     """
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
     ordered = [torch.from_numpy(sequences[i]) for i in order]
@@ -246,7 +253,7 @@ def foreseen(
     plans: list[Plan] = [stay] * len(sequences)
     for row, number in enumerate(order):
         along = np.array([cost[row] + price * k for k, cost in enumerate(costs) if row < len(cost)])
-        last = int(along.argmin())
+        last = len(along) - 1 if whole else int(along.argmin())
         taken = sequences[number][: last + 1]
         shown = Prediction.concatenate([step[row : row + 1] for step in steps[: last + 1]])
         plans[number] = Plan(taken, dominant_dimensions(taken), shown, float(costs[last][row]), stay.cost)

@@ -6,7 +6,7 @@ it gets is read from pictures alone; aiming needs the arm's kinematics and where
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -55,6 +55,8 @@ class StrokeSearch(VariationSearch):
         trust: how far from where it was foreseen the object may be seen, in widths of the picture.
     """
 
+    leads: ClassVar[bool] = True
+    prior: float = 0.02
     reach: Reach = field(kw_only=True)
     trust: float = 0.02
 
