@@ -277,14 +277,13 @@ def choice(family: str, task: str) -> Choice:
     return replace(chosen, settings={**chosen.settings, **further})
 
 
-def trained(run: Path, family: str, task: Task, data: Path, seed: int, arguments: argparse.Namespace) -> None:
+def trained(run: Path, family: str, chosen: Choice, data: Path, seed: int, arguments: argparse.Namespace) -> None:
     """Train a run, or let it go on; one that has been evaluated is done, and keeps its note of the commit."""
     if (run / "evaluation" / "metrics.json").exists():
         return
     going = run.exists()
     say(f"{'going on with' if going else 'training'} {run}")
     clock = "cpu" if arguments.device == "cpu" else "wall"
-    chosen = choice(family, task.name)
     budget = ("--minutes", arguments.minutes, "--clock", clock, "--learning-rate", chosen.rate)
     options = ("--resume",) if going else ("--data", data, "--seed", seed, *budget, *model_options(chosen.settings))
     forearm("train", family, "--out", run, "--device", arguments.device, *options)
@@ -695,7 +694,7 @@ def main() -> None:
         def work(
             job: tuple[str, int], task: Task = task, data: Path = data, tests: dict = tests, runs: dict = runs
         ) -> list[Path]:
-            trained(runs[job], job[0], task, data, job[1], arguments)
+            trained(runs[job], job[0], choice(job[0], task.name), data, job[1], arguments)
             return [evaluated(runs[job], test, arguments.device) for test in (None, *tests.values())]
 
         with ThreadPoolExecutor(arguments.jobs) as pool:

@@ -104,18 +104,41 @@ def test_blind_scenes_are_recorded_with_their_seed_and_differ_from_all_others(qu
     assert "blind" in quality.TEST_SETS
 
 
+@pytest.mark.parametrize("name", ["push", "play"])
+def test_blind_scenes_of_objects_stand_instead_of_those_that_were_seen(quality, name):
+    def tests_of(blind):
+        arguments = SimpleNamespace(
+            blind=blind, size=None, preset="tiny", more_tests=False, real_train=None, only=[name]
+        )
+        (task,) = quality.tasks(arguments)
+        seeds = {test: each.record[each.record.index("--seed") + 1] for test, each in task.tests.items()}
+        assert "held-out" in task.tests["blind-objects" if blind else "new-objects"].record
+        assert len(set(seeds.values()) | {task.train.record[task.train.record.index("--seed") + 1]}) == len(seeds) + 1
+        return seeds
+
+    assert {"new-scenes": "2", "new-objects": "5"}.items() <= tests_of(None).items()
+    assert {"blind": "77", "blind-objects": "78"}.items() <= tests_of(77).items()
+    assert not {"new-scenes", "new-objects"} & tests_of(77).keys()
+
+
+def test_contact_is_for_what_is_pushed(quality):
+    assert quality.choice("warp", "play").settings["contact"] > 0
+    assert quality.choice("warp", "arm") == quality.CHOSEN["warp"]
+    assert quality.choice("flow", "play") == quality.CHOSEN["flow"]
+
+
 def test_a_run_that_has_been_evaluated_is_not_trained_again(quality, tmp_path, monkeypatch):
     """Going on would note another commit and machine than those that trained it."""
     started = []
     monkeypatch.setattr(quality, "forearm", lambda *words: started.append(words))
     arguments = SimpleNamespace(device="cpu", minutes=1)
     run = tmp_path / "warp-0"
-    quality.trained(run, "warp", tmp_path, 0, arguments)
+    quality.trained(run, "warp", quality.choice("warp", "arm"), tmp_path, 0, arguments)
     (run / "evaluation").mkdir(parents=True)
-    quality.trained(run, "warp", tmp_path, 0, arguments)
+    quality.trained(run, "warp", quality.choice("warp", "arm"), tmp_path, 0, arguments)
     assert ["--resume" in words for words in started] == [False, True]
     (run / "evaluation" / "metrics.json").touch()
-    quality.trained(run, "warp", tmp_path, 0, arguments)
+    quality.trained(run, "warp", quality.choice("warp", "arm"), tmp_path, 0, arguments)
     assert len(started) == 2
 
 
