@@ -47,7 +47,7 @@ SEEDS = {"train": 0, "test": 900}
 def settings_of(part: str, side: str, episodes: int) -> RecordingSettings:
     seed = SEEDS[part] + SIDES.index(side)
     return RecordingSettings(
-        episodes, "play", joints=JOINTS, sessions=max(1, episodes // 3), seed=seed, fps=FPS, size=SIZE
+        episodes=episodes, task="play", joints=JOINTS, sessions=max(1, episodes // 3), seed=seed, fps=FPS, size=SIZE
     )
 
 
