@@ -12,6 +12,7 @@ from support.tiny import untrained
 from forearm.base.errors import ForearmError
 from forearm.batch import Prediction
 from forearm.evaluation import METRICS, Persistence, evaluate, readout
+from forearm.evaluation.baselines import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE, UNTRAINED
 from forearm.evaluation.finder import Finder
 from forearm.evaluation.learned import fit
 from forearm.evaluation.metrics import Truth
@@ -269,6 +270,9 @@ def test_an_evaluation_has_things_in_figures_page_and_rollouts(data, reader, tmp
     for name in OBJECT_METRICS:
         assert written[name] is not None, name
         assert written["baselines"]["untrained"]["metrics"][name] is not None, name
+    assert "object_position_error" in written["skill"]
+    assert not {"object_position_error_untouched", "motor_consistency_error"} & set(written["skill"])
+    assert set(written["baselines"]["untrained"]["skill"]) == set(written["skill_intervals"]) == set(written["skill"])
     low, high = written["intervals"]["object_position_error"]
     assert low < written["object_position_error"] < high
     curves, floor = written["rollouts"]["curves"], written["rollouts"]["floor"]
@@ -280,6 +284,13 @@ def test_an_evaluation_has_things_in_figures_page_and_rollouts(data, reader, tmp
     text = page.read_text()
     assert 'id="things"' in text
     assert "pushed objects end" in text
+
+
+def test_what_copies_pictures_is_no_rival_on_objects_that_stay():
+    unmoved = METRICS["object_position_error_untouched"]
+    everybody = (PERSISTENCE, MEAN_FRAME, NEAREST_NEIGHBOUR, JOINT_ONLY, UNTRAINED)
+    assert [name for name in everybody if not unmoved.fair(name)] == [PERSISTENCE, JOINT_ONLY]
+    assert METRICS["object_position_error"].fair(PERSISTENCE)
 
 
 def test_data_without_objects_has_none_in_page_and_figures(tiny_data, tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forearm.canvas import CODE_NAMES, CODES, Layout
-from forearm.evaluation.baselines import PERSISTENCE, UNTRAINED
+from forearm.evaluation.baselines import JOINT_ONLY, PERSISTENCE, UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,16 @@ class Metric:
 
     def fair(self, baseline: str) -> bool:
         """Whether a baseline competes. It does not where its rule decides the effect of the action or its consistency.
-        Persistence never moves, so it has no direction. What copies recorded pictures is as sharp as they are. Else the
-        untrained model, which follows no rule, always competes."""
+        Persistence never moves, so it has no direction. What copies the previous picture leaves all objects where they
+        were. What copies recorded pictures is as sharp as they are. Else the untrained model, which follows no rule,
+        always competes."""
         if self.better == "nearest 1":
             return False
         if baseline == UNTRAINED:
             return True
         if self.group == "action" or self.name.endswith("consistency_error"):
+            return False
+        if self.name == UNMOVED and baseline in (PERSISTENCE, JOINT_ONLY):
             return False
         return baseline != PERSISTENCE or not self.name.endswith("direction_accuracy")
 
@@ -68,6 +71,9 @@ class Metric:
         """The better direction."""
         return {"lower": "↓", "higher": "↑"}.get(self.better, "→ 1")
 
+
+UNMOVED = "object_position_error_untouched"
+"""How far objects move that nobody touched: 0 by definition where the previous picture is copied."""
 
 _TEXTS = {
     "picture": {
@@ -137,7 +143,7 @@ _TEXTS = {
             "How far pushed objects end from where they truly do, as a network that learned from true pictures alone "
             "finds them in the predicted picture. Its error on true pictures is the floor."
         ),
-        "object_position_error_untouched": (
+        UNMOVED: (
             "How far objects that nothing touched are moved in the predicted picture: at 0 they stay where they are."
         ),
         "object_direction_accuracy": (
@@ -205,7 +211,7 @@ _UNITS = {
     "counterfactual_plus_above_minus": "share",
     "k_way_accuracy": "share",
     "object_position_error": "mm",
-    "object_position_error_untouched": "mm",
+    UNMOVED: "mm",
     "object_direction_accuracy": "share",
     "object_contact_accuracy": "share",
     "counterfactual_effect_error": "",
@@ -297,5 +303,8 @@ def legible(figures: Mapping[str, Any]) -> bool:
     return floor is None or copied is None or floor <= LARGEST_FLOOR * copied
 
 
-ERRORS = tuple(name for name, metric in METRICS.items() if metric.better == "lower")
-"""Metrics that are 0 at best, for which skill = 1 − error / persistence's error makes sense."""
+COPYING_IS_RIGHT = ("motor_consistency_error", UNMOVED)
+"""Errors that copying does not make, whatever happens: it predicts no motion. No error can be held against none."""
+
+ERRORS = tuple(name for name, metric in METRICS.items() if metric.better == "lower" and name not in COPYING_IS_RIGHT)
+"""Metrics that are 0 at best, and not by definition for copying: skill = 1 − error / persistence's makes sense."""
