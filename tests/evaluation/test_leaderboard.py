@@ -134,6 +134,20 @@ def test_the_best_of_the_baselines_that_are_better_counts():
     assert board.against_baselines(board.runs[0], METRICS["val_mse_moves"]) == ("better", None)
 
 
+def test_an_older_evaluation_lacks_what_is_measured_since():
+    """It has the plain share instead, which no table shows, and neither leads nor loses on the newer figure."""
+    old, new = evaluation(0.1), evaluation(0.2)
+    for saved, name in ((old, "object_contact_accuracy"), (new, "object_moved_balanced_accuracy")):
+        for of in saved.samples.values():
+            of.sums[name], of.weights[name] = np.full(N, 0.9), np.ones(N)
+        saved.figures[name] = saved.figures["baselines"][PERSISTENCE]["metrics"][name] = 0.9
+    board = Leaderboard({"old": old, "new": new})
+    (metric,) = [metric for metric in board.metrics if metric.group == "objects"]
+    assert [run.metrics.get(metric.name) for run in board.runs] == [None, 0.9]
+    assert [row.name for row in board.ranked(board.runs, metric)] == ["new"]
+    assert board.verdict(board.runs[0], board.runs[1], metric) is None
+
+
 def test_a_baseline_s_rule_neither_wins_nor_loses():
     board = Leaderboard({"a": evaluation(0.1)})
     (run,), (baseline,) = board.runs, board.baselines

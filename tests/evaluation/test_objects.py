@@ -14,6 +14,7 @@ from forearm.batch import Prediction
 from forearm.evaluation import METRICS, Persistence, evaluate, readout
 from forearm.evaluation.baselines import JOINT_ONLY, MEAN_FRAME, NEAREST_NEIGHBOUR, PERSISTENCE, UNTRAINED
 from forearm.evaluation.finder import Finder
+from forearm.evaluation.intervals import intervals
 from forearm.evaluation.learned import fit
 from forearm.evaluation.metrics import Truth
 from forearm.evaluation.object_reader import (
@@ -27,7 +28,7 @@ from forearm.evaluation.object_reader import (
     _drawn,
     object_reader_of,
 )
-from forearm.evaluation.objects import OBJECT_METRICS, READ_OBJECTS, ObjectSight, ObjectStatistics
+from forearm.evaluation.objects import BALANCED, OBJECT_METRICS, READ_OBJECTS, ObjectSight, ObjectStatistics, balanced
 from forearm.evaluation.projection import fit_projections, object_masks, on_table, visible_objects
 from forearm.evaluation.samples import Samples
 from forearm.report.assessment import assess
@@ -107,7 +108,7 @@ def test_a_copied_picture_moves_nothing(reader, data):
     assert table["object_motion_slope"] == pytest.approx(0, abs=1e-6)
     assert table["object_direction_accuracy"] == 0
     assert table["object_position_error_untouched"] == pytest.approx(0, abs=1e-4)
-    assert table["object_contact_accuracy"] == pytest.approx(0.5), "it says of nothing that it moved"
+    assert table["object_moved_balanced_accuracy"] == pytest.approx(0.5), "it says of nothing that it moved"
     assert table["object_mse_pushed"] > 20 * table["object_mse_untouched"]
 
 
@@ -142,7 +143,7 @@ def test_the_metrics_say_what_shifts_do(reader, data):
     assert read(0.4 * true)["object_motion_slope"] == pytest.approx(0.5), "half of what is read of the truth"
     dragged = read(true + np.array([5.0, 0]))
     assert dragged["object_position_error_untouched"] == pytest.approx(5)
-    assert dragged["object_contact_accuracy"] == pytest.approx(0.5, abs=0.2)
+    assert dragged["object_moved_balanced_accuracy"] == [1, 0], "of pushed objects, of untouched ones"
 
 
 def test_limits_are_where_the_metrics_say_they_are(reader, data):
@@ -158,15 +159,15 @@ def test_limits_are_where_the_metrics_say_they_are(reader, data):
         return Samples.table(sight._read(np.where(far > 0, length * true / np.maximum(far, 1e-9), [length, 0])))
 
     assert [read(length)["object_direction_accuracy"] for length in (0.99, 1.01)] == [0, 1]
-    assert [read(length)["object_contact_accuracy"] for length in (2.99, 3.01)] == [0.5, 0.5]
+    assert [read(length)["object_moved_balanced_accuracy"] for length in (2.99, 3.01)] == [[0, 1], [1, 0]]
     shares = np.arange(1.0, 5)[:, None, None]
     far = far[:, 0, 0]
     slope = (shares[:, 0, 0] * far**2).sum() / (far**2).sum()
     assert Samples.table(sight._read(shares * true))["object_motion_slope"] == pytest.approx(slope)
     only_pushed = np.where(np.arange(2)[:, None] == 0, true, [2.99, 0])
-    assert Samples.table(sight._read(only_pushed))["object_contact_accuracy"] == 1
+    assert Samples.table(sight._read(only_pushed))["object_moved_balanced_accuracy"] == [1, 1]
     only_pushed[:, 1] = [3.01, 0]
-    assert Samples.table(sight._read(only_pushed))["object_contact_accuracy"] == 0.5
+    assert Samples.table(sight._read(only_pushed))["object_moved_balanced_accuracy"] == [1, 0]
     lifted = data.motions(rows)
     lifted.shifts[:, 1], lifted.shifts[0, 0], lifted.boxes[1, 1] = [0, 0, 50], [2.9, 0, 0], -1
     sight = ObjectSight(reader, lifted, truth, truth.previous)
@@ -174,7 +175,7 @@ def test_limits_are_where_the_metrics_say_they_are(reader, data):
     hidden = data.motions(rows)
     hidden.boxes[:, 1, 1] = -1
     alone = Samples.table(ObjectSight(reader, hidden, truth, truth.previous)._read(np.zeros((4, 2, 2))))
-    assert alone["object_contact_accuracy"] == 0, "what is out of sight is not judged to have stayed"
+    assert alone["object_moved_balanced_accuracy"] == [0, None], "what is out of sight is not judged to have stayed"
     assert alone["object_position_error_untouched"] is None
 
 
@@ -205,7 +206,7 @@ def test_shifts_are_the_mean_of_the_cameras_that_see_the_object(data):
     assert (found[:, 1] == 0).all()
 
 
-def test_the_base_rate_is_that_of_the_commoner_answer(reader, data):
+def test_objects_are_counted(reader, data):
     for untouched in (0, 12):
         rows = data.rows("val")[:4]
         truth, motions = Truth.of(data.batch(rows)), data.motions(rows)
@@ -216,7 +217,19 @@ def test_the_base_rate_is_that_of_the_commoner_answer(reader, data):
         found = statistics.result(sight.samples(truth.last))
         touched, untouched = int(motions.touched.sum()), int(motions.untouched.sum())
         assert (found.pushed, found.untouched, found.touched) == (4, untouched, touched)
-        assert found.base_rate == max(4, untouched) / (4 + untouched)
+
+
+def test_the_few_that_move_count_as_much_as_the_many_that_stay():
+    """Of 2 pushed objects 1 is found right, of 8 untouched ones 6."""
+    right, judged = np.array([[1.0, 2], [0, 3], [0, 1]]), np.array([[1.0, 2], [1, 3], [0, 3]])
+    weighed = balanced(Samples({BALANCED: right}, {BALANCED: judged}), 2, 8)
+    assert weighed.table()[BALANCED] == pytest.approx((1 / 2 + 6 / 8) / 2)
+    assert weighed.weights[BALANCED].sum() == pytest.approx(4 / (1 / 2 + 1 / 8)), "the effective number"
+    low, high = intervals(weighed, np.arange(3))[BALANCED]
+    assert 0 <= low < 0.625 < high <= 1
+    of_one_kind = np.array([[0.0, 2], [0, 3], [0, 3]])
+    alone = balanced(Samples({BALANCED: of_one_kind}, {BALANCED: of_one_kind}), 0, 8)
+    assert alone.table()[BALANCED] is None, "nothing was pushed"
 
 
 def test_masks_are_the_pixels_that_boxes_touch(data):
@@ -264,7 +277,6 @@ def test_an_evaluation_has_things_in_figures_page_and_rollouts(data, reader, tmp
     written = json.loads(page.with_name("metrics.json").read_text())
     assert written["objects"]["names"] == ["pushed", "still"]
     assert written["objects"]["pushed"] == written["objects"]["untouched"] == written["samples"]
-    assert written["objects"]["base_rate"] == 0.5
     assert set(written["objects"]["floor"]) == set(OBJECT_METRICS)
     assert set(OBJECT_METRICS) <= set(METRICS)
     for name in OBJECT_METRICS:

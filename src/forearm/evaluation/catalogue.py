@@ -152,9 +152,9 @@ _TEXTS = {
         "object_motion_slope": (
             "How far pushed objects move along the true direction / how far they truly do: 1 is right, 0 is copying."
         ),
-        "object_contact_accuracy": (
-            "Share of objects, pushed or untouched, of which the predicted picture shows rightly whether they moved by "
-            "3 mm or more."
+        "object_moved_balanced_accuracy": (
+            "Whether the predicted picture shows rightly that an object moved by 3 mm or more: mean of the share of "
+            "pushed objects and that of untouched ones. 1/2 is copying, and chance."
         ),
         "object_mse_pushed": "Mean squared error within the boxes of pushed objects, before and after the push.",
         "object_mse_untouched": "The same within the boxes of objects that nothing touched.",
@@ -213,7 +213,7 @@ _UNITS = {
     "object_position_error": "mm",
     UNMOVED: "mm",
     "object_direction_accuracy": "share",
-    "object_contact_accuracy": "share",
+    "object_moved_balanced_accuracy": "share",
     "counterfactual_effect_error": "",
 }
 

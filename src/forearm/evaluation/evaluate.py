@@ -20,7 +20,7 @@ from forearm.evaluation.examples import Gallery, example_of
 from forearm.evaluation.intervals import differences, intervals, skill_intervals
 from forearm.evaluation.metrics import Truth, against_outcomes, counterfactuals, per_patch, per_sample
 from forearm.evaluation.object_reader import ObjectReader
-from forearm.evaluation.objects import ObjectSight, ObjectStatistics
+from forearm.evaluation.objects import BALANCED, ObjectSight, ObjectStatistics, balanced
 from forearm.evaluation.readout import Reader, Readout, Sight
 from forearm.evaluation.rollouts import Rollouts
 from forearm.evaluation.samples import MODEL, Collection, Samples, skills
@@ -111,10 +111,15 @@ def evaluate(
     all_rows, all_codes = np.concatenate(rows), np.concatenate(codes)
     groups_of = groups if callable(groups) else np.asarray(groups).__getitem__
     of_rows, true, nowhere = groups_of(all_rows), floor.samples(), np.zeros(len(all_rows))
+    of_kinds = true.weights[BALANCED].sum(0)
+    true = balanced(true, *of_kinds)
     fed_back = rollouts.fed_back.samples(all_rows, groups_of) if rollouts else {}
     undefined = Samples({FED_BACK: nowhere}, {FED_BACK: nowhere})
-    mine = ours.samples() | fed_back.get(MODEL, undefined)
-    others = {name: collected.samples() | fed_back.get(name, undefined) for name, collected in theirs.items()}
+    mine = balanced(ours.samples(), *of_kinds) | fed_back.get(MODEL, undefined)
+    others = {
+        name: balanced(collected.samples(), *of_kinds) | fed_back.get(name, undefined)
+        for name, collected in theirs.items()
+    }
     return Evaluation(
         layout=layout,
         metrics=mine.table(),

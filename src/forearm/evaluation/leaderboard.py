@@ -41,7 +41,7 @@ COLUMNS = (
     "object_position_error",
     "object_direction_accuracy",
     "object_motion_slope",
-    "object_contact_accuracy",
+    "object_moved_balanced_accuracy",
     "object_mse_pushed",
     "object_mse_untouched",
     "counterfactual_mse",

@@ -1,5 +1,6 @@
 """How far a model pushes objects, measured in its predicted pictures; on true pictures the same error is the floor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,12 +14,14 @@ from forearm.evaluation.projection import box_middles, object_masks, visible_obj
 from forearm.evaluation.samples import Samples, Value
 from forearm.transitions.objects import PUSHED, Motions
 
+BALANCED = "object_moved_balanced_accuracy"
+"""Whether a picture shows rightly that an object moved, mean of the shares of pushed and of untouched objects."""
 READ_OBJECTS = (
     "object_position_error",
     "object_position_error_untouched",
     "object_direction_accuracy",
     "object_motion_slope",
-    "object_contact_accuracy",
+    BALANCED,
 )
 """The metrics that are read from pictures."""
 OBJECT_METRICS = (*READ_OBJECTS, "object_mse_pushed", "object_mse_untouched")
@@ -65,8 +68,6 @@ class Objects:
     """How many were touched, whether they moved or not."""
     shift: float | None
     """Mean true shift of the pushed objects, millimetres."""
-    base_rate: float | None
-    """The better of always saying that an object moved and of never saying so."""
     floor: dict[str, Value]
     """The metrics of ``OBJECT_METRICS`` of the true pictures of the scored samples."""
     example: ObjectExample | None = None
@@ -108,17 +109,20 @@ class ObjectSight:
         return self.seen & (np.linalg.norm(self.motions.shifts[..., :2], axis=-1) >= PUSHED)
 
     def samples(self, region: np.ndarray) -> Samples:
-        """``OBJECT_METRICS`` of predicted (or true) last frames (n, 3, H, w), float in [0, 1]."""
-        nothing, pictures = np.zeros(len(region)), self._pictures(region)
+        """``OBJECT_METRICS`` of predicted (or true) last frames (n, 3, H, w), float in [0, 1].
+
+        ``BALANCED`` has two columns, of pushed and of untouched objects, until ``balanced`` weighs them.
+        """
+        pictures = self._pictures(region)
         if self.motions is None:
-            return Samples.of(dict.fromkeys(OBJECT_METRICS, (nothing, nothing)))
+            return _undefined(OBJECT_METRICS, len(region))
         errors = ((pictures - self._after) ** 2).mean(1)
         pushed, untouched = self._masks
         pixels = Samples.of(
             {"object_mse_pushed": mean_where(errors, pushed), "object_mse_untouched": mean_where(errors, untouched)}
         )
         if self._reader is None:
-            return Samples.of(dict.fromkeys(READ_OBJECTS, (nothing, nothing))) | pixels
+            return _undefined(READ_OBJECTS, len(region)) | pixels
         return self._read(self.shifts(pictures)) | pixels
 
     def floor(self) -> Samples:
@@ -160,10 +164,12 @@ class ObjectSight:
             "object_position_error": (np.linalg.norm(read - true, axis=-1), pushed),
             "object_position_error_untouched": (length, still),
             "object_direction_accuracy": (right, pushed),
-            "object_contact_accuracy": (moved == pushed, pushed | still),
         }
         sums = {name: np.where(of, values, 0).sum(1, dtype=np.float64) for name, (values, of) in of_objects.items()}
         weights = {name: of.sum(1, dtype=np.float64) for name, (_, of) in of_objects.items()}
+        kinds = (pushed, still)
+        sums[BALANCED] = np.stack([((moved == pushed) & of).sum(1, dtype=np.float64) for of in kinds], 1)
+        weights[BALANCED] = np.stack([of.sum(1, dtype=np.float64) for of in kinds], 1)
         sums["object_motion_slope"] = np.where(pushed, along, 0).sum(1)
         weights["object_motion_slope"] = np.where(pushed, (self._read_in_truth * true).sum(-1), 0).sum(1)
         return Samples(sums, weights)
@@ -181,6 +187,27 @@ class ObjectSight:
         pushed, untouched = self.motions.pushed, self.motions.untouched
         of_pushed = (boxes & pushed[..., None, None]).any(1)
         return of_pushed, (boxes & untouched[..., None, None]).any(1) & ~of_pushed
+
+
+def balanced(samples: Samples, pushed: float, untouched: float) -> Samples:
+    """All samples of a predictor, with ``BALANCED`` as one figure: the mean of the shares found right of either kind.
+
+    An object's weight is twice the share of the other kind, so that both kinds count alike. The weights add up to the
+    effective number of objects (Kish). Without objects of either kind no sample defines the figure.
+
+    Args:
+        pushed: how many pushed objects are in all samples.
+        untouched: how many untouched ones.
+    """
+    both = np.array([untouched, pushed]) * 2 / max(pushed + untouched, 1)
+    tables = (of | {BALANCED: of[BALANCED] @ both} for of in (samples.sums, samples.weights))
+    return Samples(*tables)
+
+
+def _undefined(names: Sequence[str], n: int) -> Samples:
+    """Metrics that none of n samples defines."""
+    empty = {name: np.zeros((n, 2) if name == BALANCED else n) for name in names}
+    return Samples(empty, empty)
 
 
 class ObjectStatistics:
@@ -220,14 +247,12 @@ class ObjectStatistics:
         if not self._names:
             return None
         shifts, counts = np.concatenate(self._shifts or [np.empty(0)]), self._counts
-        judged = counts["pushed"] + counts["untouched"]
         examples = sorted((example for _, example in self._kept), key=lambda example: example.error)
         return Objects(
             names=self._names,
             pictures=self._reader.pictures if self._reader else 0,
             **counts,
             shift=float(shifts.mean()) if len(shifts) else None,
-            base_rate=max(counts["pushed"], counts["untouched"]) / judged if judged else None,
             floor=floor.only(OBJECT_METRICS).table(),
             example=examples[len(examples) // 2] if examples else None,
         )

@@ -34,7 +34,6 @@ def things_section(evaluation: Evaluation) -> dict[str, Any] | None:
         "learned": objects.pictures,
         "counts": "1 push" if objects.pushed == 1 else f"{objects.pushed:,} pushes",
         "untouched": objects.untouched,
-        "base_rate": figure(objects.base_rate, "share"),
         "who": list(tables),
         "rows": [
             {
