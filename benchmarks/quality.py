@@ -62,13 +62,16 @@ OBJECT_COLUMNS = {
     "object_direction_accuracy": ("direction", "{:.0%}"),
     "object_position_error": ("mm off", "{:.1f}"),
     "object_position_error_untouched": ("mm off, untouched", "{:.1f}"),
-    "object_contact_accuracy": ("moved or not", "{:.0%}"),
+    "object_moved_balanced_accuracy": ("moved or not, balanced", "{:.0%}"),
     "object_mse_pushed": ("MSE on pushed objects", "{:.4f}"),
     "object_mse_untouched": ("MSE on untouched objects", "{:.4f}"),
 }
 """Of a second table, where objects are known."""
 TITLES = COLUMNS | OBJECT_COLUMNS
-OF_OBJECTS = "What slope, direction and mm off are is said under [things](../metrics.md#things)."
+OF_OBJECTS = (
+    "What slope, direction and mm off are is said under [things](../metrics.md#things).\n"
+    "The error on untouched objects is mostly that of the arm which passes in front of them."
+)
 FED_BACK = 10
 """Steps after which a second figure of ``mm off`` is given."""
 SUMMARY = ("val_mse_moves", "val_mse_dynamic", "ssim_moves")
