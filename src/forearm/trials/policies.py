@@ -26,7 +26,11 @@ DRIFT = 0.85
 
 
 class Policy(Protocol):
-    """Acts in B worlds at once. A policy that remembers has a method ``reset()``, called before each set of trials."""
+    """Acts in B worlds at once.
+
+    A policy that remembers has a method ``reset()``, called before each set of trials. One that does not fit all worlds
+    has a method ``check(observation)``, called once before anything is tried; it raises where the policy cannot act.
+    """
 
     def act(self, observation: Observation) -> np.ndarray:
         """The next T commanded joint targets of each world, (B, T, J) float32; they are carried out one a step."""

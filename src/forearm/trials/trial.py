@@ -23,7 +23,7 @@ from forearm.trials.scorer import Scorer
 from forearm.trials.scoring import AutoScorer, LearnedScorer, PictureScorer, SheetScorer, scorer_named
 from forearm.trials.settings import TrialSettings
 from forearm.trials.starts import Start, read_starts
-from forearm.trials.trying import AT_ONCE, Film, try_out
+from forearm.trials.trying import AT_ONCE, Film, require_fitting, try_out
 
 Watch = Callable[[str, int, int], None]
 """Is told what is under way, how much of it is done, and of how much."""
@@ -71,6 +71,8 @@ def trial(
         horizon = settings.horizon or max(len(start.commands) for start in starts)
         groups = _groups(worlds, starts)
         first = {name: policy_named(name, starts, settings.seed, expert) for name in settings.policy}  # refused at once
+        for name, policy in first.items():
+            require_fitting(worlds, policy, name, starts[0])
         asked = settings.controls and not isinstance(judge, SheetScorer)
         sure = {
             name: _tried(worlds, policy_named(name, starts), starts, horizon, f"{name}, a control, in the dream", watch)

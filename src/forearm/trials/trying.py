@@ -63,6 +63,24 @@ def try_out(
     return films
 
 
+def require_fitting(worlds: Worlds, policy: Policy, name: str, start: Start) -> None:
+    """Let a policy that has a method ``check(observation)`` refuse the worlds before anything is tried.
+
+    Args:
+        worlds: in which it is to act.
+        policy: is shown the first picture.
+        name: of the policy, for messages.
+        start: of one of the trials.
+
+    Raises:
+        ForearmError: the policy refuses, by raising an exception.
+    """
+    if (check := getattr(policy, "check", None)) is not None:
+        seen = worlds.begin(np.arange(1), [start.episode])
+        with foreign(f"the policy {name} does not fit"):
+            check(observation_of(seen, [start], np.arange(1)))
+
+
 def _together(worlds: Worlds, policy: Policy, starts: Sequence[Start], trials: np.ndarray, horizon: int) -> list[Film]:
     all_of = np.arange(len(starts))
     seen = [worlds.begin(all_of, [start.episode for start in starts])]
