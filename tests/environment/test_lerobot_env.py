@@ -4,7 +4,7 @@ import enum
 import logging
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +12,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytest
+from support.tiny import make_layout
+
+from forearm.trials import scoring
+from forearm.trials.starts import ObjectTask, read_starts
 
 FOLDER = Path(__file__).resolve().parents[2] / "lerobot_env_forearm"
 
@@ -59,6 +63,7 @@ def lerobot(monkeypatch):
     name = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
     assert name.startswith("lerobot_env_")  # by which LeRobot finds it, and which it imports
     monkeypatch.syspath_prepend(FOLDER / "src")
+    monkeypatch.setattr(EnvConfig, "known", {})
     for loaded in [each for each in sys.modules if each.startswith("lerobot_env_")]:
         monkeypatch.delitem(sys.modules, loaded)
     import_module(name)
@@ -93,6 +98,37 @@ def test_lerobot_judges_in_it(lerobot, run, caplog):
     succeeded = int(info["is_success"].sum())
     ends = [f"{end} {count}" for end, count in (("no success", 2 - succeeded), ("success", succeeded)) if count]
     assert f"How trials ended: {', '.join(ends)}" in caplog.text
+
+
+class Raised:
+    """A classifier that takes every object for raised."""
+
+    of_objects, layout = True, make_layout()
+
+    def probability(self, first, now, boxes):
+        return np.ones(len(now))
+
+
+@pytest.mark.parametrize("lifts", [True, False])
+def test_by_default_each_start_is_judged_as_forearm_trial_judges_it(lerobot, run, monkeypatch, lifts):
+    """Where an object is read to be says nothing about a lift, nor anything where the run knows of no objects."""
+    judging = sys.modules["lerobot_env_forearm.success"]
+    lift = ObjectTask(0, np.zeros(3), np.array([0, 0, 0.1]), np.zeros((2, 4)), np.zeros((2, 2)))
+    told = lambda *of: [replace(start, object=lift if lifts else None) for start in read_starts(*of)]  # noqa: E731
+    monkeypatch.setattr(judging, "read_starts", told)
+    monkeypatch.setattr(scoring, "classifier_of", lambda data: Raised())
+    monkeypatch.setattr(scoring.PictureScorer, "scores", lambda self, films: np.zeros(len(films)))
+    worlds = lerobot(run=str(run.path), most_expected_error=np.inf).create_envs(n_envs=2)["forearm"][0]
+    worlds.reset(seed=0)
+    *_, info = worlds.step(np.zeros((2, 2), np.float32))
+    assert info["is_success"].tolist() == [lifts, lifts]
+
+
+def test_a_start_that_there_is_not_is_refused_in_a_line(lerobot, run, capsys):
+    worlds = lerobot(run=str(run.path), starts=[99]).create_envs(n_envs=1)["forearm"][0]
+    with pytest.raises(SystemExit):
+        worlds.reset(seed=0)
+    assert "has no episode 99" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -26,16 +26,17 @@ class ForearmEnv(EnvConfig):
     """The dataset in whose episodes trials begin; by default that of the run."""
     recording: str | None = None
     """The simulator instead: the recording in whose episodes' states trials begin."""
-    success: str = "object"
-    """Who says that an imagined trial succeeded: `object`, `picture`, `learned`, or `FILE.py:FUNCTION`, as of `forearm
-    trial`. The simulator knows by itself."""
+    success: str = "auto"
+    """Who says that an imagined trial succeeded, as of `forearm trial`: `auto`, `object`, `picture`, `learned`, or
+    `FILE.py:FUNCTION`, for example. The simulator knows by itself."""
     starts: list[int] = field(default_factory=list)
     """Numbers of the episodes at which trials begin, in turn; by default all that the run was not trained on, or all of
     the recording."""
     horizon: int | None = None
     """Steps of a trial at most."""
     most_expected_error: float | None = None
-    """A larger expected error ends a trial by abstention; by default what the run expects at most where it knows."""
+    """A larger expected error of a picture ends a trial by abstention; by default what 95 % of the run's validation
+    episodes stay below where the run imagines them."""
 
     def __post_init__(self) -> None:
         with refusals():
@@ -72,5 +73,5 @@ class ForearmEnv(EnvConfig):
         assert self.run is not None
         bound = {"most_expected_error": self.most_expected_error}
         worlds = imagined_vector(self.run, self.data, count, **bound, **self.gym_kwargs)
-        worlds.success = Judged(self.success, Run.open(self.run).data(), worlds.worlds)
+        worlds.success = Judged(self.success, Run.open(self.run).data(), worlds)
         return worlds

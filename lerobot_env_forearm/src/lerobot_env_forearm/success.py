@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from forearm.environment.imagined_worlds import ImaginedWorlds
+from forearm.environment.vector import WorldVectorEnv
 from forearm.transitions import TransitionSet
-from forearm.trials.scoring import scorer_named
+from forearm.trials.scoring import judge_named
 from forearm.trials.starts import Start, read_starts
 from forearm.trials.trying import Film
 
@@ -16,14 +17,17 @@ class Judged:
     """A success function for worlds.
 
     Args:
-        name: of the scorer, as `scorer_named` takes it.
+        name: of the scorer, as `judge_named` takes it.
         data: the run's own, from whose true pictures scorers learn.
-        worlds: that are judged.
+        env: whose imagined worlds are judged.
     """
 
-    def __init__(self, name: str, data: TransitionSet, worlds: ImaginedWorlds) -> None:
-        self._scorer = scorer_named(name, data, Path(tempfile.gettempdir()) / "forearm-sheets")
+    def __init__(self, name: str, data: TransitionSet, env: WorldVectorEnv) -> None:
+        worlds = env.worlds
+        assert isinstance(worlds, ImaginedWorlds)
         self._starts = {start.episode: start for start in read_starts(worlds.data, worlds.commands, worlds.episodes)}
+        usual = [self._starts[number] for number in env.starts if number in self._starts]
+        self._scorer = judge_named(name, data, usual, Path(tempfile.gettempdir()) / "forearm-sheets")
         self._trials: list[Start] = []
         self._shown: list[dict[str, np.ndarray]] = []
 

@@ -20,6 +20,7 @@ from forearm.trials.object_scorers import WITHIN, ObjectScorer, RegionScorer, Wa
 from forearm.trials.policies import attribute
 from forearm.trials.scorer import Scorer, last_looks
 from forearm.trials.sheets import judged_by_program, read_scores, require_program, write_sheets
+from forearm.trials.starts import Start
 from forearm.trials.trying import Film
 
 
@@ -128,11 +129,32 @@ class SheetScorer:
         return read_scores(folder, names) if self.program is None else judged_by_program(self.program, folder, names)
 
 
+def judge_named(text: str, data: TransitionSet, starts: Sequence[Start], films: Path, within: float = WITHIN) -> Scorer:
+    """The scorer that a text names, for trials from some starts.
+
+    Args:
+        text: ``auto``, which is an `AutoScorer` of what the starts need, or as of `scorer_named`.
+        data: the run's own, from whose true pictures is learned.
+        starts: of the trials.
+        films: a folder for the sheets of a program.
+        within: millimetres, for objects that are moved.
+
+    Raises:
+        ForearmError: there is no such scorer, or the data do not allow it.
+    """
+    if text != "auto":
+        return scorer_named(text, data, films, within)
+    lifts = [start.object.lifts for start in starts if start.object is not None]
+    raised = LearnedScorer(classifier_of(data)) if any(lifts) else None
+    moved = ObjectScorer(_reader(data), within) if not all(lifts) else None
+    return AutoScorer(raised, moved, PictureScorer(data.layout))
+
+
 def scorer_named(text: str, data: TransitionSet, films: Path, within: float = WITHIN) -> Scorer:
     """The scorer that a text names.
 
     Args:
-        text: ``auto``, ``picture``, ``object``, ``way``, ``region:CAMERA:LEFT,TOP,RIGHT,BOTTOM``, ``learned``,
+        text: ``picture``, ``object``, ``way``, ``region:CAMERA:LEFT,TOP,RIGHT,BOTTOM``, ``learned``,
             ``FILE.py:FUNCTION``, ``sheets:FOLDER``, or a program's path.
         data: the run's own, from whose true pictures is learned.
         films: a folder for the sheets of a program.

@@ -17,10 +17,9 @@ from forearm.recordings.episode import selected
 from forearm.training.run import Run
 from forearm.trials.controls import controls_of
 from forearm.trials.dreaming import as_imagined, chosen, exploited
-from forearm.trials.object_scorers import ObjectScorer
 from forearm.trials.policies import Expert, Policy, policy_named
 from forearm.trials.scorer import Scorer
-from forearm.trials.scoring import AutoScorer, LearnedScorer, PictureScorer, SheetScorer, scorer_named
+from forearm.trials.scoring import SheetScorer, judge_named
 from forearm.trials.settings import TrialSettings
 from forearm.trials.starts import Start, read_starts
 from forearm.trials.trying import AT_ONCE, Film, require_fitting, try_out
@@ -191,14 +190,7 @@ def judge_of(
         ForearmError: the judge cannot judge these starts.
     """
     own = run.data() if (run.data_folder() / "dataset.json").is_file() else worlds.data
-    if settings.success != "auto":
-        return scorer_named(settings.success, own, sheets, settings.within)
-    lifts = [start.object.lifts for start in starts if start.object is not None]
-    raised = scorer_named("learned", own, sheets) if any(lifts) else None
-    moved = scorer_named("object", own, sheets, settings.within) if not all(lifts) else None
-    assert raised is None or isinstance(raised, LearnedScorer)
-    assert moved is None or isinstance(moved, ObjectScorer)
-    return AutoScorer(raised, moved, PictureScorer(own.layout))
+    return judge_named(settings.success, own, starts, sheets, settings.within)
 
 
 def _tried(
