@@ -28,7 +28,10 @@ def test_a_report_is_written_and_replaced(run, tmp_path):
         figures = json.loads((out / "trials.json").read_text())
         assert [each["policy"] for each in figures["policies"]] == list(policies)
         assert all(0 <= each["dream"]["interval"][0] <= 1 for each in figures["policies"])
-    assert (out / "report.html").read_text().startswith("<!DOCTYPE html>")
+    page = (out / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "forearm trial …/run --policy noise:3 --out …/trials --device cpu" in page
+    assert "starts from data" in page
 
 
 def test_a_person_is_asked_and_then_the_same_command_goes_on(run, tmp_path):

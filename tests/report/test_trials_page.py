@@ -12,10 +12,14 @@ from forearm.base.errors import ForearmError
 from forearm.evaluation.controls import Controls
 from forearm.evaluation.trials import Shown, TrialResults, Tried
 from forearm.report import trials_page
-from forearm.report.trials_page import headline, save_trials
+from forearm.report.trials_page import Facts, headline, save_trials
+from forearm.report.wording import without_folders
 from forearm.trials.dreaming import exploited
 
 N = 30
+HERE = "/home/somebody/arm"
+FACTS = Facts("run", "lift-test", "2026-11-28 11:00 UTC", ("forearm", "trial", f"{HERE}/run", "--goal", "put it there"))
+OWN = f"{HERE}/behaviour_cloning.py:load:{HERE}/checkpoints/lift-300.safetensors"
 
 
 def tried(name, dream, truth=None):
@@ -55,7 +59,7 @@ def test_a_dream_in_which_nothing_succeeds_judges_nothing():
 
 def test_starts_of_one_scene_have_a_page_without_intervals(tmp_path):
     found = dataclasses.replace(results(tried("a", 0.5, 0.5), tried("b", 0.2, 0.4)), groups=np.zeros(N, int))
-    page = Page(save_trials(found, [], "run", tmp_path / "report.html"))
+    page = Page(save_trials(found, [], FACTS, tmp_path / "report.html"))
     assert "Success by policy" not in page.text
     assert "50 %" in page.text
 
@@ -85,12 +89,12 @@ def test_controls_say_what_can_be_corrected(known, says, doubted):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     rng = np.random.default_rng(0)
-    gain = exploited("noise:4", rng.random((4, N)), rng.random((4, N)) < 0.4)
-    policies = [tried(f"policy {i}", i / 6, min(1.0, i / 5)) for i in range(6)]
+    gain = exploited("policy 2", rng.random((4, N)), rng.random((4, N)) < 0.4)
+    policies = [tried(f"policy {i}" if i else OWN, i / 6, min(1.0, i / 5)) for i in range(6)]
     kinds = ("best", "worst", "most doubtful")
     shown = [Shown(what, "policy 1", 3, 0.4, 1.0, film(90), film(40), True) for what in kinds]
     path = tmp_path_factory.mktemp("page") / "report.html"
-    return save_trials(results(*policies, gains=(gain,), controls=controls(0.5)), shown, "run", path)
+    return save_trials(results(*policies, gains=(gain,), controls=controls(0.5)), shown, FACTS, path)
 
 
 def test_the_page_stands_alone_and_says_what_it_compares(page):
@@ -117,6 +121,46 @@ def test_the_page_stands_alone_and_says_what_it_compares(page):
 def test_the_page_fits_a_phone(page):
     with opened(page.as_uri(), viewport={"width": 390, "height": 844}) as browser:
         assert browser.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+LAST_COLUMNS = """() => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+  return [...document.querySelectorAll("table")].map(table => {
+    const room = table.closest(".scroll");
+    room.scrollLeft = room.scrollWidth;
+    return [...table.rows].map(row => {
+      const [name, last] = [row.cells[0], row.cells[row.cells.length - 1]].map(cell => cell.getBoundingClientRect());
+      return [name.left, name.right, last.left, last.right];
+    });
+  });
+}"""
+"""Of each row of each table, scrolled to its end: where its name and its last cell begin and end."""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_figure_can_be_seen_beside_its_rows_name(page, width):
+    with opened(page.as_uri(), viewport={"width": width, "height": 844}) as browser:
+        tables = browser.evaluate(LAST_COLUMNS)
+    assert len(tables) == 5
+    for name_left, name_right, last_left, last_right in [row for table in tables for row in table]:
+        assert 0 <= name_left < name_right <= last_left + 1
+        assert last_right <= width
+
+
+def test_the_page_says_what_made_it_and_names_no_folder_of_the_machine(page):
+    shown = Page(page)
+    assert "somebody" not in shown.source
+    for words in ("2026-11-28 11:00 UTC", "lift-test", "forearm trial …/run --goal 'put it there'"):
+        assert words in shown.text
+    assert "behaviour_cloning: lift-300" in shown.text
+    assert shown.text.count("…/behaviour_cloning.py:load:…/lift-300.safetensors") == 1
+
+
+def test_a_path_below_the_working_folder_is_shown_from_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert without_folders(f"{tmp_path}/policies/mine.py:make:~/arm/1.pt") == "policies/mine.py:make:…/1.pt"
+    for text in ("noise:5", "policies/mine.py:make", "../run", "to the left/right", "/", "user/name"):
+        assert without_folders(text) == text
 
 
 @pytest.mark.parametrize("judge", ["auto", "object", "way", "picture", "learned"])

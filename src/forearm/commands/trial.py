@@ -38,9 +38,12 @@ def trial(options: TrialOptions) -> None:
 
     Example: forearm trial run --data test --policy replay noise:5 --out trials
     """
+    import datetime
+    import sys
+
     from forearm.base.devices import device_named
     from forearm.base.files import require_absent, require_place, write_json
-    from forearm.report.trials_page import FIGURES, PAGE, require_own, save_trials
+    from forearm.report.trials_page import FIGURES, PAGE, Facts, require_own, save_trials
     from forearm.training.run import Run
     from forearm.trials.dreaming import successes_spec, write_successes
     from forearm.trials.trial import trial as try_policies
@@ -67,7 +70,13 @@ def trial(options: TrialOptions) -> None:
         )
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / FIGURES, results.to_json())
-    page = save_trials(results, shown, run.name, options.out / PAGE)
+    facts = Facts(
+        run.name,
+        (options.trials.data or run.data_folder()).resolve().name,
+        datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        ("forearm", *sys.argv[1:]),
+    )
+    page = save_trials(results, shown, facts, options.out / PAGE)
     show_page(page)
     if options.successes is not None:
         write_successes(options.successes, kept, run.layout())

@@ -11,6 +11,7 @@ import numpy as np
 from forearm.evaluation.agreement import SUCCESS, Agreement
 from forearm.evaluation.controls import CONTROLS, Controls, CorrectedGap, Z
 from forearm.evaluation.intervals import PairedShares, holm, share_interval
+from forearm.evaluation.policy_names import short_names
 from forearm.evaluation.samples import Interval
 
 
@@ -148,6 +149,11 @@ class TrialResults:
     exploited: tuple[Exploited, ...] = ()
     controls: Controls | None = None
     """What is known to succeed or to fail at the same starts; None where nobody asked the dream about it."""
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The short name of each policy."""
+        return short_names([each.policy for each in self.tried])
 
     @property
     def simulated(self) -> bool:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from forearm.media.pictures import data_uri, enlarge, tile
 from forearm.media.words import NOTHING, figure
 from forearm.report.charts import Point, agreement_chart, line_chart
 from forearm.report.html import template
-from forearm.report.wording import count, listed
+from forearm.report.wording import command_line, count, listed, without_folders
 
 GENERATOR = '<meta name="generator" content="forearm trial" />'
 """Marks a file as the page of a trial, so that it may be replaced."""
@@ -31,6 +32,19 @@ NAMED = 8
 
 PAGE, FIGURES = "report.html", "trials.json"
 """What a trial's folder holds, beside the sheets of a judging program."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a page says about trials besides their results."""
+
+    run: str
+    """The run's name."""
+    data: str
+    """The name of the dataset in whose episodes the trials begin."""
+    date: str
+    command: tuple[str, ...]
+    """The words of the command that made them."""
 
 
 def require_own(folder: Path) -> None:
@@ -51,7 +65,7 @@ def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-def save_trials(results: TrialResults, shown: Sequence[Shown], run: str, target: Path) -> Path:
+def save_trials(results: TrialResults, shown: Sequence[Shown], facts: Facts, target: Path) -> Path:
     """Write the page and return its path; only an earlier page of ``forearm trial`` is replaced.
 
     Raises:
@@ -60,7 +74,9 @@ def save_trials(results: TrialResults, shown: Sequence[Shown], run: str, target:
     require_replaceable(target, GENERATOR, "--out")
     page = template("trials.html").render(
         generator=Markup(GENERATOR),
-        run=run,
+        facts=facts,
+        command=command_line(facts.command),
+        asked=_asked(results),
         headline=headline(results),
         details=_details(results),
         doubt=_doubt(results),
@@ -72,7 +88,7 @@ def save_trials(results: TrialResults, shown: Sequence[Shown], run: str, target:
         films=[_film(one, results) for one in shown],
         pairs=_pairs(results),
         named=NAMED,
-        gains=[_gain(one) for one in results.exploited],
+        gains=[_gain(one, results.names[one.policy]) for one in results.exploited],
         tasks=sorted(set(results.tasks))[:6],
         starts=len(results.starts),
         controls=controls_in_words(results),
@@ -94,11 +110,11 @@ def headline(results: TrialResults) -> str:
         if not any(rate.value for rate in truth):
             return f"{text}."
         top = max(range(len(truth)), key=lambda i: truth[i].value or 0)
-        known = f"in the simulator {results.tried[top].policy} does in {_share(truth[top])}"
+        known = f"in the simulator {results.names[results.tried[top].policy]} does in {_share(truth[top])}"
         return f"{text}; {known}. This run can judge no policy."
-    text = f"{results.tried[best].policy} succeeds most often in the dream: {_share(rates[best])}"
+    text = f"{results.names[results.tried[best].policy]} succeeds most often in the dream: {_share(rates[best])}"
     if len(rates) == 1:
-        return f"{results.tried[0].policy} succeeds in {_share(rates[0])} of its imagined trials."
+        return f"{results.names[results.tried[0].policy]} succeeds in {_share(rates[0])} of its imagined trials."
     if results.agreement is None:
         return text + "."
     rank = results.agreement[0].spearman
@@ -195,7 +211,7 @@ def _policies(results: TrialResults) -> list[dict[str, Any]]:
         rows.append(
             {
                 "number": number,
-                "name": each.policy,
+                "name": results.names[each.policy],
                 "dream": dream,
                 "corrected": results.corrected(each),
                 "judged": results.rate(each, judged=True),
@@ -222,6 +238,11 @@ def _policies(results: TrialResults) -> list[dict[str, Any]]:
                 }
             )
     return sorted(rows, key=lambda row: -row["dream"]["width"])
+
+
+def _asked(results: TrialResults) -> list[tuple[str, str]]:
+    """The policies whose names are shortened, and how they were asked for, without the folders of this machine."""
+    return [(name, without_folders(text)) for text, name in results.names.items() if name != text]
 
 
 def _tiles(results: TrialResults) -> list[dict[str, str]]:
@@ -266,7 +287,7 @@ def _interval_of(found: Figure, times: float = 1) -> str:
     return f"95 %: {text}".replace("-", "−")
 
 
-def _agreement(results: TrialResults) -> list[dict[str, str]]:
+def _agreement(results: TrialResults) -> list[dict[str, Any]]:
     if results.agreement is None:
         return []
     words = {
@@ -281,7 +302,7 @@ def _agreement(results: TrialResults) -> list[dict[str, str]]:
     return [
         {
             "name": text,
-            **{k: _plain(getattr(of, name)) for k, of in zip(("all", "judged"), results.agreement, strict=True)},
+            "figures": [_plain(getattr(of, name)).partition(" ") for of in results.agreement],
         }
         for name, text in words.items()
     ]
@@ -297,7 +318,7 @@ def _charts(results: TrialResults) -> list[tuple[str, Markup]]:
             assert isinstance(truth.interval, tuple)
             assert dream.value is not None
             assert truth.value is not None
-            points.append(Point(each.policy, dream.value, truth.value, dream.interval, truth.interval))
+            points.append(Point(results.names[each.policy], dream.value, truth.value, dream.interval, truth.interval))
         charts.append(
             (
                 "Success by policy, numbered as in the table",
@@ -309,7 +330,9 @@ def _charts(results: TrialResults) -> list[tuple[str, Markup]]:
         curves = {"in the dream": (np.array(gain.k), 100 * np.array(gain.imagined))}
         if gain.true is not None:
             curves["in the simulator"] = np.array(gain.k), 100 * np.array(gain.true)
-        charts.append((f"{gain.policy}: success of the best of K proposals", line_chart(curves, "K", "%")))
+        charts.append(
+            (f"{results.names[gain.policy]}: success of the best of K proposals", line_chart(curves, "K", "%"))
+        )
     return charts
 
 
@@ -329,8 +352,8 @@ def _pairs(results: TrialResults) -> list[dict[str, Any]]:
 
     return [
         {
-            "first": each.policy,
-            "second": each.other,
+            "first": results.names[each.policy],
+            "second": results.names[each.other],
             "dream": words(each.dream),
             "p": "<0.001" if each.p < 0.001 else f"{each.p:.3f}",
             "sure": each.p < 0.05,
@@ -340,7 +363,7 @@ def _pairs(results: TrialResults) -> list[dict[str, Any]]:
     ]
 
 
-def _gain(gain: Any) -> dict[str, Any]:
+def _gain(gain: Any, name: str) -> dict[str, Any]:
     rows = [
         {"k": k, "imagined": f"{100 * gain.imagined[i]:.0f} %"}
         | (
@@ -360,7 +383,7 @@ def _gain(gain: Any) -> dict[str, Any]:
             f"The best of {gain.k[-1]} changes true success by {100 * gain.lift.value:+.0f} points "
             f"({100 * low:+.0f} to {100 * high:+.0f}) beside any one of them."
         )
-    return {"policy": gain.policy, "rows": rows, "lift": lift.replace("-", "−"), "true": gain.true is not None}
+    return {"policy": name, "rows": rows, "lift": lift.replace("-", "−"), "true": gain.true is not None}
 
 
 def _film(shown: Shown, results: TrialResults) -> dict[str, Any]:
@@ -371,7 +394,7 @@ def _film(shown: Shown, results: TrialResults) -> dict[str, Any]:
     truth = "" if shown.done is None else f" In the simulator it {'succeeds' if shown.done else 'fails'}."
     return {
         "title": f"The {shown.what}",
-        "caption": f"{shown.policy}, start {results.starts[shown.trial]}: {task}.",
+        "caption": f"{results.names[shown.policy]}, start {results.starts[shown.trial]}: {task}.",
         "verdict": f"Score {shown.score:.2f} in the dream.{truth}",
         "sides": listed(sides) if len(sides) > 1 else sides[0],
         "src": f"data:video/mp4;base64,{base64.b64encode(mp4(frames, RATE, crf=CRF)).decode()}",

@@ -1,5 +1,9 @@
-"""Metrics, intervals and lists in words."""
+"""Metrics, intervals, lists and commands in words."""
 
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from forearm.canvas import Layout
@@ -54,3 +58,19 @@ def duration(seconds: float) -> str:
 def listed(items: list[str]) -> str:
     """Items as a sentence lists them: "one, two and three"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def without_folders(text: str) -> str:
+    """A text such as ``/home/me/mine.py:make`` as it may be shown to others: ``…/mine.py:make``.
+
+    Paths below the working folder are shown from there, and of others from the root or from home the last part alone.
+    """
+    text = re.sub(rf"(?:^|(?<=[:=])){re.escape(str(Path.cwd()))}/(?=.)", "", text)
+    return re.sub(r"(?:^|(?<=[:=]))[/~][^:]*/(?=[^/:])", "…/", text)
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as a shell reads it, without the folders of this machine."""
+    return " ".join(
+        word if re.fullmatch(r"[\w@%+=:,./…-]+", word) else shlex.quote(word) for word in map(without_folders, words)
+    )
