@@ -16,6 +16,7 @@ from support.recordings import make_recording
 from support.tiny import write_data
 
 from forearm.cli import COMMANDS
+from forearm.commands.options import _flat, parse
 from forearm.models import family_names
 
 CPU = ("--device", "cpu")
@@ -109,12 +110,15 @@ def test_a_demo_that_is_done_is_not_shown_as_another(project, tmp_path):
     assert files(demo) == before
 
 
+REGION = ("base", 1, 2, 3, 4, "part.png")
+
+
 @pytest.mark.parametrize(
     "args",
     [
         (*TRAIN, "--steps", 5, "--steps", 6),
         (*TRAIN, "--model.depth", 1, "--model.depth=2"),
-        ("build", "recording", "--out", "new", "--cameras", "base", "--cameras", "base"),
+        ("plan", "run", "--start", 0, "--region", *REGION, "--joints", "pan", 0, "--region", *REGION),
         ("play", "run", "--open", "--no-open"),
     ],
     ids=str,
@@ -122,6 +126,36 @@ def test_a_demo_that_is_done_is_not_shown_as_another(project, tmp_path):
 def test_an_option_given_twice_is_refused(project, monkeypatch, args):
     monkeypatch.chdir(project)
     assert "is given 2 times; give it once" in error_of(forearm(*args))
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "name", "value"),
+    [
+        ("trial", ("--policy", "a", "--out", "t", "--policy", "b", "c", "--policy=d"), "policy", ("a", "b", "c", "d")),
+        ("plan", ("--joints", "pan", -5, "--start", 0, "--joints", "lift", "1"), "joints", {"pan": -5, "lift": 1}),
+        ("play", ("--allow-host", "a", "--port", 1, "--allow_host", "b"), "allow_host", ("a", "b")),
+        (
+            "train",
+            ("--out", "t", "--track", "wandb", "--steps", 1, "--track", "trackio"),
+            "track",
+            ("wandb", "trackio"),
+        ),
+    ],
+)
+def test_the_values_of_an_option_that_takes_several_add_up(command, args, name, value):
+    kind, rules = options_of(command)
+    if command == "train":
+        _, kind, _ = import_module("forearm.commands.train").subcommand(())
+    run = () if command == "train" else ("run",)
+    options = parse(kind, [str(arg) for arg in (*run, *args)], f"forearm {command}", "", rules)
+    assert dict(_flat(options))[name] == value
+    assert "May be given repeatedly." in " ".join(forearm(command, "--help").out.replace("│", "").split())
+
+
+@pytest.mark.parametrize("twice", [("--joints", "pan", 0, "pan", 1), ("--joints", "pan", 0, "--joints", "pan", 1)])
+def test_one_name_has_one_value(project, monkeypatch, twice):
+    monkeypatch.chdir(project)
+    assert "--joints names pan 2 times; name it once" in error_of(forearm("plan", "run", "--start", 0, *twice))
 
 
 def options_of(command: str) -> tuple[type, tuple]:

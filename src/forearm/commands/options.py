@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 from tyro.conf import Positional
@@ -36,6 +36,8 @@ DatasetFolder = Annotated[Path | None, DATASET]
 OtherRun = Annotated[Path | None, RUN]
 Anything = Positional[Annotated[Path, tyro.conf.arg(metavar="PATH")]]
 
+REPEATED = "May be given repeatedly."
+"""What the help says of an option that takes several values, which then add up."""
 ROBOT = (
     *("robot_id", "camera", "max_step", "max_speed", "max_load", "max_temperature", "home"),
     *("release", "dry_run", "yes"),
@@ -97,6 +99,7 @@ def not_with(condition: str, *options: str) -> Rule:
 
 def parse(kind: Any, args: Sequence[str], prog: str, description: str, rules: Sequence[Rule]) -> Any:
     """The options, of a dataclass ``kind``, that arguments say."""
+    gathered, args = _gathered(args, set(_several(kind)))
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
@@ -110,10 +113,70 @@ def parse(kind: Any, args: Sequence[str], prog: str, description: str, rules: Se
     for name, times in Counter(given).items():
         if times > 1:
             raise ForearmError(f"{flag(name)} is given {times} times; give it once")
+    for name, said in gathered.items():
+        if isinstance(values[name], dict):
+            _require_once(name, said, values[name])
     for rule in rules:
         rule.check(given, values)
     options = _at_hand(options)
     return dataclasses.replace(options, given=tuple(given)) if "given" in values else options
+
+
+def _several(kind: Any) -> Iterator[str]:
+    """The names of a dataclass's fields that take as many values as one likes, as of ``_flat``."""
+    for name, hint in get_type_hints(get_origin(kind) or kind, include_extras=True).items():
+        hint = get_args(kind)[0] if isinstance(hint, TypeVar) else hint
+        of = hint.__origin__ if hasattr(hint, "__metadata__") else hint
+        if not dataclasses.is_dataclass(get_origin(of) or of):
+            if _takes_several(of):
+                yield name
+        elif name == "model":
+            yield from (f"model.{inner}" for inner in _several(of))
+        else:
+            yield from _several(of)
+
+
+def _takes_several(kind: Any) -> bool:
+    """Whether an option of a type takes as many values as one likes."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return any(_takes_several(each) for each in get_args(kind))
+    return get_origin(kind) is dict or (get_origin(kind) is tuple and Ellipsis in get_args(kind))
+
+
+def _gathered(args: Sequence[str], several: set[str]) -> tuple[dict[str, list[str]], Sequence[str]]:
+    """What was said of each option that takes several values, and the arguments with each such option once.
+
+    Values of an option that is given repeatedly add up where it stands first.
+    """
+    said: dict[str, list[str]] = {}
+    current: list[str] = []
+    parts, times = [current], 0
+    for token in args:
+        if token.startswith("--"):
+            given, equals, value = token.partition("=")
+            name = given[2:].replace("-", "_")
+            if name in several:
+                times += 1
+                if name not in said:
+                    said[name] = []
+                    parts += [[given], said[name]]
+                current = said[name]
+                current += [value] if equals else []
+                continue
+            parts.append(current := [])
+        current.append(token)
+    return said, args if times == len(said) else [token for part in parts for token in part]
+
+
+def _require_once(name: str, said: Sequence[str], value: dict[str, Any]) -> None:
+    """Refuse pairs of which two have the same name."""
+    if not value:
+        return
+    first = next(iter(value.values()))
+    names = said[:: 1 + (len(first) if isinstance(first, tuple) else 1)]
+    for key, times in Counter(names).items():
+        if times > 1 and key in value:
+            raise ForearmError(f"{flag(name)} names {key} {times} times; name it once")
 
 
 def _at_hand(options: Any) -> Any:
@@ -204,10 +267,12 @@ def _registry() -> ConstructorRegistry:
 def _readable(field: StructFieldSpec) -> StructFieldSpec:
     """The field with its help text as one paragraph, and without ``(default: )`` where that is nothing."""
     told = field.helptext
+    of = field.type.__origin__ if hasattr(field.type, "__metadata__") else field.type
+    repeated = _takes_several(of) and Positional not in getattr(field.type, "__metadata__", ())
 
     def helptext() -> str | None:
         text = told() if callable(told) else told
-        return text and " ".join(text.split())
+        return " ".join([*(text or "").split(), *(REPEATED.split() if repeated else [])]) or None
 
     hinted = any(getattr(note, "help_behavior_hint", None) for note in getattr(field.type, "__metadata__", ()))
     nothing = field.default is None or field.default in ("", (), {})

@@ -15,7 +15,7 @@ def short_names(policies: Sequence[str]) -> dict[str, str]:
     """
     own = {text: text.split(":", 2) for text in dict.fromkeys(policies) if _is_own(text)}
     names = {text: text for text in policies}
-    names |= {text: _called(*parts) for text, parts in own.items()}
+    names |= {text: _called(parts) for text, parts in own.items()}
     groups = [
         [text for text in own if names[text] == name] for name in dict.fromkeys(names.values()) if name not in policies
     ]
@@ -24,7 +24,7 @@ def short_names(policies: Sequence[str]) -> dict[str, str]:
             continue
         deepest = max(len(PurePath(part).parts) for text in alike for part in own[text])
         for depth, with_function, of_file in itertools.product(range(1, deepest + 1), (False, True), (False, True)):
-            told = [_called(*own[text], depth=depth, function=with_function, of_file=of_file) for text in alike]
+            told = [_called(own[text], depth, with_function, of_file) for text in alike]
             if len(set(told)) == len(told) and not set(told) & set(names.values()):
                 names |= zip(alike, told, strict=True)
                 break
@@ -43,14 +43,19 @@ def _is_own(text: str) -> bool:
     return False
 
 
-def _called(
-    module: str, made: str, argument: str = "", depth: int = 1, function: bool = False, of_file: bool = False
-) -> str:
-    """The name of a policy of one's own, with so many parts of the path of its argument, and perhaps of its file."""
-    last = module.rpartition(".")[2] if not module.endswith(".py") else _end(module, depth if of_file else 1)
-    return ": ".join(
-        [last, *([made] if function or not argument else []), *([_end(argument, depth)] if argument else [])]
-    )
+def _called(parts: Sequence[str], depth: int = 1, function: bool = False, of_file: bool = False) -> str:
+    """The name of a policy of one's own: of its file or module, what makes it, and perhaps an argument.
+
+    Args:
+        parts: these two or three.
+        depth: how many parts of the argument's path are named.
+        function: whether what makes it is named.
+        of_file: whether as many parts of the file's path are named.
+    """
+    module, made, *arguments = parts
+    last = _end(module, depth if of_file else 1) if module.endswith(".py") else module.rpartition(".")[2]
+    told = [_end(argument, depth) for argument in arguments if argument]
+    return ": ".join([last, *([made] if function or not told else []), *told])
 
 
 def _end(path: str, depth: int) -> str:
