@@ -52,10 +52,11 @@ def imagined_vector(
     opened = run.data(data)
     digest = run.weights_digest(checkpoint)
     worlds = ImaginedWorlds(_loaded(run, checkpoint, device, digest), opened, run.held_out(opened), num_envs, device)
-    usual = usual_bound(run, checkpoint, device, digest, opened.path)
-    if math.isinf(usual) and most_expected_error not in (None, math.inf):
+    bound = most_expected_error
+    if bound is None:
+        bound = usual_bound(run, checkpoint, device, digest, opened.path)
+    elif not math.isinf(bound) and not worlds.expects_errors():
         raise ForearmError(f"{run.path} does not say what error it expects; leave most_expected_error out")
-    bound = usual if most_expected_error is None else most_expected_error
     return WorldVectorEnv(worlds, num_envs, most_expected_error=bound, **trial)
 
 

@@ -162,6 +162,12 @@ def test_the_usual_bound_is_what_the_model_expects_where_it_imagines_validation_
     assert usual == pytest.approx(float(np.quantile(largest, 0.95)), rel=1e-5)
 
 
+@pytest.mark.parametrize("bound", [0.5, math.inf])
+def test_a_bound_that_is_given_is_not_sought(run, monkeypatch, bound):
+    monkeypatch.setattr("forearm.gym.usual_bound", lambda *given: pytest.fail("it is given"))
+    assert several(run, most_expected_error=bound).most_expected_error == bound
+
+
 def test_some_worlds_can_be_reset_while_the_others_go_on(run):
     env, other = several(run), several(run)
     for each in (env, other):

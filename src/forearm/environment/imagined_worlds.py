@@ -73,6 +73,14 @@ class ImaginedWorlds:
         whole = Prediction.concatenate([self._stepped(worlds[rows], values[rows]) for rows in apart])
         return self._seen(worlds, whole[np.argsort(np.concatenate(apart))])
 
+    @torch.inference_mode()
+    def expects_errors(self) -> bool:
+        """Whether the model says what error it expects: asked of the first transition."""
+        return (
+            self.predictor.predict(self.data.batch(np.zeros(1, int)).context().to(self.device)).expected_error
+            is not None
+        )
+
     def close(self) -> None:
         """Nothing is held."""
 
