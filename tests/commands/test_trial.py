@@ -96,6 +96,19 @@ def test_where_no_trial_succeeds_the_page_is_named(run, tmp_path):
     assert done.out.strip() == str(tmp_path / "t" / "report.html")
 
 
+def test_where_the_model_abstains_in_all_that_succeeds_this_is_said(run, tmp_path):
+    (tmp_path / "kind.py").write_text("def score(pictures, task):\n    return 1\n")
+    judged = ("--success", f"{tmp_path}/kind.py:score", "--no-controls", "--abstain", "1e-9")
+    written = ("--out", tmp_path / "t", "--successes", tmp_path / "dreams")
+    done = forearm("trial", run, "--policy", "still", *judged, *written, *CPU)
+    assert done.code == 2
+    said = done.err.splitlines()[-1]
+    assert said.endswith(
+        f"the model abstained in all 2 imagined trials that succeed, so {tmp_path / 'dreams'} is not written; "
+        "see --abstain"
+    )
+
+
 def test_a_run_of_single_actions_is_refused(tmp_path):
     run = untrained(write_data(tmp_path / "data"), tmp_path / "run", "warp").path
     assert "--actions command" in error_of(forearm("trial", run, "--policy", "replay", "--out", tmp_path / "t", *CPU))

@@ -86,6 +86,15 @@ def test_controls_say_what_can_be_corrected(known, says, doubted):
     assert ("Trust these figures less" in trials_page._doubt(found)) == doubted
 
 
+@pytest.mark.parametrize("truth", [None, 0.5, 0.1])
+def test_the_page_warns_where_the_model_abstains_often(truth):
+    policy = tried("a", 0.5, truth)
+    assert "abstains" not in trials_page._doubt(results(policy))
+    said = trials_page._doubt(results(dataclasses.replace(policy, abstained=np.arange(N) > 5)))
+    assert "The model abstains in 80 % of the trials: it expects a larger error than the bound of 0.02" in said
+    assert ("too kind by 40" in said) == (truth == 0.1)
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     rng = np.random.default_rng(0)

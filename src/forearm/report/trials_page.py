@@ -26,6 +26,8 @@ SHOWN, RATE, CRF = 192, 5, 22
 """About how many pixels high a camera is in a film; pictures a second; the quality of films."""
 LIKEWISE = 0.7
 """Rank correlation from which on dream and simulator agree in words."""
+MANY = 0.2
+"""Share of trials from which on the page warns that the model abstains."""
 NAMED = 8
 """So many pairs of policies are shown at once; the others fold out."""
 
@@ -153,20 +155,25 @@ def _details(results: TrialResults) -> str:
 
 
 def _doubt(results: TrialResults) -> str:
-    """What to keep in mind, in a sentence; empty where there is nothing."""
+    """What to keep in mind, in a sentence or two; empty where there is nothing."""
     abstained = float(np.mean([each.abstained.mean() for each in results.tried]))
-    if not results.simulated and abstained > 0.2:
-        return (
-            f"In {100 * abstained:.0f} % of the trials the model expects a larger error than where it imagines its "
-            "own validation episodes. Trust these figures less."
+    doubts = []
+    if abstained > MANY:
+        doubts.append(
+            f"The model abstains in {100 * abstained:.0f} % of the trials: it expects a larger error than the bound of "
+            f"{figure(results.bound)}. Trust these figures less."
         )
     if results.agreement is not None and (gap := results.agreement[0].gap.value) is not None and gap > 0.1:
         bias = results.agreement[0].bias.value or 0.0
         kind = "too kind" if bias > 0 else "too strict"
-        return f"The dream is off by {100 * gap:.0f} points of success on average, {kind} by {100 * abs(bias):.0f}."
-    if results.controls is not None and results.controls.rates is not None and not results.controls.useful:
-        return "The dream hardly tells what is known to succeed from what is known to fail. Trust these figures less."
-    return ""
+        doubts.append(
+            f"The dream is off by {100 * gap:.0f} points of success on average, {kind} by {100 * abs(bias):.0f}."
+        )
+    elif results.controls is not None and results.controls.rates is not None and not results.controls.useful:
+        doubts.append(
+            "The dream hardly tells what is known to succeed from what is known to fail. Trust these figures less."
+        )
+    return " ".join(doubts)
 
 
 def controls_in_words(results: TrialResults) -> str:

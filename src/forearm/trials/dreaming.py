@@ -81,17 +81,23 @@ def successes_spec(layout: Layout) -> RecordingSpec:
     return replace(spec, action_names=tuple(names))
 
 
-def write_successes(out: Path, films: Sequence[Film], layout: Layout) -> None:
+def write_successes(out: Path, films: Sequence[Film], layout: Layout, abstained: int = 0) -> None:
     """Write imagined trials as a LeRobot recording, to learn from as from demonstrations.
 
     Args:
         out: a folder that does not exist yet.
         films: one episode each.
         layout: of the run.
+        abstained: how many more trials succeed, but are left out as the model abstained in them.
 
     Raises:
         ForearmError: there is no film, ``out`` exists, or as of `successes_spec`.
     """
+    if not films and abstained:
+        raise ForearmError(
+            f"the model abstained in all {abstained} imagined trials that succeed, so {out} is not written; "
+            "see --abstain"
+        )
     if not films:
         raise ForearmError(f"no imagined trial succeeds, so {out} is not written")
     spec = successes_spec(layout)
