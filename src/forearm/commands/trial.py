@@ -40,13 +40,9 @@ def trial(options: TrialOptions) -> None:
     """
     import datetime
     import sys
-    from collections.abc import Sequence
-
-    import numpy as np
 
     from forearm.base.devices import device_named
     from forearm.base.files import require_absent, require_place, write_json
-    from forearm.evaluation.trials import Tried
     from forearm.report.trials_page import FIGURES, PAGE, Facts, require_own, save_trials
     from forearm.training.run import Run
     from forearm.trials.dreaming import successes_spec, write_successes
@@ -60,21 +56,17 @@ def trial(options: TrialOptions) -> None:
         require_absent(options.successes, "--successes")
         successes_spec(run.layout())  # before minutes are spent
     kept: list[Film] = []
-    abstained = 0
-
-    def keep(name: str, films: Sequence[Film], tried: Tried) -> None:
-        nonlocal abstained
-        if options.successes is not None:
-            kept.extend(films[n] for n in np.flatnonzero(tried.successes & ~tried.abstained).tolist())
-            abstained += int((tried.successes & tried.abstained).sum())
-
     with counting("trying") as watch:
         results, shown = try_policies(
             *(run, options.trials),
             sheets=options.out / "sheets",
             device=str(device_named(options.device)),
             watch=lambda what, done, total: watch(done, total, what),
-            on_films=keep,
+            on_films=lambda name, films, tried: kept.extend(
+                film
+                for film, good in zip(films, tried.successes & ~tried.abstained, strict=True)
+                if good and options.successes is not None
+            ),
         )
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / FIGURES, results.to_json())
@@ -87,5 +79,6 @@ def trial(options: TrialOptions) -> None:
     page = save_trials(results, shown, facts, options.out / PAGE)
     show_page(page)
     if options.successes is not None:
+        abstained = sum(int((tried.successes & tried.abstained).sum()) for tried in results.tried)
         write_successes(options.successes, kept, run.layout(), abstained)
         console.print(f"{len(kept)} imagined successes: {options.successes}", soft_wrap=True)
