@@ -1,10 +1,14 @@
-"""Strokes of the simulated gripper: where they lead, and that planning with them pushes an object to its goal."""
+"""Strokes and carries of the simulated gripper: where they lead, and that planning with strokes pushes an object to its
+goal."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 from support.tiny import make_layout
 
 from forearm.base.errors import ForearmError
@@ -14,12 +18,15 @@ from forearm.control.goals import JointGoal, ObjectGoal
 from forearm.control.loop import REACHED, control
 from forearm.control.planners import actions_along
 from forearm.control.strokes import StrokeSearch
-from forearm.environment.reach import MIDDLE, SimulatedReach, moves_all_joints
+from forearm.environment.reach import CLOSED, MIDDLE, SimulatedReach, moves_all_joints
 from forearm.environment.simulated import TrueDynamics
 from forearm.sim import JOINTS, Simulator
 from forearm.sim.arm import SimulatedArm
+from forearm.sim.kinematics import Kinematics
+from forearm.sim.names import PAN_AXIS
 from forearm.sim.tasks import pose_task
 from forearm.sim.tasks.push import Push
+from forearm.sim.tasks.task import HOVER, JAW_FACE, OPEN
 
 LAYOUT = make_layout(
     cameras=(Camera("base", 64, 64),),
@@ -75,3 +82,53 @@ def test_strokes_are_for_runs_whose_actions_move_all_joints_by_any_amount() -> N
     assert not moves_all_joints(replace(LAYOUT, discrete=True))
     assert not moves_all_joints(replace(LAYOUT, action_is="target"))
     assert not moves_all_joints(replace(LAYOUT, actions=LAYOUT.actions[:2]))
+
+
+place = some.tuples(some.floats(-0.7, 0.7), some.floats(0.17, 0.26)).map(
+    lambda polar: PAN_AXIS + polar[1] * np.array([np.cos(polar[0]), np.sin(polar[0])])
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(at=place, to=place, turn=some.floats(-0.7, 0.7))
+def test_a_carry_closes_around_the_object_and_opens_where_it_is_to_be(
+    push: Push, at: np.ndarray, to: np.ndarray, turn: float
+) -> None:
+    kinematics, now = Kinematics(push.simulator), push.simulator.joints()
+    joints = SimulatedReach(push.simulator, LAYOUT).carry(now, at, to, turn)
+    assert joints is not None
+    grippers = joints[:, 5]
+    closes, opens = (int(np.flatnonzero(np.diff(grippers) * sign > 20)[-1]) + 1 for sign in (-1, 1))
+    assert (grippers[closes:opens] < CLOSED + 1).all()
+    assert (np.delete(grippers, range(closes, opens)) > OPEN - 1).all()
+    assert 1 < closes < opens < len(joints) - 2
+    sag = kinematics.holding(now) - now
+    reached = np.array([2 * each - kinematics.holding(each) + sag for each in joints])  # where the arm comes to rest
+    for number, middle, beside in ((closes - 1, at, 26), (closes, at, 26), (opens - 1, to, 18), (opens, to, 18)):
+        point = kinematics.point(reached[number], (0.098, JAW_FACE + beside / 1000))
+        np.testing.assert_allclose(point[:2], middle, atol=0.004)
+        assert 0.005 < point[2] < 0.035
+    heights = np.array([kinematics.point(each)[2] for each in reached])
+    low = heights < HOVER - 0.02
+    assert set(np.flatnonzero(low)) == {closes - 1, closes, opens - 1, opens}, "it goes over with the gripper raised"
+    assert abs(joints[closes, 4] - np.degrees(turn)) < 15, "the wrist is turned by that much"
+
+
+def test_a_place_that_the_arm_does_not_reach_has_no_carry(push: Push) -> None:
+    reach, now = SimulatedReach(push.simulator, LAYOUT), push.simulator.joints()
+    near, far = np.array([0.25, 0.0]), np.array([0.8, 0.0])
+    assert reach.carry(now, near, np.array([0.25, 0.1]), 0.0) is not None
+    assert reach.carry(now, near, far, 0.0) is None
+    assert reach.carry(now, far, near, 0.0) is None
+
+
+def test_a_carry_begins_well_from_where_the_gripper_cannot_be_raised_steeply() -> None:
+    """Solving for what is out of reach left the arm folded, and every grip after it was missed."""
+    with contextlib.closing(Simulator(1000)) as simulator:
+        now = np.array([-23, 0, 23, 21, 32, 11], np.float32)
+        simulator.place(now)
+        at, to = np.array([0.280, 0.078]), np.array([0.213, -0.130])
+        joints = SimulatedReach(simulator, LAYOUT).carry(now, at, to, 0.0)
+        assert joints is not None
+        points = np.array([Kinematics(simulator).point(each, (0.098, JAW_FACE + 0.026))[:2] for each in joints])
+        assert np.linalg.norm(points - at, axis=1).min() < 0.01

@@ -29,7 +29,7 @@ RULES = (
     only_with("object", "to"),
     only_with("simulator", "task"),
     only_with("simulator|robot", "action_duration"),
-    not_with("planner=cem|planner=strokes|planner=waypoints", "width"),
+    not_with("planner=cem|planner=strokes|planner=carries|planner=waypoints", "width"),
 )
 
 

@@ -213,6 +213,10 @@ class RegionGoal:
         return cls(pixels, slice(top, top + height), slice(left, left + width))
 
     def cost(self, seen: Prediction) -> Tensor:
+        return 1 - self.likeness(seen).amax(dim=(1, 2))
+
+    def likeness(self, seen: Prediction) -> Tensor:
+        """The correlation of the crop with each position in the box, (B, h, w) by its top left corner."""
         regions = seen.frame[..., self.rows, self.columns]
         regions = regions - regions.mean(dim=(1, 2, 3), keepdim=True)  # for the precision of what follows
         crop = self.crop.to(regions)
@@ -222,7 +226,7 @@ class RegionGoal:
         values = precise(regions)
         squares, sums = (_box_sums(each.sum(dim=1), height, width) for each in (values.square(), values))
         lengths = (squares - sums.square() / size).clamp_min(LEAST_CONTRAST**2).sqrt()
-        return 1 - (along / lengths.to(along)).amax(dim=(1, 2))
+        return along / lengths.to(along)
 
 
 def _box_sums(values: Tensor, height: int, width: int) -> Tensor:

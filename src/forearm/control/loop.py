@@ -16,6 +16,7 @@ from forearm.environment import ImaginedEnvironment
 from forearm.media.words import action_words
 
 REACHED, STAYING, SPENT = "the goal is reached", "staying is best", "all steps are taken"
+TOO_LONG = "the plan takes more steps than are left"
 
 
 class Arm(Protocol):
@@ -109,7 +110,8 @@ def control(
 ) -> EpisodeLog:
     """Drive an arm towards a goal, planning anew after every action.
 
-    It ends when the goal is reached, when no plan is better than staying, or after ``steps`` actions.
+    It ends when the goal is reached, when no plan is better than staying, after ``steps`` actions, or where so few are
+    left that a plan that has to be taken whole cannot be.
 
     Args:
         arm: at rest, of the predictor's layout.
@@ -141,6 +143,8 @@ def control(
             episode.outcome = STAYING
         elif episode.actions == steps:
             episode.outcome = SPENT
+        elif step.plan.whole and len(step.plan) > steps - episode.actions:
+            episode.outcome = TOO_LONG
         on_step(episode)
         if episode.outcome:
             return episode

@@ -39,6 +39,8 @@ class Plan:
     """The goal's cost after the last action."""
     staying: float
     """The goal's cost of what the arm shows now."""
+    whole: bool = False
+    """Whether it may only be begun where all its actions can be taken."""
 
     def __len__(self) -> int:
         return len(self.values)

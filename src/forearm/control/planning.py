@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from forearm.base.devices import device_named
 from forearm.base.errors import ForearmError
 from forearm.base.files import read_bytes, require_absent, writing_folder
 from forearm.batch import Predictor, present
-from forearm.canvas import Layout, Observation
+from forearm.canvas import Layout, Observation, driven_joints
+from forearm.control.carries import CarrySearch
 from forearm.control.episode_log import save_episode_log
 from forearm.control.goals import (
     Goal,
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
 GOALS = ("joints", "picture", "like", "region", "object")
 NOT_GIVEN: tuple[Any, ...] = (None, (), {})
 STEPS, LONG = 12, 30
-"""Most actions that are taken, and of a stroke or a way around something."""
+"""Most actions that are taken, and of strokes, carries or a way around something."""
+SHOWN = 0.7
+"""Correlation with a part of the present picture from which on it shows the crop of an object."""
 POINTED = 0.06
 """Half the side of the box around a point on an object, in widths of the picture."""
 
@@ -88,7 +92,10 @@ def plan(
         _one_of(settings, "goal", GOALS)
     if settings.planner == "strokes" and (settings.simulator is None or not (asks or settings.object is not None)):
         raise ForearmError("strokes push an --object with --simulator; choose --planner tree or cem")
-    goal = None if settings.object is not None or asks else _goal(run, layout, settings)
+    carries = settings.planner == "carries"
+    if carries and (settings.simulator is None or not (asks or settings.object is not None or settings.region)):
+        raise ForearmError("carries bring an --object, or what --region shows, to a place, with --simulator")
+    goal = None if settings.object is not None or asks or carries else _goal(run, layout, settings)
     model = run.load("best", target)
     with writing_folder(out) if out is not None else contextlib.nullcontext() as folder:
         with _arm(run, layout, settings, model, target, console) as (arm, simulated):
@@ -167,7 +174,10 @@ def _recorded(run: Run, settings: PlanSettings, row: int) -> Observation:
 
 
 def _object_goal(layout: Layout, settings: PlanSettings, arm: Arm, simulated: "SimulatedArm | None") -> ObjectGoal:
-    """The goal of --object and --to, in what the arm's cameras show now."""
+    """The goal of --object and --to, or of --region for the object that its crop shows, in what the arm's cameras show
+    now."""
+    if settings.region is not None:
+        return _object_of_region(layout, settings.region, arm.observe())
     if settings.object is None or settings.to is None:
         seen = f"; the cameras show {shown}" if simulated and (shown := simulated.objects_seen()) else ""
         raise ForearmError(f"give --object and --to, such as --object base:0.4,0.5,0.5,0.6 --to base:0.6,0.6{seen}")
@@ -180,6 +190,25 @@ def _object_goal(layout: Layout, settings: PlanSettings, arm: Arm, simulated: "S
     if other != camera:
         raise ForearmError(f"--object is in the picture of {camera} and --to in that of {other}; give both in one")
     return found.at(target)
+
+
+def _object_of_region(layout: Layout, region: tuple[str, int, int, int, int, Path], seen: Observation) -> ObjectGoal:
+    """The object that a crop shows is to be in the middle of a box; anywhere within the box is enough."""
+    camera, x, y, width, height, path = region
+    crop, known = _picture(path), layout.cameras[camera_number(layout, camera)]
+    high, wide = crop.shape[:2]
+    RegionGoal.of(layout, camera, (x, y, width, height), crop)  # refuses what does not fit
+    everywhere = RegionGoal.of(layout, camera, (0, 0, known.width, known.height), crop)
+    likeness = everywhere.likeness(present(layout, seen).known())[0]
+    if float(likeness.max()) < SHOWN:
+        raise ForearmError(
+            f"the camera {camera} shows nothing like the crop in {path} now, so it cannot be carried; cut it from a "
+            "present picture, or give --object and --to"
+        )
+    top, left = divmod(int(likeness.argmax()), likeness.shape[1])
+    middle = (x + width / 2, y + height / 2)
+    goal = ObjectGoal.of(layout, seen.picture, camera, (left, top, left + wide, top + high), middle)
+    return replace(goal, enough=max(goal.enough, min(width - wide, height - high) / 2 / known.width))
 
 
 def _object(layout: Layout, picture: np.ndarray, text: str, option: str) -> ObjectGoal:
@@ -237,6 +266,8 @@ def _planner(
             )
         if moves_all_joints(layout):
             return StrokeSearch(settings.depth or StrokeSearch.depth, reach=SimulatedReach(simulated.simulator, layout))
+    if simulated and chosen == "carries":
+        return _carries(layout, settings, simulated)
     ways = isinstance(wanted, JointGoal) and not layout.discrete and layout.action_is != "target"
     if chosen == "waypoints" and not ways:
         raise ForearmError(
@@ -251,6 +282,21 @@ def _planner(
     if settings.planner == "tree" or settings.width is not None:
         return TreeSearch(depth, settings.width)
     return planner_for(layout, depth)
+
+
+def _carries(layout: Layout, settings: PlanSettings, simulated: "SimulatedArm") -> CarrySearch:
+    from forearm.environment.reach import SimulatedReach, moves_all_joints
+
+    if "gripper" not in (moved := driven_joints(layout)):
+        raise ForearmError(
+            f"carries grasp, and this run's actions move {', '.join(moved)}, no gripper; choose a run of all joints"
+        )
+    if not moves_all_joints(layout):
+        raise ForearmError(
+            "carries need a run whose actions move all joints at once by any amount; build its data with --actions "
+            "change, or choose --planner tree or cem"
+        )
+    return CarrySearch(settings.depth or CarrySearch.depth, reach=SimulatedReach(simulated.simulator, layout))
 
 
 @contextlib.contextmanager

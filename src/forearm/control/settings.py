@@ -40,16 +40,17 @@ class PlanSettings:
     the cameras see them."""
     data: Path | None = None
     """The dataset that --start and --like look in; that of the run's training by default."""
-    planner: Literal["auto", "tree", "cem", "strokes", "waypoints"] = "auto"
+    planner: Literal["auto", "tree", "cem", "strokes", "carries", "waypoints"] = "auto"
     """tree: sequences of full moves; cem: the cross-entropy method, for values of any size; strokes: of the simulated
-    gripper behind an --object, for runs whose actions move all joints by any amount; waypoints: ways to --joints around
-    what --keep names, for such runs; auto: what suits."""
+    gripper behind an --object, for runs whose actions move all joints by any amount; carries: an --object, or what
+    --region shows, is grasped and put down, for such runs; waypoints: ways to --joints around what --keep names, for
+    such runs; auto: what suits, which is never carries."""
     depth: int | None = None
-    """Most actions that are looked ahead; by default 3, for strokes 24, for waypoints 30."""
+    """Most actions that are looked ahead; by default 3, for strokes and carries 24, for waypoints 30."""
     width: int | None = None
     """For tree: go on from so many best sequences alone; by default from all if they are few, else from 4."""
     steps: int | None = None
-    """Most actions that are taken; by default 12, for strokes and waypoints 30."""
+    """Most actions that are taken; by default 12, for strokes, carries and waypoints 30."""
     action_duration: float | None = None
     """Seconds of an action, for runs that do not say it themselves; by default as in the run's data."""
     arm: RobotSettings = field(default_factory=RobotSettings)

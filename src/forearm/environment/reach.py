@@ -1,5 +1,6 @@
 """Where the simulated SO-101's gripper gets, and what its cameras show of the table."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,10 @@ import numpy as np
 from forearm.canvas import Layout, driven_joints, plain
 from forearm.recordings.features import CAMERA_PREFIX
 from forearm.sim.kinematics import Grip, Kinematics
-from forearm.sim.names import JOINTS
+from forearm.sim.names import JOINTS, PAN_AXIS
 from forearm.sim.simulator import Simulator
-from forearm.sim.tasks.task import HOVER, above, low
+from forearm.sim.tasks.lift import UP
+from forearm.sim.tasks.task import HOVER, JAW_FACE, OPEN, above, low
 
 MIDDLE = 0.02
 """Height of objects' middles, metres; where they are higher or lower, they seem to stand farther or nearer."""
@@ -17,6 +19,11 @@ OPENING = 10.0
 """Of the gripper while it pushes; things get stuck between open jaws."""
 _BACK = 0.015  # metres that the gripper goes back before it is raised, so that it takes nothing along
 _SEGMENT = 0.025  # metres of a stroke from one joint position to the next, so that it is straight
+CLOSED = 8.0
+"""Of the gripper when it holds something: narrower than any object, so that it is pressed."""
+_BESIDE, _HALF_WIDTH = 0.026, 0.018  # metres from the fixed jaw to an object's middle while the jaws are open, closed
+_DROP = 0.004  # metres above the table at which an object is let go
+_NEAR_ARM = 0.13  # metres from the axis of shoulder_pan to where the gripper is out of the way
 
 
 def moves_all_joints(layout: Layout) -> bool:
@@ -77,9 +84,57 @@ class SimulatedReach:
             way.append(replace(last, at=first.at + share * (last.at - first.at)))
         back = replace(last, at=last.at - _BACK * np.array([*onwards, 0.0]) / max(float(np.linalg.norm(onwards)), 1e-9))
         way += [back, above(back)]
+        return self._along(now, way)
+
+    def carry(self, joints: np.ndarray, at: np.ndarray, to: np.ndarray, turn: float) -> np.ndarray | None:
+        """Joints (n, J) float32 on a carry: open, above ``at`` (2,), down, closed, up, over ``to`` (2,), down, open,
+        up, and back to the arm, so that the object is in sight.
+
+        Args:
+            joints: (J,) at present, in their units; not among those that are returned.
+            at: metres on the table, the middle of the object.
+            to: metres on the table, where its middle is to be.
+            turn: radians by which the jaws are turned from opening sideways of the arm.
+
+        Returns:
+            None where it is out of reach.
+        """
+        now = np.zeros(len(JOINTS), np.float32)
+        now[self._joints] = joints
+        kinematics = self._kinematics
+        ends = [
+            Grip(
+                np.array([*place, MIDDLE]),
+                across=90 + np.degrees(turn + np.arctan2(*(place - PAN_AXIS)[::-1])),
+                opening=opening,
+                tip=(Grip.tip[0], JAW_FACE + beside),
+            )
+            for place, opening, beside in ((at, OPEN, _BESIDE), (to, CLOSED, _HALF_WIDTH))
+        ]
+        pitch = kinematics.pitch([each for end in ends for each in (end, above(end))], self._rest)
+        if pitch is None:
+            return None
+        grasp, release = (
+            replace(end, pitch=pitch, at=np.array([*end.at[:2], low(pitch) + rise]))
+            for end, rise in zip(ends, (0.0, _DROP), strict=True)
+        )
+        held, left = replace(grasp, opening=CLOSED), replace(release, opening=OPEN)
+        way = [above(grasp), grasp, held, above(held), above(release), release, left, above(left)]
+        tip = kinematics.point(now, grasp.tip)
+        up = replace(grasp, at=np.array([*tip[:2], HOVER]))
+        if tip[2] < HOVER and (steepest := kinematics.pitch([up], now)) is not None:
+            way.insert(0, replace(up, pitch=steepest))
+        onwards = (to - PAN_AXIS) / max(float(np.linalg.norm(to - PAN_AXIS)), 1e-9)
+        away = replace(above(left), at=np.array([*(PAN_AXIS + _NEAR_ARM * onwards), UP]))
+        way.append(replace(away, pitch=kinematics.pitch([away], self._rest) or pitch))
+        return self._along(now, way)
+
+    def _along(self, now: np.ndarray, way: Sequence[Grip]) -> np.ndarray:
+        """Joints (n, J) that bring the gripper to grips, one after the other, when the servos are sent their changes
+        from the present (6,): gravity lets the arm sag elsewhere by more or less."""
         found, here = [], now
         for number, grip in enumerate(way):
-            here, _ = kinematics.solve(grip, here, near=number > 0)
+            here, _ = self._kinematics.solve(grip, here, near=number > 0)
             found.append(here)
-        sags = [kinematics.holding(each) - each for each in (now, *found)]
+        sags = [self._kinematics.holding(each) - each for each in (now, *found)]
         return np.array([each + sag - sags[0] for each, sag in zip(found, sags[1:], strict=True)])[:, self._joints]
