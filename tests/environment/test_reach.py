@@ -1,7 +1,6 @@
 """Strokes and carries of the simulated gripper: where they lead, and that planning with strokes pushes an object to its
 goal."""
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -120,15 +119,3 @@ def test_a_place_that_the_arm_does_not_reach_has_no_carry(push: Push) -> None:
     assert reach.carry(now, near, np.array([0.25, 0.1]), 0.0) is not None
     assert reach.carry(now, near, far, 0.0) is None
     assert reach.carry(now, far, near, 0.0) is None
-
-
-def test_a_carry_begins_well_from_where_the_gripper_cannot_be_raised_steeply() -> None:
-    """Solving for what is out of reach left the arm folded, and every grip after it was missed."""
-    with contextlib.closing(Simulator(1000)) as simulator:
-        now = np.array([-23, 0, 23, 21, 32, 11], np.float32)
-        simulator.place(now)
-        at, to = np.array([0.280, 0.078]), np.array([0.213, -0.130])
-        joints = SimulatedReach(simulator, LAYOUT).carry(now, at, to, 0.0)
-        assert joints is not None
-        points = np.array([Kinematics(simulator).point(each, (0.098, JAW_FACE + 0.026))[:2] for each in joints])
-        assert np.linalg.norm(points - at, axis=1).min() < 0.01
