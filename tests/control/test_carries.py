@@ -11,7 +11,7 @@ from support.tiny import make_layout
 from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Prediction, present
 from forearm.canvas import ActionDimension, Camera, Joint, Observation
-from forearm.control.carries import PRIOR, SPREAD, CarrySearch
+from forearm.control.carries import SPREAD, CarrySearch
 from forearm.control.goals import JointGoal, ObjectGoal
 from forearm.control.loop import REACHED, TOO_LONG, control
 from forearm.control.planners import Plan
@@ -106,7 +106,7 @@ def test_the_straight_carry_is_left_only_where_another_is_foreseen_to_be_clearly
     better: int, leaves: bool
 ) -> None:
     """Seven samples that differ from the straight one vary five numbers, by about five squared deviations."""
-    assert PRIOR > 0
+    assert CarrySearch.prior > 0
     plan = planned(Scripted(lambda y: 24 if y == 0 else 24 + better))
     assert bool(plan.values[:, 1].any()) == leaves
 

@@ -6,24 +6,19 @@ alone; aiming needs the arm's kinematics and where the camera stands, which `Car
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
-import torch
 
 from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Predictor
 from forearm.control.goals import Goal, ObjectGoal, inner
-from forearm.control.planners import Plan, actions_along, foreseen, known_position, leaves_bounds, left_of, staying
+from forearm.control.planners import Plan, actions_along, known_position, leaves_bounds, left_of
 from forearm.control.variations import VariationSearch
 
 SPREAD = (0.006, 0.006, 0.6, 0.008, 0.008)
 """Standard deviation of the first round: metres by which the grasp is moved (x and y), radians by which the wrist is
 turned, metres by which the place is moved where it lets go (x and y)."""
-PRIOR = 0.02
-"""What a variation costs, in widths of the picture, for each squared standard deviation: a model has to foresee clearly
-more before the straight way is left."""
-_WHOLE = -1e6  # widths of the picture that an action costs: so no carry is cut, all are compared by where they end
 
 
 class CarryReach(Protocol):
@@ -61,13 +56,13 @@ class CarrySearch(VariationSearch):
 
     Attributes:
         reach: of the arm that carries.
-        prior: what a variation costs, in the unit of the goal's cost, for each squared standard deviation.
     """
 
+    leads: ClassVar[bool] = True
     samples: int = 6
     elites: int = 2
+    prior: float = 0.02
     reach: CarryReach = field(kw_only=True)
-    prior: float = PRIOR
 
     def deviation(self, present: Batch) -> np.ndarray:
         return np.array(SPREAD)
@@ -105,7 +100,6 @@ class CarrySearch(VariationSearch):
         """Always: an object is not left in the air."""
         return True
 
-    @torch.inference_mode()
     def plan(self, predictor: Predictor, present: Batch, goal: Goal, previous: Plan | None = None) -> Plan:
         """As `Planner.plan`.
 
@@ -114,31 +108,14 @@ class CarrySearch(VariationSearch):
         """
         if previous is not None and (left := left_of(previous, previous)) is not None:
             return left
-        stay = staying(present, goal)
-        if stay.cost <= goal.enough:
-            return stay
-        random, spread = np.random.default_rng(self.seed), self.deviation(present)
-        mean, deviation = np.zeros(len(spread)), spread
-        best, lowest = stay, np.inf
-        for _ in range(self.rounds):
-            drawn = mean + deviation * random.standard_normal((self.samples, len(spread)))
-            drawn[0] = mean
-            ways = [(self.actions(present, goal, variation), variation) for variation in drawn]
-            ways = [(actions, variation) for actions, variation in ways if len(actions)]
-            if not ways:
-                least = len(self._all_actions(present, goal, np.zeros(len(spread))))
-                if previous is None and least > self.depth:
-                    raise ForearmError(f"this carry takes {least} actions; choose a depth of {least} or more")
-                break
-            plans = foreseen(predictor, present, goal, [actions for actions, _ in ways], stay, _WHOLE)
-            variations = np.array([variation for _, variation in ways])
-            costs = np.array([plan.cost + self.price * len(plan) for plan in plans])
-            totals = costs + self.prior * np.square(variations / spread).sum(axis=1)
-            if totals.min() < lowest:
-                best, lowest = replace(plans[int(totals.argmin())], whole=True), totals.min()
-            elites = variations[totals.argsort()[: self.elites]]
-            mean, deviation = elites.mean(axis=0), elites.std(axis=0) + 0.2 * spread
-        return best
+        found = super().plan(predictor, present, goal)
+        if len(found):
+            return replace(found, whole=True)
+        if previous is None and found.cost > goal.enough:
+            least = len(self._all_actions(present, goal, np.zeros(len(SPREAD))))
+            if least > self.depth:
+                raise ForearmError(f"this carry takes {least} actions; choose a depth of {least} or more")
+        return found
 
 
 def _object_goal(goal: Goal) -> ObjectGoal:
