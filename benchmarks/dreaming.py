@@ -34,10 +34,11 @@ def stepping(run: str, worlds: int) -> dict:
         observation, *_ = env.step(commands)
         clock.append(time.perf_counter() - begin[0])
         processor.append(time.process_time() - begin[1])
-    opened = Run.open(run)
+    config = Run.open(run).config()
+    told = [name.replace("_", " ") for name in ("joint_maps", "contact") if config["model"].get(name)]
     sizes = ", ".join(f"{height}×{width}" for height, width in env.worlds.cameras.values())
     return {
-        "run": f"{opened.config()['family']}, {sizes}",
+        "run": ", ".join([config["family"], sizes, *told]),
         "median": float(np.median(clock[WARM:])),
         "least": min(clock[WARM:]),
         "processor": float(np.median(processor[WARM:])),
