@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from control import SEED, Method, Section, Task, Timed, drive, judged, scene_of
 from measuring import ROOT, circumstances, command, write_table
-from pushing import CAMERA, SEEN
+from moving import CAMERA, SEEN
 
 from forearm.base.errors import ForearmError
 from forearm.batch import Batch, Predictor, present
