@@ -110,6 +110,7 @@ def test_a_plan_is_gone_on_with_as_long_as_the_object_is_where_it_was_foreseen(r
         return Plan(values, np.zeros(3, int), predicted(foreseen, 30, 40), cost, 0.4)
 
     asked = rounds()
+    assert len(planned(before(20, cost=9.0))) == 2, "though it is foreseen to end worse than staying"
     left = planned(before(20))
     assert not asked, "nothing is predicted"
     np.testing.assert_array_equal(left.values, values[1:])

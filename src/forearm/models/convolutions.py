@@ -88,7 +88,7 @@ class UNetBody(nn.Module):
         self.up = nn.ModuleList(ResidualBlock(2 * b, a, modulated) for a, b in reversed(steps))
         self.norm = group_norm(width)
 
-    def forward(
+    def features(
         self,
         picture: Tensor,
         condition: Tensor,
@@ -147,16 +147,10 @@ class PixelUNet(UNetBody):
         """All but the last."""
         return [layer for layer in self.children() if layer is not self.end]
 
-    def forward(
-        self,
-        picture: Tensor,
-        condition: Tensor,
-        maps: Tensor | None = None,
-        at_places: Callable[[Tensor], Tensor] | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, picture: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """(B, inputs, h, w) and (B, conditioning) to (B, outputs, h, w), and what is between (B, N, channels)."""
         h, w = picture.shape[-2:]
-        features, tokens = super().forward(picture, condition, maps, at_places)
+        features, tokens = self.features(picture, condition)
         return F.pixel_shuffle(self.end(features), self.square)[..., :h, :w].float(), tokens
 
 

@@ -231,7 +231,7 @@ class Warp(JointHeadModel):
         joints = state.smooth if begun is None else self._with_first(state.smooth, begun[FIRST_POSITIONS])
         maps = self._maps(joints)
         pictures = frames if begun is None else [*frames, begun[FIRST_FRAME]]
-        features, _ = self.body(
+        features, _ = self.body.features(
             torch.cat(pictures, dim=1) - 0.5, self.embed_state(state.conditioning), maps, self._at_places(batch, state)
         )
         hidden = (features, F.silu(maps))
